@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Reproducible set-up: the versions that were tested together. `make newest` tries what is newest today.
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off
+
+.PHONY: help demo test test-oldest test-pythons lint format proto otelcol bench clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  make %-13s %s\n' "$$name" "$$text"; done
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
+	  echo "Python 3.10 or newer is needed, and '$(PYTHON)' is not: install it, or name another with make PYTHON=python3.12"; exit 1; }
+	@echo "setting up a virtual environment in $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "python3 cannot make virtual environments here; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "installing what the demo needs (about a minute the first time) ..."
+	@$(PIP_INSTALL) --editable '.[demo]' --constraint constraints.txt || { \
+	  echo "the installation failed: pip needs to reach a package index; see its message above"; exit 1; }
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "installing what the tests need (about a minute the first time) ..."
+	@$(PIP_INSTALL) --editable '.[server,dev]' --constraint constraints.txt || { \
+	  echo "the installation failed: pip needs to reach a package index; see its message above"; exit 1; }
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo ## Run a small application in two versions, and show what was linked to which
+	@$(BIN)/python examples/demo/run.py
+
+test: $(VENV)/.dev ## Run the tests
+	@$(BIN)/python -m pytest --numprocesses auto $(PYTEST_ARGS)
+
+test-oldest: $(VENV)/.python ## Run the tests with the oldest supported OpenTelemetry
+	@echo "setting up the oldest supported OpenTelemetry ..."
+	@$(PYTHON) -m venv $(VENV)/oldest
+	@$(VENV)/oldest/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar off \
+	  --editable '.[dev]' --constraint constraints-oldest.txt
+	@$(VENV)/oldest/bin/python -m pytest --numprocesses auto $(PYTEST_ARGS)
+
+test-pythons: ## Run the tests with every supported Python that is installed
+	@$(PYTHON) scripts/test_pythons.py $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev ## Check style, types and generated code
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(PYTHON) scripts/generate_protos.py --check
+
+format: $(VENV)/.dev ## Format the code
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+proto: ## Regenerate the code of proto/
+	@$(PYTHON) scripts/generate_protos.py
+
+otelcol: ## Build the Collector of collector/builder.yaml; needs Go
+	@$(PYTHON) scripts/build_collector.py
+
+bench: $(VENV)/.dev ## Measure what the library costs, side by side with others
+	@$(BIN)/python -m benchmarks
+
+clean: ## Remove the virtual environments
+	@rm -rf $(VENV)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: runs benchmarks, prints what they found, and can fail where a budget is exceeded."""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from benchmarks.isolated import in_fresh_process, run_benchmark
+from benchmarks.reporting import Budget, Report, describe, machine, render
+
+BENCHMARKS = {
+    "processor": "what stamping adds to a span, beside other processors and MLflow's decorator",
+    "calls": "what the calls that make and switch versions take",
+    "exporter": "throughput of the exporter against the one that it wraps",
+    "importing": "what importing the library adds",
+    "memory": "whether memory stays flat over many spans and many versions",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run, print, and return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure what the library costs, side by side with others, in one run.",
+        epilog="\n".join(f"  {name:<10} {text}" for name, text in BENCHMARKS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", nargs="*", help="which to run; by default all")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write what was measured to a file")
+    parser.add_argument("--check", action="store_true", help="exit with status 1 where a budget is exceeded")
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.name if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"there is no benchmark {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
+    found = machine()
+    print(describe(found))
+    reports: dict[str, Report] = {}
+    for name in options.name or BENCHMARKS:
+        print(f"\n== {name}: {BENCHMARKS[name]} ==", flush=True)
+        reports[name] = in_fresh_process(run_benchmark, name)
+        _show(reports[name])
+    if options.json is not None:
+        _write(options.json, found, reports)
+    exceeded = [budget for report in reports.values() for budget in report.budgets if not budget.held]
+    if exceeded:
+        print("\nbudgets exceeded:\n" + "\n".join(f"  {budget}" for budget in exceeded))
+    return 1 if exceeded and options.check else 0
+
+
+def _show(report: Report) -> None:
+    for table in report.tables:
+        print(f"\n{render(table)}")
+    for note in report.notes:
+        print(f"\n  {note}")
+    if report.budgets:
+        print()
+    for budget in report.budgets:
+        print(f"  {'held    ' if budget.held else 'EXCEEDED'}  {budget}", flush=True)
+
+
+def _write(path: pathlib.Path, found: dict[str, object], reports: dict[str, Report]) -> None:
+    written = {name: dataclasses.asdict(report) for name, report in reports.items()}
+    for name, report in reports.items():
+        written[name]["budgets"] = [_budget(budget) for budget in report.budgets]
+    path.write_text(json.dumps({"machine": found, "benchmarks": written}, indent=2) + "\n")
+
+
+def _budget(budget: Budget) -> dict[str, object]:
+    return {**dataclasses.asdict(budget), "held": budget.held}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether memory stays flat over many spans and over many versions.
+
+Everything that the library remembers is bounded. So there is growth while those bounds are reached, and none after:
+what counts is the growth in the second half. Each case is measured twice, in processes of their own: the memory that
+the system gave to the process, and the blocks that Python's allocator has handed out.
+"""
+
+import contextlib
+import gc
+import itertools
+import logging
+import os
+import pathlib
+import tracemalloc
+from collections.abc import Callable, Iterator
+
+from opentelemetry import baggage
+from opentelemetry import context as context_api
+
+import otel_loggedmodel
+from benchmarks.isolated import in_fresh_process
+from benchmarks.measuring import Figure
+from benchmarks.reporting import Budget, Column, Report, Row, Table
+from benchmarks.spans import SPANS_PER_TRACE, InBatches, NullExporter, make_overfull_span, make_trace, tracer_with
+from otel_loggedmodel import attributes
+
+SPANS = 1_000_000
+VERSIONS = 100_000
+# One span in so many loses its stamp, so that what is remembered of those is full before the second half.
+OVERFULL_EVERY = 40
+
+# Of the system's memory a freed part is given back in large pieces only, whenever that suits the allocator.
+BUDGET_BYTES = {"resident": 4 * 1024 * 1024, "allocated": 256 * 1024}
+_MIB = 1024 * 1024
+
+
+def run() -> Report:
+    """Measure."""
+    rows: list[Row] = []
+    budgets: list[Budget] = []
+    for case, (label, count) in CASES.items():
+        for kind in ("resident", "allocated"):
+            start, half, end = in_fresh_process(_measured, case, count, kind)
+            growth = Figure.of([float(end - half)])
+            rows.append(
+                Row(
+                    f"{label}: {kind}",
+                    {
+                        "start": Figure.of([start / _MIB]),
+                        "first half": Figure.of([float(half - start)]),
+                        "second half": growth,
+                    },
+                )
+            )
+            budgets.append(Budget(f"{label}, {kind}, growth in the second half", growth, BUDGET_BYTES[kind], "B"))
+    method = "resident: what the system gave to the process; allocated: what tracemalloc sees; after a collection each"
+    columns = [Column("start", "MiB", 1), Column("first half", "B", 0), Column("second half", "B", 0)]
+    return Report([Table("growth of memory", method, columns, rows)], budgets)
+
+
+def _measured(case: str, count: int, kind: str) -> tuple[int, int, int]:
+    """Bytes in use at the beginning, half-way and at the end."""
+    for noisy in ("opentelemetry.attributes", "otel_loggedmodel"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    do = _DOING[case]()
+    do(min(count // 100, 1000))  # imports, caches and code objects
+    if kind == "allocated":
+        tracemalloc.start()
+    used = _allocated_bytes if kind == "allocated" else _resident_bytes
+    start = used()
+    do(count // 2)
+    half = used()
+    do(count - count // 2)
+    return start, half, used()
+
+
+def _allocated_bytes() -> int:
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
+
+
+def _resident_bytes() -> int:
+    gc.collect()
+    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+# Cases: each returns what does it that many times
+
+
+def _spans() -> Callable[[int], None]:
+    """Requests with calls in them, some of them overfull, of one version, exported in batches."""
+    exporter = otel_loggedmodel.LoggedModelExporter(NullExporter())
+    tracer = tracer_with(otel_loggedmodel.LoggedModelSpanProcessor(), InBatches(exporter.export))
+    keys = [f"llm.input_messages.{number}.message.content" for number in range(130)]
+    otel_loggedmodel.set_active_model(name="support-agent")
+
+    def do(count: int) -> None:
+        for number in range(0, count, SPANS_PER_TRACE):
+            if number % (OVERFULL_EVERY * SPANS_PER_TRACE) == 0:
+                for _ in range(SPANS_PER_TRACE):
+                    make_overfull_span(tracer, keys)
+            else:
+                make_trace(tracer, number, attributes_of=lambda number: {})
+
+    return do
+
+
+def _made_here() -> Callable[[int], None]:
+    """Versions that are created, activated for a block and updated, with a span of each."""
+    exporter = otel_loggedmodel.LoggedModelExporter(NullExporter())
+    tracer = tracer_with(otel_loggedmodel.LoggedModelSpanProcessor(NullExporter()), InBatches(exporter.export, 64))
+    numbers = itertools.count()
+
+    def do(count: int) -> None:
+        for number in itertools.islice(numbers, count):
+            model = otel_loggedmodel.create_external_model(f"agent-{number % 20_000}", params={"seed": str(number)})
+            with otel_loggedmodel.set_active_model(model_id=model.model_id):
+                tracer.start_span("chat").end()
+            otel_loggedmodel.set_logged_model_tags(model.model_id, {"reviewed": "true"})
+
+    return do
+
+
+def _made_elsewhere() -> Callable[[int], None]:
+    """Versions of which only the id comes by, in a scope and in baggage."""
+    exporter = otel_loggedmodel.LoggedModelExporter(NullExporter())
+    processor = otel_loggedmodel.LoggedModelSpanProcessor(NullExporter(), accept_baggage=True)
+    tracer = tracer_with(processor, InBatches(exporter.export, 64))
+    numbers = itertools.count(1)
+
+    def do(count: int) -> None:
+        for number in itertools.islice(numbers, count):
+            with otel_loggedmodel.use_model(model_id=f"m-{number:032x}"):
+                tracer.start_span("chat").end()
+            with _attached(baggage.set_baggage(attributes.ID, f"m-f{number:031x}")):
+                tracer.start_span("chat").end()
+
+    return do
+
+
+@contextlib.contextmanager
+def _attached(context: context_api.Context) -> Iterator[None]:
+    token = context_api.attach(context)
+    try:
+        yield
+    finally:
+        context_api.detach(token)
+
+
+_DOING: dict[str, Callable[[], Callable[[int], None]]] = {
+    "spans": _spans,
+    "made here": _made_here,
+    "made elsewhere": _made_elsewhere,
+}
+CASES = {
+    "spans": (f"{SPANS:,} spans", SPANS),
+    "made here": (f"{VERSIONS:,} versions made here", VERSIONS),
+    "made elsewhere": (f"{2 * VERSIONS:,} versions made elsewhere", VERSIONS),
+}

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A support assistant: answers questions from help articles. An ordinary FastAPI service with OpenTelemetry set up.
+
+    SUPPORT_RELEASE=v1 python -m uvicorn --factory app:create_app
+
+runs one version. Without SUPPORT_RELEASE one process serves both, each request by the one that its header `X-Release`
+names.
+What is there for version tracking is marked with "version".
+"""
+
+import os
+import zlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import retrieval
+import stand_in
+import versions
+from fastapi import FastAPI, HTTPException
+from opentelemetry import trace
+from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from pydantic import BaseModel
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+import otel_loggedmodel
+
+ARTICLES: Final = retrieval.Index(Path(__file__).with_name("articles.md"))
+
+
+class Question(BaseModel):
+    """What is asked, and in which conversation."""
+
+    text: str
+    conversation: str
+
+
+class Answer(BaseModel):
+    """What is answered, from which articles."""
+
+    text: str
+    sources: list[str]
+
+
+def create_app() -> FastAPI:
+    """The application; called once in each server process."""
+    provider = TracerProvider(resource=Resource.create({"process.pid": os.getpid()}))
+    provider.add_span_processor(otel_loggedmodel.LoggedModelSpanProcessor())  # version: stamps spans
+    provider.add_span_processor(BatchSpanProcessor(otel_loggedmodel.LoggedModelExporter()))  # version: delivers records
+    trace.set_tracer_provider(provider)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        provider.shutdown()  # sends what is still queued
+
+    app = FastAPI(title="Ternbox support assistant", lifespan=lifespan)
+    app.post("/ask")(ask)
+    app.get("/health")(health)
+    release = os.environ.get("SUPPORT_RELEASE")
+    if release is None:
+        app.add_middleware(RouteByHeader, models={release: versions.create(release) for release in versions.PARAMS})
+    else:
+        model = versions.create(release)
+        otel_loggedmodel.set_active_model(model_id=model.model_id)  # version: of the whole process
+        stage = os.environ.get("SUPPORT_STAGE")
+        if stage is not None:
+            otel_loggedmodel.set_logged_model_tags(model.model_id, {"stage": stage})
+    FastAPIInstrumentor.instrument_app(app, excluded_urls="health")
+    return app
+
+
+class RouteByHeader:
+    """Serves each request with the version that its header `X-Release` names."""
+
+    def __init__(self, app: ASGIApp, models: Mapping[str, otel_loggedmodel.LoggedModel]) -> None:
+        self._app = app
+        self._models = models
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] == "/health":
+            await self._app(scope, receive, send)
+            return
+        model = self._models.get(Headers(scope=scope).get("x-release", "v1"))
+        if model is None:
+            refusal = JSONResponse({"detail": f"X-Release is none of {', '.join(self._models)}"}, status_code=400)
+            await refusal(scope, receive, send)
+            return
+        with otel_loggedmodel.use_model(model):  # version: of this request alone
+            await self._app(scope, receive, send)
+
+
+async def ask(question: Question) -> Answer:
+    """Answer a question, as the active version's params say."""
+    params = otel_loggedmodel.get_logged_model(otel_loggedmodel.get_active_model_id() or "").params
+    found = ARTICLES.search(question.text, k=int(params["retrieval_k"]))
+    try:
+        completion = await stand_in.chat(
+            model=params["llm_model"],
+            instructions=params["prompt"],
+            articles="\n".join(f"[{article.title}] {article.text}" for article in found),
+            question=question.text,
+            temperature=float(params["temperature"]),
+            max_tokens=int(params["max_tokens"]),
+            seed=zlib.crc32(question.conversation.encode()),
+        )
+    except stand_in.OverloadedError as error:
+        raise HTTPException(503, "The assistant is overloaded. Please ask again.") from error
+    return Answer(text=completion.text, sources=[article.title for article in found])
+
+
+async def health() -> dict[str, int]:
+    """Which process this is."""
+    return {"pid": os.getpid()}

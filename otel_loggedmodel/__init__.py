@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Version tracking for any OpenTelemetry set-up: which version of an application produced a trace.
+
+    import otel_loggedmodel
+
+    provider.add_span_processor(otel_loggedmodel.LoggedModelSpanProcessor())
+    provider.add_span_processor(BatchSpanProcessor(otel_loggedmodel.LoggedModelExporter(OTLPSpanExporter())))
+
+    otel_loggedmodel.set_active_model(name="my-agent-v1.0")
+
+The names follow MLflow's version tracking, so code written for it runs after `import otel_loggedmodel as mlflow`.
+"""
+
+from otel_loggedmodel import genai
+from otel_loggedmodel.exporter import LoggedModelExporter
+from otel_loggedmodel.fluent import (
+    clear_active_model,
+    create_external_model,
+    delete_logged_model,
+    delete_logged_model_tag,
+    finalize_logged_model,
+    get_active_model_id,
+    get_logged_model,
+    log_model_params,
+    set_active_model,
+    set_experiment,
+    set_logged_model_tags,
+    start_run,
+    use_model,
+)
+from otel_loggedmodel.instrumentor import instrument
+from otel_loggedmodel.model import ActiveModel, LoggedModel, LoggedModelStatus
+from otel_loggedmodel.processor import LoggedModelSpanProcessor
+from otel_loggedmodel.tracing import trace
+from otel_loggedmodel.version import __version__
+from otel_loggedmodel.versioning import enable_git_model_versioning
+
+__all__ = [
+    "ActiveModel",
+    "LoggedModel",
+    "LoggedModelExporter",
+    "LoggedModelSpanProcessor",
+    "LoggedModelStatus",
+    "__version__",
+    "clear_active_model",
+    "create_external_model",
+    "delete_logged_model",
+    "delete_logged_model_tag",
+    "enable_git_model_versioning",
+    "finalize_logged_model",
+    "genai",
+    "get_active_model_id",
+    "get_logged_model",
+    "instrument",
+    "log_model_params",
+    "set_active_model",
+    "set_experiment",
+    "set_logged_model_tags",
+    "start_run",
+    "trace",
+    "use_model",
+]

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The functions that users call, named as MLflow's: a thin layer that checks arguments and delegates.
+
+A caller's mistake raises at once and says what to do. Nothing here touches a network or a disk (reading the state of a
+git checkout aside, see `enable_git_model_versioning`).
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, TypeVar
+
+from otel_loggedmodel import runs
+from otel_loggedmodel._decorating import Around, run_inside
+from otel_loggedmodel._random_names import random_name
+from otel_loggedmodel.active import ProcessDefault, Version, current_version, enter_scope, leave_scope, process
+from otel_loggedmodel.catalogue import catalogue
+from otel_loggedmodel.identity import has_id_shape
+from otel_loggedmodel.model import (
+    MAX_MODEL_BYTES,
+    ActiveModel,
+    LoggedModel,
+    LoggedModelStatus,
+    check_name,
+    check_status,
+    check_texts,
+    too_large,
+)
+from otel_loggedmodel.resolution import activate, model_for, read_environment, version_for
+
+F = TypeVar("F", bound=Callable[..., Any])
+_logger = logging.getLogger(__name__)
+
+
+# Which version is active
+
+
+def set_active_model(name: str | None = None, model_id: str | None = None) -> ActiveModel:
+    """Make a version the active one: for the process as a bare call, for the block as a context manager.
+
+    A bare call sets what every thread falls back to. As a context manager, `with set_active_model(...) as model`, the
+    version is active inside the block only, and the process default is what it was before. Between the call and the
+    block the default is briefly the new one, so use `use_model` for routing single requests.
+
+    Args:
+        name: Name of the version: the newest that this process knows, else a reference that readers resolve.
+        model_id: Id of a version, which may have been made elsewhere.
+
+    Returns:
+        The version, usable as a context manager.
+
+    Raises:
+        TypeError: An argument is not a string.
+        ValueError: Neither is given, one cannot be a name, or the id is known under another name.
+    """
+    model = model_for(name, model_id)
+    version = version_for(model)
+    activate(version)
+    return ActiveModel.of(model, ProcessDefault(version))
+
+
+class use_model:
+    """Make a version active inside a `with` block or a decorated function, and nowhere else.
+
+    It touches only the current Context, so concurrent requests can each have their own version. It decorates plain and
+    async functions, generators and async generators; the body of a generator runs with the version, its consumer
+    without. Names are resolved each time the scope is entered.
+
+    Args:
+        model: A LoggedModel, or the name or the id of a version.
+        name: Name of the version.
+        model_id: Id of the version, which may have been made elsewhere.
+
+    Raises:
+        TypeError: An argument is not a string, or more than one is given.
+        ValueError: None is given, or one cannot be a name.
+    """
+
+    def __init__(
+        self, model: LoggedModel | str | None = None, *, name: str | None = None, model_id: str | None = None
+    ) -> None:
+        if model is not None and not (name is None and model_id is None):
+            raise TypeError("use_model takes a model, or a name or model_id, not both")
+        self._fixed = version_for(model) if isinstance(model, LoggedModel) else None
+        if isinstance(model, str):
+            if has_id_shape(model) or catalogue.get(model) is not None:
+                model_id = model
+            else:
+                name = model
+        elif model is not None and self._fixed is None:
+            raise TypeError(f"model is {type(model).__name__}: pass a LoggedModel, a name, or model_id=...")
+        self._name = name
+        self._model_id = model_id
+        if self._fixed is None:
+            if name is None and model_id is None:
+                raise ValueError(
+                    'pass a LoggedModel, or the name or model_id of a version: use_model(name="my-agent-v1.0")'
+                )
+            self._name = None if name is None else check_name(name)
+            self._model_id = None if model_id is None else check_name(model_id, "model_id")
+
+    def __enter__(self) -> LoggedModel:
+        version, model = self._resolve()
+        activate(version)
+        enter_scope(version, self)
+        return model
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        leave_scope(self)
+
+    def __call__(self, function: F) -> F:
+        """Decorate a function: each call, or the whole iteration of a generator, happens inside the scope."""
+        if not callable(function):
+            raise TypeError(f"use_model decorates functions, not {type(function).__name__}")
+        return run_inside(function, lambda args, kwargs: _InScope(self))
+
+    def _resolve(self) -> tuple[Version, LoggedModel]:
+        if self._fixed is not None:
+            return self._fixed, model_for(model_id=self._fixed.model_id)
+        model = model_for(self._name, self._model_id)
+        return version_for(model), model
+
+
+class _InScope(Around):
+    def __init__(self, scope: use_model) -> None:
+        self._scope = scope
+
+    def enter(self) -> None:
+        self._scope.__enter__()
+
+    def leave(self, error: BaseException | None) -> None:
+        self._scope.__exit__(None, None, None)
+
+
+def get_active_model_id() -> str | None:
+    """The id that a span started here and now would carry, or None where no version is active."""
+    if not process.environment_was_read:
+        read_environment()
+    version = current_version()
+    return None if version is None else version.model_id
+
+
+def clear_active_model() -> None:
+    """Have no active version outside of scopes, not even the environment's, until one is set again."""
+    process.clear()
+
+
+# Making and changing versions
+
+
+def create_external_model(
+    name: str | None = None,
+    source_run_id: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    params: Mapping[str, str] | None = None,
+    model_type: str | None = None,
+    experiment_id: str | None = None,
+) -> LoggedModel:
+    """Create a version. The same arguments give the same version in every process, and any difference another one.
+
+    Args:
+        name: What the versions of one application have in common; a random readable name by default.
+        source_run_id: The run it comes from; by default the active run, MLflow's active run, or MLFLOW_RUN_ID.
+        tags: Strings to find it by; may change later.
+        params: Strings that configure it; write-once.
+        model_type: A category, such as `"agent"`.
+        experiment_id: The experiment; by default that of `set_experiment`, else MLFLOW_EXPERIMENT_ID, else
+            MLFLOW_EXPERIMENT_NAME, else "0".
+
+    Returns:
+        The version, `READY`.
+
+    Raises:
+        TypeError: An argument has the wrong type; for params and tags the message names the key and the fix.
+        ValueError: A text cannot be carried, or all together are larger than 1 MiB.
+    """
+    checked_params = check_texts(params, "params")
+    checked_tags = check_texts(tags, "tags")
+    size = sum(len(key.encode()) + len(text.encode()) for key, text in (*checked_params.items(), *checked_tags.items()))
+    if size > MAX_MODEL_BYTES:
+        raise too_large("params and tags", size)
+    return catalogue.create(
+        random_name() if name is None else check_name(name),
+        runs.default_experiment_id() if experiment_id is None else check_name(experiment_id, "experiment_id"),
+        model_type=None if model_type is None else check_name(model_type, "model_type"),
+        source_run_id=runs.default_run_id() if source_run_id is None else check_name(source_run_id, "source_run_id"),
+        params=checked_params,
+        tags=checked_tags,
+    )
+
+
+def get_logged_model(model_id: str) -> LoggedModel:
+    """The present state of a version that this process knows.
+
+    Raises:
+        LookupError: This process does not know it: it was made elsewhere, deleted, or never.
+    """
+    model = catalogue.get(check_name(model_id, "model_id"))
+    if model is None:
+        raise LookupError(
+            f"this process does not know {model_id!r}: it knows what was created in it; "
+            "ask the backend for versions that were made elsewhere"
+        )
+    return model
+
+
+def log_model_params(params: Mapping[str, str], model_id: str | None = None) -> None:
+    """Add params to a version, by default the active one. A param keeps its first value.
+
+    Raises:
+        TypeError: A key or value is not a string.
+        ValueError: A param has another value already, no version is active, or the texts are too large.
+    """
+    checked = check_texts(params, "params")
+    if model_id is None:
+        model_id = get_active_model_id()
+        if model_id is None:
+            raise ValueError("no version is active: call set_active_model first, or pass model_id=...")
+    catalogue.update(check_name(model_id, "model_id"), params=checked)
+
+
+def set_logged_model_tags(model_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a version; other tags stay.
+
+    Raises:
+        TypeError: A key or value is not a string.
+        ValueError: A text cannot be carried, or all together are too large.
+    """
+    catalogue.update(check_name(model_id, "model_id"), tags=check_texts(tags, "tags"))
+
+
+def delete_logged_model_tag(model_id: str, key: str) -> None:
+    """Take a tag away from a version.
+
+    Raises:
+        LookupError: This process knows the version, and it has no such tag.
+    """
+    check_texts({key: ""}, "tags")
+    model = catalogue.get(check_name(model_id, "model_id"))
+    if model is not None and model.name is not None and key not in model.tags:
+        present = ", ".join(sorted(model.tags)) or "none"
+        raise LookupError(f"{model_id} has no tag {key!r}; it has: {present}")
+    catalogue.update(model_id, tags_deleted=(key,))
+
+
+def finalize_logged_model(model_id: str, status: LoggedModelStatus | str) -> LoggedModel:
+    """Set the status of a version, and return it as it is then.
+
+    Raises:
+        ValueError: The status is none of PENDING, READY, FAILED.
+    """
+    return catalogue.update(check_name(model_id, "model_id"), status=check_status(status))
+
+
+def delete_logged_model(model_id: str) -> None:
+    """Record that a version was deleted, and forget it here. Spans that carry its id keep it."""
+    catalogue.delete(check_name(model_id, "model_id"))
+
+
+# Runs and experiments
+
+
+def set_experiment(
+    name_or_id: str | None = None, *, experiment_name: str | None = None, experiment_id: str | None = None
+) -> runs.Experiment:
+    """Set the experiment of versions that this process creates from now on.
+
+    Args:
+        name_or_id: Its name or id, which are the same thing here.
+        experiment_name: The same by keyword.
+        experiment_id: The same by keyword.
+
+    Raises:
+        TypeError: None, or more than one, is given.
+        ValueError: The text cannot be a name.
+    """
+    given = [value for value in (name_or_id, experiment_name, experiment_id) if value is not None]
+    if len(given) != 1:
+        raise TypeError('pass one name or id, as in set_experiment("support-agent")')
+    experiment = check_name(given[0], "experiment")
+    runs.use_experiment(experiment)
+    return runs.Experiment(experiment_id=experiment, name=experiment)
+
+
+def start_run(run_name: str | None = None) -> runs.Run:
+    """A run: used as `with start_run() as run`, versions created in the block have it as their source run.
+
+    Args:
+        run_name: Readable name; a random one by default.
+    """
+    return runs.new_run(None if run_name is None else check_name(run_name, "run_name"))

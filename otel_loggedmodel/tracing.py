@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`trace`: a span for each call of a function, for code that follows MLflow's tracing decorator."""
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Final, TypeVar, overload
+
+from opentelemetry import trace as trace_api
+from opentelemetry.util.types import AttributeValue
+
+from otel_loggedmodel._decorating import Around, run_inside
+from otel_loggedmodel._errors import warn_rarely
+from otel_loggedmodel.version import __version__
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Arguments and results have no convention of OpenTelemetry's own for just any function. These are OpenInference's,
+# which Phoenix, Langfuse and MLflow display.
+# https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md
+_INPUT: Final = "input.value"
+_INPUT_TYPE: Final = "input.mime_type"
+_OUTPUT: Final = "output.value"
+_OUTPUT_TYPE: Final = "output.mime_type"
+_SPAN_KIND: Final = "openinference.span.kind"
+_FUNCTION_NAME: Final = "code.function.name"
+_JSON: Final = "application/json"
+
+# A stream may never end: what is recorded of one is bounded, as is any one value.
+_MAX_RECORDED_ITEMS: Final = 1000
+_MAX_RECORDED_CHARACTERS: Final = 64 * 1024
+
+
+@overload
+def trace(function: F, /) -> F: ...
+@overload
+def trace(
+    function: None = None,
+    /,
+    *,
+    name: str | None = None,
+    span_type: str | None = None,
+    attributes: Mapping[str, AttributeValue] | None = None,
+    record_arguments: bool = False,
+    record_result: bool = False,
+    output_reducer: Callable[[list[Any]], object] | None = None,
+) -> Callable[[F], F]: ...
+def trace(
+    function: F | None = None,
+    /,
+    *,
+    name: str | None = None,
+    span_type: str | None = None,
+    attributes: Mapping[str, AttributeValue] | None = None,
+    record_arguments: bool = False,
+    record_result: bool = False,
+    output_reducer: Callable[[list[Any]], object] | None = None,
+) -> F | Callable[[F], F]:
+    """Make a span for each call of a function: plain, async, generator or async generator.
+
+    The span of a generator lasts as long as the iteration. An exception is recorded on the span and raised on. What
+    goes in and comes out is not recorded unless asked for, because prompts and answers are often personal data.
+
+    Args:
+        function: The function, when used without parentheses.
+        name: Name of the span; the function's qualified name by default.
+        span_type: What kind of work it is, such as `"LLM"`, `"RETRIEVER"` or `"TOOL"`.
+        attributes: More attributes of the span.
+        record_arguments: Whether to record the arguments, as JSON.
+        record_result: Whether to record the result, as JSON; of a generator, the list of what it yielded.
+        output_reducer: What to record in place of that list, made from it.
+
+    Raises:
+        TypeError: What is decorated is not callable.
+    """
+
+    def decorate(decorated: F) -> F:
+        if not callable(decorated):
+            raise TypeError(
+                f"trace decorates functions, not {type(decorated).__name__}: write @trace or @trace(name=...)"
+            )
+        recording = _Recording(decorated, record_arguments, record_result, output_reducer)
+        fixed: dict[str, AttributeValue] = {_FUNCTION_NAME: _qualified_name(decorated)}
+        if span_type is not None:
+            fixed[_SPAN_KIND] = span_type.upper()
+        fixed.update(attributes or {})
+        span_name = name or getattr(decorated, "__qualname__", type(decorated).__name__).replace("<locals>.", "")
+        return run_inside(decorated, lambda args, kwargs: _Spanned(span_name, fixed, recording, args, kwargs))
+
+    return decorate if function is None else decorate(function)
+
+
+class _Recording:
+    """What the user asked to record of a function's calls."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        arguments: bool,
+        result: bool,
+        reducer: Callable[[list[Any]], object] | None,
+    ) -> None:
+        self.arguments = arguments
+        self.result = result
+        self.reducer = reducer
+        self.is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+        try:
+            self._signature: inspect.Signature | None = inspect.signature(function)
+        except (TypeError, ValueError):
+            self._signature = None  # some built-in functions have none
+
+    def by_name(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        if self._signature is not None:
+            try:
+                bound = self._signature.bind(*args, **kwargs).arguments
+                return {key: value for key, value in bound.items() if key not in ("self", "cls")}
+            except TypeError:
+                pass  # the call itself will say that the arguments do not fit
+        return {"args": list(args), "kwargs": kwargs}
+
+
+class _Spanned(Around):
+    def __init__(
+        self,
+        name: str,
+        attributes: Mapping[str, AttributeValue],
+        recording: _Recording,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        self._name = name
+        self._attributes = attributes
+        self._recording = recording
+        self._call = (args, kwargs)
+        self._items: list[Any] = []
+        self._span: trace_api.Span = trace_api.INVALID_SPAN
+        self._current: AbstractContextManager[trace_api.Span] | None = None
+
+    def enter(self) -> None:
+        # Asked for at each call: the application may set its tracer provider after it has decorated its functions.
+        tracer = trace_api.get_tracer("otel_loggedmodel", __version__)
+        self._current = tracer.start_as_current_span(self._name, attributes=self._attributes)
+        self._span = self._current.__enter__()
+        if self._recording.arguments and self._span.is_recording():
+            self._record(_INPUT, _INPUT_TYPE, lambda: self._recording.by_name(*self._call))
+
+    def yielded(self, value: object) -> None:
+        if self._recording.result and len(self._items) < _MAX_RECORDED_ITEMS:
+            self._items.append(value)
+
+    def returned(self, value: object) -> None:
+        if self._recording.result and self._span.is_recording():
+            self._record(_OUTPUT, _OUTPUT_TYPE, lambda: self._reduced() if self._recording.is_generator else value)
+
+    def leave(self, error: BaseException | None) -> None:
+        if self._current is not None:
+            if error is None:
+                self._current.__exit__(None, None, None)
+            else:
+                self._current.__exit__(type(error), error, error.__traceback__)
+
+    def _reduced(self) -> object:
+        return self._items if self._recording.reducer is None else self._recording.reducer(self._items)
+
+    def _record(self, attribute: str, type_attribute: str, value: Callable[[], object]) -> None:
+        try:
+            # Recursion and values that refuse repr() are the application's, and must not fail its call.
+            text = json.dumps(value(), default=repr, ensure_ascii=False)
+            self._span.set_attribute(attribute, text[:_MAX_RECORDED_CHARACTERS])
+            self._span.set_attribute(type_attribute, _JSON)
+        except Exception as error:
+            warn_rarely(f"recording {self._name}", "cannot record %s of %s: %r", attribute, self._name, error)
+
+
+def _qualified_name(function: Callable[..., Any]) -> str:
+    name = getattr(function, "__qualname__", type(function).__name__)
+    return f"{getattr(function, '__module__', None) or '?'}.{name}"

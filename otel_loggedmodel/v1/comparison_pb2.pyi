@@ -1,0 +1,120 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VERDICT_UNKNOWN: _ClassVar[Verdict]
+    VERDICT_BETTER: _ClassVar[Verdict]
+    VERDICT_WORSE: _ClassVar[Verdict]
+    VERDICT_SAME: _ClassVar[Verdict]
+VERDICT_UNKNOWN: Verdict
+VERDICT_BETTER: Verdict
+VERDICT_WORSE: Verdict
+VERDICT_SAME: Verdict
+
+class Comparison(_message.Message):
+    __slots__ = ("versions", "differences")
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
+    versions: _containers.RepeatedCompositeFieldContainer[VersionMetrics]
+    differences: _containers.RepeatedCompositeFieldContainer[VersionDifferences]
+    def __init__(self, versions: _Optional[_Iterable[_Union[VersionMetrics, _Mapping]]] = ..., differences: _Optional[_Iterable[_Union[VersionDifferences, _Mapping]]] = ...) -> None: ...
+
+class VersionMetrics(_message.Message):
+    __slots__ = ("model_id", "name", "traces", "errors", "error_rate", "latency_ms", "tokens", "cost_usd", "scores")
+    class ScoresEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Score
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Score, _Mapping]] = ...) -> None: ...
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TRACES_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_RATE_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    COST_USD_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    model_id: str
+    name: str
+    traces: int
+    errors: int
+    error_rate: float
+    latency_ms: LatencyMs
+    tokens: Tokens
+    cost_usd: float
+    scores: _containers.MessageMap[str, Score]
+    def __init__(self, model_id: _Optional[str] = ..., name: _Optional[str] = ..., traces: _Optional[int] = ..., errors: _Optional[int] = ..., error_rate: _Optional[float] = ..., latency_ms: _Optional[_Union[LatencyMs, _Mapping]] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., cost_usd: _Optional[float] = ..., scores: _Optional[_Mapping[str, Score]] = ...) -> None: ...
+
+class LatencyMs(_message.Message):
+    __slots__ = ("p50", "p90", "p95", "p99", "mean")
+    P50_FIELD_NUMBER: _ClassVar[int]
+    P90_FIELD_NUMBER: _ClassVar[int]
+    P95_FIELD_NUMBER: _ClassVar[int]
+    P99_FIELD_NUMBER: _ClassVar[int]
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+    mean: float
+    def __init__(self, p50: _Optional[float] = ..., p90: _Optional[float] = ..., p95: _Optional[float] = ..., p99: _Optional[float] = ..., mean: _Optional[float] = ...) -> None: ...
+
+class Tokens(_message.Message):
+    __slots__ = ("input", "output", "input_per_trace", "output_per_trace")
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    INPUT_PER_TRACE_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_PER_TRACE_FIELD_NUMBER: _ClassVar[int]
+    input: int
+    output: int
+    input_per_trace: float
+    output_per_trace: float
+    def __init__(self, input: _Optional[int] = ..., output: _Optional[int] = ..., input_per_trace: _Optional[float] = ..., output_per_trace: _Optional[float] = ...) -> None: ...
+
+class Score(_message.Message):
+    __slots__ = ("mean", "count")
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    mean: float
+    count: int
+    def __init__(self, mean: _Optional[float] = ..., count: _Optional[int] = ...) -> None: ...
+
+class VersionDifferences(_message.Message):
+    __slots__ = ("model_id", "metrics")
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Difference
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Difference, _Mapping]] = ...) -> None: ...
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    model_id: str
+    metrics: _containers.MessageMap[str, Difference]
+    def __init__(self, model_id: _Optional[str] = ..., metrics: _Optional[_Mapping[str, Difference]] = ...) -> None: ...
+
+class Difference(_message.Message):
+    __slots__ = ("base", "candidate", "delta", "ratio", "p_value", "verdict")
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_FIELD_NUMBER: _ClassVar[int]
+    DELTA_FIELD_NUMBER: _ClassVar[int]
+    RATIO_FIELD_NUMBER: _ClassVar[int]
+    P_VALUE_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    base: float
+    candidate: float
+    delta: float
+    ratio: float
+    p_value: float
+    verdict: Verdict
+    def __init__(self, base: _Optional[float] = ..., candidate: _Optional[float] = ..., delta: _Optional[float] = ..., ratio: _Optional[float] = ..., p_value: _Optional[float] = ..., verdict: _Optional[_Union[Verdict, str]] = ...) -> None: ...

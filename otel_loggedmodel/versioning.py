@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A version from the state of the git checkout that the application runs from."""
+
+import dataclasses
+import logging
+import os
+import pathlib
+import re
+from types import TracebackType
+
+from otel_loggedmodel import git
+from otel_loggedmodel.fluent import create_external_model, set_active_model, set_logged_model_tags
+from otel_loggedmodel.model import ActiveModel
+
+# OpenTelemetry's names where it has them: https://opentelemetry.io/docs/specs/semconv/registry/attributes/vcs/
+COMMIT_TAG = "vcs.ref.head.revision"
+BRANCH_TAG = "vcs.ref.head.name"
+REPOSITORY_TAG = "vcs.repository.url.full"
+DIRTY_TAG = "git.dirty"
+DIFF_DIGEST_TAG = "git.diff.sha256"
+DIFF_TAG = "git.diff"
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class GitVersioning:
+    """What `enable_git_model_versioning` found and made; as a context manager, active inside the block only.
+
+    Attributes:
+        info: The state of the checkout, or None where there is none.
+        active_model: The version made from it, or None.
+    """
+
+    info: git.GitState | None
+    active_model: ActiveModel | None
+
+    def __enter__(self) -> "GitVersioning":
+        if self.active_model is not None:
+            self.active_model.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self.active_model is not None:
+            self.active_model.__exit__(kind, error, traceback)
+
+
+def enable_git_model_versioning(
+    remote_name: str = "origin",
+    *,
+    name: str | None = None,
+    path: str | os.PathLike[str] | None = None,
+    record_diff: bool = False,
+) -> GitVersioning:
+    """Create a version from the state of the git checkout and make it the active one.
+
+    The commit and, where the working tree differs from it, a digest of the difference, untracked files included, make
+    the version: the same code is the same version on every branch and in every clone, and two edits of one commit are
+    two. Branch and repository are tags that do not count. Reads the checkout with `git`, which takes some tens of
+    milliseconds: call it at start-up. Where there is no git or no checkout it logs a warning and changes nothing.
+
+    Args:
+        remote_name: The remote whose URL is recorded, without any credentials.
+        name: Name of the version; that of the repository by default.
+        path: A folder in the checkout; the working directory by default.
+        record_diff: Whether to record the difference itself, as a tag. It may hold secrets.
+
+    Returns:
+        The state and the version, usable as a context manager.
+
+    Raises:
+        TypeError: The name is not a string.
+        ValueError: It cannot be a name.
+    """
+    try:
+        state = git.read_git_state(path, remote_name=remote_name, record_diff=record_diff)
+    except git.GitUnavailable as error:
+        _logger.warning("no version from git: %s", error)
+        return GitVersioning(info=None, active_model=None)
+    what_runs = {COMMIT_TAG: state.commit, DIFF_DIGEST_TAG: state.diff_digest}
+    where_from = {
+        BRANCH_TAG: state.branch,
+        REPOSITORY_TAG: state.remote_url,
+        DIRTY_TAG: "true" if state.dirty else "false",
+        DIFF_TAG: state.diff,
+    }
+    model = create_external_model(
+        _default_name(state, path) if name is None else name,
+        tags={key: value for key, value in what_runs.items() if value is not None},
+    )
+    set_logged_model_tags(model.model_id, {key: value for key, value in where_from.items() if value is not None})
+    return GitVersioning(info=state, active_model=set_active_model(model_id=model.model_id))
+
+
+def _default_name(state: git.GitState, path: str | os.PathLike[str] | None) -> str:
+    source = state.remote_url or os.fspath(state.root)
+    last = re.split(r"[/\\:]", source.rstrip("/\\"))[-1].removesuffix(".git")
+    return last.strip() or pathlib.Path(path or ".").resolve().name or "application"

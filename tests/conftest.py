@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all tests share: a process as it is when the application starts, and failures that show."""
+
+import os
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
+import hypothesis
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+import otel_loggedmodel
+from otel_loggedmodel import _errors, runs
+from otel_loggedmodel.active import process
+from otel_loggedmodel.catalogue import catalogue
+
+hypothesis.settings.register_profile("default", database=None, deadline=None)
+hypothesis.settings.load_profile("default")
+
+
+@pytest.fixture(autouse=True)
+def new_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing known, nothing active, nothing in the environment; and what production swallows is raised."""
+    for variable in list(os.environ):
+        if variable.startswith(("OTEL_EXPORTER", "OTEL_LOGGEDMODEL_ID", "OTEL_LOGGEDMODEL_NAME", "MLFLOW_")):
+            monkeypatch.delenv(variable)
+    catalogue.__init__()  # type: ignore[misc]
+    process.__init__()  # type: ignore[misc]
+    runs.use_experiment(None)
+    monkeypatch.setattr(_errors, "raise_internal_errors", True)
+    monkeypatch.setattr(_errors, "_last_report", {})
+    monkeypatch.setattr(_errors, "_warned", set())
+
+
+class Traced(SimpleNamespace):
+    """A tracer provider with the library in it, and what it exported."""
+
+    provider: TracerProvider
+    memory: InMemorySpanExporter
+
+    @property
+    def tracer(self):
+        return self.provider.get_tracer("test")
+
+    @property
+    def spans(self) -> dict[str, ReadableSpan]:
+        """The application's own spans by name."""
+        return {span.name: span for span in self.memory.get_finished_spans() if not is_record(span)}
+
+    @property
+    def records(self) -> list[ReadableSpan]:
+        return [span for span in self.memory.get_finished_spans() if is_record(span)]
+
+    def id_on(self, name: str) -> object:
+        return self.spans[name].attributes.get("logged_model.id")
+
+    def is_entry(self, name: str) -> bool:
+        """Whether a span links to its model's root span, as entry spans do."""
+        span = self.spans[name]
+        links = [link for link in span.links if "logged_model.id" in (link.attributes or {})]
+        if not links:
+            assert "logged_model.name" not in span.attributes
+            return False
+        assert [link.attributes["logged_model.id"] for link in links] == [span.attributes["logged_model.id"]]
+        return True
+
+
+def is_record(span: ReadableSpan) -> bool:
+    return "logged_model.event" in (span.attributes or {})
+
+
+@pytest.fixture
+def make_traced() -> Iterator[Callable[..., Traced]]:
+    made: list[TracerProvider] = []
+
+    def make(**processor_arguments) -> Traced:
+        provider = TracerProvider(shutdown_on_exit=False)
+        made.append(provider)
+        memory = InMemorySpanExporter()
+        provider.add_span_processor(otel_loggedmodel.LoggedModelSpanProcessor(**processor_arguments))
+        provider.add_span_processor(SimpleSpanProcessor(otel_loggedmodel.LoggedModelExporter(memory)))
+        return Traced(provider=provider, memory=memory)
+
+    yield make
+    for provider in made:
+        provider.shutdown()
+
+
+@pytest.fixture
+def traced(make_traced: Callable[..., Traced]) -> Traced:
+    return make_traced()

@@ -1,0 +1,457 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LoggedModelExporter: records once and before the spans that refer to them, again when refused, stamps put back."""
+
+import logging
+import threading
+import weakref
+
+import pytest
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExportResult
+
+import otel_loggedmodel as mlflow
+from doubles import ScriptedExporter, has_records
+from otel_loggedmodel import records, shipping
+from otel_loggedmodel.model import MAX_MODEL_BYTES
+from otlp_grpc_receiver import OtlpGrpcReceiver
+from otlp_receiver import OtlpReceiver
+
+
+class Application:
+    """An application whose spans go to a scripted exporter, one batch a span."""
+
+    def __init__(self, **arguments) -> None:
+        self.inner = ScriptedExporter()
+        self.exporter = mlflow.LoggedModelExporter(self.inner, **arguments)
+        self.clock = 1000.0
+        self.exporter._shipper._clock = lambda: self.clock
+        self.provider = TracerProvider(shutdown_on_exit=False, resource=Resource({"service.name": "shop"}))
+        self.provider.add_span_processor(mlflow.LoggedModelSpanProcessor())
+        self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.tracer = self.provider.get_tracer("test")
+
+    def span(self, name: str = "span") -> None:
+        self.tracer.start_span(name).end()
+
+    @property
+    def names(self) -> list[list[str]]:
+        return [[span.name.removeprefix("logged_model.") for span in batch] for batch in self.inner.batches]
+
+
+@pytest.fixture
+def application() -> Application:
+    return Application()
+
+
+def test_records_go_before_the_first_spans_and_once(application: Application) -> None:
+    mlflow.set_active_model(model_id=mlflow.create_external_model("a", params={"k": "v"}).model_id)
+    application.span("one")
+    application.span("two")
+    assert application.names == [["created", "activated"], ["one"], ["two"]]
+
+
+def test_changes_go_with_the_next_spans(application: Application) -> None:
+    model = mlflow.set_active_model("a")
+    application.span("one")
+    mlflow.set_logged_model_tags(model.model_id, {"t": "1"})
+    with mlflow.use_model("b"):
+        application.span("two")
+    application.span("three")
+    assert application.names == [
+        ["created", "activated"],
+        ["one"],
+        ["updated", "created", "activated"],
+        ["two"],
+        ["three"],
+    ]
+
+
+def test_models_without_spans_are_delivered_at_shutdown(application: Application) -> None:
+    model = mlflow.create_external_model("a")
+    application.provider.shutdown()
+    assert application.inner.events == [("created", model.model_id)]
+    assert application.inner.is_shut_down
+
+
+def test_models_without_spans_are_delivered_when_the_provider_is_flushed(application: Application) -> None:
+    model = mlflow.create_external_model("a")
+    assert application.provider.force_flush()
+    assert application.inner.events == [("created", model.model_id)]
+
+
+def test_force_flush_of_the_exporter_flushes_what_it_wraps(application: Application) -> None:
+    mlflow.create_external_model("a")
+    assert application.exporter.force_flush(1234)
+    assert application.inner.flushes == [1234]
+    assert len(application.inner.batches) == 1
+
+
+def test_models_made_before_the_exporter_are_delivered() -> None:
+    model = mlflow.create_external_model("a")
+    application = Application()
+    application.span()
+    assert application.inner.events == [("created", model.model_id)]
+
+
+def test_records_carry_the_resource_of_the_spans(application: Application) -> None:
+    mlflow.set_active_model("a")
+    application.span()
+    assert {span.resource.attributes["service.name"] for batch in application.inner.batches for span in batch} == {
+        "shop"
+    }
+
+
+def test_two_exporters_each_get_everything_as_the_same_spans() -> None:
+    first, second = Application(), Application()
+    mlflow.set_active_model("a")
+    for application in (first, second):
+        application.span()
+    ids = [
+        [(span.context.trace_id, span.context.span_id) for span in application.inner.batches[0]]
+        for application in (first, second)
+    ]
+    assert len(ids[0]) == 2
+    assert ids[0] == ids[1]
+
+
+# Refusals
+
+
+def test_refused_records_are_sent_again_and_spans_are_not_held_up(application: Application, caplog) -> None:
+    application.inner.refuse = has_records
+    mlflow.set_active_model("a")
+    application.span("one")
+    application.span("two")
+    assert application.names == [["one"], ["two"]]
+    assert len(application.inner.attempts) == 3  # records, one, two: no second try at once
+    application.inner.refuse = lambda batch: False
+    application.clock += 5
+    application.span("three")
+    assert application.names[2:] == [["created", "activated"], ["three"]]
+    assert [record.getMessage().split(" model records")[0] for record in caplog.records] == [
+        f"{application.inner} did not take 2"
+    ]
+
+
+def test_tries_get_rarer_the_longer_records_are_refused(application: Application) -> None:
+    application.inner.refuse = has_records
+    mlflow.set_active_model("a")
+    tries = []
+    for second in range(1200):
+        application.clock = 1000.0 + second
+        before = len(application.inner.attempts)
+        application.span()
+        if len(application.inner.attempts) - before == 2:
+            tries.append(second)
+    assert tries == [0, 5, 15, 35, 75, 155, 315, 615, 915]
+
+
+def test_when_the_backend_comes_back_records_follow_at_once(application: Application) -> None:
+    application.inner.refuse = lambda batch: True
+    mlflow.set_active_model("a")
+    application.span("lost")
+    application.inner.refuse = lambda batch: False
+    application.span("one")
+    assert application.names == [["one"], ["created", "activated"]]
+
+
+def test_an_exporter_that_raises_is_treated_as_refusing(application: Application, caplog) -> None:
+    application.inner.error = ConnectionError("no route")
+    mlflow.set_active_model("a")
+    with caplog.at_level(logging.WARNING):
+        application.span("lost")
+    application.inner.error = None
+    application.span("one")
+    assert application.names == [["one"], ["created", "activated"]]
+    assert "cannot deliver 2 model records: ConnectionError('no route'); trying again later" in caplog.text
+
+
+def test_the_result_is_that_of_the_spans(application: Application) -> None:
+    mlflow.set_active_model("a")
+    application.inner.refuse = has_records
+    assert application.exporter.export([]) is SpanExportResult.SUCCESS
+    application.inner.refuse = lambda batch: True
+    assert application.exporter.export([]) is SpanExportResult.FAILURE
+
+
+# Repetition
+
+
+def test_a_version_in_use_is_announced_again_every_twelve_hours(application: Application) -> None:
+    model = mlflow.set_active_model("a")
+    application.span()
+    mlflow.set_logged_model_tags(model.model_id, {"t": "1"})
+    application.span()
+    before = len(application.inner.batches)
+    application.clock += 12 * 3600 - 1
+    application.span("early")
+    application.clock += 2
+    application.span("due")
+    application.span("after")
+    assert application.names[before:] == [["early"], ["created", "updated", "activated"], ["due"], ["after"]]
+
+
+def test_repetitions_are_the_same_spans_at_the_present_time(application: Application) -> None:
+    mlflow.set_active_model("a")
+    application.span()
+    application.clock += 13 * 3600
+    application.span()
+    first, again = application.inner.batches[0], application.inner.batches[2]
+    assert [span.context for span in again] == [span.context for span in first]
+    assert [dict(span.attributes) for span in again] == [dict(span.attributes) for span in first]
+    assert all(later.start_time > earlier.start_time for earlier, later in zip(first, again, strict=True))
+
+
+def test_versions_that_are_not_in_use_are_not_repeated(application: Application) -> None:
+    mlflow.set_active_model("a")
+    application.span()
+    mlflow.set_active_model("b")
+    application.span()
+    before = len(application.inner.events)
+    application.clock += 13 * 3600
+    application.span()
+    assert {model_id for _, model_id in application.inner.events[before:]} == {mlflow.get_active_model_id()}
+
+
+def test_repeat_after_can_be_chosen() -> None:
+    application = Application(repeat_after=60)
+    mlflow.set_active_model("a")
+    application.span()
+    application.clock += 61
+    application.span()
+    assert len(application.inner.events) == 4
+
+
+# Size
+
+
+def test_many_large_models_go_in_messages_that_receivers_take(application: Application) -> None:
+    for number in range(6):
+        mlflow.create_external_model("a", params={"n": str(number), "prompt": "x" * (MAX_MODEL_BYTES - 100)})
+    for number in range(1200):
+        mlflow.create_external_model("b", params={"n": str(number)})
+    application.span()
+    batches = [batch for batch in application.inner.batches if has_records(batch)]
+    assert sum(map(len, batches)) == 1206
+    assert max(map(len, batches)) <= 512
+    assert all(sum(len(str(span.attributes)) for span in batch) < 2.5 * 1024 * 1024 for batch in batches)
+
+
+def test_nothing_is_kept_for_versions_that_come_and_go(application: Application) -> None:
+    for number in range(5000):
+        with mlflow.use_model(f"m{number}"):
+            application.span()
+    assert len(application.exporter._shipper._announced) <= 4096
+
+
+# Stamps that the SDK's limit evicted
+
+
+def test_a_span_with_500_attributes_arrives_with_its_id(application: Application) -> None:
+    mlflow.set_active_model("agent")
+    with application.tracer.start_as_current_span("root") as root:
+        with application.tracer.start_as_current_span("child") as child:
+            child.set_attributes({f"k{number}": number for number in range(500)})
+            child.add_event("event")
+        root.set_attributes({f"k{number}": number for number in range(500)})
+    spans = {span.name: span for batch in application.inner.batches for span in batch}
+    model_id = mlflow.get_active_model_id()
+    assert spans["child"].attributes["logged_model.id"] == model_id
+    assert "logged_model.name" not in spans["child"].attributes
+    assert spans["root"].attributes["logged_model.id"] == model_id
+    assert spans["root"].attributes["logged_model.name"] == "agent"
+    # What the SDK kept is all there, and the count of what it dropped is true.
+    assert [spans["child"].attributes[f"k{number}"] for number in range(372, 500)] == list(range(372, 500))
+    assert len(spans["child"].attributes) + spans["child"].dropped_attributes == 501
+    assert len(spans["root"].attributes) + spans["root"].dropped_attributes == 502
+    assert [event.name for event in spans["child"].events] == ["event"]
+    assert spans["child"].parent.span_id == spans["root"].context.span_id
+    assert spans["root"].links[0].attributes == {"logged_model.id": model_id}
+
+
+def test_an_evicted_stamp_of_a_scope_comes_back_as_that_scopes(application: Application) -> None:
+    mlflow.set_active_model("default")
+    with mlflow.use_model("scope") as model, application.tracer.start_as_current_span("a") as span:
+        span.set_attributes({f"k{number}": number for number in range(500)})
+    (span,) = application.inner.batches[-1]
+    assert span.attributes["logged_model.id"] == model.model_id
+    assert span.attributes["logged_model.name"] == "scope"
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_tiny_attribute_limits_do_not_lose_the_id(limit: int) -> None:
+    inner = ScriptedExporter()
+    provider = TracerProvider(span_limits=SpanLimits(max_span_attributes=limit), shutdown_on_exit=False)
+    provider.add_span_processor(mlflow.LoggedModelSpanProcessor())
+    provider.add_span_processor(SimpleSpanProcessor(mlflow.LoggedModelExporter(inner)))
+    mlflow.set_active_model("agent")
+    provider.get_tracer("test").start_span("a", attributes={"k": 1, "l": 2, "m": 3}).end()
+    attributes = inner.batches[-1][0].attributes
+    assert (attributes["logged_model.id"], attributes["logged_model.name"]) == (mlflow.get_active_model_id(), "agent")
+
+
+def test_dropped_events_and_links_are_still_counted() -> None:
+    inner = ScriptedExporter()
+    provider = TracerProvider(
+        span_limits=SpanLimits(max_span_attributes=2, max_events=1, max_links=3), shutdown_on_exit=False
+    )
+    provider.add_span_processor(mlflow.LoggedModelSpanProcessor())
+    provider.add_span_processor(SimpleSpanProcessor(mlflow.LoggedModelExporter(inner)))
+    mlflow.set_active_model("agent")
+    with provider.get_tracer("test").start_as_current_span("a", attributes={"k": 1, "l": 2}) as span:
+        for _ in range(3):
+            span.add_event("e")
+    restored = inner.batches[-1][0]
+    assert (restored.dropped_events, restored.dropped_links) == (2, 0)
+
+
+def test_values_of_records_are_not_cut_by_the_sdks_limits(monkeypatch) -> None:
+    monkeypatch.setenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "40")
+    monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "5")
+    with OtlpReceiver() as receiver:
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(mlflow.LoggedModelSpanProcessor())
+        exporter = mlflow.LoggedModelExporter(HttpExporter(receiver.traces_endpoint))
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+        params = {f"k{number}": "x" * 1000 for number in range(300)}
+        mlflow.create_external_model("agent", params=params)
+        provider.shutdown()
+        (created,) = receiver.spans()
+    event = records.event_of(created.attributes, created.start_ns)
+    assert event is not None
+    assert event.params == params
+
+
+# The default exporter, and real OTLP
+
+
+def test_default_is_http_as_the_environment_says(monkeypatch) -> None:
+    with OtlpReceiver() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-token=abc")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+        exporter = mlflow.LoggedModelExporter()
+        assert isinstance(exporter.wrapped, HttpExporter)
+        model = mlflow.create_external_model("agent", params={"k": "v"})
+        exporter.shutdown()
+        (request,) = receiver.requests()
+        assert request.headers["x-token"] == "abc"
+        assert request.headers["content-encoding"] == "gzip"
+        (created,) = receiver.spans()
+        assert created.attributes["logged_model.id"] == model.model_id
+        assert created.trace_id == model.model_id[2:]
+        assert created.trace_state == "ot=rv:ffffffffffffff"
+
+
+@pytest.mark.parametrize("variable", ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"])
+def test_grpc_where_the_environment_says_so(monkeypatch, variable: str) -> None:
+    with OtlpGrpcReceiver() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+        monkeypatch.setenv(variable, "grpc")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+        exporter = mlflow.LoggedModelExporter()
+        assert isinstance(exporter.wrapped, GrpcExporter)
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(mlflow.LoggedModelSpanProcessor())
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+        mlflow.set_active_model("agent")
+        provider.get_tracer("test").start_span("root").end()
+        provider.shutdown()
+        spans = {span.name: span for span in receiver.spans()}
+    assert set(spans) == {"logged_model.created", "logged_model.activated", "root"}
+    created, root = spans["logged_model.created"], spans["root"]
+    assert [(link.trace_id, link.span_id) for link in root.links] == [(created.trace_id, created.span_id)]
+    assert spans["logged_model.activated"].parent_span_id == created.span_id
+
+
+def test_an_unknown_protocol_is_reported_once_and_http_used(monkeypatch, caplog) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "carrier-pigeon")
+    for _ in range(2):
+        assert isinstance(mlflow.LoggedModelExporter().wrapped, HttpExporter)
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert warning == (
+        "OTEL_EXPORTER_OTLP_PROTOCOL is 'carrier-pigeon': using http/protobuf; known are grpc and http/protobuf"
+    )
+
+
+@pytest.mark.parametrize("wrong", ["http://localhost:4318", HttpExporter, object()])
+def test_what_is_no_exporter_is_refused_with_advice(wrong: object) -> None:
+    with pytest.raises(TypeError, match="is no span exporter: pass an object with an export method"):
+        mlflow.LoggedModelExporter(wrong)  # type: ignore[arg-type]
+
+
+def test_a_backend_that_was_down_gets_the_models_when_it_is_back() -> None:
+    with OtlpReceiver() as receiver:
+        receiver.answer_with = 400
+        exporter = mlflow.LoggedModelExporter(HttpExporter(receiver.traces_endpoint, timeout=1))
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(mlflow.LoggedModelSpanProcessor())
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+        mlflow.set_active_model("agent")
+        provider.get_tracer("test").start_span("lost").end()
+        receiver.answer_with = None
+        provider.get_tracer("test").start_span("kept").end()
+        assert [span.name for span in receiver.spans()] == ["kept", "logged_model.created", "logged_model.activated"]
+        provider.shutdown()
+
+
+# Threads and life time
+
+
+def test_export_calls_of_the_wrapped_exporter_never_overlap() -> None:
+    running, overlaps = [0], []
+
+    class Watching(ScriptedExporter):
+        def export(self, spans):
+            running[0] += 1
+            if running[0] > 1:
+                overlaps.append(spans)
+            result = super().export(spans)
+            running[0] -= 1
+            return result
+
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(mlflow.LoggedModelSpanProcessor())
+    provider.add_span_processor(SimpleSpanProcessor(mlflow.LoggedModelExporter(Watching())))
+
+    def work(number: int) -> None:
+        for step in range(50):
+            with mlflow.use_model(f"m{number}-{step}"):
+                provider.get_tracer("x").start_span("a").end()
+            provider.force_flush()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert overlaps == []
+
+
+def test_an_exporter_that_makes_spans_does_not_wait_for_itself() -> None:
+    class Tracing(ScriptedExporter):
+        depth = 0
+
+        def export(self, spans):
+            if self.depth == 0:
+                self.depth = 1
+                provider.get_tracer("x").start_span("own").end()
+                self.depth = 0
+            return super().export(spans)
+
+    inner = Tracing()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(mlflow.LoggedModelExporter(inner)))
+    provider.get_tracer("x").start_span("a").end()
+    assert sorted(batch[0].name for batch in inner.batches) == ["a", "own"]
+
+
+def test_an_exporter_that_is_dropped_is_freed() -> None:
+    exporter = mlflow.LoggedModelExporter(ScriptedExporter())
+    gone = weakref.ref(exporter._shipper)
+    del exporter
+    assert gone() is None
+    assert all(shipper is not None for shipper in shipping._live)

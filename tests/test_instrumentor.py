@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""instrument(): one call, whatever the application has set up already."""
+
+import logging
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+
+import otel_loggedmodel as mlflow
+from doubles import ScriptedExporter
+from otlp_receiver import OtlpReceiver
+from programs import run
+
+
+def processors(provider: TracerProvider) -> list[str]:
+    return [type(processor).__name__ for processor in provider._active_span_processor._span_processors]
+
+
+@pytest.fixture
+def provider():
+    provider = TracerProvider(shutdown_on_exit=False)
+    yield provider
+    provider.shutdown()
+
+
+def test_a_bare_provider_gets_processor_and_exporter(provider) -> None:
+    inner = ScriptedExporter()
+    assert mlflow.instrument(provider, inner)
+    assert processors(provider) == ["LoggedModelSpanProcessor", "BatchSpanProcessor"]
+    mlflow.set_active_model("a")
+    provider.get_tracer("x").start_span("own").end()
+    provider.force_flush()
+    assert [span.name for batch in inner.batches for span in batch][-1] == "own"
+    assert inner.events[0][0] == "created"
+
+
+def test_a_second_call_does_nothing(provider) -> None:
+    inner = ScriptedExporter()
+    assert mlflow.instrument(provider, inner)
+    assert mlflow.instrument(provider, inner)
+    assert len(processors(provider)) == 2
+
+
+def test_a_provider_that_exports_already_exports_no_span_twice(provider) -> None:
+    existing, records = ScriptedExporter(), ScriptedExporter()
+    provider.add_span_processor(SimpleSpanProcessor(existing))
+    assert mlflow.instrument(provider, records)
+    mlflow.set_active_model("a")
+    provider.get_tracer("x").start_span("own").end()
+    provider.force_flush()
+    assert [(span.name, span.attributes["logged_model.name"]) for span in existing.batches[0]] == [("own", "a")]
+    assert [event for event, _ in records.events] == ["created", "activated"]
+    assert all(span.name != "own" for batch in records.batches for span in batch)
+
+
+@pytest.mark.parametrize("foreign", [trace.NoOpTracerProvider(), object()])
+def test_a_provider_that_is_not_the_sdks_is_reported_and_left_alone(foreign, caplog) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert mlflow.instrument(foreign) is False
+    assert "is not the OpenTelemetry SDK's tracer provider and takes no span processors" in caplog.text
+
+
+def test_without_any_provider_a_new_one_becomes_the_global_one() -> None:
+    program = """
+        assert mlflow.instrument() and mlflow.instrument()
+        mlflow.set_active_model("a")
+        trace.get_tracer("x").start_span("own").end()
+    """
+    with OtlpReceiver() as receiver:
+        run(program, receiver.endpoint, set_up="import otel_loggedmodel as mlflow; from opentelemetry import trace")
+        assert [span.name for span in receiver.spans()] == ["logged_model.created", "logged_model.activated", "own"]

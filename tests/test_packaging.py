@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is installed, and what importing it pulls in."""
+
+import importlib.metadata
+import importlib.resources
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import otel_loggedmodel
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def imported_by(statement: str) -> set[str]:
+    program = f"import sys; {statement}; print(*sorted(sys.modules))"
+    return set(
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    )
+
+
+def test_version_is_that_of_the_distribution_and_the_changelog() -> None:
+    assert importlib.metadata.version("otel-loggedmodel") == otel_loggedmodel.__version__
+    released = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert released[0] == otel_loggedmodel.__version__
+
+
+def test_types_are_for_users_too() -> None:
+    assert importlib.resources.files("otel_loggedmodel").joinpath("py.typed").is_file()
+
+
+def test_all_names_exist_and_nothing_public_is_missing() -> None:
+    for name in otel_loggedmodel.__all__:
+        assert getattr(otel_loggedmodel, name) is not None
+    assert sorted(otel_loggedmodel.__all__) == otel_loggedmodel.__all__
+
+
+def test_the_core_needs_only_what_was_agreed() -> None:
+    requirements = importlib.metadata.requires("otel-loggedmodel") or []
+    core = {re.split(r"[<>=;\[ ]", requirement)[0] for requirement in requirements if "extra ==" not in requirement}
+    assert core == {"opentelemetry-api", "opentelemetry-sdk", "opentelemetry-exporter-otlp", "protobuf"}
+
+
+def test_importing_loads_neither_exporters_nor_protobuf_nor_extras() -> None:
+    added = imported_by("import otel_loggedmodel") - imported_by("import opentelemetry.sdk.trace.export")
+    heavy = {"grpc", "requests", "urllib3", "google.protobuf", "fastapi", "httpx", "uvicorn", "asyncio", "mlflow"}
+    assert not added & heavy
+
+
+def test_lower_layers_know_nothing_of_higher_ones() -> None:
+    # Each module may import those before it.
+    order = [
+        *("version", "attributes", "_errors", "_random_names", "_decorating", "identity", "model", "environment"),
+        *("git", "catalogue", "active", "runs", "resolution", "records", "messages", "evicted", "shipping", "sender"),
+        *("exporter", "processor", "tracing", "fluent", "versioning", "instrumentor", "genai"),
+    ]
+    package = ROOT / "otel_loggedmodel"
+    files = {path.stem: path for path in package.glob("*.py") if path.stem != "__init__"}
+    assert set(files) | {"genai"} == set(order)
+    for position, name in enumerate(order):
+        source = (files.get(name) or package / name / "__init__.py").read_text()
+        used = set(re.findall(r"^\s*from otel_loggedmodel\.(\w+) import", source, re.MULTILINE))
+        for names in re.findall(r"^\s*from otel_loggedmodel import (.+)", source, re.MULTILINE):
+            used |= set(re.split(r",\s*", names))
+        assert used - {"v1"} <= set(order[:position]), f"{name} imports {sorted(used - set(order[:position]))}"
+
+
+def test_every_source_file_names_its_licence() -> None:
+    for folder in ("otel_loggedmodel", "tests", "examples", "benchmarks", "scripts"):
+        for path in (ROOT / folder).rglob("*.py"):
+            if "_pb2" not in path.name:
+                assert path.read_text().startswith("# SPDX-License-Identifier: Apache-2.0\n"), path

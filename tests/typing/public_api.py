@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What type checkers see of the public API; checked by mypy, never run."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+
+from opentelemetry.sdk.trace.export import SpanExporter
+from typing_extensions import assert_type
+
+import otel_loggedmodel as mlflow
+
+assert_type(mlflow.set_active_model("a"), mlflow.ActiveModel)
+with mlflow.set_active_model(name="a") as active:
+    assert_type(active, mlflow.ActiveModel)
+with mlflow.use_model("a") as model:
+    assert_type(model, mlflow.LoggedModel)
+assert_type(mlflow.create_external_model("a").params, Mapping[str, str])
+assert_type(mlflow.get_active_model_id(), str | None)
+assert_type(mlflow.finalize_logged_model("m", "READY").status, mlflow.LoggedModelStatus)
+with mlflow.start_run() as run:
+    assert_type(run.info.run_id, str)
+
+
+@mlflow.trace
+def plain(x: int) -> str:
+    return str(x)
+
+
+@mlflow.trace(name="b", record_result=True)
+async def coroutine(x: int) -> str:
+    return str(x)
+
+
+@mlflow.use_model("a")
+def generator() -> Iterator[int]:
+    yield 1
+
+
+@mlflow.use_model(name="a")
+async def async_generator() -> AsyncIterator[int]:
+    yield 1
+
+
+assert_type(plain(1), str)
+assert_type(generator(), Iterator[int])
+assert_type(async_generator(), AsyncIterator[int])
+
+
+async def awaits() -> None:
+    assert_type(await coroutine(1), str)
+
+
+def exporters(inner: SpanExporter) -> None:
+    assert_type(mlflow.LoggedModelExporter(inner).wrapped, SpanExporter)
+    mlflow.LoggedModelExporter(None, repeat_after=60)
+    mlflow.LoggedModelSpanProcessor(inner, accept_baggage=True)
+    mlflow.create_external_model(params={"temperature": 0.7})  # type: ignore[dict-item]
+    mlflow.set_active_model(3)  # type: ignore[arg-type]
