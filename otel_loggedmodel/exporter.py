@@ -59,7 +59,7 @@ class LoggedModelExporter(SpanExporter):
 
     def shutdown(self) -> None:
         """Deliver the records that are due, and shut the wrapped exporter down."""
-        self._shipper.flush()
+        self._shipper.shutdown()
         self._exporter.shutdown()
 
 

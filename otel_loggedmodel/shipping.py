@@ -84,10 +84,10 @@ class RecordShipper:
             try:
                 result = self._exporter.export(spans)
             except Exception:
-                self._spans_failed = True
+                self._note_failure()
                 raise
             if result is not SpanExportResult.SUCCESS:
-                self._spans_failed = True
+                self._note_failure()
             elif self._spans_failed:
                 # The backend is back: the records that it missed go now, not when their next try is due.
                 self._spans_failed = False
@@ -116,9 +116,18 @@ class RecordShipper:
         finally:
             self._lock.release()
 
+    def shutdown(self) -> None:
+        """Deliver what is due, unless the backend was away a moment ago: then the process need not wait for it again."""
+        self.flush(insist=not self._spans_failed)
+
     def seconds_to_retry(self) -> float | None:
         """How long until a refused record may be tried again, or None where none is waiting."""
         return None if self._retry_at is None else max(0.0, self._retry_at - self._clock())
+
+    def _note_failure(self) -> None:
+        # A try costs as long as the wrapped exporter's own retries take. While spans fail, records do not add theirs.
+        self._spans_failed = True
+        self._retry_at = max(self._retry_at or 0.0, self._clock() + self._retry_seconds)
 
     def _ship(self, model_ids: Iterable[str]) -> bool:
         """Whether everything that was due has been delivered."""

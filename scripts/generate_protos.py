@@ -52,7 +52,7 @@ def generate() -> dict[str, str]:
         work = pathlib.Path(folder)
         print(f"installing {COMPILER} ...", file=sys.stderr)
         venv.create(work / "venv", with_pip=True)
-        python = work / "venv" / "bin" / "python"
+        python = str(work / "venv" / "bin" / "python")
         subprocess.run([python, "-m", "pip", "install", "--quiet", COMPILER, "setuptools<81"], check=True)
         output = work / "output"
         output.mkdir()

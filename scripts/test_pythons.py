@@ -15,7 +15,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 def main() -> int:
     """Test with each; 0 if all passed."""
-    failed, tested, missing = [], [], []
+    failed: list[str] = []
+    passed: list[str] = []
+    missing: list[str] = []
     for minor in MINORS:
         version = f"3.{minor}"
         if sys.version_info[:2] == (3, minor):
@@ -25,8 +27,8 @@ def main() -> int:
             missing.append(version)
             continue
         print(f"== Python {version}", flush=True)
-        (tested if test(python, version) else failed).append(version)
-    print(f"Pythons: passed {tested or 'none'}, failed {failed or 'none'}, not installed here {missing or 'none'}")
+        (passed if test(python, version) else failed).append(version)
+    print(f"Pythons: passed {passed or 'none'}, failed {failed or 'none'}, not installed here {missing or 'none'}")
     return 1 if failed else 0
 
 
@@ -42,10 +44,10 @@ def find(version: str) -> str | None:
 def test(python: str, version: str) -> bool:
     """Whether the tests pass with this interpreter."""
     environment = ROOT / ".venv" / f"python{version}"
-    binary = environment / "bin" / "python"
+    binary = str(environment / "bin" / "python")
     subprocess.run([python, "-m", "venv", environment], check=True)
     install = [binary, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--progress-bar", "off"]
-    subprocess.run([*install, "--editable", f"{ROOT}[dev]", "--constraint", ROOT / "constraints.txt"], check=True)
+    subprocess.run([*install, "--editable", f"{ROOT}[dev]", "--constraint", str(ROOT / "constraints.txt")], check=True)
     ignored = ["--ignore=tests/collector", "--ignore=tests/test_git.py", "--ignore=tests/test_examples.py"]
     tests = [binary, "-m", "pytest", "--quiet", "--numprocesses", "auto", *ignored, *sys.argv[1:]]
     return subprocess.run(tests, cwd=ROOT, check=False).returncode == 0

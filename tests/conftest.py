@@ -3,10 +3,12 @@
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import hypothesis
 import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -16,6 +18,8 @@ from otel_loggedmodel import _errors, runs
 from otel_loggedmodel.active import process
 from otel_loggedmodel.catalogue import catalogue
 
+# What it keeps belongs with the other leftovers of a run.
+set_hypothesis_home_dir(Path(__file__).resolve().parent.parent / ".venv" / ".hypothesis")
 hypothesis.settings.register_profile("default", database=None, deadline=None)
 hypothesis.settings.load_profile("default")
 

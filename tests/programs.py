@@ -13,13 +13,16 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 """
-SET_UP = IMPORTS + """
+SET_UP = (
+    IMPORTS
+    + """
 provider = TracerProvider()
 trace.set_tracer_provider(provider)
 provider.add_span_processor(mlflow.LoggedModelSpanProcessor())
 provider.add_span_processor(BatchSpanProcessor(mlflow.LoggedModelExporter()))
 tracer = trace.get_tracer("program")
 """
+)
 
 
 def start(program: str, endpoint: str, set_up: str = SET_UP, **environment: str) -> "subprocess.Popen[str]":

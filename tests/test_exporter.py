@@ -158,6 +158,27 @@ def test_when_the_backend_comes_back_records_follow_at_once(application: Applica
     assert application.names == [["one"], ["created", "activated"]]
 
 
+def test_while_the_backend_is_away_records_do_not_make_every_export_wait_twice(application: Application) -> None:
+    application.inner.refuse = lambda batch: True
+    for number in range(10):
+        mlflow.set_active_model(f"m{number}")
+        application.span()
+    assert len(application.inner.attempts) == 1 + 10
+    application.provider.shutdown()
+    assert len(application.inner.attempts) == 1 + 10
+
+
+def test_spans_that_are_always_refused_do_not_keep_records_back(application: Application) -> None:
+    application.inner.refuse = lambda batch: not has_records(batch)
+    application.span()
+    mlflow.set_active_model("a")
+    application.span()
+    assert application.inner.events == []
+    application.clock += 5
+    application.span()
+    assert [event for event, _ in application.inner.events] == ["created", "activated"]
+
+
 def test_an_exporter_that_raises_is_treated_as_refusing(application: Application, caplog) -> None:
     application.inner.error = ConnectionError("no route")
     mlflow.set_active_model("a")

@@ -342,9 +342,7 @@ def test_timeout_is_for_the_whole_reading(
     repository: Repository, tmp_path: Path, fake_git: Callable[[str], None]
 ) -> None:
     fake_git(f'sleep 0.4\nexec {shutil.which("git")} "$@"\n')
-    started = time.monotonic()
-    assert "took too long" in unavailable(repository.root, timeout=1.0)
-    assert time.monotonic() - started < 1.6
+    assert "took too long" in unavailable(repository.root, timeout=1.0)  # of which each of four runs takes 0.4
 
 
 # Dirty, and how
@@ -434,12 +432,10 @@ def test_content_of_a_file_counts_whatever_its_name(repository: Repository, name
 def test_names_that_are_not_unicode_count(repository: Repository) -> None:
     digests = set()
     for name in (b"caf\xe9", b"caf\xe8"):
-        path = os.path.join(os.fsencode(repository.root), name)
-        with open(path, "wb") as file:
-            file.write(b"content\n")
+        repository.write(os.fsdecode(name), "content\n")
         digests.add(repository.digest())
-        assert "b/caf�" in repository.diff()
-        os.unlink(path)
+        assert "b/caf\N{REPLACEMENT CHARACTER}" in repository.diff()
+        repository.remove(os.fsdecode(name))
     assert len(digests - {None}) == 2
 
 
@@ -834,7 +830,9 @@ def test_nothing_that_is_configured_is_executed(repository: Repository, tmp_path
     repository.commit()
     submodule = add_submodule(repository, tmp_path)
     submodule.write("inner.py", "INNER = 2\n")
+    submodule.write(".gitattributes", "*.py filter=inner\n")
     submodule.commit()
+    submodule.git("config", "filter.inner.clean", str(program))
     for place in (repository, submodule):
         for name in ("core.fsmonitor", "core.pager", "core.editor", "diff.external", "core.sshCommand"):
             place.git("config", name, str(program))
@@ -847,11 +845,11 @@ def test_nothing_that_is_configured_is_executed(repository: Repository, tmp_path
     hook = tmp_path / "hooks" / "post-index-change"
     hook.parent.mkdir()
     shutil.copy(program, hook)
-    for name in ("app.py", "package/module.py", "package/data.bin"):
+    for name in ("app.py", "package/module.py", "package/data.bin", "submodule/inner.py"):
         os.utime(repository.root / name)
     repository.write("app.py", "print('two')\n")
     repository.write("new.py", "")
-    submodule.write("inner.py", "changed\n")
+    submodule.write("new.py", "")
     marker.unlink(missing_ok=True)
     state = read_git_state(repository.root, record_diff=True)
     assert state.dirty

@@ -154,7 +154,8 @@ def test_a_fork_while_other_threads_hold_every_lock_does_not_hang(tmp_path) -> N
         class ToFile(SpanExporter):
             def export(self, spans):
                 for span in spans:
-                    os.write(output, f"{{os.getpid()}} {{span.name}} {{span.attributes['logged_model.id']}}\\n".encode())
+                    model_id = span.attributes['logged_model.id']
+                    os.write(output, f"{{os.getpid()}} {{span.name}} {{model_id}}\\n".encode())
                 return SpanExportResult.SUCCESS
         provider = TracerProvider()
         provider.add_span_processor(mlflow.LoggedModelSpanProcessor(ToFile()))

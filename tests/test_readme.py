@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The README's snippets run as printed, against a real receiver."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from otlp_receiver import OtlpReceiver
+from programs import run
+
+ROOT = Path(__file__).resolve().parent.parent
+SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+def last_line(snippet: str) -> str:
+    return next(line for line in reversed(snippet.splitlines()) if line)[:50]
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=last_line)
+def test_a_snippet_runs_as_printed(snippet: str) -> None:
+    with OtlpReceiver() as receiver:
+        run(snippet, receiver.endpoint, set_up="")
+
+
+def test_the_first_snippet_links_its_span() -> None:
+    with OtlpReceiver() as receiver:
+        output = run(SNIPPETS[0], receiver.endpoint, set_up="")
+        (span,) = [span for span in receiver.spans() if span.name == "answer"]
+        (created,) = [span for span in receiver.spans() if span.name == "logged_model.created"]
+    assert output == f"every span now carries {span.attributes['logged_model.id']}\n"
+    assert span.attributes["logged_model.name"] == "my-agent-v1.0"
+    assert [tuple(link)[:2] for link in span.links] == [(created.trace_id, created.span_id)]
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"\bmake (?:-s )?([a-z-]+)", (ROOT / "README.md").read_text()))
+    assert named <= targets | {"the"}
+
+
+def test_every_environment_variable_that_is_read_is_listed() -> None:
+    source = (ROOT / "otel_loggedmodel" / "environment.py").read_text()
+    ours = {name for name in re.findall(r'Final = "(\w+)"', source) if not name.startswith("OTEL_EXPORTER")}
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in ours if f"`{name}`" not in readme] == []
