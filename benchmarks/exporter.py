@@ -74,8 +74,8 @@ def run() -> Report:
             exporter.shutdown()
     method = (
         f"batches of {BATCH} spans of one version whose records were delivered before; wall-clock time unless it says "
-        f"CPU; least of a block's {ROUNDS_PER_BLOCK['usual']} or {ROUNDS_PER_BLOCK['overfull']} turns, median of {BLOCKS} "
-        "blocks, and quartiles"
+        f"CPU; least of {ROUNDS_PER_BLOCK['usual']} turns, {ROUNDS_PER_BLOCK['overfull']} for the large spans, median "
+        f"of {BLOCKS} such blocks, and quartiles"
     )
     return Report([Table("exporting", method, _COLUMNS, rows)], budgets)
 

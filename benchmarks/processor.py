@@ -30,10 +30,11 @@ NAME = "support-agent"
 # The scope of a well-known instrumentation: those processors that look at it then keep the spans, as they do in use.
 SCOPE = "opentelemetry.instrumentation.openai_v2"
 
-SPANS_PER_SLICE = 250
-WARM_UP = 30
+# Slices are shorter than a scheduler's turn, so that many of them are not disturbed at all.
+SPANS_PER_SLICE = 100
+WARM_UP = 20
 BLOCKS = 12
-ROUNDS_PER_BLOCK = 30
+ROUNDS_PER_BLOCK = 100
 
 NO_PROCESSOR = "no processor at all"
 BARE = "bare SDK: one empty processor"

@@ -56,7 +56,7 @@ class OtlpGrpcReceiver(SpanInbox):
 
     def close(self) -> None:
         """Stop listening and end every call. What was received stays readable."""
-        self._server.stop(grace=None).wait()
+        self._server.stop(grace=0.5).wait()
 
 
 class _Service(TraceServiceServicer):

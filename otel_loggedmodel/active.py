@@ -73,15 +73,24 @@ class Scope:
 
     Attributes:
         version: The active version.
-        boundary: Id of the span that encloses the scope and is not of this version; its children within the scope are
-            entry spans. None where there is no such span.
+        boundary: Id of the span that encloses the scope and is not of this version; its first child within the scope
+            is an entry span. None where there is no such span.
     """
 
-    __slots__ = ("boundary", "version")
+    __slots__ = ("_entry", "boundary", "version")
 
     def __init__(self, version: Version, boundary: int | None) -> None:
         self.version: Final = version
         self.boundary: Final = boundary
+        self._entry = [None]
+
+    def take_entry(self) -> bool:
+        """Whether this is the first call: of the tasks that share a scope, one span is where its version starts."""
+        try:
+            self._entry.pop()
+        except IndexError:
+            return False
+        return True
 
 
 class _Entered:

@@ -5,6 +5,7 @@ import os
 from typing import Final
 
 from otel_loggedmodel._errors import warn_once
+from otel_loggedmodel.identity import has_id_shape
 from otel_loggedmodel.model import check_name
 
 OTEL_LOGGEDMODEL_ID: Final = "OTEL_LOGGEDMODEL_ID"
@@ -36,7 +37,13 @@ def active_model_id() -> str | None:
 
 def active_model_name() -> str | None:
     """The name that the environment makes active."""
-    return _text(OTEL_LOGGEDMODEL_NAME)
+    name = _text(OTEL_LOGGEDMODEL_NAME)
+    if name is not None and has_id_shape(name):
+        warn_once(
+            OTEL_LOGGEDMODEL_NAME, "%s is an id and is ignored: set %s", OTEL_LOGGEDMODEL_NAME, OTEL_LOGGEDMODEL_ID
+        )
+        return None
+    return name
 
 
 def experiment_id() -> str | None:

@@ -9,13 +9,13 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from otel_loggedmodel import attributes, environment
 from otel_loggedmodel._errors import swallow
 from otel_loggedmodel.evicted import evicted
-from otel_loggedmodel.shipping import REPEAT_AFTER_SECONDS, RecordShipper
+from otel_loggedmodel.shipping import REPEAT_AFTER_SECONDS, RecordShipper, check_exporter
 
 
 class LoggedModelExporter(SpanExporter):
     """Wraps a span exporter, to be handed to a span processor in its place.
 
-    Spans pass through. Before the first spans of a version go the version's own records, once; again when the backend
+    Spans pass through. With the first spans of a version go the version's own records, once; again when the backend
     refused them, and every twelve hours while spans refer to it, so that no backend's retention forgets it. A span that
     lost its stamp to the SDK's attribute limit gets it back.
 
@@ -31,10 +31,7 @@ class LoggedModelExporter(SpanExporter):
     def __init__(self, exporter: SpanExporter | None = None, *, repeat_after: float = REPEAT_AFTER_SECONDS) -> None:
         if exporter is None:
             exporter = otlp_exporter_from_environment()
-        elif isinstance(exporter, type) or not callable(getattr(exporter, "export", None)):
-            raise TypeError(
-                f"{exporter!r} is no span exporter: pass an object with an export method, OTLPSpanExporter()"
-            )
+        check_exporter(exporter)
         self._exporter = exporter
         self._shipper = RecordShipper(exporter, repeat_after)
 

@@ -21,6 +21,7 @@ from otel_loggedmodel.model import (
     ActiveModel,
     LoggedModel,
     LoggedModelStatus,
+    check_model_name,
     check_name,
     check_status,
     check_texts,
@@ -96,7 +97,7 @@ class use_model:
                 raise ValueError(
                     'pass a LoggedModel, or the name or model_id of a version: use_model(name="my-agent-v1.0")'
                 )
-            self._name = None if name is None else check_name(name)
+            self._name = None if name is None else check_model_name(name)
             self._model_id = None if model_id is None else check_name(model_id, "model_id")
 
     def __enter__(self) -> LoggedModel:
@@ -182,7 +183,7 @@ def create_external_model(
     if size > MAX_MODEL_BYTES:
         raise too_large("params and tags", size)
     return catalogue.create(
-        random_name() if name is None else check_name(name),
+        random_name() if name is None else check_model_name(name),
         runs.default_experiment_id() if experiment_id is None else check_name(experiment_id, "experiment_id"),
         model_type=None if model_type is None else check_name(model_type, "model_type"),
         source_run_id=runs.default_run_id() if source_run_id is None else check_name(source_run_id, "source_run_id"),

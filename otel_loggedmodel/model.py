@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Literal
 
+from otel_loggedmodel.identity import has_id_shape
+
 MAX_NAME_CHARACTERS: Final = 256  # names and ids go onto every entry span
 MAX_KEY_CHARACTERS: Final = 256
 # OTLP receivers over gRPC refuse messages of more than 4 MiB unless told otherwise, and records travel several to a
@@ -170,6 +172,19 @@ def check_name(name: object, what: str = "name") -> str:
     if bad is not None:
         raise ValueError(f"{what} {name!r} contains the control character {bad!r}: leave it out")
     return name
+
+
+def check_model_name(name: object) -> str:
+    """The name of a model, if it can be one.
+
+    Raises:
+        TypeError: It is not a string.
+        ValueError: It cannot be a name, or is an id.
+    """
+    checked = check_name(name)
+    if has_id_shape(checked):
+        raise ValueError(f"name {checked!r} is an id: pass model_id={checked!r}")
+    return checked
 
 
 def check_texts(values: object, what: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 """LoggedModelSpanProcessor: stamps every span with the version that is active when it starts."""
 
 import re
-from typing import Final
+from typing import Final, cast
 
 from opentelemetry import baggage
 from opentelemetry.context import Context, get_current
@@ -16,7 +16,7 @@ from otel_loggedmodel.catalogue import catalogue
 from otel_loggedmodel.evicted import evicted
 from otel_loggedmodel.resolution import activate, read_environment
 from otel_loggedmodel.sender import RecordSender
-from otel_loggedmodel.shipping import flush_all
+from otel_loggedmodel.shipping import check_exporter, flush_all
 
 _ACCEPTABLE_FROM_BAGGAGE: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # SDKs before 1.40 do not call `_on_ending`, and `on_end` gets a copy: the span itself has to be kept from its start.
@@ -42,6 +42,8 @@ class LoggedModelSpanProcessor(SpanProcessor):
     """
 
     def __init__(self, exporter: SpanExporter | None = None, *, accept_baggage: bool = False) -> None:
+        if exporter is not None:
+            check_exporter(exporter)
         self._accept_baggage = accept_baggage
         self._sender = None if exporter is None else RecordSender(exporter)
         self._open: dict[int, Span] = {}
@@ -54,12 +56,10 @@ class LoggedModelSpanProcessor(SpanProcessor):
                 self._keep_until_end(span)
             # An empty Context is falsy and means "no scope", not "the current one".
             context = get_current() if parent_context is None else parent_context
-            scope = context.get(SCOPE_KEY)
-            boundary = None
+            scope = cast(Scope | None, context.get(SCOPE_KEY))
             is_ours = True
-            if isinstance(scope, Scope):
+            if scope is not None:
                 version = scope.version
-                boundary = scope.boundary
             elif (default := process.version) is not None:
                 version = default
             else:
@@ -69,7 +69,11 @@ class LoggedModelSpanProcessor(SpanProcessor):
                 version = from_baggage
                 is_ours = False
             parent = span.parent
-            if parent is None or parent.is_remote or parent.span_id == boundary:
+            if (
+                parent is None
+                or parent.is_remote
+                or (scope is not None and parent.span_id == scope.boundary and scope.take_entry())
+            ):
                 stamp_entry(span, version)
                 # What came in as baggage is announced where it was set: whoever can send requests could otherwise
                 # make this process send a record for each.

@@ -6,7 +6,7 @@ import dataclasses
 from otel_loggedmodel import environment, runs
 from otel_loggedmodel.active import Version, process, version_of
 from otel_loggedmodel.catalogue import catalogue
-from otel_loggedmodel.model import LoggedModel, check_name
+from otel_loggedmodel.model import LoggedModel, check_model_name, check_name
 
 
 def model_for(name: object = None, model_id: object = None) -> LoggedModel:
@@ -17,12 +17,12 @@ def model_for(name: object = None, model_id: object = None) -> LoggedModel:
         ValueError: Neither is given, one of them cannot be a name, or the name is not the id's.
     """
     if model_id is not None:
-        return _model_by_id(check_name(model_id, "model_id"), None if name is None else check_name(name))
+        return _model_by_id(check_name(model_id, "model_id"), None if name is None else check_model_name(name))
     if name is None:
         raise ValueError(
             'pass the name or the model_id of a version, for instance set_active_model(name="my-agent-v1.0")'
         )
-    return _model_by_name(check_name(name))
+    return _model_by_name(check_model_name(name))
 
 
 def version_for(model: LoggedModel) -> Version:

@@ -6,7 +6,8 @@ event is the same span, so a backend behind both keeps one.
 """
 
 import contextlib
-import logging
+import dataclasses
+import math
 import os
 import threading
 import time
@@ -30,10 +31,13 @@ REPEAT_AFTER_SECONDS: Final = 12 * 3600.0
 # Receivers of OTLP over gRPC refuse messages of more than 4 MiB unless told otherwise: well below, in small batches.
 _MAX_BATCH_BYTES: Final = 2 * 1024 * 1024
 _MAX_BATCH_RECORDS: Final = 512
+_MAX_BYTES_WITH_SPANS: Final = 64 * 1024
+_MAX_RECORDS_WITH_SPANS: Final = 64
+# A backend that is away takes all of an exporter's retries, about 7.5 seconds; one that refuses says so at once.
+_QUICK_REFUSAL_SECONDS: Final = 1.0
 _FIRST_RETRY_SECONDS: Final = 5.0
 _LAST_RETRY_SECONDS: Final = 300.0
 
-_logger = logging.getLogger(__name__)
 _live: Final[weakref.WeakSet["RecordShipper"]] = weakref.WeakSet()
 
 
@@ -76,16 +80,15 @@ class RecordShipper:
         self._retry_at = None
 
     def export(self, spans: Sequence[ReadableSpan], model_ids: Iterable[str]) -> SpanExportResult:
-        """Export spans, and before them the records that are due and those of the models that the spans refer to."""
+        """Export spans, and with them the records that are due and those of the models that the spans refer to."""
         with self._lock:
             if spans:
                 self.resource = spans[0].resource
-            self._ship(model_ids)
-            try:
-                result = self._exporter.export(spans)
-            except Exception:
-                self._note_failure()
-                raise
+            due = self._due(model_ids)
+            if due is not None and not due.is_small:
+                self._deliver(due)
+                due = None
+            result = self._export(spans) if due is None else self._export_together(due, spans)
             if result is not SpanExportResult.SUCCESS:
                 self._note_failure()
             elif self._spans_failed:
@@ -94,6 +97,25 @@ class RecordShipper:
                 self._retry_at = None
                 self._ship(model_ids)
             return result
+
+    def _export_together(self, due: "_Due", spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """In one request, so that a backend that is away costs no more waiting than it does without records."""
+        started = self._clock()
+        delivered = self._send_batch([*self._spans_of(due), *spans])
+        self._settle(due, delivered)
+        if delivered:
+            return SpanExportResult.SUCCESS
+        if self._clock() - started > _QUICK_REFUSAL_SECONDS:
+            return SpanExportResult.FAILURE
+        # Refused, not away: if the records were the reason, the spans have to get through without them.
+        return self._export(spans)
+
+    def _export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        try:
+            return self._exporter.export(spans)
+        except Exception:
+            self._note_failure()
+            raise
 
     def flush(self, timeout_seconds: float = 30.0, model_ids: Iterable[str] = (), *, insist: bool = True) -> bool:
         """Deliver what is due, without any spans.
@@ -117,7 +139,7 @@ class RecordShipper:
             self._lock.release()
 
     def shutdown(self) -> None:
-        """Deliver what is due, unless the backend was away a moment ago: then the process need not wait for it again."""
+        """Deliver what is due, unless the backend was away a moment ago: no process has to wait for it twice."""
         self.flush(insist=not self._spans_failed)
 
     def seconds_to_retry(self) -> float | None:
@@ -131,78 +153,133 @@ class RecordShipper:
 
     def _ship(self, model_ids: Iterable[str]) -> bool:
         """Whether everything that was due has been delivered."""
-        try:
-            number = catalogue.last_number
-            stale = self._stale(model_ids)
-            if number == self._delivered and not stale:
-                return True
-            now = self._clock()
-            if self._retry_at is not None and now < self._retry_at:
-                return False
-            fresh = [event for _, event in catalogue.events_after(self._delivered)]
-            if not self._send(self._with_announcements(fresh, stale)):
-                self._retry_at = self._clock() + self._retry_seconds
-                self._retry_seconds = min(2 * self._retry_seconds, _LAST_RETRY_SECONDS)
-                return False
-            self._retry_at = None
-            self._retry_seconds = _FIRST_RETRY_SECONDS
-            self._delivered = number
-            for model_id in (*stale, *(event.model_id for event in fresh if event.kind == "created")):
-                self._announced[model_id] = now
-            while len(self._announced) > MAX_MODELS:
-                del self._announced[next(iter(self._announced))]
-        except Exception:
-            swallow("delivering model records")
-            return False
-        return True
+        due = self._due(model_ids)
+        return self._retry_at is None if due is None else self._deliver(due)
 
-    def _stale(self, model_ids: Iterable[str]) -> list[str]:
+    def _due(self, model_ids: Iterable[str]) -> "_Due | None":
+        """What has to be delivered now; None also where it has to wait for the next try."""
+        try:
+            now = self._clock()
+            stale = self._stale(model_ids, now)
+            if catalogue.last_number == self._delivered and not stale:
+                self._retry_at = None
+                return None
+            if self._retry_at is not None and now < self._retry_at:
+                return None
+            numbered = catalogue.events_after(self._delivered)
+            are_fresh = {id(event) for _, event in numbered}
+            repeated = (event for model_id in stale for event in catalogue.announcement_of(model_id))
+            return _Due(
+                repeated=[event for event in repeated if id(event) not in are_fresh],
+                fresh=[event for _, event in numbered],
+                announced=[*stale, *(event.model_id for _, event in numbered if event.kind == "created")],
+                up_to=numbered[-1][0] if numbered else self._delivered,
+                time=now,
+            )
+        except Exception:
+            swallow("collecting model records")
+            return None
+
+    def _stale(self, model_ids: Iterable[str], now: float) -> list[str]:
         """Those of the models in use that this exporter was never told about, or too long ago."""
-        oldest = self._clock() - self._repeat_after
+        oldest = now - self._repeat_after
         return [
             model_id
             for model_id in model_ids
-            if self._announced.get(model_id, -1e18) < oldest and catalogue.knows(model_id)
+            if self._announced.get(model_id, -math.inf) < oldest and catalogue.knows(model_id)
         ]
 
-    def _with_announcements(self, fresh: list[ModelEvent], stale: list[str]) -> list[tuple[ModelEvent, bool]]:
-        """Each event once, with whether it is a repetition, models before what happened to them."""
-        are_fresh = {id(event) for event in fresh}
-        repeated = [
-            (event, True)
-            for model_id in stale
-            for event in catalogue.announcement_of(model_id)
-            if id(event) not in are_fresh
-        ]
-        return [*repeated, *((event, False) for event in fresh)]
-
-    def _send(self, events: list[tuple[ModelEvent, bool]]) -> bool:
-        resource = self.resource or _process_resource()
-        now_ns = time.time_ns()
+    def _deliver(self, due: "_Due") -> bool:
+        """Send records by themselves, in messages that receivers take."""
+        delivered = True
         batch: list[ReadableSpan] = []
         batch_bytes = 0
-        for event, is_repetition in events:
-            if batch and (batch_bytes + event.size > _MAX_BATCH_BYTES or len(batch) >= _MAX_BATCH_RECORDS):
-                if not self._send_batch(batch):
-                    return False
+        for span, size in zip(self._spans_of(due), due.sizes, strict=True):
+            if batch and (batch_bytes + size > _MAX_BATCH_BYTES or len(batch) >= _MAX_BATCH_RECORDS):
+                delivered = delivered and self._send_batch(batch)
                 batch, batch_bytes = [], 0
+            batch.append(span)
+            batch_bytes += size
+        delivered = delivered and (not batch or self._send_batch(batch))
+        self._settle(due, delivered)
+        return delivered
+
+    def _spans_of(self, due: "_Due") -> Iterator[ReadableSpan]:
+        resource = self.resource or _process_resource()
+        now_ns = time.time_ns()
+        for number, event in enumerate(due.repeated):
             # One nanosecond apart, so that repetitions sort in the order in which things happened.
-            batch.append(records.span_of(event, resource, now_ns + len(batch) if is_repetition else None))
-            batch_bytes += event.size
-        return not batch or self._send_batch(batch)
+            yield records.span_of(event, resource, now_ns + number)
+        for event in due.fresh:
+            yield records.span_of(event, resource)
+
+    def _settle(self, due: "_Due", delivered: bool) -> None:
+        if not delivered:
+            self._retry_at = self._clock() + self._retry_seconds
+            self._retry_seconds = min(2 * self._retry_seconds, _LAST_RETRY_SECONDS)
+            return
+        self._retry_at = None
+        self._retry_seconds = _FIRST_RETRY_SECONDS
+        self._delivered = due.up_to
+        for model_id in due.announced:
+            self._announced.pop(model_id, None)
+            self._announced[model_id] = due.time
+        while len(self._announced) > MAX_MODELS:
+            del self._announced[next(iter(self._announced))]
 
     def _send_batch(self, batch: list[ReadableSpan]) -> bool:
+        error: object = "it was refused"
         try:
-            result = self._exporter.export(batch)
-        except Exception as error:
-            warn_rarely("records refused", "cannot deliver %d model records: %r; trying again later", len(batch), error)
-            return False
-        if result is SpanExportResult.SUCCESS:
-            return True
+            if self._exporter.export(batch) is SpanExportResult.SUCCESS:
+                return True
+        except Exception as raised:
+            error = repr(raised)
         warn_rarely(
-            "records refused", "%s did not take %d model records; trying again later", self._exporter, len(batch)
+            "records refused",
+            "%s could not deliver model records (%s); trying again later",
+            type(self._exporter).__qualname__,
+            error,
         )
         return False
+
+
+@dataclasses.dataclass(frozen=True)
+class _Due:
+    """Records to deliver.
+
+    Attributes:
+        repeated: Events that may have been delivered before.
+        fresh: Events that were not.
+        announced: The models of which a backend then knows all.
+        up_to: The sequence number up to which nothing more is to be done then.
+        time: When this was found.
+    """
+
+    repeated: list[ModelEvent]
+    fresh: list[ModelEvent]
+    announced: list[str]
+    up_to: int
+    time: float
+
+    @property
+    def sizes(self) -> list[int]:
+        return [event.size for event in (*self.repeated, *self.fresh)]
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it adds so little to a request of spans that it will not be what makes it too large."""
+        sizes = self.sizes
+        return len(sizes) <= _MAX_RECORDS_WITH_SPANS and sum(sizes) <= _MAX_BYTES_WITH_SPANS
+
+
+def check_exporter(exporter: object) -> None:
+    """See that something can be exported to.
+
+    Raises:
+        TypeError: It cannot.
+    """
+    if isinstance(exporter, type) or not callable(getattr(exporter, "export", None)):
+        raise TypeError(f"{exporter!r} is no span exporter: pass an object with an export method, OTLPSpanExporter()")
 
 
 def flush_all(timeout_seconds: float) -> None:

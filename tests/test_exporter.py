@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 import otel_loggedmodel as mlflow
 from doubles import ScriptedExporter, has_records
 from otel_loggedmodel import records, shipping
+from otel_loggedmodel.catalogue import catalogue
 from otel_loggedmodel.model import MAX_MODEL_BYTES
 from otlp_grpc_receiver import OtlpGrpcReceiver
 from otlp_receiver import OtlpReceiver
@@ -50,7 +51,7 @@ def test_records_go_before_the_first_spans_and_once(application: Application) ->
     mlflow.set_active_model(model_id=mlflow.create_external_model("a", params={"k": "v"}).model_id)
     application.span("one")
     application.span("two")
-    assert application.names == [["created", "activated"], ["one"], ["two"]]
+    assert application.names == [["created", "activated", "one"], ["two"]]
 
 
 def test_changes_go_with_the_next_spans(application: Application) -> None:
@@ -60,13 +61,7 @@ def test_changes_go_with_the_next_spans(application: Application) -> None:
     with mlflow.use_model("b"):
         application.span("two")
     application.span("three")
-    assert application.names == [
-        ["created", "activated"],
-        ["one"],
-        ["updated", "created", "activated"],
-        ["two"],
-        ["three"],
-    ]
+    assert application.names == [["created", "activated", "one"], ["updated", "created", "activated", "two"], ["three"]]
 
 
 def test_models_without_spans_are_delivered_at_shutdown(application: Application) -> None:
@@ -104,13 +99,28 @@ def test_records_carry_the_resource_of_the_spans(application: Application) -> No
     }
 
 
+def test_an_event_that_happens_during_delivery_is_delivered_once(application: Application, monkeypatch) -> None:
+    read = catalogue.events_after
+
+    def reading(number: int):
+        if number == 0:
+            mlflow.create_external_model("late")
+        return read(number)
+
+    monkeypatch.setattr(catalogue, "events_after", reading)
+    mlflow.create_external_model("early")
+    application.span()
+    application.span()
+    assert len(application.inner.events) == 2
+
+
 def test_two_exporters_each_get_everything_as_the_same_spans() -> None:
     first, second = Application(), Application()
     mlflow.set_active_model("a")
     for application in (first, second):
         application.span()
     ids = [
-        [(span.context.trace_id, span.context.span_id) for span in application.inner.batches[0]]
+        [(span.context.trace_id, span.context.span_id) for span in application.inner.batches[0][:2]]
         for application in (first, second)
     ]
     assert len(ids[0]) == 2
@@ -126,13 +136,13 @@ def test_refused_records_are_sent_again_and_spans_are_not_held_up(application: A
     application.span("one")
     application.span("two")
     assert application.names == [["one"], ["two"]]
-    assert len(application.inner.attempts) == 3  # records, one, two: no second try at once
+    assert len(application.inner.attempts) == 3  # with records, one, two: no second try at once
     application.inner.refuse = lambda batch: False
     application.clock += 5
     application.span("three")
-    assert application.names[2:] == [["created", "activated"], ["three"]]
-    assert [record.getMessage().split(" model records")[0] for record in caplog.records] == [
-        f"{application.inner} did not take 2"
+    assert application.names[2:] == [["created", "activated", "three"]]
+    assert caplog.messages == [
+        "ScriptedExporter could not deliver model records (it was refused); trying again later",
     ]
 
 
@@ -168,6 +178,18 @@ def test_while_the_backend_is_away_records_do_not_make_every_export_wait_twice(a
     assert len(application.inner.attempts) == 1 + 10
 
 
+def test_a_backend_that_is_away_is_waited_for_once(application: Application) -> None:
+    def away(batch) -> bool:
+        application.clock += 7.5
+        return True
+
+    application.inner.refuse = away
+    mlflow.set_active_model("a")
+    application.span()
+    application.provider.shutdown()
+    assert len(application.inner.attempts) == 1
+
+
 def test_spans_that_are_always_refused_do_not_keep_records_back(application: Application) -> None:
     application.inner.refuse = lambda batch: not has_records(batch)
     application.span()
@@ -187,7 +209,7 @@ def test_an_exporter_that_raises_is_treated_as_refusing(application: Application
     application.inner.error = None
     application.span("one")
     assert application.names == [["one"], ["created", "activated"]]
-    assert "cannot deliver 2 model records: ConnectionError('no route'); trying again later" in caplog.text
+    assert "could not deliver model records (ConnectionError('no route')); trying again later" in caplog.text
 
 
 def test_the_result_is_that_of_the_spans(application: Application) -> None:
@@ -212,7 +234,7 @@ def test_a_version_in_use_is_announced_again_every_twelve_hours(application: App
     application.clock += 2
     application.span("due")
     application.span("after")
-    assert application.names[before:] == [["early"], ["created", "updated", "activated"], ["due"], ["after"]]
+    assert application.names[before:] == [["early"], ["created", "updated", "activated", "due"], ["after"]]
 
 
 def test_repetitions_are_the_same_spans_at_the_present_time(application: Application) -> None:
@@ -220,7 +242,7 @@ def test_repetitions_are_the_same_spans_at_the_present_time(application: Applica
     application.span()
     application.clock += 13 * 3600
     application.span()
-    first, again = application.inner.batches[0], application.inner.batches[2]
+    first, again = (batch[:2] for batch in application.inner.batches)
     assert [span.context for span in again] == [span.context for span in first]
     assert [dict(span.attributes) for span in again] == [dict(span.attributes) for span in first]
     assert all(later.start_time > earlier.start_time for earlier, later in zip(first, again, strict=True))
@@ -297,7 +319,7 @@ def test_an_evicted_stamp_of_a_scope_comes_back_as_that_scopes(application: Appl
     mlflow.set_active_model("default")
     with mlflow.use_model("scope") as model, application.tracer.start_as_current_span("a") as span:
         span.set_attributes({f"k{number}": number for number in range(500)})
-    (span,) = application.inner.batches[-1]
+    span = application.inner.batches[-1][-1]
     assert span.attributes["logged_model.id"] == model.model_id
     assert span.attributes["logged_model.name"] == "scope"
 
@@ -310,7 +332,7 @@ def test_tiny_attribute_limits_do_not_lose_the_id(limit: int) -> None:
     provider.add_span_processor(SimpleSpanProcessor(mlflow.LoggedModelExporter(inner)))
     mlflow.set_active_model("agent")
     provider.get_tracer("test").start_span("a", attributes={"k": 1, "l": 2, "m": 3}).end()
-    attributes = inner.batches[-1][0].attributes
+    attributes = inner.batches[-1][-1].attributes
     assert (attributes["logged_model.id"], attributes["logged_model.name"]) == (mlflow.get_active_model_id(), "agent")
 
 
@@ -325,7 +347,7 @@ def test_dropped_events_and_links_are_still_counted() -> None:
     with provider.get_tracer("test").start_as_current_span("a", attributes={"k": 1, "l": 2}) as span:
         for _ in range(3):
             span.add_event("e")
-    restored = inner.batches[-1][0]
+    restored = inner.batches[-1][-1]
     assert (restored.dropped_events, restored.dropped_links) == (2, 0)
 
 
@@ -399,9 +421,10 @@ def test_an_unknown_protocol_is_reported_once_and_http_used(monkeypatch, caplog)
 
 
 @pytest.mark.parametrize("wrong", ["http://localhost:4318", HttpExporter, object()])
-def test_what_is_no_exporter_is_refused_with_advice(wrong: object) -> None:
+@pytest.mark.parametrize("taker", [mlflow.LoggedModelExporter, mlflow.LoggedModelSpanProcessor])
+def test_what_is_no_exporter_is_refused_with_advice(wrong: object, taker) -> None:
     with pytest.raises(TypeError, match="is no span exporter: pass an object with an export method"):
-        mlflow.LoggedModelExporter(wrong)  # type: ignore[arg-type]
+        taker(wrong)
 
 
 def test_a_backend_that_was_down_gets_the_models_when_it_is_back() -> None:

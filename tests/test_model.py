@@ -120,6 +120,15 @@ def test_names_that_are_refused_with_the_fix(name: str, message: str) -> None:
             call(name)
 
 
+def test_a_name_that_is_an_id_is_refused_with_the_fix() -> None:
+    model_id = "m-" + "a" * 32
+    for call in (mlflow.create_external_model, mlflow.set_active_model):
+        with pytest.raises(ValueError, match=f"name '{model_id}' is an id: pass model_id='{model_id}'"):
+            call(model_id)
+    with mlflow.use_model(model_id) as model:
+        assert model.model_id == model_id
+
+
 def test_names_of_the_wrong_type() -> None:
     with pytest.raises(TypeError, match="name is int 3: pass a string"):
         mlflow.set_active_model(3)  # type: ignore[arg-type]

@@ -152,7 +152,7 @@ def test_a_span_with_a_remote_parent_is_an_entry_span(traced) -> None:
     assert traced.spans["server"].parent.span_id == 2
 
 
-def test_spans_at_the_top_of_a_scope_are_entry_spans(traced) -> None:
+def test_the_first_span_inside_a_scope_is_an_entry_span(traced) -> None:
     mlflow.set_active_model("server")
     with traced.tracer.start_as_current_span("root"):
         with mlflow.use_model("routed"):
@@ -164,7 +164,7 @@ def test_spans_at_the_top_of_a_scope_are_entry_spans(traced) -> None:
         "root": (ref("server"), True),
         "first": (ref("routed"), True),
         "below": (ref("routed"), False),
-        "second": (ref("routed"), True),
+        "second": (ref("routed"), False),
         "outside": (ref("server"), False),
     }
 

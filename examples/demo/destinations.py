@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final, Protocol
 
-from processes import NotStartedError, ServerProcess, ask, clean_environment
+from processes import Children, NotStartedError, ServerProcess, ask, clean_environment
 
 from otlp_receiver import OtlpReceiver, ReceivedSpan, parse_file
 
@@ -35,9 +35,6 @@ class Destination(Protocol):
     def collect(self) -> list[ReceivedSpan]:
         """Stop receiving, and return everything that came."""
 
-    def close(self) -> None:
-        """Stop, whatever came."""
-
 
 class InProcess:
     """The receiver of `examples/otlp_receiver.py`."""
@@ -48,24 +45,23 @@ class InProcess:
         self.description = f"the receiver of examples/otlp_receiver.py at {self.endpoint}"
 
     def collect(self) -> list[ReceivedSpan]:
-        self.close()
-        return self._receiver.spans()
-
-    def close(self) -> None:
         self._receiver.close()
+        return self._receiver.spans()
 
 
 class Collector:
     """A Collector process with the repository's configuration, which writes what it receives to a file.
 
     Args:
+        children: The processes that it becomes one of.
         binary: The Collector.
         directory: For its file, its queue and its log.
     """
 
-    def __init__(self, binary: Path, directory: Path) -> None:
+    def __init__(self, children: Children, binary: Path, directory: Path) -> None:
         self._file = directory / "spans.jsonl"
         self._process = ServerProcess(
+            children,
             name="collector",
             # Its own metrics would be served at a fixed port, which may be in use.
             command=lambda port: [
@@ -88,20 +84,13 @@ class Collector:
         try:
             self._process.wait_until_ready()
         except NotStartedError as error:
-            self._process.stop()
             raise NoCollectorError(str(error)) from error
-        except BaseException:
-            self._process.stop()
-            raise
         self.endpoint = self._process.url
         self.description = f"the OpenTelemetry Collector at {self.endpoint} (pid {self._process.pid}, {binary})"
 
     def collect(self) -> list[ReceivedSpan]:
-        self.close()  # it has written everything when it has ended
+        self._process.stop()  # it has written everything when it has ended
         return parse_file(self._file) if self._file.exists() else []
-
-    def close(self) -> None:
-        self._process.stop()
 
 
 def find_collector() -> Path | None:

@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Server processes of the demo: started on free ports, watched until they answer, stopped by their process id."""
+"""Server processes of the demo: started on free ports, watched until they answer, stopped by their process id.
 
+Nothing is left running, whenever Ctrl-C comes.
+"""
+
+import contextlib
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Final
+from types import FrameType, TracebackType
+from typing import Final
 
 _READY_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 15.0
@@ -20,10 +26,58 @@ class NotStartedError(Exception):
     """A process did not come up; the message has what it said last."""
 
 
+class Children:
+    """The child processes that were started within the `with` block; at its end they are stopped, the last one first.
+
+    Within the block SIGTERM does what Ctrl-C does. Neither takes effect while a process is being started, of which
+    nobody would know then, or while the processes are being stopped.
+    """
+
+    def __init__(self) -> None:
+        self._servers: list[ServerProcess] = []
+        self._is_held = False
+        self._was_interrupted = False
+
+    def __enter__(self) -> "Children":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._interrupt)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self.held():
+            for server in reversed(self._servers):
+                server.stop()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Put an interruption off until the end of the block."""
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = False
+        if self._was_interrupted:
+            self._was_interrupted = False
+            raise KeyboardInterrupt
+
+    def add(self, server: "ServerProcess") -> None:
+        """Have a process stopped at the end; called where interruptions are held."""
+        if server not in self._servers:
+            self._servers.append(server)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if not self._is_held:
+            raise KeyboardInterrupt
+        self._was_interrupted = True
+
+
 class ServerProcess:
     """A child process that serves HTTP on a loopback port.
 
     Args:
+        children: The processes that it is one of.
         name: What to call it in messages; also names its log file.
         command: Makes the command line for a port.
         environment: Its environment.
@@ -33,6 +87,7 @@ class ServerProcess:
 
     def __init__(
         self,
+        children: Children,
         *,
         name: str,
         command: Callable[[int], Sequence[str]],
@@ -40,12 +95,13 @@ class ServerProcess:
         is_ready: Callable[[int, int], bool],
         log_directory: Path,
     ) -> None:
+        self._children = children
         self.name = name
         self._command = command
         self._environment = environment
         self._is_ready = is_ready
         self._log = log_directory / f"{name}.log"
-        self._process = self._spawn()
+        self._spawn()
 
     @property
     def pid(self) -> int:
@@ -70,7 +126,7 @@ class ServerProcess:
                 # Somebody else may have taken the port since we found it free.
                 if tries < _PORT_TRIES and "address already in use" in self.log().lower():
                     tries += 1
-                    self._process = self._spawn()
+                    self._spawn()
                     continue
                 raise NotStartedError(
                     f"{self.name} ended with status {self._process.returncode}; its last lines:\n{self.log()}"
@@ -97,23 +153,20 @@ class ServerProcess:
             self._process.kill()
             self._process.wait()
 
-    def _spawn(self) -> "subprocess.Popen[bytes]":
+    def _spawn(self) -> None:
         self._port = free_port()
-        with self._log.open("wb") as log:
-            return _start(self._command(self._port), self._environment(self._port), log)
-
-
-def _start(command: Sequence[str], environment: Mapping[str, str], log: IO[bytes]) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        # Ctrl-C in a terminal goes to every process of its group. These are stopped in order instead: the application
-        # first, so that whatever receives its spans is still there.
-        start_new_session=True,
-    )
+        with self._log.open("wb") as log, self._children.held():
+            self._process = subprocess.Popen(
+                self._command(self._port),
+                env=self._environment(self._port),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C in a terminal goes to every process of its group. These are stopped in order instead: the
+                # application first, so that whatever receives its spans is still there.
+                start_new_session=True,
+            )
+            self._children.add(self)
 
 
 def ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes] | None:

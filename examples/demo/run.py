@@ -6,18 +6,15 @@ Exit status: 0, every entry span is linked to its version; 1, not so, or somethi
 """
 
 import argparse
-import contextlib
 import importlib.util
 import json
 import os
-import signal
 import sys
 import tempfile
 import textwrap
 import time
 from collections import Counter
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 sys.dont_write_bytecode = True  # a demo leaves nothing behind
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from destinations import Destination
-    from processes import ServerProcess
+    from processes import Children, ServerProcess
     from report import Report
     from traffic import Outcome
 
@@ -65,7 +62,6 @@ def main() -> int:
     from destinations import NoCollectorError
     from processes import NotStartedError
 
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
         return _demo(Progress(), in_process=arguments.receiver)
     except KeyboardInterrupt:
@@ -90,17 +86,17 @@ class Progress:
 
 
 def _demo(say: Progress, *, in_process: bool) -> int:
+    from processes import Children
     from report import report_on
 
-    with contextlib.ExitStack() as cleanup:
-        directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="otel-loggedmodel-demo-")))
-        destination = _destination(directory, in_process, say)
-        cleanup.callback(destination.close)
+    with tempfile.TemporaryDirectory(prefix="otel-loggedmodel-demo-") as temporary, Children() as children:
+        directory = Path(temporary)
+        destination = _destination(children, directory, in_process, say)
         say("starting three server processes: one serves v1, one v2, one both")
-        servers: dict[str, ServerProcess] = {}
-        for name, settings in _SERVERS.items():
-            servers[name] = _application(name, settings, destination.endpoint, directory)
-            cleanup.callback(servers[name].stop)
+        servers = {
+            name: _application(children, name, settings, destination.endpoint, directory)
+            for name, settings in _SERVERS.items()
+        }
         for name, server in servers.items():
             server.wait_until_ready()
             say(f"the one that serves {name} answers (pid {server.pid})")
@@ -155,13 +151,13 @@ def _show(found: "Report", outcomes: "Sequence[Outcome]") -> int:
     return 0
 
 
-def _destination(directory: Path, in_process: bool, say: Progress) -> "Destination":
+def _destination(children: "Children", directory: Path, in_process: bool, say: Progress) -> "Destination":
     from destinations import Collector, InProcess, find_collector
 
     binary = None if in_process else find_collector()
     if binary is not None:
         say(f"starting the OpenTelemetry Collector {binary}")
-        destination: Destination = Collector(binary, directory)
+        destination: Destination = Collector(children, binary, directory)
     else:
         destination = InProcess()
     say(f"spans go over OTLP to {destination.description}")
@@ -170,7 +166,9 @@ def _destination(directory: Path, in_process: bool, say: Progress) -> "Destinati
     return destination
 
 
-def _application(name: str, settings: dict[str, str], endpoint: str, directory: Path) -> "ServerProcess":
+def _application(
+    children: "Children", name: str, settings: dict[str, str], endpoint: str, directory: Path
+) -> "ServerProcess":
     from processes import ServerProcess, ask, clean_environment
 
     def answers(port: int, pid: int) -> bool:
@@ -178,6 +176,7 @@ def _application(name: str, settings: dict[str, str], endpoint: str, directory: 
         return ask(port, "GET", "/health") == (200, json.dumps({"pid": pid}, separators=(",", ":")).encode())
 
     return ServerProcess(
+        children,
         name=f"support-assistant-{name}",
         command=lambda port: [
             *(sys.executable, "-m", "uvicorn", "--factory", "app:create_app", "--app-dir", str(_HERE)),
@@ -205,10 +204,6 @@ def _is_installed(name: str) -> bool:
         return importlib.util.find_spec(name) is not None
     except ModuleNotFoundError:  # not even the package that it would be in
         return False
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
