@@ -586,9 +586,9 @@ def ordinary_user(monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
             repository.commit()
             yield repository
         finally:
-            monkeypatch.undo()
             if os.getuid() == 0:
-                os.seteuid(0)
+                os.seteuid(0)  # first: the directory to go back to may be closed to anyone else
+            monkeypatch.undo()
 
 
 @POSIX
