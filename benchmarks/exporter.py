@@ -16,12 +16,14 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import otel_loggedmodel
 from benchmarks.measuring import Clock, Contestant, Timings, measure
 from benchmarks.receivers import receiver
 from benchmarks.reporting import Budget, Column, Report, Row, Table
 from benchmarks.spans import SPANS_PER_TRACE, InBatches, make_overfull_span, make_trace, tracer_with
+from otel_loggedmodel import attributes
 
 BATCH = 512
 OVERFULL_ATTRIBUTES = 500
@@ -136,4 +138,15 @@ def _overfull_batch() -> Sequence[ReadableSpan]:
     keys = [f"llm.input_messages.{number}.message.content" for number in range(OVERFULL_ATTRIBUTES)]
     for _ in range(BATCH):
         make_overfull_span(tracer, keys)
+    _check_restoring(batches[0])
     return batches[0]
+
+
+def _check_restoring(batch: Sequence[ReadableSpan]) -> None:
+    """Make sure that these spans are the worst case: without a stamp, and with one behind our exporter."""
+    received = InMemorySpanExporter()
+    otel_loggedmodel.LoggedModelExporter(received).export(batch)
+    behind = [span for span in received.get_finished_spans() if span.name == batch[0].name]
+    stamped = [attributes.ID in (span.attributes or {}) for span in (*batch, *behind)]
+    if stamped != [False] * BATCH + [True] * BATCH:
+        raise RuntimeError("the spans did not lose their stamps, or did not get them back")

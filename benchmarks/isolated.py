@@ -4,6 +4,7 @@
 import concurrent.futures
 import importlib
 import multiprocessing
+import os
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -15,6 +16,8 @@ T = TypeVar("T")
 
 def in_fresh_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """What a function of a module returns, called in a process of its own."""
+    # The order of a set of strings, and so how long some searches take, would otherwise differ from process to process.
+    os.environ["PYTHONHASHSEED"] = "0"
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(function, *args, **kwargs).result()
 

@@ -7,7 +7,8 @@ difference between the two. Langfuse's is itself the processor that exports, so 
 processor in its place.
 """
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 from opentelemetry import baggage, trace
 from opentelemetry import context as context_api
@@ -19,7 +20,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 import otel_loggedmodel
 from benchmarks import peers
 from benchmarks.decorators import traced_calls
-from benchmarks.measuring import Contestant, Figure, Timings, measure
+from benchmarks.measuring import Contestant, Timings, measure
 from benchmarks.reporting import Budget, Column, Report, Row, Table
 from benchmarks.spans import NullExporter
 from otel_loggedmodel import attributes
@@ -88,157 +89,176 @@ class _ByHand(SpanProcessor):
 
 def run() -> Report:
     """Measure."""
-    children, children_timings = _children()
-    entries, entries_timings = _entries()
+    children, entries = _children(), _entries()
     calls, notes = traced_calls()
-    return Report(
-        tables=[children, entries, calls],
-        budgets=[
-            *(
-                Budget(f"{label[2:]}, of the floor", _over_floor(children_timings, label), 1.15)
-                for label in (DEFAULT, SCOPED)
-            ),
-            Budget(f"{IDLE[2:]}, of the floor", _over_floor(children_timings, IDLE), 0.25),
-            *(
-                Budget(f"{label[2:]}, entry span, of the same by hand", _over_hand(entries_timings, label), 1.15)
-                for label in (ENTRY_DEFAULT, ENTRY_SCOPED)
-            ),
-        ],
-        notes=notes,
-    )
+    budgets = [
+        _budget(children, DEFAULT, "of floor", 1.15),
+        _budget(children, SCOPED, "of floor", 1.15),
+        _budget(children, IDLE, "of floor", 0.25),
+        _budget(entries, ENTRY_DEFAULT, "of by hand", 1.15),
+        _budget(entries, ENTRY_SCOPED, "of by hand", 1.15),
+    ]
+    return Report([children, entries, calls], budgets, notes)
 
 
-def _over_floor(timings: Timings, label: str) -> Figure:
-    return timings.figure(lambda took: (took[label] - took[BARE]) / (took[FLOOR] - took[BARE]))
-
-
-def _over_hand(timings: Timings, label: str) -> Figure:
-    return timings.figure(lambda took: (took[label] - took[ENTRY_BARE]) / (took[ENTRY_HAND] - took[ENTRY_BARE]))
+def _budget(table: Table, label: str, column: str, limit: float) -> Budget:
+    row = next(row for row in table.rows if row.label == label)
+    return Budget(f"{table.title}, {label[2:]}, {column}", row.figures[column], limit)
 
 
 # Child spans
 
 
-def _children() -> tuple[Table, Timings]:
+def _children() -> Table:
     parent = trace.set_span_in_context(_local_parent(), Context())
     # The scope lies around the parent: a span whose parent is outside of the scope is an entry span.
     scoped = trace.set_span_in_context(_local_parent(), _in_scope(Context()))
     with_id = context_api.set_value(_KEY, MODEL_ID, parent)
-    one = baggage.set_baggage(attributes.ID, MODEL_ID, parent)
-    three = baggage.set_baggage("user.id", "u-1234", baggage.set_baggage("session.id", "s-1234", one))
     contestants = [
-        Contestant(NO_PROCESSOR, _spans_in(parent)),
-        Contestant(BARE, _spans_in(parent, _Empty())),
-        Contestant(EMPTY, _spans_in(parent, _Empty(), _Empty())),
-        Contestant(FLOOR, _spans_in(with_id, _Empty(), _Floor())),
-        Contestant(IDLE, _spans_in(parent, _Empty(), otel_loggedmodel.LoggedModelSpanProcessor())),
-        _with_default(DEFAULT, _spans_in(parent, _Empty(), otel_loggedmodel.LoggedModelSpanProcessor())),
-        Contestant(SCOPED, _spans_in(scoped, _Empty(), otel_loggedmodel.LoggedModelSpanProcessor())),
+        Contestant(NO_PROCESSOR, _Spans(parent)),
+        Contestant(BARE, _Spans(parent, _Empty())),
+        Contestant(EMPTY, _Spans(parent, _Empty(), _Empty())),
+        Contestant(FLOOR, _Spans(with_id, _Empty(), _Floor())),
+        Contestant(IDLE, _Spans(parent, _Empty(), _ours())),
+        _by_default(DEFAULT, _Spans(parent, _Empty(), _ours())),
+        Contestant(SCOPED, _Spans(scoped, _Empty(), _ours())),
     ]
     skipped: list[Row] = []
     try:
+        one = baggage.set_baggage(attributes.ID, MODEL_ID, parent)
+        three = baggage.set_baggage("user.id", "u-1234", baggage.set_baggage("session.id", "s-1234", one))
         contestants += [
-            Contestant(BAGGAGE_1, _spans_in(one, _Empty(), peers.baggage_processor())),
-            Contestant(BAGGAGE_3, _spans_in(three, _Empty(), peers.baggage_processor())),
+            Contestant(BAGGAGE_1, _Spans(one, _Empty(), peers.baggage_processor())),
+            Contestant(BAGGAGE_3, _Spans(three, _Empty(), peers.baggage_processor())),
         ]
     except peers.Unavailable as error:
         skipped += [Row(label, skipped=str(error)) for label in (BAGGAGE_1, BAGGAGE_3)]
-    batch: list[SpanProcessor] = [BatchSpanProcessor(NullExporter()) for _ in range(2)]
+    batch = BatchSpanProcessor(NullExporter())
     contestants += [
-        Contestant(BATCH, _spans_in(parent, batch[0])),
-        _with_default(BATCH_OURS, _spans_in(parent, batch[1], otel_loggedmodel.LoggedModelSpanProcessor())),
+        _flushed(Contestant(BATCH, _Spans(parent, batch)), batch),
+        _flushed(_by_default(BATCH_OURS, _Spans(parent, batch, _ours())), batch),
     ]
     try:
         langfuse = peers.langfuse_processor()
+        with_version = peers.with_langfuse_version(parent, MODEL_ID)
         contestants += [
-            Contestant(LANGFUSE, _spans_in(parent, langfuse)),
-            Contestant(LANGFUSE_VERSION, _spans_in(peers.with_langfuse_version(parent, MODEL_ID), langfuse)),
+            _flushed(Contestant(LANGFUSE, _Spans(parent, langfuse)), langfuse),
+            _flushed(Contestant(LANGFUSE_VERSION, _Spans(with_version, langfuse)), langfuse),
         ]
-        batch.append(langfuse)
     except peers.Unavailable as error:
         skipped += [Row(label, skipped=str(error)) for label in (LANGFUSE, LANGFUSE_VERSION)]
-    timings = _measure(contestants)
-    for processor in batch:
-        processor.shutdown()
+    timings = _measure(
+        contestants, {FLOOR: 1, IDLE: 0, DEFAULT: 1, SCOPED: 1, BAGGAGE_1: 1, BAGGAGE_3: 3, BATCH_OURS: 1}
+    )
     against_batch = (BATCH_OURS, LANGFUSE, LANGFUSE_VERSION)
     rows = [
-        _row(timings, contestant.label, BATCH if contestant.label in against_batch else BARE, FLOOR, BARE, "of floor")
-        for contestant in contestants
+        _row(timings, each.label, BATCH if each.label in against_batch else BARE, (FLOOR, BARE), "of floor")
+        for each in contestants
     ]
     method = (
-        f"CPU time of the calling thread for start_span and end of a child span without attributes; the least of "
-        f"{ROUNDS_PER_BLOCK} slices of {SPANS_PER_SLICE}; median of {BLOCKS} such blocks, and quartiles; no collection"
+        "CPU time of the calling thread for start_span and end of a child span without attributes, scopes in use in the "
+        f"process, no garbage collection; least of {ROUNDS_PER_BLOCK} slices of {SPANS_PER_SLICE} spans, median of "
+        f"{BLOCKS} such blocks, and quartiles"
     )
     columns = [Column("span", "us"), Column("added", "us"), Column("of floor", "x")]
-    return Table("child spans", method, columns, [*rows, *skipped]), timings
+    return Table("child spans", method, columns, [*rows, *skipped])
 
 
 # Entry spans
 
 
-def _entries() -> tuple[Table, Timings]:
+def _entries() -> Table:
     root = Context()
-    with_id = context_api.set_value(_KEY, MODEL_ID, root)
     sending = otel_loggedmodel.LoggedModelSpanProcessor(NullExporter())
     contestants = [
-        Contestant(ENTRY_BARE, _spans_in(root, _Empty())),
-        Contestant(ENTRY_HAND, _spans_in(with_id, _Empty(), _ByHand())),
-        _with_default(ENTRY_DEFAULT, _spans_in(root, _Empty(), otel_loggedmodel.LoggedModelSpanProcessor())),
-        Contestant(ENTRY_SCOPED, _spans_in(_in_scope(root), _Empty(), otel_loggedmodel.LoggedModelSpanProcessor())),
-        _with_default(ENTRY_SENDING, _spans_in(root, _Empty(), sending)),
+        Contestant(ENTRY_BARE, _Spans(root, _Empty())),
+        Contestant(ENTRY_HAND, _Spans(context_api.set_value(_KEY, MODEL_ID, root), _Empty(), _ByHand())),
+        _by_default(ENTRY_DEFAULT, _Spans(root, _Empty(), _ours())),
+        Contestant(ENTRY_SCOPED, _Spans(_in_scope(root), _Empty(), _ours())),
+        _by_default(ENTRY_SENDING, _Spans(root, _Empty(), sending)),
     ]
-    timings = _measure(contestants)
+    timings = _measure(contestants, dict.fromkeys((ENTRY_HAND, ENTRY_DEFAULT, ENTRY_SCOPED, ENTRY_SENDING), 2))
     sending.shutdown()
     method = "as above, for spans without a parent; what is added is an id, a name and a link to the model's own span"
     columns = [Column("span", "us"), Column("added", "us"), Column("of by hand", "x")]
-    rows = [
-        _row(timings, contestant.label, ENTRY_BARE, ENTRY_HAND, ENTRY_BARE, "of by hand") for contestant in contestants
-    ]
-    return Table("entry spans", method, columns, rows), timings
+    rows = [_row(timings, each.label, ENTRY_BARE, (ENTRY_HAND, ENTRY_BARE), "of by hand") for each in contestants]
+    return Table("entry spans", method, columns, rows)
 
 
-def _row(timings: Timings, label: str, base: str, measure_of: str, measure_base: str, column: str) -> Row:
-    figures = {"span": timings.each(label).times(1e-3)}
-    if label not in (base, BATCH, NO_PROCESSOR):
-        figures["added"] = timings.figure(lambda took: (took[label] - took[base]) / 1000)
-        figures[column] = timings.figure(
-            lambda took: (took[label] - took[base]) / (took[measure_of] - took[measure_base])
-        )
-    return Row(label, figures)
-
-
-def _measure(contestants: Sequence[Contestant]) -> Timings:
+def _measure(contestants: Sequence[Contestant], attributes_expected: Mapping[str, int]) -> Timings:
+    for each in contestants:
+        _check(each, attributes_expected.get(each.label))
     return measure(
         contestants, operations=SPANS_PER_SLICE, blocks=BLOCKS, rounds_per_block=ROUNDS_PER_BLOCK, warm_up=WARM_UP
     )
 
 
+def _check(contestant: Contestant, attributes_expected: int | None) -> None:
+    """Make sure that a contestant does what it is measured for."""
+    assert isinstance(contestant.run, _Spans)
+    contestant.before()
+    found = contestant.run.one().attributes or {}
+    contestant.after()
+    if attributes_expected is not None and len(found) != attributes_expected:
+        raise RuntimeError(f"{contestant.label}: {attributes_expected} attributes expected, found {dict(found)}")
+
+
+def _row(timings: Timings, label: str, base: str, unit: tuple[str, str], column: str) -> Row:
+    """What a contestant adds to a base, also as a multiple of what the first of `unit` adds to the second."""
+    figures = {"span": timings.each(label).times(1e-3)}
+    if label not in (base, BATCH, NO_PROCESSOR):
+        figures["added"] = timings.figure(lambda took: (took[label] - took[base]) / 1000)
+        figures[column] = timings.figure(lambda took: (took[label] - took[base]) / (took[unit[0]] - took[unit[1]]))
+    return Row(label, figures)
+
+
 # Contestants
 
 
-def _spans_in(context: Context, *processors: SpanProcessor) -> Callable[[int], None]:
-    """Start and end spans in a context that is current, as spans of instrumentations are."""
-    provider = TracerProvider(shutdown_on_exit=False)
-    for processor in processors:
-        provider.add_span_processor(processor)
-    tracer = provider.get_tracer(SCOPE)
+class _Spans:
+    """Starts and ends spans in a context that is current, as instrumentations do."""
 
-    def run(count: int) -> None:
-        token = context_api.attach(context)
-        start = tracer.start_span
+    def __init__(self, context: Context, *processors: SpanProcessor) -> None:
+        provider = TracerProvider(shutdown_on_exit=False)
+        for processor in processors:
+            provider.add_span_processor(processor)
+        self._tracer = provider.get_tracer(SCOPE)
+        self._context = context
+
+    def __call__(self, count: int) -> None:
+        token = context_api.attach(self._context)
+        start = self._tracer.start_span
         for _ in range(count):
             start("chat gpt-5-mini").end()
         context_api.detach(token)
 
-    return run
+    def one(self) -> Span:
+        """One of these spans."""
+        span = self._tracer.start_span("chat gpt-5-mini", self._context)
+        span.end()
+        assert isinstance(span, Span)
+        return span
 
 
-def _with_default(label: str, run: Callable[[int], None]) -> Contestant:
+def _ours() -> SpanProcessor:
+    return otel_loggedmodel.LoggedModelSpanProcessor()
+
+
+def _by_default(label: str, run: _Spans) -> Contestant:
     # With the name, as a version has that was made in this process.
     def activate() -> None:
         otel_loggedmodel.set_active_model(name=NAME, model_id=MODEL_ID)
 
     return Contestant(label, run, activate, otel_loggedmodel.clear_active_model)
+
+
+def _flushed(contestant: Contestant, exporting: SpanProcessor) -> Contestant:
+    # A full queue would have it drop spans, which costs something else.
+    def after() -> None:
+        contestant.after()
+        exporting.force_flush()
+
+    return dataclasses.replace(contestant, after=after)
 
 
 def _in_scope(context: Context) -> Context:

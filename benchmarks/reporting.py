@@ -87,9 +87,14 @@ class Budget:
         return self.measured.value >= self.limit if self.at_least else self.measured.value <= self.limit
 
     def __str__(self) -> str:
-        sign = ">=" if self.at_least else "<="
-        measured = f"{self.measured.value:,.3g} ({self.measured.low:,.3g} to {self.measured.high:,.3g})"
-        return f"{self.name}: {measured} {self.unit}, budget {sign} {self.limit:,g} {self.unit}"
+        measured = _number(self.measured.value)
+        if self.measured.low != self.measured.high:
+            measured += f" ({_number(self.measured.low)} to {_number(self.measured.high)})"
+        return f"{self.name}: {measured}, budget {'>=' if self.at_least else '<='} {_number(self.limit)} {self.unit}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 @dataclasses.dataclass(frozen=True)

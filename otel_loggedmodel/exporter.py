@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_loggedmodel import attributes, environment
 from otel_loggedmodel._errors import swallow
-from otel_loggedmodel.evicted import evicted
+from otel_loggedmodel.restamping import restamped
 from otel_loggedmodel.shipping import REPEAT_AFTER_SECONDS, RecordShipper, check_exporter
 
 
@@ -79,10 +79,10 @@ def _stamped(spans: Sequence[ReadableSpan], model_ids: dict[str, None]) -> Seque
         present = span.attributes
         model_id = present.get(attributes.ID) if present else None
         if span.dropped_attributes:
-            restored = evicted.restored(span)
-            if restored is not span:
-                replaced[index] = restored
-                model_id = (restored.attributes or {}).get(attributes.ID)
+            replacement = restamped(span)
+            if replacement is not span:
+                replaced[index] = replacement
+                model_id = (replacement.attributes or {}).get(attributes.ID)
         if isinstance(model_id, str):
             model_ids[model_id] = None
     if not replaced:

@@ -2,26 +2,22 @@
 """LoggedModelSpanProcessor: stamps every span with the version that is active when it starts."""
 
 import re
-from typing import Final, cast
+from typing import Final
 
 from opentelemetry import baggage
 from opentelemetry.context import Context, get_current
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.trace import Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
 
-from otel_loggedmodel import attributes
 from otel_loggedmodel._errors import swallow
-from otel_loggedmodel.active import SCOPE_KEY, STAMP, Scope, Version, process, stamp_entry, version_of
+from otel_loggedmodel.active import SCOPE_KEY, Scope, Version, note_stamp, process, stamp_entry, version_of
+from otel_loggedmodel.attributes import ID
 from otel_loggedmodel.catalogue import catalogue
-from otel_loggedmodel.evicted import evicted
 from otel_loggedmodel.resolution import activate, read_environment
 from otel_loggedmodel.sender import RecordSender
 from otel_loggedmodel.shipping import check_exporter, flush_all
 
 _ACCEPTABLE_FROM_BAGGAGE: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
-# SDKs before 1.40 do not call `_on_ending`, and `on_end` gets a copy: the span itself has to be kept from its start.
-_SDK_SAYS_ON_ENDING: Final = hasattr(SpanProcessor, "_on_ending")
-_MAX_OPEN_SPANS: Final = 8192
 
 
 class LoggedModelSpanProcessor(SpanProcessor):
@@ -46,56 +42,52 @@ class LoggedModelSpanProcessor(SpanProcessor):
             check_exporter(exporter)
         self._accept_baggage = accept_baggage
         self._sender = None if exporter is None else RecordSender(exporter)
-        self._open: dict[int, Span] = {}
+        if not hasattr(SpanProcessor, "_on_ending"):
+            # SDKs before 1.40 do not say when a span is about to end: its stamp is noted for the exporter at its start.
+            self.on_start = self._on_start_of_old_sdk  # type: ignore[method-assign]
         read_environment()
 
+    # This runs for every span. It is written for speed: budgets and figures are in benchmarks/processor.py.
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Stamp the span."""
         try:
-            if not _SDK_SAYS_ON_ENDING:
-                self._keep_until_end(span)
-            # An empty Context is falsy and means "no scope", not "the current one".
-            context = get_current() if parent_context is None else parent_context
-            scope = cast(Scope | None, context.get(SCOPE_KEY))
-            is_ours = True
-            if scope is not None:
-                version = scope.version
-            elif (default := process.version) is not None:
-                version = default
-            else:
-                from_baggage = _version_from_baggage(context) if self._accept_baggage else None
-                if from_baggage is None:
+            scope: Scope | None = None
+            if process.has_scopes:
+                # An empty Context is falsy and means "no scope", not "the current one".
+                context = get_current() if parent_context is None else parent_context
+                scope = context.get(SCOPE_KEY)  # type: ignore[assignment]
+            version = process.version if scope is None else scope.version
+            if version is None:
+                version = _version_from_baggage(parent_context) if self._accept_baggage else None
+                if version is None:
                     return
-                version = from_baggage
-                is_ours = False
             parent = span.parent
+            # A SpanContext is a tuple: [1] is its span_id, [2] its is_remote, without the cost of a property.
             if (
-                parent is None
-                or parent.is_remote
-                or (scope is not None and parent.span_id == scope.boundary and scope.take_entry())
+                parent is not None
+                and not parent[2]
+                and (scope is None or parent[1] != scope.boundary or not scope.take_entry())
             ):
-                stamp_entry(span, version)
-                # What came in as baggage is announced where it was set: whoever can send requests could otherwise
-                # make this process send a record for each.
-                if is_ours:
-                    self._note_use(span, version)
-            else:
-                span.set_attribute(attributes.ID, version.model_id)
-                setattr(span, STAMP, version)
+                span.set_attribute(ID, version.model_id)
+                span._otel_loggedmodel_stamp = version.link_attributes  # type: ignore[attr-defined]
+                return
+            stamp_entry(span, version)
+            # What came in as baggage is announced where it was set: whoever can send requests could otherwise make this
+            # process send a record for each.
+            if scope is not None or process.version is not None:
+                self._note_use(span, version)
         except Exception:
             swallow("stamping a span")
 
     def _on_ending(self, span: Span) -> None:
-        if span.dropped_attributes:
-            self._remember_stamp(span)
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Nothing is left to do, except with an old SDK."""
-        if _SDK_SAYS_ON_ENDING or span.context is None:
-            return
-        live = self._open.pop(span.context.span_id, None)
-        if live is not None and span.dropped_attributes:
-            self._remember_stamp(live)
+        if process.in_use:
+            try:
+                # What `span.dropped_attributes` reads, at a third of its cost.
+                dropped = span._attributes.dropped  # type: ignore[union-attr]
+            except AttributeError:
+                dropped = span.dropped_attributes
+            if dropped:
+                note_stamp(span)
 
     def shutdown(self) -> None:
         """Deliver what is due, and stop."""
@@ -115,28 +107,19 @@ class LoggedModelSpanProcessor(SpanProcessor):
             swallow("flushing model records")
         return True
 
+    def _on_start_of_old_sdk(self, span: Span, parent_context: Context | None = None) -> None:
+        type(self).on_start(self, span, parent_context)
+        note_stamp(span)
+
     def _note_use(self, span: Span, version: Version) -> None:
         if version.model_id not in catalogue.activated:  # in a forked child nothing has been activated yet
             activate(version)
         if self._sender is not None:
             self._sender.note_use(version.model_id, span.resource)
 
-    def _remember_stamp(self, span: Span) -> None:
-        try:
-            version = getattr(span, STAMP, None)
-            if version is not None:
-                evicted.remember(span.get_span_context(), version)
-        except Exception:
-            swallow("looking at an ending span")
 
-    def _keep_until_end(self, span: Span) -> None:
-        if len(self._open) >= _MAX_OPEN_SPANS:  # spans that never end
-            self._open.pop(next(iter(self._open)), None)
-        self._open[span.get_span_context().span_id] = span
-
-
-def _version_from_baggage(context: Context) -> Version | None:
-    value = baggage.get_baggage(attributes.ID, context)
+def _version_from_baggage(context: Context | None) -> Version | None:
+    value = baggage.get_baggage(ID, context)
     if isinstance(value, str) and _ACCEPTABLE_FROM_BAGGAGE.fullmatch(value):
         return version_of(value)
     return None

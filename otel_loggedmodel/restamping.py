@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts back the stamp that a span lost on its way to the exporter.
+
+The SDK drops a span's oldest attribute when it gets more than its limit, 128 by default, and the stamp, written when
+the span starts, is the oldest. An agent's span with its messages flattened into attributes reaches that easily, and at
+its end nobody but an exporter can still change it.
+"""
+
+from collections.abc import Mapping
+
+from opentelemetry.sdk.trace import ReadableSpan
+
+from otel_loggedmodel.active import noted_stamp
+
+
+def restamped(span: ReadableSpan) -> ReadableSpan:
+    """The span with the stamp that it was given, or as it is where nothing is missing."""
+    stamp = None if span.context is None else noted_stamp(span.context)
+    present = span.attributes or {}
+    missing = {key: value for key, value in (stamp or {}).items() if key not in present}
+    return _RestampedSpan(span, missing) if missing else span
+
+
+class _RestampedSpan(ReadableSpan):
+    """A copy of an ended span with more attributes in front of its own."""
+
+    def __init__(self, span: ReadableSpan, missing: Mapping[str, str]) -> None:
+        super().__init__(
+            name=span.name,
+            context=span.context,
+            parent=span.parent,
+            resource=span.resource,
+            attributes={**missing, **(span.attributes or {})},
+            events=span.events,
+            links=span.links,
+            kind=span.kind,
+            status=span.status,
+            start_time=span.start_time,
+            end_time=span.end_time,
+            instrumentation_scope=span.instrumentation_scope,
+        )
+        # The SDK counts in containers that are not handed on.
+        self._dropped = (
+            max(0, span.dropped_attributes - len(missing)),
+            span.dropped_events,
+            span.dropped_links,
+        )
+
+    @property
+    def dropped_attributes(self) -> int:
+        return self._dropped[0]
+
+    @property
+    def dropped_events(self) -> int:
+        return self._dropped[1]
+
+    @property
+    def dropped_links(self) -> int:
+        return self._dropped[2]
