@@ -10,9 +10,10 @@ spread.
 import contextlib
 import dataclasses
 import gc
+import random
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 Clock = Callable[[], int]
 
@@ -65,6 +66,16 @@ class Timings:
     def __init__(self, blocks: Sequence[Mapping[str, float]]) -> None:
         self._blocks = blocks
 
+    @classmethod
+    def joined(cls, several: Iterable["Timings"]) -> "Timings":
+        """What was measured in several processes, as one."""
+        return cls([block for timings in several for block in timings._blocks])
+
+    @property
+    def labels(self) -> list[str]:
+        """The contestants, in the order in which they were given."""
+        return list(self._blocks[0])
+
     def each(self, label: str) -> Figure:
         """What one contestant took."""
         return self.figure(lambda took: took[label])
@@ -98,15 +109,15 @@ def measure(
             is a part of what is measured, take the median.
     """
     taken: list[dict[str, float]] = []
+    order = random.Random(0)  # nobody comes behind the same contestant each time
     with pinned_gc():
         for contestant in contestants:  # lets the interpreter specialise its byte code
             _slice(contestant, operations, warm_up, clock)
         for _ in range(blocks):
             gc.collect()
             slices: dict[str, list[float]] = {contestant.label: [] for contestant in contestants}
-            for number in range(rounds_per_block):
-                first = number % len(contestants)
-                for contestant in (*contestants[first:], *contestants[:first]):
+            for _ in range(rounds_per_block):
+                for contestant in order.sample(contestants, len(contestants)):
                     slices[contestant.label].append(_slice(contestant, operations, warm_up, clock))
             taken.append({label: typical(times) for label, times in slices.items()})
     return Timings(taken)
