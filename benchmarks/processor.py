@@ -8,7 +8,7 @@ processor in its place.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from opentelemetry import baggage, trace
 from opentelemetry import context as context_api
@@ -20,6 +20,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 import otel_loggedmodel
 from benchmarks import peers
 from benchmarks.decorators import traced_calls
+from benchmarks.isolated import in_fresh_process
 from benchmarks.measuring import Contestant, Timings, measure
 from benchmarks.reporting import Budget, Column, Report, Row, Table
 from benchmarks.spans import NullExporter
@@ -34,14 +35,18 @@ SCOPE = "opentelemetry.instrumentation.openai_v2"
 # Slices are shorter than a scheduler's turn, so that many of them are not disturbed at all.
 SPANS_PER_SLICE = 100
 WARM_UP = 20
-BLOCKS = 12
 ROUNDS_PER_BLOCK = 100
+# Where objects and code happen to lie in memory makes a difference of some hundredths of a microsecond that lasts as
+# long as a process, so several take part.
+PROCESSES = 4
+BLOCKS_PER_PROCESS = 4
 
 NO_PROCESSOR = "no processor at all"
 BARE = "bare SDK: one empty processor"
 EMPTY = "+ another empty processor"
 FLOOR = "+ floor: one get_value, one set_attribute"
 IDLE = "+ ours, no version active"
+IDLE_BESIDE_SCOPES = "+ ours, no version active, scopes elsewhere"
 DEFAULT = "+ ours, stamped by process default"
 SCOPED = "+ ours, stamped by scope"
 BAGGAGE_1 = "+ BaggageSpanProcessor, 1 entry"
@@ -57,7 +62,6 @@ ENTRY_DEFAULT = "+ ours, by process default"
 ENTRY_SCOPED = "+ ours, by scope"
 ENTRY_SENDING = "+ ours with an exporter for records"
 
-_COLUMNS = [Column("span", "us"), Column("added", "us"), Column("of floor", "x")]
 _KEY = context_api.create_key("benchmarks.model_id")
 
 
@@ -90,16 +94,16 @@ class _ByHand(SpanProcessor):
 
 def run() -> Report:
     """Measure."""
-    children, exporting, entries = _children(), _exporting_processors(), _entries()
+    children, idle, exporting, entries = _children_table(), _idle_table(), _exporting_table(), _entries_table()
     calls, notes = traced_calls()
     budgets = [
         _budget(children, DEFAULT, "of floor", 1.15),
         _budget(children, SCOPED, "of floor", 1.15),
-        _budget(children, IDLE, "of floor", 0.25),
+        _budget(idle, IDLE, "of floor", 0.25),
         _budget(entries, ENTRY_DEFAULT, "of by hand", 1.15),
         _budget(entries, ENTRY_SCOPED, "of by hand", 1.15),
     ]
-    return Report([children, exporting, entries, calls], budgets, notes)
+    return Report([children, idle, exporting, entries, calls], budgets, notes)
 
 
 def _budget(table: Table, label: str, column: str, limit: float) -> Budget:
@@ -107,113 +111,54 @@ def _budget(table: Table, label: str, column: str, limit: float) -> Budget:
     return Budget(f"{table.title}, {label[2:]}, {column}", row.figures[column], limit)
 
 
-# Child spans
+# Tables
 
 
-def _children() -> Table:
-    parent = trace.set_span_in_context(_local_parent(), Context())
-    # The scope lies around the parent: a span whose parent is outside of the scope is an entry span.
-    scoped = trace.set_span_in_context(_local_parent(), _in_scope(Context()))
-    with_id = context_api.set_value(_KEY, MODEL_ID, parent)
-    contestants = [
-        Contestant(NO_PROCESSOR, _Spans(parent)),
-        Contestant(BARE, _Spans(parent, _Empty())),
-        Contestant(EMPTY, _Spans(parent, _Empty(), _Empty())),
-        Contestant(FLOOR, _Spans(with_id, _Empty(), _Floor())),
-        Contestant(IDLE, _Spans(parent, _Empty(), _ours())),
-        _by_default(DEFAULT, _Spans(parent, _Empty(), _ours())),
-        Contestant(SCOPED, _Spans(scoped, _Empty(), _ours())),
-    ]
-    skipped: list[Row] = []
-    try:
-        one = baggage.set_baggage(attributes.ID, MODEL_ID, parent)
-        three = baggage.set_baggage("user.id", "u-1234", baggage.set_baggage("session.id", "s-1234", one))
-        contestants += [
-            Contestant(BAGGAGE_1, _Spans(one, _Empty(), peers.baggage_processor())),
-            Contestant(BAGGAGE_3, _Spans(three, _Empty(), peers.baggage_processor())),
-        ]
-    except peers.Unavailable as error:
-        skipped += [Row(label, skipped=str(error)) for label in (BAGGAGE_1, BAGGAGE_3)]
-    timings = _measure(contestants, {FLOOR: 1, IDLE: 0, DEFAULT: 1, SCOPED: 1, BAGGAGE_1: 1, BAGGAGE_3: 3})
-    rows = [_row(timings, each.label, BARE, (FLOOR, BARE), "of floor") for each in contestants]
+def _children_table() -> Table:
+    timings, skipped = _timed(_children)
+    rows = [_row(timings, label, BARE, (FLOOR, BARE), "of floor") for label in timings.labels]
     method = (
-        "CPU time of the calling thread for start_span and end of a child span without attributes, in a process that has "
-        f"scopes, without garbage collection; least of {ROUNDS_PER_BLOCK} slices of {SPANS_PER_SLICE} spans, median of "
-        f"{BLOCKS} such blocks, and quartiles"
+        "CPU time of the calling thread for start_span and end of a child span without attributes, in a process that "
+        f"has scopes, without garbage collection; least of {ROUNDS_PER_BLOCK} slices of {SPANS_PER_SLICE} spans, the "
+        f"median of {PROCESSES * BLOCKS_PER_PROCESS} such blocks in {PROCESSES} processes, and quartiles"
     )
-    return Table("child spans", method, _COLUMNS, [*rows, *skipped])
+    return Table("child spans", method, _columns("of floor"), [*rows, *skipped])
 
 
-def _exporting_processors() -> Table:
-    parent = trace.set_span_in_context(_local_parent(), Context())
-    batch = BatchSpanProcessor(NullExporter())
-    contestants = [
-        Contestant(BARE, _Spans(parent, _Empty())),
-        Contestant(FLOOR, _Spans(context_api.set_value(_KEY, MODEL_ID, parent), _Empty(), _Floor())),
-        _flushed(Contestant(BATCH, _Spans(parent, batch)), batch),
-        _flushed(_by_default(BATCH_OURS, _Spans(parent, batch, _ours())), batch),
-    ]
-    skipped: list[Row] = []
-    try:
-        langfuse = peers.langfuse_processor()
-        with_version = peers.with_langfuse_version(parent, MODEL_ID)
-        contestants += [
-            _flushed(Contestant(LANGFUSE, _Spans(parent, langfuse)), langfuse),
-            _flushed(Contestant(LANGFUSE_VERSION, _Spans(with_version, langfuse)), langfuse),
-        ]
-    except peers.Unavailable as error:
-        skipped += [Row(label, skipped=str(error)) for label in (LANGFUSE, LANGFUSE_VERSION)]
-    timings = _measure(contestants, {FLOOR: 1, BATCH_OURS: 1})
+def _idle_table() -> Table:
+    timings, _ = _timed(_idle)
+    rows = [_row(timings, label, BARE, (FLOOR, BARE), "of floor") for label in timings.labels]
+    method = (
+        "as above, in a process that has no version and never had one: the library is installed, and nobody uses it"
+    )
+    return Table("child spans without versions", method, _columns("of floor"), rows)
+
+
+def _exporting_table() -> Table:
+    timings, skipped = _timed(_exporting)
     rows = [
-        _row(timings, each.label, BARE if each.label in (BARE, FLOOR) else BATCH, (FLOOR, BARE), "of floor")
-        for each in contestants
+        _row(timings, label, BARE if label in (BARE, FLOOR) else BATCH, (FLOOR, BARE), "of floor")
+        for label in timings.labels
     ]
     method = (
-        "as above, with processors that hand spans to a thread of their own, which exports to nowhere; what is added, is "
-        "added to the SDK's batch processor"
+        "as above, with processors that hand spans to a thread of their own, which exports to nowhere; what is added "
+        "is added to the SDK's batch processor"
     )
-    return Table("child spans, beside or in place of a processor that exports", method, _COLUMNS, [*rows, *skipped])
+    title = "child spans, beside or in place of a processor that exports"
+    return Table(title, method, _columns("of floor"), [*rows, *skipped])
 
 
-# Entry spans
-
-
-def _entries() -> Table:
-    root = Context()
-    sending = otel_loggedmodel.LoggedModelSpanProcessor(NullExporter())
-    contestants = [
-        Contestant(ENTRY_BARE, _Spans(root, _Empty())),
-        Contestant(ENTRY_HAND, _Spans(context_api.set_value(_KEY, MODEL_ID, root), _Empty(), _ByHand())),
-        _by_default(ENTRY_DEFAULT, _Spans(root, _Empty(), _ours())),
-        Contestant(ENTRY_SCOPED, _Spans(_in_scope(root), _Empty(), _ours())),
-        _by_default(ENTRY_SENDING, _Spans(root, _Empty(), sending)),
-    ]
-    timings = _measure(contestants, dict.fromkeys((ENTRY_HAND, ENTRY_DEFAULT, ENTRY_SCOPED, ENTRY_SENDING), 2))
-    sending.shutdown()
+def _entries_table() -> Table:
+    timings, skipped = _timed(_entries)
+    rows = [_row(timings, label, ENTRY_BARE, (ENTRY_HAND, ENTRY_BARE), "of by hand") for label in timings.labels]
     method = (
         "as the first, for spans without a parent; what is added is an id, a name and a link to the model's own span"
     )
-    columns = [Column("span", "us"), Column("added", "us"), Column("of by hand", "x")]
-    rows = [_row(timings, each.label, ENTRY_BARE, (ENTRY_HAND, ENTRY_BARE), "of by hand") for each in contestants]
-    return Table("entry spans", method, columns, rows)
+    return Table("entry spans", method, _columns("of by hand"), [*rows, *skipped])
 
 
-def _measure(contestants: Sequence[Contestant], attributes_expected: Mapping[str, int]) -> Timings:
-    for each in contestants:
-        _check(each, attributes_expected.get(each.label))
-    return measure(
-        contestants, operations=SPANS_PER_SLICE, blocks=BLOCKS, rounds_per_block=ROUNDS_PER_BLOCK, warm_up=WARM_UP
-    )
-
-
-def _check(contestant: Contestant, attributes_expected: int | None) -> None:
-    """Make sure that a contestant does what it is measured for."""
-    assert isinstance(contestant.run, _Spans)
-    contestant.before()
-    found = contestant.run.one().attributes or {}
-    contestant.after()
-    if attributes_expected is not None and len(found) != attributes_expected:
-        raise RuntimeError(f"{contestant.label}: {attributes_expected} attributes expected, found {dict(found)}")
+def _columns(ratio: str) -> list[Column]:
+    return [Column("span", "us"), Column("added", "us"), Column(ratio, "x")]
 
 
 def _row(timings: Timings, label: str, base: str, unit: tuple[str, str], column: str) -> Row:
@@ -225,7 +170,121 @@ def _row(timings: Timings, label: str, base: str, unit: tuple[str, str], column:
     return Row(label, figures)
 
 
+# Measuring
+
+
+@dataclasses.dataclass(frozen=True)
+class _Group:
+    """Contestants that are measured together, with how many attributes their spans get, and who is missing and why."""
+
+    contestants: Sequence[Contestant]
+    expected: Mapping[str, int]
+    skipped: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def _timed(group: Callable[[], _Group]) -> tuple[Timings, list[Row]]:
+    measured = [in_fresh_process(_measured, group) for _ in range(PROCESSES)]
+    skipped = [Row(label, skipped=reason) for label, reason in measured[0][1].items()]
+    return Timings.joined(timings for timings, _ in measured), skipped
+
+
+def _measured(make_group: Callable[[], _Group]) -> tuple[Timings, Mapping[str, str]]:
+    group = make_group()
+    for each in group.contestants:
+        _check(each, group.expected.get(each.label))
+    timings = measure(
+        group.contestants,
+        operations=SPANS_PER_SLICE,
+        blocks=BLOCKS_PER_PROCESS,
+        rounds_per_block=ROUNDS_PER_BLOCK,
+        warm_up=WARM_UP,
+    )
+    return timings, group.skipped
+
+
+def _check(contestant: Contestant, expected: int | None) -> None:
+    """Make sure that a contestant does what it is measured for."""
+    assert isinstance(contestant.run, _Spans)
+    contestant.before()
+    found = contestant.run.one().attributes or {}
+    contestant.after()
+    if expected is not None and len(found) != expected:
+        raise RuntimeError(f"{contestant.label}: {expected} attributes expected, found {dict(found)}")
+
+
 # Contestants
+
+
+def _children() -> _Group:
+    parent = trace.set_span_in_context(_local_parent(), Context())
+    # The scope lies around the parent: a span whose parent is outside of the scope is an entry span.
+    scoped = trace.set_span_in_context(_local_parent(), _in_scope(Context()))
+    with_id = context_api.set_value(_KEY, MODEL_ID, parent)
+    contestants = [
+        Contestant(NO_PROCESSOR, _Spans(parent)),
+        Contestant(BARE, _Spans(parent, _Empty())),
+        Contestant(EMPTY, _Spans(parent, _Empty(), _Empty())),
+        Contestant(FLOOR, _Spans(with_id, _Empty(), _Floor())),
+        Contestant(IDLE_BESIDE_SCOPES, _Spans(parent, _Empty(), _ours())),
+        _by_default(DEFAULT, _Spans(parent, _Empty(), _ours())),
+        Contestant(SCOPED, _Spans(scoped, _Empty(), _ours())),
+    ]
+    expected = {FLOOR: 1, IDLE_BESIDE_SCOPES: 0, DEFAULT: 1, SCOPED: 1, BAGGAGE_1: 1, BAGGAGE_3: 3}
+    try:
+        one = baggage.set_baggage(attributes.ID, MODEL_ID, parent)
+        three = baggage.set_baggage("user.id", "u-1234", baggage.set_baggage("session.id", "s-1234", one))
+        contestants += [
+            Contestant(BAGGAGE_1, _Spans(one, _Empty(), peers.baggage_processor())),
+            Contestant(BAGGAGE_3, _Spans(three, _Empty(), peers.baggage_processor())),
+        ]
+    except peers.Unavailable as error:
+        return _Group(contestants, expected, dict.fromkeys((BAGGAGE_1, BAGGAGE_3), str(error)))
+    return _Group(contestants, expected)
+
+
+def _idle() -> _Group:
+    parent = trace.set_span_in_context(_local_parent(), Context())
+    contestants = [
+        Contestant(BARE, _Spans(parent, _Empty())),
+        Contestant(FLOOR, _Spans(context_api.set_value(_KEY, MODEL_ID, parent), _Empty(), _Floor())),
+        Contestant(IDLE, _Spans(parent, _Empty(), _ours())),
+    ]
+    return _Group(contestants, {FLOOR: 1, IDLE: 0})
+
+
+def _exporting() -> _Group:
+    parent = trace.set_span_in_context(_local_parent(), Context())
+    batch = BatchSpanProcessor(NullExporter())
+    contestants = [
+        Contestant(BARE, _Spans(parent, _Empty())),
+        Contestant(FLOOR, _Spans(context_api.set_value(_KEY, MODEL_ID, parent), _Empty(), _Floor())),
+        _flushed(Contestant(BATCH, _Spans(parent, batch)), batch),
+        _flushed(_by_default(BATCH_OURS, _Spans(parent, batch, _ours())), batch),
+    ]
+    expected = {FLOOR: 1, BATCH_OURS: 1}
+    try:
+        langfuse = peers.langfuse_processor()
+        with_version = peers.with_langfuse_version(parent, MODEL_ID)
+        contestants += [
+            _flushed(Contestant(LANGFUSE, _Spans(parent, langfuse)), langfuse),
+            _flushed(Contestant(LANGFUSE_VERSION, _Spans(with_version, langfuse)), langfuse),
+        ]
+    except peers.Unavailable as error:
+        return _Group(contestants, expected, dict.fromkeys((LANGFUSE, LANGFUSE_VERSION), str(error)))
+    return _Group(contestants, expected)
+
+
+def _entries() -> _Group:
+    root = Context()
+    sending = otel_loggedmodel.LoggedModelSpanProcessor(NullExporter())
+    contestants = [
+        Contestant(ENTRY_BARE, _Spans(root, _Empty())),
+        Contestant(ENTRY_HAND, _Spans(context_api.set_value(_KEY, MODEL_ID, root), _Empty(), _ByHand())),
+        _by_default(ENTRY_DEFAULT, _Spans(root, _Empty(), _ours())),
+        Contestant(ENTRY_SCOPED, _Spans(_in_scope(root), _Empty(), _ours())),
+        _by_default(ENTRY_SENDING, _Spans(root, _Empty(), sending)),
+    ]
+    return _Group(contestants, dict.fromkeys((ENTRY_HAND, ENTRY_DEFAULT, ENTRY_SCOPED, ENTRY_SENDING), 2))
 
 
 class _Spans:
