@@ -12,6 +12,7 @@ import itertools
 import logging
 import os
 import pathlib
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 
@@ -32,10 +33,9 @@ PART_TRACED = 4
 # One span in so many has more attributes than the SDK keeps.
 OVERFULL_EVERY = 20
 
-# The system takes freed memory back in large pieces only, whenever that suits the allocator; and of what a thread is
-# just working on, more or less is allocated. This comes to a few bytes a span, and to less a version than remembering
-# its id would take.
-BUDGET_BYTES = {"resident": 8 * 1024 * 1024, "allocated": 1024 * 1024}
+# The system takes freed memory back in large pieces only, whenever that suits the allocator. Still this is but a few
+# bytes a span, and less a version than remembering its id would take.
+BUDGET_BYTES = {"resident": 8 * 1024 * 1024, "allocated": 512 * 1024}
 _MIB = 1024 * 1024
 
 
@@ -70,20 +70,24 @@ def _measured(case: str, count: int, kind: str) -> tuple[int, int, int]:
     if kind == "allocated":
         tracemalloc.start()
     used = _allocated_bytes if kind == "allocated" else _resident_bytes
-    start = used()
+    start = _at_rest(used)
     do(count // 2)
-    half = used()
+    half = _at_rest(used)
     do(count - count // 2)
-    return start, half, used()
+    return start, half, _at_rest(used)
+
+
+def _at_rest(used: Callable[[], int]) -> int:
+    time.sleep(0.5)  # lets the thread that delivers records finish what it is at
+    gc.collect()
+    return used()
 
 
 def _allocated_bytes() -> int:
-    gc.collect()
     return tracemalloc.get_traced_memory()[0]
 
 
 def _resident_bytes() -> int:
-    gc.collect()
     pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
@@ -94,7 +98,8 @@ def _resident_bytes() -> int:
 def _spans() -> Callable[[int], None]:
     """Requests with calls in them, some of them overfull, of one version, exported in batches."""
     exporter = otel_loggedmodel.LoggedModelExporter(NullExporter())
-    tracer = tracer_with(otel_loggedmodel.LoggedModelSpanProcessor(), InBatches(exporter.export))
+    batches = InBatches(exporter.export)
+    tracer = tracer_with(otel_loggedmodel.LoggedModelSpanProcessor(), batches)
     keys = [f"llm.input_messages.{number}.message.content" for number in range(130)]
     otel_loggedmodel.set_active_model(name="support-agent")
 
@@ -106,6 +111,7 @@ def _spans() -> Callable[[int], None]:
             if since_overfull >= OVERFULL_EVERY:
                 make_overfull_span(tracer, keys)
                 since_overfull = 0
+        batches.force_flush()  # what is just on its way is no growth
 
     return do
 
@@ -114,7 +120,8 @@ def _made_here() -> Callable[[int], None]:
     """Versions that are created, activated for a block and updated, with a span of each."""
     exporter = otel_loggedmodel.LoggedModelExporter(NullExporter())
     processor = otel_loggedmodel.LoggedModelSpanProcessor(NullExporter())
-    tracer = tracer_with(processor, InBatches(exporter.export, 64))
+    batches = InBatches(exporter.export, 64)
+    tracer = tracer_with(processor, batches)
     numbers = itertools.count()
 
     def do(count: int) -> None:
@@ -123,7 +130,8 @@ def _made_here() -> Callable[[int], None]:
             with otel_loggedmodel.set_active_model(model_id=model.model_id):
                 tracer.start_span("chat").end()
             otel_loggedmodel.set_logged_model_tags(model.model_id, {"reviewed": "true"})
-        processor.force_flush()  # what a thread is just about to send is no growth
+        batches.force_flush()
+        processor.force_flush()
 
     return do
 
@@ -132,7 +140,8 @@ def _made_elsewhere() -> Callable[[int], None]:
     """Versions of which only the id comes by, in a scope and in baggage."""
     exporter = otel_loggedmodel.LoggedModelExporter(NullExporter())
     processor = otel_loggedmodel.LoggedModelSpanProcessor(NullExporter(), accept_baggage=True)
-    tracer = tracer_with(processor, InBatches(exporter.export, 64))
+    batches = InBatches(exporter.export, 64)
+    tracer = tracer_with(processor, batches)
     numbers = itertools.count(1)
 
     def do(count: int) -> None:
@@ -141,6 +150,7 @@ def _made_elsewhere() -> Callable[[int], None]:
                 tracer.start_span("chat").end()
             with _attached(baggage.set_baggage(attributes.ID, f"m-f{number:031x}")):
                 tracer.start_span("chat").end()
+        batches.force_flush()
         processor.force_flush()
 
     return do

@@ -40,8 +40,12 @@ class InBatches(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         self._spans.append(span)
         if len(self._spans) >= self._batch:
-            spans, self._spans = self._spans, []
-            self._take(spans)
+            self.force_flush()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        spans, self._spans = self._spans, []
+        self._take(spans)
+        return True
 
 
 def tracer_with(*processors: SpanProcessor) -> trace.Tracer:

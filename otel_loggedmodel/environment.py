@@ -1,18 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """The environment variables, each read in one place. A bad value is reported once and then counts as not set."""
 
+import json
 import os
 from typing import Final
 
 from otel_loggedmodel._errors import warn_once
 from otel_loggedmodel.identity import has_id_shape
-from otel_loggedmodel.model import check_name
+from otel_loggedmodel.model import check_name, check_texts
 
 OTEL_LOGGEDMODEL_ID: Final = "OTEL_LOGGEDMODEL_ID"
 """Id of the version that spans carry where neither a scope nor a call says otherwise; stamped as it is."""
 
 OTEL_LOGGEDMODEL_NAME: Final = "OTEL_LOGGEDMODEL_NAME"
 """Name of that version, where no id is given: its newest known version, else a reference by name."""
+
+OTEL_LOGGEDMODEL_PARAMS: Final = "OTEL_LOGGEDMODEL_PARAMS"
+"""Params of that version, as a JSON object or as `key=value,key=value`; the environment then makes the version."""
+
+OTEL_LOGGEDMODEL_TAGS: Final = "OTEL_LOGGEDMODEL_TAGS"
+"""Tags of that version, likewise."""
+
+OTEL_LOGGEDMODEL_TYPE: Final = "OTEL_LOGGEDMODEL_TYPE"
+"""Type of that version, such as `agent`."""
+
+OTEL_LOGGEDMODEL_GIT: Final = "OTEL_LOGGEDMODEL_GIT"
+"""`1` makes the state of the git checkout in the working directory part of that version."""
 
 MLFLOW_ACTIVE_MODEL_ID: Final = "MLFLOW_ACTIVE_MODEL_ID"
 """The same as OTEL_LOGGEDMODEL_ID, which wins, under the name that MLflow's users know."""
@@ -26,8 +39,11 @@ MLFLOW_EXPERIMENT_NAME: Final = "MLFLOW_EXPERIMENT_NAME"
 MLFLOW_RUN_ID: Final = "MLFLOW_RUN_ID"
 """Source run of new versions where neither the call nor an active run names one."""
 
-OTEL_EXPORTER_OTLP_PROTOCOL: Final = "OTEL_EXPORTER_OTLP_PROTOCOL"
-OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: Final = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
+# Not under their plain names: `opentelemetry-instrument` makes an option of every name here that begins with OTEL_, and
+# the SDK has these already.
+_OTLP_PROTOCOL: Final = "OTEL_EXPORTER_OTLP_PROTOCOL"
+_OTLP_TRACES_PROTOCOL: Final = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
+_SDK_DISABLED: Final = "OTEL_SDK_DISABLED"
 
 
 def active_model_id() -> str | None:
@@ -46,6 +62,34 @@ def active_model_name() -> str | None:
     return name
 
 
+def model_params() -> dict[str, str]:
+    """The params of the version that the environment makes."""
+    return _texts(OTEL_LOGGEDMODEL_PARAMS)
+
+
+def model_tags() -> dict[str, str]:
+    """The tags of the version that the environment makes."""
+    return _texts(OTEL_LOGGEDMODEL_TAGS)
+
+
+def model_type() -> str | None:
+    """The type of the version that the environment makes."""
+    return _text(OTEL_LOGGEDMODEL_TYPE)
+
+
+def is_git_wanted() -> bool:
+    """Whether the git checkout is part of the version that the environment makes."""
+    return _switch(OTEL_LOGGEDMODEL_GIT)
+
+
+def is_sdk_disabled() -> bool:
+    """Whether OpenTelemetry is switched off.
+
+    Source: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+    """
+    return os.environ.get(_SDK_DISABLED, "").strip().lower() == "true"
+
+
 def experiment_id() -> str | None:
     """The experiment of new versions."""
     return _text(MLFLOW_EXPERIMENT_ID) or _text(MLFLOW_EXPERIMENT_NAME)
@@ -61,7 +105,7 @@ def otlp_traces_protocol() -> str:
 
     Source: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
     """
-    for variable in (OTEL_EXPORTER_OTLP_TRACES_PROTOCOL, OTEL_EXPORTER_OTLP_PROTOCOL):
+    for variable in (_OTLP_TRACES_PROTOCOL, _OTLP_PROTOCOL):
         protocol = os.environ.get(variable, "").strip().lower()
         if protocol in ("grpc", "http/protobuf"):
             return protocol
@@ -80,3 +124,28 @@ def _text(variable: str) -> str | None:
     except ValueError as error:
         warn_once(variable, "%s; it is ignored", error)
         return None
+
+
+def _texts(variable: str) -> dict[str, str]:
+    value = os.environ.get(variable, "").strip()
+    if not value:
+        return {}
+    try:
+        if value.startswith("{"):
+            return check_texts(json.loads(value), variable)
+        pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+        if not all(key.strip() and separator for key, separator, _ in pairs):
+            raise ValueError(f"{variable} is {value!r}: write key=value,key=value or a JSON object of strings")
+        return check_texts({key.strip(): text.strip() for key, _, text in pairs}, variable)
+    except (TypeError, ValueError) as error:
+        warn_once(variable, "%s: %s; it is ignored", variable, error)
+        return {}
+
+
+def _switch(variable: str) -> bool:
+    value = os.environ.get(variable, "").strip().lower()
+    if value in ("1", "true", "yes", "on"):
+        return True
+    if value not in ("", "0", "false", "no", "off"):
+        warn_once(variable, "%s is %r and counts as off: write 1 or 0", variable, value)
+    return False

@@ -1,20 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Setting up an application in one call."""
+"""Setting up an application in one call, or in none.
+
+`opentelemetry-instrument`, the OpenTelemetry operator and declarative configuration find `LoggedModelInstrumentor` by
+its entry point and call it when the tracer provider exists. It follows the interface of the instrumentations in
+opentelemetry-python-contrib without depending on their base class. The SDK has no public way to see the processors and
+exporters of a provider; what is private there is used in this module only, and doing without it costs records, not
+spans.
+"""
 
 import logging
 import threading
 import weakref
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
+from otel_loggedmodel import environment
 from otel_loggedmodel.exporter import LoggedModelExporter, otlp_exporter_from_environment
 from otel_loggedmodel.processor import LoggedModelSpanProcessor
 
 _logger = logging.getLogger(__name__)
-_lock: Final = threading.Lock()
+_lock: Final = threading.RLock()
 _instrumented: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
 
 
@@ -23,8 +32,8 @@ def instrument(tracer_provider: trace.TracerProvider | None = None, exporter: Sp
 
     - Where no tracer provider was set, a new one becomes the global one; it exports to `exporter`, else over OTLP as
       the environment says.
-    - Where the provider has processors already, its spans are theirs to export. Records go through `exporter`, else
-      over OTLP as the environment says, from a thread of their own.
+    - Where the provider exports already, records go along with its spans, through its own exporters; or to `exporter`,
+      where that is given, from a thread of their own.
     - A provider that is not the OpenTelemetry SDK's cannot be extended: that is logged, and nothing else happens.
 
     Args:
@@ -32,8 +41,10 @@ def instrument(tracer_provider: trace.TracerProvider | None = None, exporter: Sp
         exporter: Where to deliver to.
 
     Returns:
-        Whether the provider stamps spans now.
+        Whether the provider stamps spans now. Not where OTEL_SDK_DISABLED switches OpenTelemetry off.
     """
+    if environment.is_sdk_disabled():
+        return False
     with _lock:
         provider: Any = tracer_provider or trace.get_tracer_provider()
         if tracer_provider is None and isinstance(provider, trace.ProxyTracerProvider):
@@ -41,27 +52,166 @@ def instrument(tracer_provider: trace.TracerProvider | None = None, exporter: Sp
             trace.set_tracer_provider(provider)
         if provider in _instrumented:
             return True
-        if not callable(getattr(provider, "add_span_processor", None)):
-            _logger.warning(
-                "%s.%s is not the OpenTelemetry SDK's tracer provider and takes no span processors: its spans are not "
-                "linked to versions; register LoggedModelSpanProcessor where that provider is set up",
-                type(provider).__module__,
-                type(provider).__qualname__,
-            )
+        if not _takes_processors(provider):
             return False
-        if _exports_already(provider):
-            provider.add_span_processor(LoggedModelSpanProcessor(exporter or otlp_exporter_from_environment()))
-        else:
+        processors = _processors_of(provider)
+        if processors == ():
             provider.add_span_processor(LoggedModelSpanProcessor())
             provider.add_span_processor(BatchSpanProcessor(LoggedModelExporter(exporter)))
+        elif exporter is None and _wrap_exporters_of(processors or ()):
+            provider.add_span_processor(LoggedModelSpanProcessor())
+        else:
+            provider.add_span_processor(LoggedModelSpanProcessor(exporter or otlp_exporter_from_environment()))
         _instrumented.add(provider)
         return True
 
 
-def _exports_already(provider: Any) -> bool:
-    # The SDK has no public way to ask for the processors. Not knowing, assume that an application which set up a
-    # provider exports from it: records alone are then sent, and no span twice.
-    try:
-        return bool(provider._active_span_processor._span_processors)
-    except AttributeError:
+class LoggedModelInstrumentor:
+    """What `opentelemetry-instrument` and declarative configuration call: the `loggedmodel` instrumentation.
+
+    It stamps the spans of the tracer provider that is configured, and sends records through that provider's own
+    exporters, including those that are added later. Where there is no tracer provider yet, it waits for the application
+    to set one. It makes no connection and no thread of its own.
+    """
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """No other library has to be there."""
+        return ()
+
+    @property
+    def is_instrumented_by_opentelemetry(self) -> bool:
+        """Whether the global tracer provider stamps spans."""
+        return trace.get_tracer_provider() in _instrumented
+
+    def instrument(self, **options: Any) -> None:
+        """Extend a tracer provider. A second call does nothing.
+
+        Args:
+            **options: `tracer_provider`, the global one by default; `accept_baggage`, as in `LoggedModelSpanProcessor`.
+                What else loaders pass is for other instrumentations.
+        """
+        if environment.is_sdk_disabled():
+            return
+        accept_baggage = bool(options.get("accept_baggage", False))
+        with _lock:
+            provider: Any = options.get("tracer_provider") or trace.get_tracer_provider()
+            if isinstance(provider, trace.ProxyTracerProvider):
+                _extend_when_set(accept_baggage)
+            else:
+                _extend(provider, accept_baggage)
+
+    def uninstrument(self, **options: Any) -> None:
+        """Take out of the tracer provider what `instrument` put in; spans that are open keep their stamp.
+
+        Args:
+            **options: `tracer_provider`, the global one by default.
+        """
+        with _lock:
+            _forget_to_extend()
+            provider: Any = options.get("tracer_provider") or trace.get_tracer_provider()
+            if provider in _instrumented:
+                _instrumented.discard(provider)
+                _restore(provider)
+
+
+# Extending a provider that exports by itself
+
+
+def _extend(provider: Any, accept_baggage: bool) -> None:
+    if provider in _instrumented or not _takes_processors(provider):
+        return
+    _wrap_exporters_of(_processors_of(provider) or ())
+    provider.add_span_processor(LoggedModelSpanProcessor(accept_baggage=accept_baggage))
+    _instrumented.add(provider)
+    add_span_processor = provider.add_span_processor
+
+    def add_and_wrap(span_processor: SpanProcessor) -> None:
+        if provider in _instrumented:
+            _wrap_exporter_of(span_processor)
+        add_span_processor(span_processor)
+
+    provider.add_span_processor = add_and_wrap
+
+
+def _restore(provider: Any) -> None:
+    vars(provider).pop("add_span_processor", None)
+    processors = _processors_of(provider) or ()
+    for processor in processors:
+        _wrap_exporter_of(processor, unwrap=True)
+    ours = [processor for processor in processors if isinstance(processor, LoggedModelSpanProcessor)]
+    if ours:
+        rest = tuple(processor for processor in processors if processor not in ours)
+        provider._active_span_processor._span_processors = rest
+        for processor in ours:
+            processor.shutdown()
+
+
+_set_tracer_provider: Any = None
+
+
+def _extend_when_set(accept_baggage: bool) -> None:
+    global _set_tracer_provider  # noqa: PLW0603 - the API's function that is replaced is one per process, too
+    if _set_tracer_provider is not None:
+        return
+    _set_tracer_provider = trace.set_tracer_provider
+
+    def set_and_extend(tracer_provider: trace.TracerProvider) -> None:
+        original = _set_tracer_provider
+        _forget_to_extend()
+        (original or trace.set_tracer_provider)(tracer_provider)
+        with _lock:
+            _extend(trace.get_tracer_provider(), accept_baggage)
+
+    trace.set_tracer_provider = set_and_extend
+
+
+def _forget_to_extend() -> None:
+    global _set_tracer_provider  # noqa: PLW0603 - as above
+    if _set_tracer_provider is not None:
+        trace.set_tracer_provider = _set_tracer_provider
+        _set_tracer_provider = None
+
+
+# What the SDK keeps to itself
+
+
+def _takes_processors(provider: Any) -> bool:
+    if callable(getattr(provider, "add_span_processor", None)):
         return True
+    _logger.warning(
+        "%s.%s is not the OpenTelemetry SDK's tracer provider and takes no span processors: its spans are not "
+        "linked to versions; register LoggedModelSpanProcessor where that provider is set up",
+        type(provider).__module__,
+        type(provider).__qualname__,
+    )
+    return False
+
+
+def _processors_of(provider: Any) -> tuple[SpanProcessor, ...] | None:
+    """The provider's processors, or None where this SDK does not show them."""
+    processors = getattr(getattr(provider, "_active_span_processor", None), "_span_processors", None)
+    return None if processors is None else tuple(processors)
+
+
+def _wrap_exporters_of(processors: Iterable[SpanProcessor]) -> bool:
+    """Put a `LoggedModelExporter` in front of every exporter. Whether there is any."""
+    wrapped = [_wrap_exporter_of(processor) for processor in processors]
+    return any(wrapped)
+
+
+def _wrap_exporter_of(processor: SpanProcessor, *, unwrap: bool = False) -> bool:
+    """Put a `LoggedModelExporter` between a processor and its exporter, or take it out. Whether there is one now."""
+    holder = getattr(processor, "_batch_processor", processor)
+    attribute = "_exporter" if isinstance(getattr(holder, "_exporter", None), SpanExporter) else "span_exporter"
+    exporter = getattr(holder, attribute, None)
+    if isinstance(exporter, LoggedModelExporter):
+        if unwrap:
+            setattr(holder, attribute, exporter.wrapped)
+        return not unwrap
+    if unwrap or not isinstance(exporter, SpanExporter):
+        return False
+    try:
+        setattr(holder, attribute, LoggedModelExporter(exporter))
+    except AttributeError:
+        return False
+    return True

@@ -3,7 +3,8 @@
 
 import dataclasses
 
-from otel_loggedmodel import environment, runs
+from otel_loggedmodel import checkout, environment, git, runs
+from otel_loggedmodel._errors import warn_once
 from otel_loggedmodel.active import Version, process, version_of
 from otel_loggedmodel.catalogue import catalogue
 from otel_loggedmodel.model import LoggedModel, check_model_name, check_name
@@ -36,18 +37,51 @@ def activate(version: Version) -> None:
 
 
 def read_environment() -> None:
-    """Make the version that the environment names, if any, the one behind the process default."""
-    model_id = environment.active_model_id()
-    name = environment.active_model_name()
-    if model_id is not None:
-        version = version_for(_model_by_id(model_id, None))
-    elif name is not None:
-        version = version_for(_model_by_name(name))
-    else:
-        version = None
+    """Make the version that the environment names or describes, if any, the one behind the process default."""
+    model = _model_of_environment()
+    version = None if model is None else version_for(model)
     process.set_environment(version)
     if version is not None:
         activate(version)
+
+
+def _model_of_environment() -> LoggedModel | None:
+    model_id = environment.active_model_id()
+    if model_id is not None:
+        return _model_by_id(model_id, None)
+    name = environment.active_model_name()
+    params, tags, model_type = environment.model_params(), environment.model_tags(), environment.model_type()
+    state = _state_of_checkout() if environment.is_git_wanted() else None
+    if state is not None:
+        name = name or checkout.default_name(state)
+        tags = {**checkout.what_runs(state), **tags}
+    if name is None:
+        if params or tags or model_type:
+            warn_once(
+                environment.OTEL_LOGGEDMODEL_NAME,
+                "the environment describes a version without naming it, and is ignored: set %s",
+                environment.OTEL_LOGGEDMODEL_NAME,
+            )
+        return None
+    if not (params or tags or model_type):
+        return _model_by_name(name)
+    model = catalogue.create(
+        name,
+        runs.default_experiment_id(),
+        model_type=model_type,
+        source_run_id=runs.default_run_id(),
+        params=params,
+        tags=tags,
+    )
+    return model if state is None else catalogue.update(model.model_id, tags=checkout.where_from(state))
+
+
+def _state_of_checkout() -> git.GitState | None:
+    try:
+        return git.read_git_state()
+    except git.GitUnavailable as error:
+        warn_once(environment.OTEL_LOGGEDMODEL_GIT, "no version from git: %s", error)
+        return None
 
 
 def _model_by_id(model_id: str, name: str | None) -> LoggedModel:

@@ -4,21 +4,11 @@
 import dataclasses
 import logging
 import os
-import pathlib
-import re
 from types import TracebackType
 
-from otel_loggedmodel import git
+from otel_loggedmodel import checkout, git
 from otel_loggedmodel.fluent import create_external_model, set_active_model, set_logged_model_tags
 from otel_loggedmodel.model import ActiveModel
-
-# OpenTelemetry's names where it has them: https://opentelemetry.io/docs/specs/semconv/registry/attributes/vcs/
-COMMIT_TAG = "vcs.ref.head.revision"
-BRANCH_TAG = "vcs.ref.head.name"
-REPOSITORY_TAG = "vcs.repository.url.full"
-DIRTY_TAG = "git.dirty"
-DIFF_DIGEST_TAG = "git.diff.sha256"
-DIFF_TAG = "git.diff"
 
 _logger = logging.getLogger(__name__)
 
@@ -79,22 +69,8 @@ def enable_git_model_versioning(
     except git.GitUnavailable as error:
         _logger.warning("no version from git: %s", error)
         return GitVersioning(info=None, active_model=None)
-    what_runs = {COMMIT_TAG: state.commit, DIFF_DIGEST_TAG: state.diff_digest}
-    where_from = {
-        BRANCH_TAG: state.branch,
-        REPOSITORY_TAG: state.remote_url,
-        DIRTY_TAG: "true" if state.dirty else "false",
-        DIFF_TAG: state.diff,
-    }
     model = create_external_model(
-        _default_name(state, path) if name is None else name,
-        tags={key: value for key, value in what_runs.items() if value is not None},
+        checkout.default_name(state) if name is None else name, tags=checkout.what_runs(state)
     )
-    set_logged_model_tags(model.model_id, {key: value for key, value in where_from.items() if value is not None})
+    set_logged_model_tags(model.model_id, checkout.where_from(state))
     return GitVersioning(info=state, active_model=set_active_model(model_id=model.model_id))
-
-
-def _default_name(state: git.GitState, path: str | os.PathLike[str] | None) -> str:
-    source = state.remote_url or os.fspath(state.root)
-    last = re.split(r"[/\\:]", source.rstrip("/\\"))[-1].removesuffix(".git")
-    return last.strip() or pathlib.Path(path or ".").resolve().name or "application"

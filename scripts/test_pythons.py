@@ -47,7 +47,9 @@ def test(python: str, version: str) -> bool:
     binary = str(environment / "bin" / "python")
     subprocess.run([python, "-m", "venv", environment], check=True)
     install = [binary, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--progress-bar", "off"]
-    subprocess.run([*install, "--editable", f"{ROOT}[dev]", "--constraint", str(ROOT / "constraints.txt")], check=True)
+    subprocess.run(
+        [*install, "--editable", f"{ROOT}[dev,declarative]", "--constraint", str(ROOT / "constraints.txt")], check=True
+    )
     ignored = ["--ignore=tests/collector", "--ignore=tests/test_git.py", "--ignore=tests/test_examples.py"]
     tests = [binary, "-m", "pytest", "--quiet", "--numprocesses", "auto", *ignored, *sys.argv[1:]]
     return subprocess.run(tests, cwd=ROOT, check=False).returncode == 0

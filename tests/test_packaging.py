@@ -52,8 +52,8 @@ def test_lower_layers_know_nothing_of_higher_ones() -> None:
     # Each module may import those before it.
     order = [
         *("version", "attributes", "_errors", "_random_names", "_decorating", "identity", "model", "environment"),
-        *("git", "catalogue", "active", "runs", "resolution", "records", "messages", "restamping", "shipping"),
-        *("sender", "exporter", "processor", "tracing", "fluent", "versioning", "instrumentor", "genai"),
+        *("git", "checkout", "catalogue", "active", "runs", "resolution", "records", "messages", "restamping"),
+        *("shipping", "sender", "exporter", "processor", "tracing", "fluent", "versioning", "instrumentor", "genai"),
     ]
     package = ROOT / "otel_loggedmodel"
     files = {path.stem: path for path in package.glob("*.py") if path.stem != "__init__"}
