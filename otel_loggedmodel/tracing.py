@@ -138,9 +138,7 @@ class _Spanned(Around):
         self._current: AbstractContextManager[trace_api.Span] | None = None
 
     def enter(self) -> None:
-        # Asked for at each call: the application may set its tracer provider after it has decorated its functions.
-        tracer = trace_api.get_tracer("otel_loggedmodel", __version__)
-        self._current = tracer.start_as_current_span(self._name, attributes=self._attributes)
+        self._current = _tracer().start_as_current_span(self._name, attributes=self._attributes)
         self._span = self._current.__enter__()
         if self._recording.arguments and self._span.is_recording():
             self._record(_INPUT, _INPUT_TYPE, lambda: self._recording.by_name(*self._call))
@@ -171,6 +169,20 @@ class _Spanned(Around):
             self._span.set_attribute(type_attribute, _JSON)
         except Exception as error:
             warn_rarely(f"recording {self._name}", "cannot record %s of %s: %r", attribute, self._name, error)
+
+
+_tracer_of_provider: tuple[trace_api.TracerProvider | None, trace_api.Tracer] = (None, trace_api.NoOpTracer())
+
+
+def _tracer() -> trace_api.Tracer:
+    """The tracer of the global provider, which the application may set after it has decorated its functions."""
+    global _tracer_of_provider  # noqa: PLW0603 - making a tracer costs as much as a span does, so the last one is kept
+    provider = trace_api.get_tracer_provider()
+    known, tracer = _tracer_of_provider
+    if provider is not known:
+        tracer = provider.get_tracer("otel_loggedmodel", __version__)
+        _tracer_of_provider = (provider, tracer)
+    return tracer
 
 
 def _qualified_name(function: Callable[..., Any]) -> str:

@@ -13,7 +13,7 @@ import otel_loggedmodel as mlflow
 
 @pytest.fixture(autouse=True)
 def global_provider(monkeypatch, traced):
-    monkeypatch.setattr(trace_api, "get_tracer", traced.provider.get_tracer)
+    monkeypatch.setattr(trace_api, "get_tracer_provider", lambda: traced.provider)
     return traced
 
 
@@ -33,6 +33,17 @@ def test_a_function_gets_a_span_with_the_active_version(traced) -> None:
     assert span.attributes["code.function.name"].startswith("test_tracing.test_a_function_gets")
     assert not [key for key in span.attributes if key.startswith(("input", "output"))]
     assert span.instrumentation_scope.name == "otel_loggedmodel"
+
+
+def test_a_provider_that_is_set_after_decorating_counts(monkeypatch, make_traced) -> None:
+    @mlflow.trace(name="ask")
+    def ask() -> None: ...
+
+    first, second = make_traced(), make_traced()
+    for provider in (trace_api.ProxyTracerProvider(), first.provider, second.provider, first.provider):
+        monkeypatch.setattr(trace_api, "get_tracer_provider", lambda provider=provider: provider)
+        ask()
+    assert [len(traced.memory.get_finished_spans()) for traced in (first, second)] == [2, 1]
 
 
 def test_name_type_and_attributes(traced) -> None:
