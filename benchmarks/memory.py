@@ -33,9 +33,9 @@ PART_TRACED = 4
 # One span in so many has more attributes than the SDK keeps.
 OVERFULL_EVERY = 20
 
-# The system takes freed memory back in large pieces only, whenever that suits the allocator. Still this is but a few
-# bytes a span, and less a version than remembering its id would take.
-BUDGET_BYTES = {"resident": 8 * 1024 * 1024, "allocated": 512 * 1024}
+# The system takes freed memory back in large pieces only, whenever that suits the allocator, and dictionaries grow and
+# shrink by doubling. Still this is but a few bytes a span, and less a version than remembering its id would take.
+BUDGET_BYTES = {"resident": 8 * 1024 * 1024, "allocated": 1024 * 1024}
 _MIB = 1024 * 1024
 
 

@@ -129,7 +129,6 @@ def enter_scope(version: Version, owner: object) -> None:
             boundary = enclosing_context.span_id
     scope = Scope(version, boundary)
     process.has_scopes = True
-    process.in_use = True
     _Entered(owner, context_api.attach(context_api.set_value(SCOPE_KEY, scope)))
 
 
@@ -197,14 +196,12 @@ class Process:
     Attributes:
         version: What is active where no scope is: one read, no lock.
         has_scopes: Whether a scope was ever entered in this process; until then, no Context needs to be looked at.
-        in_use: Whether there ever was a version at all.
         environment_was_read: Whether the environment's version is known yet.
     """
 
     def __init__(self) -> None:
         self.version: Version | None = None
         self.has_scopes = False
-        self.in_use = False
         self._lock = threading.Lock()
         self.environment_was_read = False
         self._environment: Version | None = None
@@ -258,7 +255,6 @@ class Process:
             self.version = self._given[-1][0]
         else:
             self.version = None if self._cleared else self._environment
-        self.in_use = self.in_use or self.version is not None
 
 
 process: Final = Process()
