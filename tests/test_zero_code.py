@@ -132,12 +132,11 @@ def test_an_application_that_says_its_version_in_code() -> None:
     assert [span.name for span in spans].count("request") == 1
 
 
-@pytest.mark.parametrize(
-    "switch", [{"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "loggedmodel"}, {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "*"}]
-)
-def test_it_can_be_switched_off(switch: dict[str, str]) -> None:
+def test_it_can_be_switched_off() -> None:
     with OtlpReceiver() as receiver:
-        instrumented(receiver.endpoint, MLFLOW_ACTIVE_MODEL_ID="v1", **switch)
+        instrumented(
+            receiver.endpoint, MLFLOW_ACTIVE_MODEL_ID="v1", OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="x, loggedmodel"
+        )
         assert ids(receiver.spans()) == {"request": None, "step": None}
 
 
