@@ -232,7 +232,7 @@ def _children() -> _Group:
     expected = {FLOOR: 1, IDLE_BESIDE_SCOPES: 0, DEFAULT: 1, SCOPED: 1, BAGGAGE_1: 1, BAGGAGE_3: 3}
     try:
         one = baggage.set_baggage(attributes.ID, MODEL_ID, parent)
-        three = baggage.set_baggage("user.id", "u-1234", baggage.set_baggage("session.id", "s-1234", one))
+        three = baggage.set_baggage("user.id", "u-1234", baggage.set_baggage("tenant.id", "t-1234", one))
         contestants += [
             Contestant(BAGGAGE_1, _Spans(one, _Empty(), peers.baggage_processor())),
             Contestant(BAGGAGE_3, _Spans(three, _Empty(), peers.baggage_processor())),
