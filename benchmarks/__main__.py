@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print, and return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure what the library costs, side by side with others. All together take some five minutes.",
+        description="Measure what the library costs, side by side with others. All together take some six minutes.",
         epilog="\n".join(f"  {name:<10} {text}" for name, text in BENCHMARKS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -10,7 +10,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from otel_loggedmodel._errors import swallow
-from otel_loggedmodel.catalogue import catalogue
+from otel_loggedmodel.catalogue import MAX_MODELS, catalogue
 from otel_loggedmodel.shipping import REPEAT_AFTER_SECONDS, RecordShipper
 
 # How often the thread looks whether a version in use has to be announced again.
@@ -37,7 +37,7 @@ class RecordSender:
 
     def note_use(self, model_id: str, resource: Resource) -> None:
         """A span of this version was started: it has to be known where the records go."""
-        if model_id not in self._used:
+        if model_id not in self._used and len(self._used) < MAX_MODELS:
             self._used[model_id] = None
             self._shipper.resource = resource
             self._wake.set()
@@ -66,13 +66,13 @@ class RecordSender:
     def _run(self) -> None:
         while True:
             retry = self._shipper.seconds_to_retry()
-            self._wake.wait(_LOOK_SECONDS if retry is None else min(retry, _LOOK_SECONDS))
+            woken = self._wake.wait(_LOOK_SECONDS if retry is None else min(retry, _LOOK_SECONDS))
             self._wake.clear()
             last = self._stopping  # read before delivering: what came in until then is delivered
             try:
-                used, self._used = self._used, {}
-                if not self._shipper.flush(model_ids=used, insist=last):
-                    self._used.update(used)
+                delivered = self._shipper.flush(model_ids=[*self._used], insist=last)
+                if delivered and not woken:
+                    self._used = {}  # who is used from now on wakes the thread once, and may have to be announced again
             except Exception:
                 swallow("sending model records")
             if last:

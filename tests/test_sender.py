@@ -94,6 +94,32 @@ def test_refused_records_are_sent_again(provider, inner) -> None:
     assert len(inner.attempts) >= 3
 
 
+def test_spans_of_a_known_version_do_not_wake_the_thread(provider, inner) -> None:
+    sender = provider._active_span_processor._span_processors[0]._sender
+    mlflow.set_active_model("a")
+    provider.get_tracer("x").start_span("first").end()
+    wait_until(lambda: len(inner.events) == 2 and not sender._wake.is_set())
+    for _ in range(100):
+        provider.get_tracer("x").start_span("more").end()
+        assert not sender._wake.is_set()
+
+
+def test_a_version_in_use_is_announced_again(monkeypatch, inner) -> None:
+    monkeypatch.setattr("otel_loggedmodel.sender._LOOK_SECONDS", 0.02)
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(mlflow.LoggedModelSpanProcessor(inner))
+    provider._active_span_processor._span_processors[0]._sender._shipper._repeat_after = 0.1
+    mlflow.set_active_model("a")
+
+    def uses_until_repeated() -> bool:
+        provider.get_tracer("x").start_span("own").end()
+        return len(inner.events) >= 6
+
+    wait_until(uses_until_repeated)
+    provider.shutdown()
+    assert inner.events[:2] == inner.events[2:4]
+
+
 def test_shutdown_delivers_what_is_left_and_ends_the_thread(provider, inner) -> None:
     mlflow.create_external_model("a")
     provider.shutdown()
