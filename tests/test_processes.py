@@ -142,6 +142,28 @@ def test_a_forked_child_announces_what_its_parent_never_delivered() -> None:
         assert len(events(receiver, "activated")) == 1
 
 
+def test_a_forked_child_announces_what_it_uses_whatever_its_parent_delivered() -> None:
+    with OtlpReceiver() as receiver:
+        run(
+            """
+            mlflow.set_active_model("agent")
+            tracer.start_span("parent").end()
+            provider.force_flush()
+            child = os.fork()
+            if child == 0:
+                tracer.start_span("child").end()
+                provider.shutdown()
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+            """,
+            receiver.endpoint,
+        )
+        created = events(receiver, "created")
+        assert len(created) == 2
+        assert len({(span.trace_id, span.span_id) for span in created}) == 1
+        assert len({span.span_id for span in events(receiver, "activated")}) == 2
+
+
 def test_a_fork_while_other_threads_hold_every_lock_does_not_hang(tmp_path) -> None:
     # Not over HTTP: `requests` imports a module for each request, and a fork in the middle of an import leaves the
     # import system of the child locked, with any exporter that uses it.
