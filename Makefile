@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Reproducible set-up: the versions that were tested together. `make newest` tries what is newest today.
+# Reproducible set-up: constraints.txt has the versions that were tested together.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off
 
 .PHONY: help demo test test-oldest test-pythons lint format proto otelcol bench clean

@@ -63,8 +63,8 @@ def model_span_of(model_id: str) -> SpanContext:
 # Scopes
 
 SCOPE_KEY: Final = context_api.create_key("otel_loggedmodel.scope")
-
-
+# Attributes that are set later may evict a stamp. So it is noted besides, under this name: on the live span, where that
+# has to be cheap, and on its context, the one object of a span that stays the same until the exporter has it.
 _NOTE: Final = "_otel_loggedmodel_stamp"
 
 
@@ -158,10 +158,6 @@ def stamp_entry(span: trace.Span, version: Version) -> None:
         span.set_attribute(key, value)
     span.add_link(version.model_span, version.link_attributes)
     span.get_span_context().__dict__[_NOTE] = version.entry_attributes
-
-
-# Attributes that are set later may evict a stamp. So it is noted besides: on the live span where that has to be cheap,
-# and on its context, the one object of a span that stays the same until the exporter has it.
 
 
 def note_stamp(span: trace.Span) -> None:

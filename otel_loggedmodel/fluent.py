@@ -5,7 +5,6 @@ A caller's mistake raises at once and says what to do. Nothing here touches a ne
 git checkout aside, see `enable_git_model_versioning`).
 """
 
-import logging
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
@@ -13,7 +12,7 @@ from typing import Any, TypeVar
 from otel_loggedmodel import runs
 from otel_loggedmodel._decorating import Around, run_inside
 from otel_loggedmodel._random_names import random_name
-from otel_loggedmodel.active import ProcessDefault, Version, current_version, enter_scope, leave_scope, process
+from otel_loggedmodel.active import ProcessDefault, current_version, enter_scope, leave_scope, process
 from otel_loggedmodel.catalogue import catalogue
 from otel_loggedmodel.identity import has_id_shape
 from otel_loggedmodel.model import (
@@ -27,10 +26,9 @@ from otel_loggedmodel.model import (
     check_texts,
     too_large,
 )
-from otel_loggedmodel.resolution import activate, model_for, read_environment, version_for
+from otel_loggedmodel.resolution import activate, model_for, read_environment, resolved, version_for
 
 F = TypeVar("F", bound=Callable[..., Any])
-_logger = logging.getLogger(__name__)
 
 
 # Which version is active
@@ -82,26 +80,29 @@ class use_model:
     ) -> None:
         if model is not None and not (name is None and model_id is None):
             raise TypeError("use_model takes a model, or a name or model_id, not both")
-        self._fixed = version_for(model) if isinstance(model, LoggedModel) else None
+        self._name: str | None
+        self._model_id: str | None
+        if isinstance(model, LoggedModel):
+            self._name, self._model_id = model.name, model.model_id
+            return
         if isinstance(model, str):
             if has_id_shape(model) or catalogue.get(model) is not None:
                 model_id = model
             else:
                 name = model
-        elif model is not None and self._fixed is None:
+        elif model is not None:
             raise TypeError(f"model is {type(model).__name__}: pass a LoggedModel, a name, or model_id=...")
-        self._name = name
-        self._model_id = model_id
-        if self._fixed is None:
-            if name is None and model_id is None:
-                raise ValueError(
-                    'pass a LoggedModel, or the name or model_id of a version: use_model(name="my-agent-v1.0")'
-                )
-            self._name = None if name is None else check_model_name(name)
-            self._model_id = None if model_id is None else check_name(model_id, "model_id")
+        if name is None and model_id is None:
+            raise ValueError(
+                'pass a LoggedModel, or the name or model_id of a version: use_model(name="my-agent-v1.0")'
+            )
+        self._name = None if name is None else check_model_name(name)
+        self._model_id = None if model_id is None else check_name(model_id, "model_id")
 
     def __enter__(self) -> LoggedModel:
-        version, model = self._resolve()
+        # Resolved each time, checked once: this is on the path of requests.
+        model = resolved(self._name, self._model_id)
+        version = version_for(model)
         activate(version)
         enter_scope(version, self)
         return model
@@ -116,12 +117,6 @@ class use_model:
         if not callable(function):
             raise TypeError(f"use_model decorates functions, not {type(function).__name__}")
         return run_inside(function, lambda args, kwargs: _InScope(self))
-
-    def _resolve(self) -> tuple[Version, LoggedModel]:
-        if self._fixed is not None:
-            return self._fixed, model_for(model_id=self._fixed.model_id)
-        model = model_for(self._name, self._model_id)
-        return version_for(model), model
 
 
 class _InScope(Around):

@@ -69,6 +69,7 @@ class LoggedModelSpanProcessor(SpanProcessor):
                 and (scope is None or parent[1] != scope.boundary or not scope.take_entry())
             ):
                 span.set_attribute(ID, version.model_id)
+                # active.note_stamp knows the name; setattr() would cost as much as a property.
                 span._otel_loggedmodel_stamp = version.link_attributes  # type: ignore[attr-defined]
                 return
             stamp_entry(span, version)

@@ -17,13 +17,23 @@ def model_for(name: object = None, model_id: object = None) -> LoggedModel:
         TypeError: One of them is not a string.
         ValueError: Neither is given, one of them cannot be a name, or the name is not the id's.
     """
-    if model_id is not None:
-        return _model_by_id(check_name(model_id, "model_id"), None if name is None else check_model_name(name))
-    if name is None:
+    if name is None and model_id is None:
         raise ValueError(
             'pass the name or the model_id of a version, for instance set_active_model(name="my-agent-v1.0")'
         )
-    return _model_by_name(check_model_name(name))
+    return resolved(
+        None if name is None else check_model_name(name),
+        None if model_id is None else check_name(model_id, "model_id"),
+    )
+
+
+def resolved(name: str | None, model_id: str | None) -> LoggedModel:
+    """The same for a name and an id, one of which is given, that have been checked.
+
+    Raises:
+        ValueError: The name is not the id's.
+    """
+    return _model_by_name(name or "") if model_id is None else _model_by_id(model_id, name)
 
 
 def version_for(model: LoggedModel) -> Version:

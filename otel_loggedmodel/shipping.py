@@ -101,7 +101,7 @@ class RecordShipper:
     def _export_together(self, due: "_Due", spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """In one request, so that a backend that is away costs no more waiting than it does without records."""
         started = self._clock()
-        delivered = self._send_batch([*self._spans_of(due), *spans])
+        delivered = self._send_batch([*due.spans, *spans])
         self._settle(due, delivered)
         if delivered:
             return SpanExportResult.SUCCESS
@@ -168,16 +168,19 @@ class RecordShipper:
                 return None
             numbered = catalogue.events_after(self._delivered)
             are_fresh = {id(event) for _, event in numbered}
-            repeated = (event for model_id in stale for event in catalogue.announcement_of(model_id))
+            announced_again = (event for model_id in stale for event in catalogue.announcement_of(model_id))
+            repeated = [event for event in announced_again if id(event) not in are_fresh]
+            fresh = [event for _, event in numbered]
             return _Due(
-                repeated=[event for event in repeated if id(event) not in are_fresh],
-                fresh=[event for _, event in numbered],
+                spans=list(self._spans_of(repeated, fresh)),
+                sizes=[event.size for event in (*repeated, *fresh)],
                 announced=[*stale, *(event.model_id for _, event in numbered if event.kind == "created")],
                 up_to=numbered[-1][0] if numbered else self._delivered,
                 time=now,
             )
         except Exception:
             swallow("collecting model records")
+            self._retry_at = self._clock() + self._retry_seconds
             return None
 
     def _stale(self, model_ids: Iterable[str], now: float) -> list[str]:
@@ -194,7 +197,7 @@ class RecordShipper:
         delivered = True
         batch: list[ReadableSpan] = []
         batch_bytes = 0
-        for span, size in zip(self._spans_of(due), due.sizes, strict=True):
+        for span, size in zip(due.spans, due.sizes, strict=True):
             if batch and (batch_bytes + size > _MAX_BATCH_BYTES or len(batch) >= _MAX_BATCH_RECORDS):
                 delivered = delivered and self._send_batch(batch)
                 batch, batch_bytes = [], 0
@@ -204,13 +207,13 @@ class RecordShipper:
         self._settle(due, delivered)
         return delivered
 
-    def _spans_of(self, due: "_Due") -> Iterator[ReadableSpan]:
+    def _spans_of(self, repeated: Iterable[ModelEvent], fresh: Iterable[ModelEvent]) -> Iterator[ReadableSpan]:
         resource = self.resource or _process_resource()
         now_ns = time.time_ns()
-        for number, event in enumerate(due.repeated):
+        for number, event in enumerate(repeated):
             # One nanosecond apart, so that repetitions sort in the order in which things happened.
             yield records.span_of(event, resource, now_ns + number)
-        for event in due.fresh:
+        for event in fresh:
             yield records.span_of(event, resource)
 
     def _settle(self, due: "_Due", delivered: bool) -> None:
@@ -248,28 +251,23 @@ class _Due:
     """Records to deliver.
 
     Attributes:
-        repeated: Events that may have been delivered before.
-        fresh: Events that were not.
+        spans: The records, repetitions first, as models come before what happened to them.
+        sizes: About how many bytes each takes.
         announced: The models of which a backend then knows all.
         up_to: The sequence number up to which nothing more is to be done then.
         time: When this was found.
     """
 
-    repeated: list[ModelEvent]
-    fresh: list[ModelEvent]
+    spans: list[ReadableSpan]
+    sizes: list[int]
     announced: list[str]
     up_to: int
     time: float
 
     @property
-    def sizes(self) -> list[int]:
-        return [event.size for event in (*self.repeated, *self.fresh)]
-
-    @property
     def is_small(self) -> bool:
         """Whether it adds so little to a request of spans that it will not be what makes it too large."""
-        sizes = self.sizes
-        return len(sizes) <= _MAX_RECORDS_WITH_SPANS and sum(sizes) <= _MAX_BYTES_WITH_SPANS
+        return len(self.sizes) <= _MAX_RECORDS_WITH_SPANS and sum(self.sizes) <= _MAX_BYTES_WITH_SPANS
 
 
 def check_exporter(exporter: object) -> None:

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 
 import otel_loggedmodel as mlflow
 from doubles import ScriptedExporter, has_records
-from otel_loggedmodel import records, shipping
+from otel_loggedmodel import _errors, records, shipping
 from otel_loggedmodel.catalogue import catalogue
 from otel_loggedmodel.model import MAX_MODEL_BYTES
 from otlp_grpc_receiver import OtlpGrpcReceiver
@@ -218,6 +218,24 @@ def test_the_result_is_that_of_the_spans(application: Application) -> None:
     assert application.exporter.export([]) is SpanExportResult.SUCCESS
     application.inner.refuse = lambda batch: True
     assert application.exporter.export([]) is SpanExportResult.FAILURE
+
+
+def test_a_defect_in_making_records_costs_no_span(application: Application, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(_errors, "raise_internal_errors", False)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("defect")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "span_of", broken)
+        mlflow.set_active_model("a")
+        application.span("one")
+        application.span("two")
+    assert application.names == [["one"], ["two"]]
+    assert "failed while collecting model records; the application is not affected" in caplog.text
+    application.clock += 5
+    application.span("three")
+    assert application.names[2:] == [["created", "activated", "three"]]
 
 
 # Repetition
