@@ -14,8 +14,8 @@ help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  make %-13s %s\n' "$$name" "$$text"; done
 
 $(VENV)/.python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
-	  echo "Python 3.10 or newer is needed, and '$(PYTHON)' is not: install it, or name another with make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 or newer is needed here, and '$(PYTHON)' is not: install it, or name another with make PYTHON=python3.12"; exit 1; }
 	@echo "setting up a virtual environment in $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV) || { \
 	  echo "python3 cannot make virtual environments here; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
@@ -37,7 +37,7 @@ demo: $(VENV)/.demo ## Run a small application in two versions, and show what wa
 	@$(BIN)/python examples/demo/run.py
 
 test: $(VENV)/.dev ## Run the tests
-	@$(BIN)/python -m pytest --numprocesses auto $(PYTEST_ARGS)
+	@OTEL_LOGGEDMODEL_REQUIRE_SERVER=1 $(BIN)/python -m pytest --numprocesses auto $(PYTEST_ARGS)
 
 test-oldest: $(VENV)/.python ## Run the tests with the oldest supported OpenTelemetry
 	@echo "setting up the oldest supported OpenTelemetry ..."

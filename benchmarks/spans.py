@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import IdGenerator, ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.util.types import AttributeValue
 
@@ -48,9 +48,9 @@ class InBatches(SpanProcessor):
         return True
 
 
-def tracer_with(*processors: SpanProcessor) -> trace.Tracer:
+def tracer_with(*processors: SpanProcessor, id_generator: IdGenerator | None = None) -> trace.Tracer:
     """A tracer of a provider of its own."""
-    provider = TracerProvider(resource=_RESOURCE, shutdown_on_exit=False)
+    provider = TracerProvider(resource=_RESOURCE, shutdown_on_exit=False, id_generator=id_generator)
     for processor in processors:
         provider.add_span_processor(processor)
     return provider.get_tracer("opentelemetry.instrumentation.openai_v2", "2.3")

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Export requests for receivers, made by the SDK, stamped by our processor and serialized before anything is measured."""
+
+import os
+import random
+from collections.abc import Sequence
+
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.trace import IdGenerator, ReadableSpan
+
+import otel_loggedmodel
+from benchmarks.spans import InBatches, chat_attributes, tracer_with
+
+SPANS = 512
+
+# All ids begin with this, which no text has: receivers know each other's requests, and spans, by what they have sent
+# before, so that each request gets another beginning when it is sent.
+_MARK = b"\xff\xfe\xfd\xfc"
+
+
+class Payloads:
+    """An endless series of different requests.
+
+    Args:
+        spans_per_trace: In a trace; the last of a request has what is left.
+        templates: How many requests to make; they return with other ids.
+    """
+
+    def __init__(self, spans_per_trace: int, templates: int = 64) -> None:
+        self._templates = [_serialized(spans_per_trace, seed) for seed in range(templates)]
+        self.entry_spans = -(-SPANS // spans_per_trace)
+        self.bytes_per_span = len(self._templates[0]) / SPANS
+
+    def __getitem__(self, number: int) -> bytes:
+        """A request; never the same twice."""
+        return self._templates[number % len(self._templates)].replace(_MARK, os.urandom(len(_MARK)))
+
+
+class _MarkedIds(IdGenerator):
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def generate_trace_id(self) -> int:
+        return int.from_bytes(_MARK + self._random.randbytes(12), "big")
+
+    def generate_span_id(self) -> int:
+        return int.from_bytes(_MARK + self._random.randbytes(4), "big")
+
+
+def _serialized(spans_per_trace: int, seed: int) -> bytes:
+    batches: list[Sequence[ReadableSpan]] = []
+    processor = otel_loggedmodel.LoggedModelSpanProcessor()
+    tracer = tracer_with(processor, InBatches(batches.append, SPANS), id_generator=_MarkedIds(seed))
+    numbers = random.Random(seed)
+    model = otel_loggedmodel.create_external_model("support-agent", params={"revision": str(seed % 2)})
+    with otel_loggedmodel.use_model(model):
+        left = SPANS
+        while left:
+            _make_trace(tracer, numbers.getrandbits(128), min(left, spans_per_trace))
+            left -= min(left, spans_per_trace)
+    (batch,) = batches
+    return encode_spans(batch).SerializeToString()
+
+
+def _make_trace(tracer: trace.Tracer, number: int, spans: int) -> None:
+    with tracer.start_as_current_span("POST /chat", kind=trace.SpanKind.SERVER, attributes=chat_attributes(number)):
+        for child in range(1, spans):
+            attributes = chat_attributes(number + child)
+            tracer.start_span("chat gpt-5-mini", kind=trace.SpanKind.CLIENT, attributes=attributes).end()

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands put together, and what all of them do when something goes wrong."""
+
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from otel_loggedmodel.commands import compare, doctor, env, exits, gate, models, prepare, serve, show, traces
+from otel_loggedmodel.commands.printing import complain, write
+from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError, UnknownVersionError
+from otel_loggedmodel.version import __version__
+
+_HELP = """
+Which version of an application produced a trace, and is the new one better?
+
+\botel-loggedmodel serve                          receive spans, on this machine
+otel-loggedmodel compare my-agent-v1 my-agent-v2
+otel-loggedmodel gate my-agent-v1 my-agent-v2   fail a build on a regression
+
+A version is named by its id, the beginning of its id, or its name (its newest version).
+"""
+
+
+class _Commands(TyperGroup):
+    """What is wrong with a question or a store becomes a message and an exit code, not a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ReadingError as error:
+            complain(f"otel-loggedmodel: {_said(error)}")
+            raise typer.Exit(code_of(error)) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(exits.INTERRUPTED) from None
+
+
+def code_of(error: ReadingError) -> int:
+    """The exit code for an error."""
+    return exits.STORE_UNAVAILABLE if isinstance(error, StoreUnavailableError) else exits.USAGE
+
+
+def _said(error: ReadingError) -> str:
+    if isinstance(error, UnknownVersionError) and error.suggestions:
+        return f"{error}\nDid you mean {' or '.join(error.suggestions)}?"
+    return str(error)
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        write(f"otel-loggedmodel {__version__}\n")
+        raise typer.Exit(exits.OK)
+
+
+app = typer.Typer(
+    name="otel-loggedmodel",
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(help=_HELP, epilog=exits.HELP)
+def _application(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+_store = typer.Typer(cls=TyperGroup, no_args_is_help=True, help="Set up a store that others fill.")
+app.add_typer(_store, name="store")
+
+
+def _add(group: typer.Typer, command: Callable[..., None], examples: str) -> None:
+    # What follows a line with this control character is left as it is; a paragraph ends at an empty line.
+    literal = "".join(f"\n\n\b{part.strip(chr(10))}" for part in examples.split("\n\n"))
+    group.command(help=inspect.cleandoc(command.__doc__ or "") + literal, epilog=exits.HELP)(command)
+
+
+_add(app, serve.serve, serve.EXAMPLES)
+_add(app, models.models, models.EXAMPLES)
+_add(app, show.show, show.EXAMPLES)
+_add(app, compare.compare, compare.EXAMPLES)
+_add(app, traces.traces, traces.EXAMPLES)
+_add(app, gate.gate, gate.EXAMPLES)
+_add(app, env.env, env.EXAMPLES)
+_add(app, doctor.doctor, doctor.EXAMPLES)
+_add(_store, prepare.prepare, prepare.EXAMPLES)
+
+
+def run() -> None:
+    """Run the command line with the arguments of this process."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character shows another, rather than none of the output.
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    app(prog_name="otel-loggedmodel")

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A comparison as tables: who is compared, the metrics, what differs in what they are made of, how to read it."""
+
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from otel_loggedmodel.commands import formatting
+from otel_loggedmodel.commands.metrics import Metric, change_of, metrics_of, value_of
+from otel_loggedmodel.commands.printing import console_for
+from otel_loggedmodel.commands.tables import fits, plain_table
+from otel_loggedmodel.commands.texts import clean
+from otel_loggedmodel.store.results import Comparison, Difference, Verdict, VersionDifferences, VersionMetrics
+
+HOW_TO_READ: Final = (
+    "Each version is held against A. better, worse: a difference that chance does not explain (95 %, corrected for the "
+    "number of metrics) and that is large enough to matter. same: too small to matter. unknown: too few traces to tell."
+)
+_LABEL_CHARACTERS: Final = 24
+_SYMBOLS: Final = {
+    Verdict.BETTER: ("✓", "+", "green"),
+    Verdict.WORSE: ("✗", "!", "red"),
+    Verdict.SAME: ("=", "=", "dim"),
+    Verdict.UNKNOWN: ("?", "?", "yellow"),
+}
+
+
+def rendered(comparison: Comparison, *, details: bool = False) -> list[RenderableType]:
+    """Everything there is to say about a comparison.
+
+    Args:
+        comparison: What to show.
+        details: With intervals, effect sizes and p-values.
+    """
+    console = console_for(sys.stdout)
+    parts: list[RenderableType] = [*_legend(comparison.versions, console), *_metric_tables(comparison, console)]
+    if details and comparison.differences:
+        parts += _detail_tables(comparison, console)
+    if comparison.differences:
+        parts.append(Text(HOW_TO_READ, "dim"))
+    if comparison.configuration:
+        parts += ["", _configuration_table(comparison)]
+    parts += [Text(f"Note: {clean(note)}", "yellow") for note in comparison.notes]
+    return parts
+
+
+def verdict_text(verdict: Verdict, *, ascii_only: bool = False) -> Text:
+    """A verdict as a symbol and a word, so that it can be told without colours."""
+    symbol, plain_symbol, style = _SYMBOLS[verdict]
+    return Text(f"{plain_symbol if ascii_only else symbol} {verdict}", style)
+
+
+def label_of(position: int) -> str:
+    """What a version is called in the tables: `A`, `B`, and so on."""
+    return chr(ord("A") + position) if position < 26 else f"#{position + 1}"
+
+
+def _legend(versions: Sequence[VersionMetrics], console: Console) -> list[RenderableType]:
+    rows = [
+        (
+            Text(label_of(position), "bold"),
+            Text(clean(version.name or formatting.ABSENT)),
+            Text(clean(version.model_id)),
+            Text(formatting.traces(version.traces), "dim"),
+        )
+        for position, version in enumerate(versions)
+    ]
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for position in range(4):
+        grid.add_column(no_wrap=position != 1, overflow="fold", min_width=None if position != 1 else 8)
+    for row in rows:
+        grid.add_row(*row)
+    return [grid] if fits(grid, console) else [Text("  ").join(row) for row in rows]
+
+
+def _metric_tables(comparison: Comparison, console: Console) -> list[RenderableType]:
+    """One table with all versions where it fits, else several with as many as fit, always with the first."""
+    candidates = list(range(1, len(comparison.versions)))
+    size = max(len(candidates), 1)
+    while not fits(_metric_table(comparison, candidates[:size], console), console):
+        size -= 1
+        if size == 0:
+            return _metric_lines(comparison, console)
+    groups = [candidates[start : start + size] for start in range(0, len(candidates), size)] or [[]]
+    return [_metric_table(comparison, group, console) for group in groups]
+
+
+def _metric_lines(comparison: Comparison, console: Console) -> list[RenderableType]:
+    """Where no table fits: each metric on a line, and below it each version on one."""
+    lines: list[RenderableType] = []
+    for metric in metrics_of(comparison.versions):
+        lines.append(Text(clean(metric.label), "bold"))
+        for position, version in enumerate(comparison.versions):
+            cells = [Text(f"  {label_of(position)}"), Text(_value(version, metric))]
+            if position:
+                cells += _judged(_difference(comparison.differences, position, metric), metric, console)
+            lines.append(Text("  ").join(cells))
+    return lines
+
+
+def _metric_table(comparison: Comparison, candidates: Sequence[int], console: Console) -> Table:
+    table = plain_table()
+    metrics = metrics_of(comparison.versions)
+    widest = max(len(clean(metric.label)) for metric in metrics)
+    table.add_column("", overflow="fold", min_width=min(widest, _LABEL_CHARACTERS))
+    table.add_column(label_of(0), justify="right", no_wrap=True)
+    for position in candidates:
+        table.add_column(label_of(position), justify="right", no_wrap=True)
+        table.add_column("change", justify="right", no_wrap=True)
+        table.add_column("verdict", no_wrap=True)
+    for metric in metrics:
+        row = [Text(clean(metric.label)), Text(_value(comparison.versions[0], metric))]
+        for position in candidates:
+            row.append(Text(_value(comparison.versions[position], metric)))
+            row += _judged(_difference(comparison.differences, position, metric), metric, console)
+        table.add_row(*row)
+    return table
+
+
+def _judged(difference: Difference | None, metric: Metric, console: Console) -> list[Text]:
+    if difference is None:
+        return [Text(), Text()]
+    verdict = verdict_text(difference.verdict, ascii_only=console.options.ascii_only)
+    return [Text(change_of(metric, difference), verdict.style), verdict]
+
+
+def _difference(differences: Sequence[VersionDifferences], position: int, metric: Metric) -> Difference | None:
+    if position > len(differences):
+        return None
+    return differences[position - 1].metrics.get(metric.key)
+
+
+def _value(version: VersionMetrics, metric: Metric) -> str:
+    text = metric.write(value_of(version, metric.key))
+    score = version.scores.get(metric.key.removeprefix("scores.")) if metric.key.startswith("scores.") else None
+    return text if score is None else f"{text} (n={formatting.count(score.count)})"
+
+
+def _detail_tables(comparison: Comparison, console: Console) -> list[RenderableType]:
+    tables: list[RenderableType] = []
+    for position, differences in enumerate(comparison.differences, start=1):
+        table = plain_table(f"{label_of(position)} - A", "95 % interval", "effect size", "p", "p, corrected", "verdict")
+        for metric in metrics_of(comparison.versions):
+            difference = differences.metrics.get(metric.key)
+            if difference is None:
+                continue
+            table.add_row(
+                Text(clean(metric.label)),
+                _interval(difference, metric),
+                formatting.ABSENT if difference.effect_size is None else f"{difference.effect_size:+.2f}",
+                formatting.p_value(difference.p_value),
+                formatting.p_value(difference.p_value_adjusted),
+                verdict_text(difference.verdict, ascii_only=console.options.ascii_only),
+            )
+        tables.append(table)
+    return tables
+
+
+def _interval(difference: Difference, metric: Metric) -> str:
+    if difference.interval is None:
+        return formatting.ABSENT
+    write = formatting.points if metric.is_rate else metric.write
+    low, high = difference.interval
+    return f"{write(low)} to {write(high)}"
+
+
+def _configuration_table(comparison: Comparison) -> Table:
+    table = plain_table()
+    table.add_column("what differs", overflow="fold", min_width=12)
+    for position in range(len(comparison.versions)):
+        table.add_column(label_of(position), overflow="fold")
+    for part in comparison.configuration:
+        values = [Text("(none)", "dim") if value is None else Text(clean(value)) for value in part.values]
+        table.add_row(Text(clean(f"{part.kind} {part.key}")), *values)
+    return table

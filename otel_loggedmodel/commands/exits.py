@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exit codes: the part of the command line that scripts depend on."""
+
+from typing import Final
+
+OK: Final = 0
+REGRESSION: Final = 1
+BROKEN: Final = 1
+USAGE: Final = 2
+NOT_ENOUGH_DATA: Final = 2
+STORE_UNAVAILABLE: Final = 3
+INTERRUPTED: Final = 130
+
+HELP: Final = (
+    "Exit codes: 0 done; 1 a regression (gate) or a broken chain (doctor); 2 wrong usage, an unknown version, or not "
+    "enough data; 3 the store cannot be reached; 130 interrupted."
+)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers and times as a person reads them. JSON output has them unrounded."""
+
+import math
+from datetime import datetime, timezone
+from typing import Final
+
+ABSENT: Final = "-"
+
+
+def count(value: float | None) -> str:
+    """`12,345`."""
+    return _or_absent(value) or f"{value:,.0f}"
+
+
+def traces(number: int) -> str:
+    """`1 trace`, `12,345 traces`."""
+    return "1 trace" if number == 1 else f"{number:,} traces"
+
+
+def per_trace(value: float | None) -> str:
+    """A number of tokens for each trace: `1,234`, or `12.3` where it is small."""
+    return _or_absent(value) or (f"{value:,.0f}" if abs(value or 0) >= 100 else f"{value:.3g}")
+
+
+def milliseconds(value: float | None) -> str:
+    """`0.25 ms`, `812 ms`, `12.3 s`, `4 min 5 s`."""
+    absent = _or_absent(value)
+    if absent or value is None:
+        return absent
+    size = abs(value)
+    if size < 100:
+        return f"{value:.3g} ms"
+    if size < 9_999.5:
+        return f"{value:,.0f} ms"
+    if size < 99_950:
+        return f"{value / 1000:.1f} s"
+    minutes, seconds = divmod(round(size / 1000), 60)
+    return f"{'-' if value < 0 else ''}{minutes:,} min {seconds} s"
+
+
+def rate(value: float | None) -> str:
+    """A part of one in percent: `1.25 %`."""
+    return _or_absent(value) or f"{(value or 0) * 100:.2f} %"
+
+
+def dollars(value: float | None) -> str:
+    """`$12.50`, or three significant digits where it is less than one."""
+    absent = _or_absent(value)
+    if absent or value is None:
+        return absent
+    sign, size = ("-" if value < 0 else ""), abs(value)
+    if size >= 0.995 or size == 0:
+        return f"{sign}${size:,.2f}"
+    decimals = min(2 - math.floor(math.log10(size)), 12)
+    return f"{sign}${size:.{decimals}f}"
+
+
+def score(value: float | None) -> str:
+    """An evaluation's mean, with four significant digits."""
+    return _or_absent(value) or f"{value:.4g}"
+
+
+def points(value: float | None) -> str:
+    """A difference of rates in percentage points: `+1.25 pp`."""
+    return _or_absent(value) or f"{(value or 0) * 100:+.2f} pp"
+
+
+def change(ratio: float | None) -> str:
+    """How a ratio reads as a change: `+12.5 %`, or `x 12.5` where it is many times as much."""
+    absent = _or_absent(ratio)
+    if absent or ratio is None:
+        return absent
+    if ratio >= 10:
+        return f"x {ratio:,.3g}" if ratio < 1000 else f"x {ratio:,.0f}"
+    return f"{(ratio - 1) * 100:+.1f} %"
+
+
+def p_value(value: float | None) -> str:
+    """`0.013`, or `<0.001`."""
+    return _or_absent(value) or ("<0.001" if (value or 0) < 0.001 else f"{value:.2g}")
+
+
+def instant(milliseconds_since_epoch: float | None) -> str:
+    """A time in UTC: `2026-03-01 12:30:05Z`."""
+    if not milliseconds_since_epoch:
+        return ABSENT
+    try:
+        moment = datetime.fromtimestamp(milliseconds_since_epoch / 1000, timezone.utc)
+    except (OverflowError, ValueError, OSError):
+        # A sender's clock can say anything.
+        return f"{milliseconds_since_epoch:.0f} ms"
+    return f"{moment:%Y-%m-%d %H:%M:%S}Z"
+
+
+def _or_absent(value: float | None) -> str:
+    return ABSENT if value is None or not math.isfinite(value) else ""

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The metrics of a version: how they are named, where they are in the results, how they are written."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from otel_loggedmodel.commands import formatting
+from otel_loggedmodel.store.results import Difference, VersionMetrics
+
+SCORE_PREFIX: Final = "scores."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        key: Its name in rules and in JSON, a path into `VersionMetrics`.
+        label: What it is called in tables.
+        write: Makes a value readable.
+        has_verdict: Whether comparisons say what a difference in it amounts to.
+        is_rate: Whether it lies between 0 and 1, and differences are best read in percentage points.
+    """
+
+    key: str
+    label: str
+    write: Callable[[float | None], str]
+    has_verdict: bool = True
+    is_rate: bool = False
+
+
+METRICS: Final = (
+    Metric(key="traces", label="traces", write=formatting.count, has_verdict=False),
+    Metric(key="errors", label="errors", write=formatting.count, has_verdict=False),
+    Metric(key="error_rate", label="error rate", write=formatting.rate, is_rate=True),
+    *(
+        Metric(key=f"latency_ms.{which}", label=f"latency {which}", write=formatting.milliseconds)
+        for which in ("p50", "p90", "p95", "p99", "mean")
+    ),
+    Metric(key="tokens.input_per_trace", label="tokens in per trace", write=formatting.per_trace),
+    Metric(key="tokens.output_per_trace", label="tokens out per trace", write=formatting.per_trace),
+    Metric(key="tokens.input", label="tokens in", write=formatting.count, has_verdict=False),
+    Metric(key="tokens.output", label="tokens out", write=formatting.count, has_verdict=False),
+    Metric(key="cost_usd_per_trace", label="cost per trace", write=formatting.dollars),
+    Metric(key="cost_usd", label="cost", write=formatting.dollars, has_verdict=False),
+)
+BY_KEY: Final = {metric.key: metric for metric in METRICS}
+
+
+def metrics_of(versions: Sequence[VersionMetrics]) -> list[Metric]:
+    """The metrics to show for these versions: the fixed ones, then each score that one of them has."""
+    names = sorted({name for version in versions for name in version.scores})
+    return [*METRICS, *(metric_named(SCORE_PREFIX + name) for name in names)]
+
+
+def metric_named(key: str) -> Metric:
+    """A metric by its name.
+
+    Raises:
+        KeyError: There is none of this name.
+    """
+    if key.startswith(SCORE_PREFIX):
+        return Metric(key=key, label=f"score {key[len(SCORE_PREFIX) :]}", write=formatting.score)
+    return BY_KEY[key]
+
+
+def value_of(version: VersionMetrics, key: str) -> float | None:
+    """The value of a metric, None where the version has none."""
+    if key.startswith(SCORE_PREFIX):
+        score = version.scores.get(key[len(SCORE_PREFIX) :])
+        return None if score is None else score.mean
+    value: object = version
+    for part in key.split("."):
+        value = getattr(value, part)
+    return None if value is None else float(value)  # type: ignore[arg-type]
+
+
+def change_of(metric: Metric, difference: Difference) -> str:
+    """How much a metric changed, for reading."""
+    if metric.is_rate:
+        return formatting.points(difference.delta)
+    if difference.ratio is not None and (difference.base or 0) > 0:
+        return formatting.change(difference.ratio)
+    # Against zero or a negative score there is no percentage.
+    if difference.delta is None:
+        return formatting.ABSENT
+    return ("+" if difference.delta >= 0 else "") + metric.write(difference.delta)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`models`: which versions there are."""
+
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import typer
+
+from otel_loggedmodel.commands import formatting, opening, options, printing
+from otel_loggedmodel.store.reading import VersionFilter
+from otel_loggedmodel.store.results import Version
+
+EXAMPLES: Final = """
+otel-loggedmodel models --since 7d
+otel-loggedmodel models --name support-agent --tag team=support --json
+"""
+
+
+def models(
+    name: Annotated[str | None, typer.Option("--name", help="Of this name.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="With this tag. Repeatable.")
+    ] = None,
+    param: Annotated[
+        list[str] | None, typer.Option("--param", metavar="KEY=VALUE", help="With this param. Repeatable.")
+    ] = None,
+    deleted: Annotated[bool, typer.Option("--deleted", help="Deleted ones too.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many, newest first.")] = 50,
+    since: options.Since = None,
+    until: options.Until = None,
+    service: options.Service = None,
+    attribute: options.Attributes = None,
+    store: options.Store = None,
+    token_file: options.TokenFile = None,
+    json: options.Json = False,
+) -> None:
+    """List the versions, those that were used last first."""
+    which = VersionFilter(
+        name=name,
+        tags=options.read_pairs(tag, "--tag"),
+        params=options.read_pairs(param, "--param"),
+        deleted=deleted,
+        limit=limit,
+    )
+    selection = options.read_selection(since, until, service, attribute)
+    with opening.reader(store, token_file, "Reading versions") as reader:
+        versions = reader.versions(which, selection)
+    if json:
+        printing.show_json({"versions": versions})
+    elif versions:
+        _show_table(versions)
+        if len(versions) == limit:
+            printing.complain(f"There may be more: these are the newest {limit} (--limit).")
+    else:
+        printing.complain("No version matches. Versions appear with their first span; see `otel-loggedmodel doctor`.")
+
+
+def _show_table(versions: Sequence[Version]) -> None:
+    from otel_loggedmodel.commands.tables import Column, fitted
+
+    columns = [
+        Column("name", [version.name or formatting.ABSENT for version in versions]),
+        Column("id", [version.model_id for version in versions], whole=True),
+        Column("state", [_state(version) for version in versions], importance=5),
+        Column("traces", [formatting.count(version.traces) for version in versions], importance=9, number=True),
+        Column("errors", [formatting.count(version.errors) for version in versions], importance=7, number=True),
+        Column("p95", [formatting.milliseconds(version.p95_ms) for version in versions], importance=6, number=True),
+        Column(
+            "last seen", [formatting.instant(version.last_seen_ms) for version in versions], importance=8, whole=True
+        ),
+        Column("services", [", ".join(version.services) for version in versions], importance=3),
+        Column(
+            "params",
+            [", ".join(f"{key}={value}" for key, value in sorted(version.params.items())) for version in versions],
+            importance=2,
+        ),
+    ]
+    printing.show(*fitted(columns))
+
+
+def _state(version: Version) -> str:
+    if version.deleted:
+        return "deleted"
+    return version.status.lower() if version.registered else "unregistered"

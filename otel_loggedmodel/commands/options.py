@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that several commands have."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from otel_loggedmodel.commands.selecting import TIME_HELP, parse_pair, selection_of
+from otel_loggedmodel.store.reading import Selection
+
+STORE_VARIABLE: Final = "OTEL_LOGGEDMODEL_STORE"
+_STORE: Final = "Where the spans are"
+_SELECTION: Final = "Which traces count"
+
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        envvar=STORE_VARIABLE,
+        help="chdb:///path, clickhouse://user:password@host:port/database, clickhouses://..., or http://host:4318 for "
+        "a running backend. Default: the backend that runs on this machine, else its data directory.",
+        rich_help_panel=_STORE,
+    ),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        metavar="FILE",
+        help="File with the token of the backend; else the environment variable OTEL_LOGGEDMODEL_TOKEN.",
+        rich_help_panel=_STORE,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="TIME", help=f"Begun then or later: {TIME_HELP}.", rich_help_panel=_SELECTION),
+]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Begun before.", rich_help_panel=_SELECTION)]
+Service = Annotated[
+    str | None, typer.Option("--service", metavar="NAME", help="Of this service.name.", rich_help_panel=_SELECTION)
+]
+Attributes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attribute",
+        metavar="KEY=VALUE",
+        help="Whose entry span, or its resource, has this attribute. Repeatable.",
+        rich_help_panel=_SELECTION,
+    ),
+]
+
+
+def read_selection(
+    since: str | None, until: str | None, service: str | None, attributes: Sequence[str] | None
+) -> Selection:
+    """The selection that the options describe, or a usage error."""
+    try:
+        return selection_of(since, until, service, attributes or ())
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def read_pairs(pairs: Sequence[str] | None, option: str) -> dict[str, str]:
+    """What a repeatable KEY=VALUE option says, or a usage error."""
+    try:
+        return dict(map(parse_pair, pairs or ()))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules in a TOML file, for a repository to keep beside its code.
+
+min_traces = 50
+unknown = "fail"
+fail_if = [
+  "error_rate > 0.05",
+  "latency_ms.p95 > +10% and worse",
+]
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from otel_loggedmodel.commands.rules import RuleError
+from otel_loggedmodel.commands.texts import clean, did_you_mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleFile:
+    """What a file of rules says; None where it says nothing.
+
+    Attributes:
+        fail_if: The rules.
+        min_traces: How many traces each version needs.
+        unknown: `pass` or `fail`.
+    """
+
+    fail_if: tuple[str, ...] = ()
+    min_traces: int | None = None
+    unknown: str | None = None
+
+
+def read_rule_file(path: Path) -> RuleFile:
+    """Read a file of rules.
+
+    Raises:
+        RuleError: It cannot be read or says what is not understood.
+    """
+    import msgspec
+
+    try:
+        content: Any = msgspec.toml.decode(path.read_bytes())
+    except OSError as error:
+        raise RuleError(f"--rules {clean(str(path))} cannot be read: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RuleError(f"--rules {clean(str(path))} is no TOML: {clean(str(error))}") from None
+    known = [field.name for field in fields(RuleFile)]
+    for key in content:
+        if key not in known:
+            hint = did_you_mean(key, known) or f" There are {', '.join(known)}."
+            raise RuleError(f"--rules {clean(str(path))} says {clean(key)!r}, which is not known.{hint}")
+    try:
+        return msgspec.convert(content, RuleFile)
+    except msgspec.ValidationError as error:
+        raise RuleError(f"--rules {clean(str(path))}: {clean(str(error))}") from None

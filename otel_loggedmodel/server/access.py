@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may send and ask: whoever has the token, and no web page.
+
+A backend on a developer's machine is within reach of every page in that developer's browser. A page's own requests
+carry `Origin`; a page that makes its own name point to this machine (DNS rebinding) carries that name in `Host`.
+"""
+
+import hmac
+from typing import Final
+
+from otel_loggedmodel.server.refusing import Reason, RefusalError
+from otel_loggedmodel.server.settings import Settings
+
+_LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class Access:
+    """The checks that apply to a request before anything else of it is looked at."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._token = None if settings.token is None else settings.token.encode()
+        self._origins = frozenset(origin.lower().rstrip("/") for origin in settings.allowed_origins)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        self._hosts = {*_LOCAL_NAMES, host.lower()} if settings.is_loopback and settings.token is None else None
+
+    def check_token(self, authorization: str | None) -> None:
+        """See that the value of an `authorization` header has the token, if there is one.
+
+        Raises:
+            RefusalError: It has not.
+        """
+        if self._token is None:
+            return
+        scheme, _, presented = (authorization or "").partition(" ")
+        # Compared in any case, so that no case takes less time than another.
+        is_right = hmac.compare_digest(presented.strip().encode(), self._token)
+        if scheme.lower() != "bearer" or not is_right:
+            raise RefusalError(
+                Reason.UNAUTHENTICATED,
+                "this backend wants its token, as in 'Authorization: Bearer <token>': exporters send it with "
+                "OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20<token>",
+            )
+
+    def check_origin(self, origin: str | None) -> None:
+        """See that no web page sends this, unless it may.
+
+        Raises:
+            RefusalError: It is another page's.
+        """
+        if origin is not None and origin.lower() not in self._origins:
+            raise RefusalError(Reason.FORBIDDEN, f"pages of {origin!r} may not send traces to this backend")
+
+    def check_host(self, host: str | None) -> None:
+        """See that a question was addressed to this machine, where only its own users may ask and need no token.
+
+        Raises:
+            RefusalError: It was addressed to something else.
+        """
+        if self._hosts is None:
+            return
+        name = host or ""
+        bracket = name.rfind("]")
+        colon = name.rfind(":")
+        if colon > bracket:
+            name = name[:colon]
+        if name.lower().rstrip(".") not in self._hosts:
+            raise RefusalError(
+                Reason.MISDIRECTED,
+                f"this backend answers to localhost, not to {host!r}: to use it through another name, give it a token "
+                "with OTEL_LOGGEDMODEL_TOKEN",
+            )

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the spans of a request may be stored as they are; `repairing` is for those that may not.
+
+This looks at every span there is. With 12 attributes a span costs 3 to 6 us on one core, most of it in protobuf, and 3
+more where one of the attributes is a list.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
+
+from otel_loggedmodel.server.flat_request import FlatRequest
+from otel_loggedmodel.server.refusing import malformed
+from otel_loggedmodel.server.repairing import EARLIEST_NS, LATEST_AHEAD_NS, NO_SPAN_ID, NO_TRACE_ID, Repairs
+from otel_loggedmodel.server.settings import Settings
+
+_PARENT_ID_SIZES: Final = (0, 8)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A request that may be stored.
+
+    Attributes:
+        payload: Its serialization; the bytes that came where nothing had to be changed.
+        spans: How many are in it.
+        rejected: How many were removed from it, for which reason.
+        repaired: How many changes were made to what is left, of which kind.
+    """
+
+    payload: bytes
+    spans: int
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    repaired: Mapping[str, int] = field(default_factory=dict)
+
+
+def check(body: bytes, settings: Settings, now_ns: int) -> Checked:
+    """See what of a request can be stored, and make it so.
+
+    Args:
+        body: A serialized `ExportTraceServiceRequest`.
+        settings: The limits.
+        now_ns: The time, since the epoch.
+
+    Raises:
+        RefusalError: It is no such request.
+    """
+    try:
+        request = FlatRequest.FromString(body)
+        check = _Check(request, settings, now_ns, may_be_large=len(body) > settings.max_value_bytes)
+        spans = check.run()
+    except DecodeError as error:
+        raise malformed(f"the body is no ExportTraceServiceRequest: {error}") from error
+    repairs = check.repairs
+    is_changed = repairs.rejected or repairs.repaired
+    return Checked(request.SerializeToString() if is_changed else body, spans, repairs.rejected, repairs.repaired)
+
+
+class _Check:
+    def __init__(
+        self, request: ExportTraceServiceRequest, settings: Settings, now_ns: int, *, may_be_large: bool
+    ) -> None:
+        self._request = request
+        self._latest_ns = now_ns + LATEST_AHEAD_NS
+        self._has_lists = not request.IsInitialized()
+        self._may_be_large = may_be_large
+        self._max_attributes = settings.max_attributes
+        self._max_bytes = settings.max_value_bytes
+        self.repairs = Repairs(settings, self._latest_ns, may_be_large=may_be_large)
+
+    def run(self) -> int:
+        """How many spans may be stored."""
+        count = 0
+        for resource_spans in self._request.resource_spans:
+            resource = resource_spans.resource
+            if not self._has_sound_attributes(resource):
+                self.repairs.repair_attributes(resource)
+            if self._has_lists:
+                self.repairs.make_texts(resource)
+            for scope_spans in resource_spans.scope_spans:
+                scope = scope_spans.scope
+                if not self._has_sound_attributes(scope):
+                    self.repairs.repair_scope(scope)
+                if self._has_lists:
+                    self.repairs.make_texts(scope)
+                self._check_spans(scope_spans)
+                count += len(scope_spans.spans)
+        return count
+
+    def _has_sound_attributes(self, owner: Resource | InstrumentationScope) -> bool:
+        # Its size as `ByteSize` has it, which refuses what has lists and maps.
+        return len(owner.attributes) <= self._max_attributes and (
+            not self._may_be_large or len(owner.SerializePartialToString()) <= self._max_bytes
+        )
+
+    def _check_spans(self, scope_spans: ScopeSpans) -> None:
+        are_rejected = False
+        for span in scope_spans.spans:
+            if not self._is_sound(span) and not self.repairs.repair_span(span):
+                are_rejected = True
+            elif self._has_lists:
+                self.repairs.make_texts(span)
+        if are_rejected:
+            self.repairs.remove_rejected(scope_spans)
+
+    def _is_sound(self, span: Span) -> bool:
+        trace_id = span.trace_id
+        span_id = span.span_id
+        parent_id = span.parent_span_id
+        if (
+            len(trace_id) != 16
+            or trace_id == NO_TRACE_ID
+            or len(span_id) != 8
+            or span_id == NO_SPAN_ID
+            or len(parent_id) not in _PARENT_ID_SIZES
+            or parent_id == NO_SPAN_ID
+            or not EARLIEST_NS <= span.start_time_unix_nano <= span.end_time_unix_nano <= self._latest_ns
+            or len(span.attributes) > self._max_attributes
+            or (self._may_be_large and len(span.SerializePartialToString()) > self._max_bytes)
+        ):
+            return False
+        for event in span.events:
+            if len(event.attributes) > self._max_attributes:
+                return False
+        for link in span.links:
+            if (
+                len(link.trace_id) != 16
+                or link.trace_id == NO_TRACE_ID
+                or len(link.span_id) != 8
+                or link.span_id == NO_SPAN_ID
+                or len(link.attributes) > self._max_attributes
+            ):
+                return False
+        return True

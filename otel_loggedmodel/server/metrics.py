@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the backend says about itself to Prometheus."""
+
+import platform
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
+
+from otel_loggedmodel.version import __version__
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_SPANS = (1, 10, 100, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
+
+
+class Metrics:
+    """The metrics of one backend, in a registry of their own.
+
+    Attributes:
+        requests: Answered requests with traces, by `transport` (`http`, `grpc`) and `code` (the status).
+        received_bytes: Of these, as they were sent, by `transport`.
+        duplicates: Requests that had been stored, or were about to be, when they came again.
+        accepted: Spans that were stored.
+        rejected: Spans that were not, by `reason`.
+        repairs: What was changed in spans, by `kind`.
+        insert_seconds: How long inserts took.
+        insert_spans: How many spans they had.
+        insert_failures: Those that failed, by `reason` (`unavailable`, `refused`, `error`).
+        last_insert: When the last one succeeded, in seconds since the epoch.
+        queue_bytes: In the queue or being stored.
+        queue_spans: In the queue or being stored.
+        deleted: Spans that were deleted as too old.
+        questions: Answered questions of the JSON API, by `code`.
+        question_seconds: How long they took, with waiting.
+    """
+
+    def __init__(self) -> None:
+        registry = self._registry = CollectorRegistry()
+        prefix = "otel_loggedmodel_"
+        self.requests = Counter(
+            prefix + "requests", "Answered requests with traces", ["transport", "code"], registry=registry
+        )
+        self.received_bytes = Counter(
+            prefix + "received_bytes", "Bytes of requests with traces, as sent", ["transport"], registry=registry
+        )
+        self.duplicates = Counter(
+            prefix + "duplicate_requests", "Requests that were not stored again", registry=registry
+        )
+        self.accepted = Counter(prefix + "accepted_spans", "Spans that were stored", registry=registry)
+        self.rejected = Counter(prefix + "rejected_spans", "Spans that were rejected", ["reason"], registry=registry)
+        self.repairs = Counter(prefix + "repairs", "Changes made to spans", ["kind"], registry=registry)
+        self.insert_seconds = Histogram(
+            prefix + "insert_seconds", "Duration of inserts", buckets=_SECONDS, registry=registry
+        )
+        self.insert_spans = Histogram(prefix + "insert_spans", "Spans in one insert", buckets=_SPANS, registry=registry)
+        self.insert_failures = Counter(prefix + "insert_failures", "Inserts that failed", ["reason"], registry=registry)
+        self.last_insert = Gauge(
+            prefix + "last_insert_timestamp_seconds", "When the last insert succeeded", registry=registry
+        )
+        self.queue_bytes = Gauge(prefix + "queue_bytes", "Bytes that wait for being stored", registry=registry)
+        self.queue_spans = Gauge(prefix + "queue_spans", "Spans that wait for being stored", registry=registry)
+        self.deleted = Counter(prefix + "deleted_spans", "Spans that were deleted as too old", registry=registry)
+        self.questions = Counter(
+            prefix + "questions", "Answered questions of the JSON API", ["code"], registry=registry
+        )
+        self.question_seconds = Histogram(
+            prefix + "question_seconds", "Duration of questions of the JSON API", buckets=_SECONDS, registry=registry
+        )
+        Info(prefix + "build", "What is running", registry=registry).info(
+            {"version": __version__, "python": platform.python_version()}
+        )
+        ProcessCollector(registry=registry)
+
+    def text(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        return generate_latest(self._registry)

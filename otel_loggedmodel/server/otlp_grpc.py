@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OTLP over gRPC: https://opentelemetry.io/docs/specs/otlp/#otlpgrpc."""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import grpc  # type: ignore[import-untyped]
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
+from grpc_status import rpc_status  # type: ignore[import-untyped]
+
+from otel_loggedmodel.server.access import Access
+from otel_loggedmodel.server.decoding import PROTOBUF
+from otel_loggedmodel.server.intake import TRACES_ONLY, Intake
+from otel_loggedmodel.server.metrics import Metrics
+from otel_loggedmodel.server.refusing import Reason, RefusalError, unavailable
+from otel_loggedmodel.server.settings import Settings
+
+_logger = logging.getLogger(__name__)
+
+_COLLECTOR: Final = "/opentelemetry.proto.collector."
+_TRACES: Final = _COLLECTOR + "trace.v1.TraceService/Export"
+_HEALTH: Final = "/grpc.health.v1.Health/Check"
+# A serialized grpc.health.v1.HealthCheckResponse: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
+_SERVING: Final = b"\x08\x01"
+_NOT_SERVING: Final = b"\x08\x02"
+# What gRPC's "gzip" and "deflate" begin with. OTLP's requests have one field, whose tag is 0x0a.
+_ENCODINGS: Final = ((b"\x1f\x8b", "gzip"), (b"\x78", "deflate"))
+# Beyond those that wait for the store: to say at once that there are too many.
+_SPARE_THREADS: Final = 8
+
+
+class OtlpGrpc(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """The services that OTLP exporters call, on bytes: a request is parsed once, where all are.
+
+    Args:
+        access: Who may send.
+        intake: Where requests go.
+        metrics: What is counted.
+        trouble: Why nothing can be taken at the moment, or None.
+    """
+
+    def __init__(self, access: Access, intake: Intake, metrics: Metrics, trouble: Callable[[], str | None]) -> None:
+        self._access = access
+        self._intake = intake
+        self._metrics = metrics
+        self._trouble = trouble
+
+    def service(self, handler_call_details: Any) -> Any:
+        """The handler of a method, or None."""
+        method = handler_call_details.method
+        if method == _TRACES:
+            return grpc.unary_unary_rpc_method_handler(self._export)
+        if method == _HEALTH:
+            return grpc.unary_unary_rpc_method_handler(self._check_health)
+        if method.startswith(_COLLECTOR):
+            return grpc.unary_unary_rpc_method_handler(_refuse_other_signals)
+        return None
+
+    def _export(self, request: bytes, context: Any) -> bytes:
+        self._metrics.received_bytes.labels("grpc").inc(len(request))
+        try:
+            response = self._take(request, dict(context.invocation_metadata()))
+        except RefusalError as error:
+            refusal = error
+        except Exception:
+            _logger.exception("a request with traces failed")
+            refusal = unavailable("the backend failed: its log says how")
+        else:
+            self._metrics.requests.labels("grpc", "OK").inc()
+            return response
+        status = _status(refusal)
+        self._metrics.requests.labels("grpc", status.code.name).inc()
+        context.abort_with_status(status)
+        raise AssertionError("aborting raises")
+
+    def _take(self, request: bytes, metadata: dict[str, str]) -> bytes:
+        self._access.check_token(metadata.get("authorization"))
+        encoding = next((name for start, name in _ENCODINGS if request.startswith(start)), "identity")
+        with self._intake.place() as place:
+            place.hold(len(request))
+            taken = self._intake.take(request, PROTOBUF, encoding).result()
+            taken.stored.result()
+        return taken.response.SerializeToString()
+
+    def _check_health(self, request: bytes, context: Any) -> bytes:
+        return _SERVING if self._trouble() is None else _NOT_SERVING
+
+
+def make_server(settings: Settings, handler: OtlpGrpc) -> tuple[grpc.Server, ThreadPoolExecutor]:
+    """A server that is not started, and the threads in which it answers.
+
+    A request takes a thread while it waits for being stored. Threads are made when they are needed.
+    """
+    threads = ThreadPoolExecutor(settings.max_in_flight + _SPARE_THREADS, "otel-loggedmodel gRPC")
+    options = [
+        ("grpc.max_receive_message_length", settings.max_body_bytes),
+        # Not by gRPC, older versions of which decompress without a limit; `decoding` does it.
+        ("grpc.per_message_decompression", 0),
+        # Two backends on one port would take turns.
+        ("grpc.so_reuseport", 0),
+    ]
+    return grpc.server(threads, handlers=[handler], options=options), threads
+
+
+def _refuse_other_signals(request: bytes, context: Any) -> bytes:
+    context.abort_with_status(_status(RefusalError(Reason.UNKNOWN, TRACES_ONLY)))
+    raise AssertionError("aborting raises")
+
+
+def _status(error: RefusalError) -> Any:
+    status = error.status()
+    if error.retry_seconds is not None:
+        # Without it RESOURCE_EXHAUSTED is final: https://opentelemetry.io/docs/specs/otlp/#failures
+        status.details.add().Pack(RetryInfo(retry_delay=Duration(seconds=error.retry_seconds)))
+    return rpc_status.to_status(status)

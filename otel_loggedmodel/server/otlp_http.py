@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OTLP over HTTP: https://opentelemetry.io/docs/specs/otlp/#otlphttp."""
+
+import asyncio
+import logging
+from typing import Final
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from otel_loggedmodel.server.access import Access
+from otel_loggedmodel.server.compression import check_encoding
+from otel_loggedmodel.server.decoding import JSON, PROTOBUF
+from otel_loggedmodel.server.intake import TRACES_ONLY, Intake, Place
+from otel_loggedmodel.server.metrics import Metrics
+from otel_loggedmodel.server.refusing import Reason, RefusalError, body_too_large, unavailable
+from otel_loggedmodel.server.settings import Settings
+
+_logger = logging.getLogger(__name__)
+
+_METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+class OtlpHttp:
+    """The paths that OTLP exporters send to.
+
+    Args:
+        settings: The limits.
+        access: Who may send.
+        intake: Where requests go.
+        metrics: What is counted.
+    """
+
+    def __init__(self, settings: Settings, access: Access, intake: Intake, metrics: Metrics) -> None:
+        self._settings = settings
+        self._access = access
+        self._intake = intake
+        self._metrics = metrics
+
+    def routes(self) -> list[Route]:
+        """The routes, for every method: wrong ones get an answer that OTLP clients understand."""
+        return [
+            Route("/v1/traces", self._traces, methods=_METHODS),
+            Route("/v1/metrics", self._not_traces, methods=_METHODS),
+            Route("/v1/logs", self._not_traces, methods=_METHODS),
+        ]
+
+    async def _traces(self, request: Request) -> Response:
+        content_type = _content_type(request)
+        try:
+            answer = _answer(200, await self._export(request, content_type), content_type)
+        except RefusalError as error:
+            answer = _refuse(error, content_type)
+        except ClientDisconnect:
+            self._metrics.requests.labels("http", "disconnected").inc()
+            return Response()
+        except asyncio.CancelledError:
+            # Of a shutdown whose time is over; uvicorn's own answer would be 500.
+            answer = _refuse(unavailable("the backend shut down before this was stored"), content_type)
+        except Exception:
+            # 500 would make the client throw its spans away: https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes
+            _logger.exception("a request with traces failed")
+            answer = _refuse(unavailable("the backend failed: its log says how"), content_type)
+        self._metrics.requests.labels("http", str(answer.status_code)).inc()
+        return answer
+
+    async def _not_traces(self, request: Request) -> Response:
+        content_type = _content_type(request)
+        try:
+            self._access.check_token(request.headers.get("authorization"))
+        except RefusalError as error:
+            return _refuse(error, content_type)
+        return _refuse(RefusalError(Reason.UNKNOWN, TRACES_ONLY), content_type)
+
+    async def _export(self, request: Request, content_type: str) -> Message:
+        self._access.check_origin(request.headers.get("origin"))
+        self._access.check_token(request.headers.get("authorization"))
+        if request.method != "POST":
+            raise RefusalError(Reason.WRONG_METHOD, f"traces are sent with POST, not {request.method}")
+        if content_type not in (PROTOBUF, JSON):
+            raise RefusalError(
+                Reason.UNSUPPORTED, f"Content-Type {content_type!r} is not known here: send {PROTOBUF} or {JSON}"
+            )
+        encoding = request.headers.get("content-encoding", "").strip().lower() or "identity"
+        check_encoding(encoding)
+        with self._intake.place() as place:
+            body = await self._body(request, place)
+            self._metrics.received_bytes.labels("http").inc(len(body))
+            taken = await asyncio.wrap_future(self._intake.take(body, content_type, encoding))
+            await asyncio.wrap_future(taken.stored)
+        return taken.response
+
+    async def _body(self, request: Request, place: Place) -> bytes:
+        limit = self._settings.max_body_bytes
+        length = request.headers.get("content-length", "0")
+        if length.isdecimal() and int(length) > limit:
+            raise body_too_large(limit)
+        try:
+            return await asyncio.wait_for(_read(request, place, limit), self._settings.request_seconds)
+        except asyncio.TimeoutError:
+            raise RefusalError(
+                Reason.SLOW, f"the body did not arrive within {self._settings.request_seconds:g} seconds"
+            ) from None
+
+
+async def _read(request: Request, place: Place, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise body_too_large(limit)
+        place.hold(len(chunk))
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _answer(status: int, message: Message, content_type: str, headers: dict[str, str] | None = None) -> Response:
+    """In the encoding of the request, as the specification wants it of errors too."""
+    if content_type == PROTOBUF:
+        return Response(message.SerializeToString(), status, headers, PROTOBUF)
+    return Response(json_format.MessageToJson(message, indent=None), status, headers, JSON)
+
+
+def _refuse(error: RefusalError, content_type: str) -> Response:
+    headers: dict[str, str] = {}
+    if error.retry_seconds is not None:
+        headers["Retry-After"] = str(error.retry_seconds)
+    if error.reason is Reason.UNAUTHENTICATED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.reason is Reason.WRONG_METHOD:
+        headers["Allow"] = "POST"
+    if error.reason is Reason.SLOW:
+        headers["Connection"] = "close"
+    return _answer(error.reason.http_status, error.status(), content_type, headers)

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OTLP in JSON, as protobuf messages.
+
+It is protobuf's own JSON but for ids, which are hex digits instead of base64:
+https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding. Protobuf's own parser, where it is to ignore fields
+that it does not know, also ignores texts where objects should be, and with them what a client meant to send; this one
+does not.
+"""
+
+import base64
+import functools
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
+
+from otel_loggedmodel.server.refusing import malformed, too_many_spans
+
+_HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2})*")
+_WHOLE: Final = re.compile(r"-?[0-9]{1,20}")
+_NUMBER: Final = re.compile(r"-?[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,4})?")
+_NOT_FINITE: Final = frozenset({"NaN", "Infinity", "-Infinity"})
+_URL_SAFE: Final = str.maketrans("-_", "+/")
+_ID_FIELDS: Final = frozenset({"trace_id", "span_id", "parent_span_id"})
+_COUNTED: Final = frozenset(
+    message.DESCRIPTOR.full_name for message in (ResourceSpans, ScopeSpans, Span, Span.Event, Span.Link)
+)
+# Protobuf reads messages up to a hundred deep; a list in a list is two messages deeper.
+_MAX_DEPTH: Final = 90
+
+
+def from_json(body: bytes, max_spans: int) -> ExportTraceServiceRequest:
+    """A request from its JSON.
+
+    Args:
+        body: The JSON.
+        max_spans: That are taken, with their events, their links, and what they are in.
+
+    Raises:
+        RefusalError: It is not OTLP, and the text names the place; or it has too many spans.
+    """
+    try:
+        document = json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise malformed(f"the body is no JSON: {error}") from error
+    request = ExportTraceServiceRequest()
+    try:
+        _Reader(max_spans).read(request, document, 0)
+    except _WrongError as error:
+        raise malformed(f"the body is no OTLP in JSON: {error}") from error
+    return request
+
+
+class _WrongError(Exception):
+    """A value is wrong.
+
+    Args:
+        text: What it is, and what it should be.
+        place: Where it is, from where that is known so far.
+    """
+
+    def __init__(self, text: str, place: str = "") -> None:
+        super().__init__(f"{place or 'all of it'} {text}")
+        self._text = text
+        self._place = place
+
+    def inside(self, place: str) -> "_WrongError":
+        """The same, seen from one level further out."""
+        dot = "" if self._place.startswith("[") or not self._place else "."
+        return _WrongError(self._text, place + dot + self._place)
+
+
+class _Reader:
+    """Reads JSON into messages, up to a number of parts."""
+
+    def __init__(self, max_parts: int) -> None:
+        self._max_parts = max_parts
+        self._parts = 0
+
+    def read(self, message: Message, document: object, depth: int) -> None:
+        """Set the fields of a message that a document has and that are known."""
+        if not isinstance(document, dict):
+            raise _WrongError(f"is {_kind(document)}, not an object")
+        if depth > _MAX_DEPTH:
+            raise _WrongError("is nested too deep")
+        fields = _fields_of(message.DESCRIPTOR)
+        for key, value in document.items():
+            field = fields.get(key)
+            if field is None or value is None:
+                continue
+            try:
+                self._read_field(message, field, value, depth)
+            except _WrongError as error:
+                raise error.inside(key) from None
+            except (ValueError, OverflowError) as error:
+                # Protobuf itself checks ranges, and that a text is Unicode.
+                raise _WrongError(f"is {_kind(value)}: {error}", key) from None
+
+    def _read_field(self, message: Message, field: "_Field", value: object, depth: int) -> None:
+        if field.oneof is not None and message.WhichOneof(field.oneof) is not None:
+            raise _WrongError("is one value too many: there is another beside it")
+        if field.is_list:
+            self._read_list(getattr(message, field.name), field, value, depth)
+        elif field.convert is None:
+            part = getattr(message, field.name)
+            part.SetInParent()
+            self.read(part, value, depth + 1)
+        else:
+            setattr(message, field.name, field.convert(value))
+
+    def _read_list(self, parts: Any, field: "_Field", value: object, depth: int) -> None:
+        if not isinstance(value, list):
+            raise _WrongError(f"is {_kind(value)}, not a list")
+        for number, item in enumerate(value):
+            if field.is_counted:
+                self._parts += 1
+                if self._parts > self._max_parts:
+                    raise too_many_spans(self._max_parts)
+            try:
+                if field.convert is None:
+                    self.read(parts.add(), item, depth + 1)
+                else:
+                    parts.append(field.convert(item))
+            except _WrongError as error:
+                raise error.inside(f"[{number}]") from None
+
+
+@dataclass(frozen=True)
+class _Field:
+    """How a field of a message is read.
+
+    Attributes:
+        name: Its name in Python.
+        is_list: Whether it is repeated.
+        is_counted: Whether its messages count as parts of a request.
+        oneof: The name of the group of which only one may be set.
+        convert: What makes a scalar of JSON; None for a message.
+    """
+
+    name: str
+    is_list: bool
+    is_counted: bool
+    oneof: str | None
+    convert: Callable[[Any], Any] | None
+
+
+@functools.cache
+def _fields_of(descriptor: Descriptor) -> Mapping[str, _Field]:
+    """The fields of a message by their names in JSON, and by their names in protobuf, as parsers have to take both."""
+    # Between its versions, protobuf has changed how a descriptor says what is repeated, but not how its message does.
+    proto = DescriptorProto()
+    descriptor.CopyToProto(proto)
+    fields: dict[str, _Field] = {}
+    for field_proto in proto.field:
+        field = descriptor.fields_by_name[field_proto.name]
+        fields[field.name] = fields[field.camelcase_name] = _Field(
+            name=field.name,
+            is_list=field_proto.label == FieldDescriptorProto.LABEL_REPEATED,
+            is_counted=field.message_type is not None and field.message_type.full_name in _COUNTED,
+            oneof=None if field.containing_oneof is None else field.containing_oneof.name,
+            convert=_converter(field),
+        )
+    return fields
+
+
+def _converter(field: FieldDescriptor) -> Callable[[Any], Any] | None:
+    match field.cpp_type:
+        case FieldDescriptor.CPPTYPE_MESSAGE:
+            return None
+        case FieldDescriptor.CPPTYPE_STRING if field.type == FieldDescriptor.TYPE_BYTES:
+            return _id if field.name in _ID_FIELDS else _bytes
+        case FieldDescriptor.CPPTYPE_STRING:
+            return _text
+        case FieldDescriptor.CPPTYPE_BOOL:
+            return _bool
+        case FieldDescriptor.CPPTYPE_DOUBLE | FieldDescriptor.CPPTYPE_FLOAT:
+            return _double
+        case FieldDescriptor.CPPTYPE_ENUM:
+            assert field.enum_type is not None
+            return functools.partial(_enum, field.enum_type)
+    return _whole
+
+
+def _id(value: object) -> bytes:
+    if not isinstance(value, str) or not _HEX.fullmatch(value):
+        raise _WrongError(f"is {_kind(value)}, not hex digits")
+    return bytes.fromhex(value)
+
+
+def _bytes(value: object) -> bytes:
+    try:
+        if isinstance(value, str):
+            return base64.b64decode(value.translate(_URL_SAFE) + "=" * (-len(value) % 4), validate=True)
+    except ValueError:
+        pass
+    raise _WrongError(f"is {_kind(value)}, not base64")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise _WrongError(f"is {_kind(value)}, not a text")
+    return value
+
+
+def _bool(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _WrongError(f"is {_kind(value)}, not true or false")
+    return value
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _WrongError(f"is {_kind(value)}, not a whole number")
+    return value
+
+
+def _double(value: object) -> float:
+    if isinstance(value, str) and (value in _NOT_FINITE or _NUMBER.fullmatch(value)):
+        return float(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise _WrongError(f"is {_kind(value)}, not a number")
+    return float(value)
+
+
+def _enum(enum: EnumDescriptor, value: object) -> int:
+    # OTLP wants numbers; some clients send names, as protobuf's JSON has them.
+    if isinstance(value, str) and value in enum.values_by_name:
+        return int(enum.values_by_name[value].number)
+    return _whole(value)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON; as a doubleValue it is the text {name!r}")
+
+
+def _kind(value: object) -> str:
+    match value:
+        case str():
+            return f"the text {value[:40]!r}"
+        case dict():
+            return "an object"
+        case list():
+            return "a list"
+    return json.dumps(value)[:40]

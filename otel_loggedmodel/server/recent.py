@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was done lately, so that it is not done twice."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+
+class Recent:
+    """Remembers keys for a while; to be used by one thread at a time.
+
+    Args:
+        seconds: For how long.
+        size: At most so many, the latest.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, seconds: float, size: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._size = size
+        self._clock = clock
+        self._added: OrderedDict[bytes, float] = OrderedDict()
+
+    def add(self, key: bytes) -> None:
+        """Remember a key from now on."""
+        self._forget()
+        self._added[key] = self._clock()
+        self._added.move_to_end(key)
+        if len(self._added) > self._size:
+            self._added.popitem(last=False)
+
+    def __contains__(self, key: bytes) -> bool:
+        self._forget()
+        return key in self._added
+
+    def __len__(self) -> int:
+        return len(self._added)
+
+    def _forget(self) -> None:
+        oldest = self._clock() - self._seconds
+        while self._added and next(iter(self._added.values())) < oldest:
+            self._added.popitem(last=False)

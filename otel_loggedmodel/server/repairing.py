@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is done about spans that cannot be stored as they came: repaired where sense can be made of them, else removed.
+
+A store that gets everything from here can rely on what `store.writing.SpanWriter` asks for, and a partition for every
+day of a clock that runs wild is never made.
+"""
+
+import copy
+import re
+from collections import Counter
+from typing import Final, Protocol
+
+from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
+from google.protobuf.message import Message
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
+
+from otel_loggedmodel.server.settings import Settings
+from otel_loggedmodel.server.value_text import text_of
+
+NO_TRACE_ID: Final = bytes(16)
+NO_SPAN_ID: Final = bytes(8)
+_DAY_NS: Final = 24 * 3600 * 10**9
+EARLIEST_NS: Final = 365 * _DAY_NS
+# Clocks that are wrong, and time zones that were taken for UTC, are off by less.
+LATEST_AHEAD_NS: Final = _DAY_NS
+# Of this library itself: without them a version, or what a span was made by, would not be known.
+_NEVER_DROPPED: Final = "logged_model."
+_MAX_UINT32: Final = 2**32 - 1
+
+# Where protobuf finds a list or a map in a `FlatRequest`.
+_PLACE: Final = re.compile(r"(?:(events|links)\[(\d+)\]\.)?attributes\[(\d+)\]\.value\.")
+
+REJECTIONS: Final = {
+    "trace_id": "a trace id that is not 16 bytes, or all zeros",
+    "span_id": "a span id that is not 8 bytes, or all zeros",
+    "parent_span_id": "a parent span id that is not 8 bytes",
+    "start_time": "a start that is missing, before 1971, or more than a day ahead",
+}
+
+
+class _HasAttributes(Protocol):
+    @property
+    def attributes(self) -> "RepeatedCompositeFieldContainer[KeyValue]": ...
+
+    dropped_attributes_count: int
+
+
+class Repairs:
+    """Repairs parts of a `FlatRequest`, and counts what was done.
+
+    Args:
+        settings: The limits.
+        latest_ns: The last time that is taken for one, since the epoch.
+        may_be_large: Whether there can be a text that is too long.
+
+    Attributes:
+        rejected: How many spans may not be stored, by the key of the reason in `REJECTIONS`.
+        repaired: How many changes were made, by kind.
+    """
+
+    def __init__(self, settings: Settings, latest_ns: int, *, may_be_large: bool) -> None:
+        self._max_attributes = settings.max_attributes
+        self._max_bytes = settings.max_value_bytes
+        self._latest_ns = latest_ns
+        self._may_be_large = may_be_large
+        self.rejected: Counter[str] = Counter()
+        self.repaired: Counter[str] = Counter()
+
+    def repair_span(self, span: Span) -> bool:
+        """Change a span so that it can be stored, or else say that it cannot; but for its lists and maps."""
+        reason = self._reason_to_reject(span)
+        if reason is not None:
+            self.rejected[reason] += 1
+            return False
+        if span.parent_span_id == NO_SPAN_ID:
+            span.parent_span_id = b""
+            self.repaired["parent_span_id"] += 1
+        if not span.start_time_unix_nano <= span.end_time_unix_nano <= self._latest_ns:
+            span.end_time_unix_nano = span.start_time_unix_nano
+            self.repaired["end_time"] += 1
+        self._drop_broken_links(span)
+        self.repair_attributes(span)
+        for event in span.events:
+            self.repair_attributes(event)
+        for link in span.links:
+            self.repair_attributes(link)
+        if self._may_be_large:
+            self._cut(span, "name")
+            self._cut(span, "trace_state")
+            self._cut(span.status, "message")
+            for event in span.events:
+                self._cut(event, "name")
+        return True
+
+    def make_texts(self, owner: Span | Resource | InstrumentationScope) -> None:
+        """Make texts of the lists and maps in a part of a request."""
+        places: list[str] = owner.FindInitializationErrors()  # type: ignore[union-attr]  # not in the stubs
+        for place in places:
+            match = _PLACE.match(place)
+            assert match is not None, place
+            part, part_number, number = match.groups()
+            holder = owner if part is None else getattr(owner, part)[int(part_number)]
+            value = holder.attributes[int(number)].value
+            # The same bytes, read as a type that has lists and maps.
+            value.string_value = text_of(AnyValue.FromString(value.SerializePartialToString()))
+            # Escapes can make it longer than the whole request was.
+            self._cut(value, "string_value")
+            self.repaired["lists_and_maps"] += 1
+
+    def remove_rejected(self, scope_spans: ScopeSpans) -> None:
+        """Remove the spans that cannot be stored."""
+        # All at once: deleting one by one moves what follows each time.
+        kept = type(scope_spans)(spans=[span for span in scope_spans.spans if self._reason_to_reject(span) is None])
+        del scope_spans.spans[:]
+        scope_spans.spans.MergeFrom(kept.spans)
+
+    def repair_scope(self, scope: InstrumentationScope) -> None:
+        """Change a scope so that it can be stored; but for its lists and maps."""
+        self.repair_attributes(scope)
+        if self._may_be_large:
+            self._cut(scope, "name")
+            self._cut(scope, "version")
+
+    def repair_attributes(self, owner: _HasAttributes) -> None:
+        """Change what has attributes so that these can be stored; but for lists and maps."""
+        if len(owner.attributes) > self._max_attributes:
+            self._drop_attributes(owner)
+        if self._may_be_large:
+            for attribute in owner.attributes:
+                self._cut(attribute, "key")
+                self._cut(attribute.value, "string_value")
+                self._cut_bytes(attribute.value)
+
+    def _reason_to_reject(self, span: Span) -> str | None:
+        if len(span.trace_id) != 16 or span.trace_id == NO_TRACE_ID:
+            return "trace_id"
+        if len(span.span_id) != 8 or span.span_id == NO_SPAN_ID:
+            return "span_id"
+        if len(span.parent_span_id) not in (0, 8):
+            return "parent_span_id"
+        if not EARLIEST_NS <= span.start_time_unix_nano <= self._latest_ns:
+            return "start_time"
+        return None
+
+    def _drop_broken_links(self, span: Span) -> None:
+        sound = [
+            link
+            for link in span.links
+            if len(link.trace_id) == 16
+            and link.trace_id != NO_TRACE_ID
+            and len(link.span_id) == 8
+            and link.span_id != NO_SPAN_ID
+        ]
+        dropped = len(span.links) - len(sound)
+        if dropped:
+            kept = type(span)(links=sound)
+            del span.links[:]
+            span.links.MergeFrom(kept.links)
+            span.dropped_links_count = min(span.dropped_links_count + dropped, _MAX_UINT32)
+            self.repaired["links"] += dropped
+
+    def _drop_attributes(self, owner: _HasAttributes) -> None:
+        beyond = owner.attributes[self._max_attributes :]
+        kept = [copy.copy(attribute) for attribute in beyond if attribute.key.startswith(_NEVER_DROPPED)]
+        dropped = len(beyond) - len(kept)
+        if dropped:
+            del owner.attributes[self._max_attributes :]
+            owner.attributes.extend(kept)
+            owner.dropped_attributes_count = min(owner.dropped_attributes_count + dropped, _MAX_UINT32)
+            self.repaired["attributes"] += dropped
+
+    def _cut(self, owner: Message, field: str) -> None:
+        """Cut a text that is too long, between two characters."""
+        text = getattr(owner, field)
+        # No character has more than four bytes, and most texts are far from the limit.
+        if len(text) * 4 <= self._max_bytes:
+            return
+        encoded = text.encode()
+        if len(encoded) > self._max_bytes:
+            setattr(owner, field, encoded[: self._max_bytes].decode(errors="ignore"))
+            self.repaired["values"] += 1
+
+    def _cut_bytes(self, value: AnyValue) -> None:
+        if len(value.bytes_value) > self._max_bytes:
+            value.bytes_value = value.bytes_value[: self._max_bytes]
+            self.repaired["values"] += 1

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be chosen about the backend; importing this imports nothing heavy."""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+_MIB: Final = 1024 * 1024
+# What may follow "Bearer " in a header, less the blanks that proxies trim.
+_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
+
+
+class SettingsError(ValueError):
+    """The backend cannot be run like this; the text says what to change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How the backend listens, what it takes, and how it stores.
+
+    Attributes:
+        host: The address to listen on.
+        http_port: For OTLP/HTTP and the JSON API; 0 for a free one.
+        grpc_port: For OTLP/gRPC; 0 for a free one, None for none.
+        token: What clients have to present as `Authorization: Bearer`; None for no check.
+        allow_anonymous: Listen beyond this machine without a token.
+        allowed_origins: Web pages, as `https://host`, whose scripts may send traces; no others may.
+        retention_days: After how many days spans are deleted; None for never.
+        max_body_bytes: Of one request as it is sent.
+        max_decompressed_bytes: Of one request, decompressed.
+        max_json_bytes: The same in JSON, which takes fifty times its size in memory and much longer.
+        max_spans: In one request, with what they are in.
+        max_attributes: On one span, event, link, resource or scope; others are dropped, and counted as dropped.
+        max_value_bytes: Of one text in a span; longer ones are cut.
+        request_seconds: Within which the head of a request has to arrive, and then its body.
+        max_connections: Over HTTP at a time.
+        max_in_flight: Requests with traces at a time, over HTTP and gRPC.
+        max_in_flight_bytes: That these may take as they were sent.
+        queue_bytes: Of decompressed requests that wait for being stored, or are being stored.
+        queue_spans: In these.
+        batch_spans: Stored in one insert, unless one request has more.
+        batch_bytes: The same in bytes.
+        linger_seconds: How long the first request of a batch waits for others.
+        remember_seconds: How long a request that was stored is known, so that a repetition of it is not stored again.
+        decoders: Threads that decompress and check requests.
+        readers: Questions to the store at a time.
+        waiting_readers: Questions that wait for their turn.
+        grace_seconds: For storing what was accepted, on shutdown.
+    """
+
+    host: str = "127.0.0.1"
+    http_port: int = 4318
+    grpc_port: int | None = 4317
+    token: str | None = None
+    allow_anonymous: bool = False
+    allowed_origins: Sequence[str] = ()
+    retention_days: float | None = None
+    max_body_bytes: int = 16 * _MIB
+    max_decompressed_bytes: int = 64 * _MIB
+    max_json_bytes: int = 8 * _MIB
+    max_spans: int = 500_000
+    max_attributes: int = 1024
+    max_value_bytes: int = _MIB
+    request_seconds: float = 30.0
+    max_connections: int = 768
+    max_in_flight: int = 256
+    max_in_flight_bytes: int = 128 * _MIB
+    queue_bytes: int = 64 * _MIB
+    queue_spans: int = 250_000
+    batch_spans: int = 10_000
+    batch_bytes: int = 32 * _MIB
+    linger_seconds: float = 0.1
+    remember_seconds: float = 600.0
+    decoders: int = 2
+    readers: int = 4
+    waiting_readers: int = 64
+    grace_seconds: float = 30.0
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        if self.host.lower() == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False  # a name may mean anything
+
+    def check(self) -> None:
+        """See that the backend may be run like this.
+
+        Raises:
+            SettingsError: It may not.
+        """
+        if self.token is None and not self.is_loopback and not self.allow_anonymous:
+            raise SettingsError(
+                f"listening on {self.host} without a token would let everyone on the network read and write traces: "
+                "set OTEL_LOGGEDMODEL_TOKEN to a secret, or say --allow-anonymous if that is meant"
+            )
+        if self.token is not None and not _TOKEN.fullmatch(self.token):
+            raise SettingsError("the token has to be of printable ASCII characters without blanks, and not empty")
+        for name, port in (("--http-port", self.http_port), ("--grpc-port", self.grpc_port)):
+            if port is not None and not 0 <= port <= 65535:
+                raise SettingsError(f"{name} is {port}: a port is between 0 and 65535")
+        if self.grpc_port is not None and self.http_port == self.grpc_port != 0:
+            raise SettingsError(f"--http-port and --grpc-port are both {self.http_port}: they have to differ")
+        if self.retention_days is not None and self.retention_days <= 0:
+            raise SettingsError(f"spans cannot be kept for {self.retention_days:g} days: more than 0, or for ever")

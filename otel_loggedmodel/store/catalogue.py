@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which versions there are: their records folded, and the ids on spans that stand for another.
+
+Two ids may stand for another. The zero revision of a name is a reference: it means the newest version of that name that
+was created before the span began. An id that no version has but that is the name of some, as people set in
+`MLFLOW_ACTIVE_MODEL_ID`, means the same.
+"""
+
+import dataclasses
+import difflib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from otel_loggedmodel import identity, records
+from otel_loggedmodel.model import LoggedModel, ModelEvent
+from otel_loggedmodel.store import schema
+from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.reading import AmbiguousVersionError, UnknownVersionError
+
+# The table is sorted by span name, so that this reads little of it.
+_RECORD_NAMES: Final = (
+    "SpanName IN ('logged_model.created', 'logged_model.updated', 'logged_model.deleted', 'logged_model.activated')"
+)
+_NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
+_SHOWN_MATCHES: Final = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Alias:
+    """From when on an id on spans stands for a version; until the next of the same id.
+
+    Attributes:
+        alias: The id on the spans.
+        since_ns: When a span has to begin to be meant, in ns since the epoch.
+        model_id: The version.
+    """
+
+    alias: str
+    since_ns: int
+    model_id: str
+
+
+class Catalogue:
+    """The versions that there are records of.
+
+    Args:
+        models: By id, folded.
+        created: When each was created first, in ns since the epoch; without those that only an activation tells of.
+    """
+
+    def __init__(self, models: Mapping[str, records.FoldedModel], created: Mapping[str, int]) -> None:
+        self.models = models
+        self._created = created
+        self._by_name: dict[str, list[str]] = defaultdict(list)
+        for model_id in sorted(created, key=lambda model_id: (created[model_id], model_id)):
+            name = models[model_id].model.name
+            if name is not None:
+                self._by_name[name].append(model_id)
+        self.aliases: tuple[Alias, ...] = tuple(
+            sorted(self._aliases(), key=lambda alias: (alias.since_ns, alias.alias))
+        )
+
+    def model(self, model_id: str) -> LoggedModel | None:
+        """What is known of a version, if there is any record of it."""
+        folded = self.models.get(model_id)
+        return None if folded is None else folded.model
+
+    def is_registered(self, model_id: str) -> bool:
+        """Whether a record of its creation was received."""
+        return model_id in self._created
+
+    def aliases_of(self, model_ids: Iterable[str]) -> tuple[Alias, ...]:
+        """All aliases of every id that stands for one of these versions at some time."""
+        wanted = set(model_ids)
+        ids = {alias.alias for alias in self.aliases if alias.model_id in wanted}
+        return tuple(alias for alias in self.aliases if alias.alias in ids)
+
+    def newest(self, name: str) -> str | None:
+        """The newest version of a name; a deleted one, or a reference, only if there is no other."""
+        ids = self._by_name.get(name, ())
+        return max(
+            ids,
+            key=lambda model_id: (
+                not self.models[model_id].deleted,
+                not self._is_pure_reference(model_id),
+                self._created[model_id],
+            ),
+            default=None,
+        )
+
+    def resolve(self, text: str, seen: Sequence[str]) -> str:
+        """The id of the version that a user names.
+
+        Args:
+            text: An id, the beginning of one, or a name.
+            seen: The ids that spans have.
+
+        Raises:
+            UnknownVersionError: There is none.
+            AmbiguousVersionError: Several ids begin so.
+        """
+        if text in self._created and not self._is_pure_reference(text):
+            return text
+        meant = self.newest(text)
+        if meant is not None:
+            return meant
+        known = {*self.models, *seen}
+        if text in known:
+            return max(
+                (alias for alias in self.aliases if alias.alias == text),
+                key=lambda alias: alias.since_ns,
+                default=Alias(text, 0, text),
+            ).model_id
+        matches = sorted(model_id for model_id in known if model_id.startswith(text)) if text else []
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            shown = ", ".join(matches[:_SHOWN_MATCHES]) + (", ..." if len(matches) > _SHOWN_MATCHES else "")
+            raise AmbiguousVersionError(f"{len(matches)} versions have ids that begin with {text!r}: {shown}")
+        suggestions = difflib.get_close_matches(text, sorted({*known, *self._by_name}), n=3)
+        raise UnknownVersionError(f"there is no version {text!r}: no id, beginning of an id, or name", suggestions)
+
+    def _is_pure_reference(self, model_id: str) -> bool:
+        """Whether it is a reference by name; one with params of its own stands for itself."""
+        return identity.is_reference(model_id) and not self.models[model_id].model.params
+
+    def _aliases(self) -> Iterable[Alias]:
+        for name, ids in self._by_name.items():
+            proper = [model_id for model_id in ids if not self._is_pure_reference(model_id)]
+            for model_id in proper:
+                reference = identity.reference_to(self.models[model_id].model.experiment_id, name)
+                if reference not in proper:
+                    yield Alias(reference, self._created[model_id], model_id)
+            if name not in self._created:
+                if proper:
+                    yield from (Alias(name, self._created[model_id], model_id) for model_id in proper)
+                else:
+                    yield from (Alias(name, 0, model_id) for model_id in ids)
+
+
+def load(database: Database, columns: schema.Columns) -> Catalogue:
+    """The catalogue of a store.
+
+    Processes send the same record again and again; of each event the earliest copy is read, and of a creation the time
+    of the latest, as that tells whether a version was made again after it was deleted.
+    """
+    rows = database.query(f"""
+        SELECT
+            argMin(SpanAttributes, (said_ms, Timestamp)) AS attributes,
+            argMin(toUnixTimestamp64Nano(Timestamp), (said_ms, Timestamp)) AS time_ns,
+            argMin(SpanId, (said_ms, Timestamp)) AS span_id,
+            max(said_ms) AS latest_ms
+        FROM (
+            SELECT *, SpanAttributes['logged_model.event'] AS event, {columns["LoggedModelId"]} AS model_id,
+                toInt64OrZero(SpanAttributes['logged_model.created_at']) AS said_ms
+            FROM {schema.SPANS}
+            WHERE {_RECORD_NAMES} AND {columns["LoggedModelRole"]} = 'record'
+        )
+        GROUP BY model_id, event, if(event IN ('created', 'activated'), '', SpanId)
+    """)
+    events = [event for row in rows for event in _events_of(row)]
+    created: dict[str, int] = {}
+    for event in events:
+        if event.kind == "created":
+            created[event.model_id] = min(created.get(event.model_id, event.time_ns), event.time_ns)
+    return Catalogue(records.fold(events), created)
+
+
+def fingerprint(database: Database) -> tuple[Any, ...]:
+    """Changes when a record arrives."""
+    (row,) = database.query(
+        f"SELECT count() AS records, toUnixTimestamp64Nano(max(Timestamp)) AS newest"
+        f" FROM {schema.SPANS} WHERE {_RECORD_NAMES}"
+    )
+    return (row["records"], row["newest"])
+
+
+def _events_of(row: Mapping[str, Any]) -> Iterable[ModelEvent]:
+    try:
+        span_id = int(row["span_id"], 16)
+    except ValueError:
+        return
+    event = records.event_of(row["attributes"], row["time_ns"], span_id)
+    if event is None:
+        return
+    yield event
+    latest_ns = row["latest_ms"] * _NANOSECONDS_PER_MILLISECOND
+    if event.kind == "created" and latest_ns > event.time_ns:
+        yield dataclasses.replace(event, time_ns=latest_ns)

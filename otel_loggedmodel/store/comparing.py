@@ -1,0 +1,405 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Versions side by side: their numbers, and which of their differences are real.
+
+Every value is read, sorted and tested in ClickHouse; a few dozen numbers come out of it. For each metric:
+
+- latency quantiles: exact, with the confidence limits of order statistics; the median is tested by the Mann-Whitney
+  rank test, the others by the interval of their difference;
+- means (latency, tokens, cost, scores): Welch's t-test;
+- error rate: Fisher's exact test on small counts, else the z-test of two proportions, with Newcombe's interval.
+
+P-values are corrected by Holm's method over all metrics that are shown.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from otel_loggedmodel.store import measuring, schema, statistics
+from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.measuring import START, Query, Scope
+from otel_loggedmodel.store.reading import EVERYTHING
+from otel_loggedmodel.store.results import Difference, LatencyMs, Score, Tokens, VersionDifferences, VersionMetrics
+
+_QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+_MEANS: Final = {
+    "latency_ms.mean": "latencies",
+    "tokens.input_per_trace": "inputs",
+    "tokens.output_per_trace": "outputs",
+    "cost_usd_per_trace": "costs",
+}
+
+Row = Mapping[str, Any]
+
+
+def measure(database: Database, scope: Scope, names: Mapping[str, str | None]) -> "Measurement":
+    """Measure versions.
+
+    Args:
+        database: Where.
+        scope: Which versions, in order, and which of their traces.
+        names: The name of each version, by its id, where it has one.
+    """
+    model_ids = list(scope.model_ids or ())
+    rows = {row["version"]: row for row in _run(database, _measured(scope, model_ids))}
+    scores: dict[str, list[Row]] = {model_id: [] for model_id in model_ids}
+    for row in _run(database, _scored(scope, model_ids)):
+        scores[row["version"]].append(row)
+    return Measurement(model_ids, rows, scores, names)
+
+
+def _run(database: Database, query: Query) -> list[dict[str, Any]]:
+    return database.query(query.sql, query.parameters)
+
+
+class Measurement:
+    """What was measured of some versions.
+
+    Args:
+        model_ids: The versions, in order.
+        rows: Their numbers, by version, where there are traces.
+        scores: Their scores, by version.
+        names: Their names, by version.
+    """
+
+    def __init__(
+        self,
+        model_ids: Sequence[str],
+        rows: Mapping[str, Row],
+        scores: Mapping[str, Sequence[Row]],
+        names: Mapping[str, str | None],
+    ) -> None:
+        self._model_ids = model_ids
+        self._rows = rows
+        self._scores = {model_id: {row["name"]: row for row in found} for model_id, found in scores.items()}
+        self.versions = [self._metrics(model_id, names.get(model_id)) for model_id in model_ids]
+
+    @property
+    def unpriced(self) -> int:
+        """How many calls of models have tokens but no price."""
+        return sum(row["unpriced"] for row in self._rows.values())
+
+    def differences(self) -> list[VersionDifferences]:
+        """How each version but the first differs from it."""
+        base, *candidates = self._model_ids
+        found = statistics.judged([self._differences(base, candidate) for candidate in candidates])
+        return [
+            VersionDifferences(model_id=candidate, metrics=metrics)
+            for candidate, metrics in zip(candidates, found, strict=True)
+        ]
+
+    def _metrics(self, model_id: str, name: str | None) -> VersionMetrics:
+        scores = {
+            name: Score(mean=_finite(row["mean"]), count=row["count"]) for name, row in self._scores[model_id].items()
+        }
+        row = self._rows.get(model_id)
+        if row is None:
+            return VersionMetrics(model_id=model_id, name=name, scores=scores)
+        traces, priced = row["traces"], row["priced"] > 0
+        return VersionMetrics(
+            model_id=model_id,
+            name=name,
+            traces=traces,
+            errors=row["errors"],
+            error_rate=row["errors"] / traces,
+            latency_ms=LatencyMs(
+                **{name: quantile[0] for name, quantile in zip(_QUANTILES, row["quantiles"], strict=True)},
+                mean=row["mean"],
+            ),
+            tokens=Tokens(
+                input=row["input"],
+                output=row["output"],
+                input_per_trace=row["input"] / traces,
+                output_per_trace=row["output"] / traces,
+            ),
+            cost_usd=row["cost"] if priced else None,
+            cost_usd_per_trace=row["cost"] / traces if priced else None,
+            scores=scores,
+        )
+
+    def _differences(self, base_id: str, candidate_id: str) -> dict[str, Difference]:
+        base, candidate = self._rows.get(base_id), self._rows.get(candidate_id)
+        found: dict[str, Difference] = {}
+        if base is not None and candidate is not None:
+            found["error_rate"] = _rate_difference(base, candidate)
+            found.update(_quantile_differences(base, candidate))
+            found.update(_mean_differences(base, candidate))
+        for name in sorted({*self._scores[base_id], *self._scores[candidate_id]}):
+            found[f"scores.{name}"] = _score_difference(
+                self._scores[base_id].get(name), self._scores[candidate_id].get(name)
+            )
+        return found
+
+
+def _measured(scope: Scope, model_ids: Sequence[str]) -> Query:
+    """One row for each version, with the tests of its values against those of the first version that has traces."""
+    traces = measuring.traces(scope)
+    quantiles = ", ".join(map(_quantile, _QUANTILES.values()))
+    tests = ",\n".join(f"{_welch('base.' + values, 'own.' + values)} AS test_{values}" for values in _MEANS.values())
+    return Query(
+        f"""
+        SELECT own.version AS version, own.traces AS traces, own.errors AS errors, own.quantiles AS quantiles,
+            own.mean AS mean, own.input AS input, own.output AS output, own.cost AS cost, own.priced AS priced,
+            own.unpriced AS unpriced,
+            {_rank_test("base.latencies", "own.latencies")} AS rank_test,
+            {tests}
+        FROM (
+            -- The first version is tested against nothing.
+            SELECT arrayJoin(arrayEnumerate(measured)) AS place, measured[place] AS own,
+                measured[if(place = 1, 0, 1)] AS base
+            FROM (
+                SELECT CAST(arraySort(row -> indexOf({{model_ids:Array(String)}}, row.1), groupArray((
+                    version, traces, errors, latencies, quantiles, mean, inputs, outputs, costs,
+                    all_input, all_output, all_cost, all_priced, all_unpriced
+                ))) AS Array(Tuple(
+                    version String, traces UInt64, errors UInt64, latencies Array(Float64),
+                    quantiles Array(Tuple(Float64, Nullable(Float64), Nullable(Float64))), mean Float64,
+                    inputs Array(Float64), outputs Array(Float64), costs Array(Float64), input UInt64, output UInt64,
+                    cost Float64, priced UInt64, unpriced UInt64
+                ))) AS measured
+                FROM (
+                    SELECT *, length(latencies) AS traces, [{quantiles}] AS quantiles, arrayAvg(latencies) AS mean
+                    FROM (
+                        SELECT toString(version) AS version, sum(arrayCount(entries.failed)) AS errors,
+                            arraySort(groupArrayArray(arrayMap((start, end) -> (end - start) / 1e6,
+                                entries.start, entries.end))) AS latencies,
+                            groupArray(input / length(entries)) AS inputs,
+                            groupArray(output / length(entries)) AS outputs,
+                            groupArrayIf(cost / length(entries), priced > 0) AS costs,
+                            sum(input) AS all_input, sum(output) AS all_output, sum(cost) AS all_cost,
+                            sum(priced) AS all_priced, sum(unpriced) AS all_unpriced
+                        FROM ({traces.sql})
+                        GROUP BY version
+                    )
+                )
+            )
+        )""",
+        {**traces.parameters, "model_ids": list(model_ids)},
+    )
+
+
+def _quantile(level: float) -> str:
+    """A quantile of the sorted array `latencies`, interpolated as NumPy does, and its confidence limits.
+
+    The limits are order statistics, by the normal approximation to the binomial distribution of their ranks (Conover,
+    "Practical Nonparametric Statistics"); where there is no such rank, there is no limit.
+    """
+    position = f"{level} * (length(latencies) - 1)"
+    spread = f"{statistics.Z} * sqrt(length(latencies) * {level * (1 - level)})"
+    low = f"ceil(length(latencies) * {level} - {spread})"
+    high = f"ceil(length(latencies) * {level} + {spread})"
+    below = f"latencies[toUInt64(floor({position})) + 1]"
+    above = f"latencies[toUInt64(ceil({position})) + 1]"
+    return (
+        f"({below} + ({above} - {below}) * ({position} - floor({position})),"
+        f" if({low} >= 1, latencies[toInt64(greatest({low}, 1))], NULL),"
+        f" if({high} <= length(latencies), latencies[toInt64({high})], NULL))"
+    )
+
+
+def _welch(base: str, own: str) -> str:
+    """Welch's test of two arrays, and their means; NaN where one has too few values, or neither varies."""
+    test = f"'welchTTest({statistics.CONFIDENCE})'"
+    possible = (
+        f"length({base}) > 1 AND length({own}) > 1"
+        f" AND (arrayMin({base}) != arrayMax({base}) OR arrayMin({own}) != arrayMax({own}))"
+    )
+    nothing = "(nan, nan, nan, nan)"
+    return f"tupleConcat({_tested_if(possible, test, base, own, nothing)}, (arrayAvg({base}), arrayAvg({own})))"
+
+
+def _rank_test(base: str, own: str) -> str:
+    possible = (
+        f"notEmpty({base}) AND notEmpty({own})"
+        f" AND (arrayMin({base}), arrayMax({base})) != (arrayMax({own}), arrayMin({own}))"
+    )
+    return _tested_if(possible, "'mannWhitneyUTest(\\'two-sided\\')'", base, own, "(nan, nan)")
+
+
+def _tested_if(possible: str, test: str, base: str, own: str, otherwise: str) -> str:
+    """A test, where it is possible. ClickHouse works out both sides of an `if`, and these tests raise errors."""
+    values = f"if({possible}, arrayConcat({base}, {own}), [0., 1., 0., 1.])"
+    sides = f"if({possible}, {_sides(base, own)}, [0, 0, 1, 1])"
+    return f"if({possible}, arrayReduce({test}, {values}, {sides}), {otherwise})"
+
+
+def _sides(base: str, own: str) -> str:
+    return f"arrayResize(arrayWithConstant(length({base}), 0), length({base}) + length({own}), 1)"
+
+
+def _scored(scope: Scope, model_ids: Sequence[str]) -> Query:
+    """One row for each version and evaluation, with the test of its values against those of the first version."""
+    values = scores(scope)
+    return Query(
+        f"""
+        SELECT own.1 AS version, name, length(own.2) AS count, arrayAvg(own.2) AS mean,
+            if(base.1 = first_version, {_welch("base.2", "own.2")}, (nan, nan, nan, nan, nan, nan)) AS test
+        FROM (
+            SELECT name, {{model_ids:Array(String)}}[1] AS first_version, arrayJoin(arrayEnumerate(measured)) AS place,
+                measured[place] AS own, measured[if(place = 1, 0, 1)] AS base
+            FROM (
+                SELECT name, arraySort(row -> indexOf({{model_ids:Array(String)}}, row.1), groupArray((version, found)))
+                    AS measured
+                FROM (
+                    SELECT toString(version) AS version, name, groupArray(value) AS found FROM ({values.sql})
+                    GROUP BY version, name
+                )
+                GROUP BY name
+            )
+        )
+        ORDER BY name""",
+        {**values.parameters, "model_ids": list(model_ids)},
+    )
+
+
+def scores(scope: Scope) -> Query:
+    """One row for each result of an evaluation: `version`, `TraceId`, `name` and `value`.
+
+    A result is a span of that name or an event of that name on a span; a label that says whether it passed is 1 or 0.
+    With a selection, only results on traces that were asked for count.
+    """
+    spans, parameters = scope.spans.sql, {**scope.spans.parameters, **scope.version.parameters}
+    wanted = "name != '' AND isFinite(value)"
+    if scope.model_ids is not None and scope.aliases:
+        wanted += " AND version IN {model_ids:Array(String)}"
+        parameters["model_ids"] = list(scope.model_ids)
+    selection = scope.selection
+    if selection.since or selection.until or selection.service or selection.attributes:
+        wanted += (
+            f" AND (toString(version), TraceId) IN (SELECT toString({scope.version.sql}), TraceId FROM {schema.SPANS}"
+            f" WHERE {spans} AND {scope.entry.sql})"
+        )
+        parameters.update(scope.entry.parameters)
+        # Results come later than what they judge.
+        spans = replace(scope, selection=EVERYTHING).spans.sql
+    return Query(
+        f"""
+        SELECT version, TraceId, attributes['gen_ai.evaluation.name'] AS name, {_value("attributes")} AS value
+        FROM ({_results_in_spans(scope, spans)} UNION ALL {_results_in_events(scope, spans)})
+        WHERE {wanted}""",
+        parameters,
+    )
+
+
+def _results_in_spans(scope: Scope, spans: str) -> str:
+    model_id, role = scope.columns["LoggedModelId"], scope.columns["LoggedModelRole"]
+    found = f"""
+            SELECT {model_id} AS model_id, TraceId, ParentSpanId, SpanAttributes AS attributes, {START} AS own_ns
+            FROM {schema.SPANS} WHERE {role} = 'evaluation' AND {spans}
+            LIMIT 1 BY TraceId, SpanId"""
+    if not scope.aliases:
+        return f"SELECT model_id AS version, TraceId, attributes FROM ({found})"
+    # A result is one of the version that what it judges was of: an id that stands for another is read as of then.
+    version = scope.version_of("model_id", "if(judged_ns = 0, own_ns, judged_ns)")
+    return f"""
+            SELECT {version.sql} AS version, TraceId, attributes
+            FROM ({found}) AS results
+            LEFT JOIN (
+                SELECT TraceId, SpanId AS ParentSpanId, min({START}) AS judged_ns FROM {schema.SPANS}
+                WHERE {role} IN ('span', 'entry') AND (TraceId, SpanId) IN (
+                    SELECT TraceId, ParentSpanId FROM {schema.SPANS}
+                    WHERE {role} = 'evaluation' AND {model_id} IN {{alias_ids:Array(String)}}
+                )
+                GROUP BY TraceId, SpanId
+            ) AS judged USING (TraceId, ParentSpanId)"""
+
+
+def _results_in_events(scope: Scope, spans: str) -> str:
+    return f"""
+            SELECT version, TraceId, arrayJoin(results) AS attributes FROM (
+                SELECT {scope.version.sql} AS version, TraceId, arrayFilter(
+                    (attributes, name) -> name = '{schema.EVALUATION_NAME}', `Events.Attributes`, `Events.Name`
+                ) AS results
+                FROM {schema.SPANS}
+                WHERE {scope.columns["LoggedModelHasScores"]}
+                    AND {scope.columns["LoggedModelRole"]} IN ('span', 'entry') AND {spans}
+                LIMIT 1 BY TraceId, SpanId
+            )"""
+
+
+def _value(attributes: str) -> str:
+    label = f"lower({attributes}['gen_ai.evaluation.score.label'])"
+    return (
+        f"coalesce(toFloat64OrNull({attributes}['gen_ai.evaluation.score.value']),"
+        f" multiIf({label} IN ('pass', 'passed', 'true', 'yes', 'correct'), 1.,"
+        f" {label} IN ('fail', 'failed', 'false', 'no', 'incorrect'), 0., NULL))"
+    )
+
+
+def _enough(base: int, candidate: int) -> bool:
+    return min(base, candidate) >= statistics.MIN_SAMPLES
+
+
+def _rate_difference(base: Row, candidate: Row) -> Difference:
+    counts = (base["errors"], base["traces"], candidate["errors"], candidate["traces"])
+    base_rate, rate = counts[0] / counts[1], counts[2] / counts[3]
+    if not _enough(counts[1], counts[3]):
+        return statistics.difference(base_rate, rate, effect_size=rate - base_rate)
+    return statistics.difference(
+        base_rate,
+        rate,
+        interval=statistics.mover(base_rate, statistics.wilson(*counts[:2]), rate, statistics.wilson(*counts[2:])),
+        effect_size=rate - base_rate,
+        p_value=statistics.rates_differ(*counts),
+    )
+
+
+def _quantile_differences(base: Row, candidate: Row) -> dict[str, Difference]:
+    found = {}
+    u_statistic, rank_p_value = _values(candidate["rank_test"])
+    # Of all pairs, the part where the candidate's value is higher less the part where it is lower.
+    effect_size = 1 - 2 * u_statistic / (base["traces"] * candidate["traces"])
+    for place, name in enumerate(_QUANTILES):
+        before, after = base["quantiles"][place], candidate["quantiles"][place]
+        interval = p_value = None
+        if None not in (*before, *after) and _enough(base["traces"], candidate["traces"]):
+            interval = statistics.mover(before[0], before[1:], after[0], after[1:])
+            p_value = rank_p_value if name == "p50" else statistics.p_value_of(after[0] - before[0], interval)
+        found[f"latency_ms.{name}"] = statistics.difference(
+            before[0],
+            after[0],
+            interval=interval,
+            effect_size=effect_size if name == "p50" else None,
+            p_value=p_value,
+        )
+    return found
+
+
+def _mean_differences(base: Row, candidate: Row) -> dict[str, Difference]:
+    found = {}
+    for metric, values in _MEANS.items():
+        if metric == "cost_usd_per_trace" and not (base["priced"] and candidate["priced"]):
+            known = [row["cost"] / row["traces"] if row["priced"] else None for row in (base, candidate)]
+            if known != [None, None]:
+                found[metric] = statistics.difference(*known)
+            continue
+        found[metric] = _tested(candidate[f"test_{values}"], _enough(base["traces"], candidate["traces"]))
+    return found
+
+
+def _score_difference(base: Row | None, candidate: Row | None) -> Difference:
+    if base is None or candidate is None:
+        return statistics.difference(base["mean"] if base else None, candidate["mean"] if candidate else None)
+    return _tested(candidate["test"], _enough(base["count"], candidate["count"]), (base["mean"], candidate["mean"]))
+
+
+def _tested(test: Any, is_enough: bool, means: tuple[float, float] | None = None) -> Difference:
+    """The difference of two means, from the result of Welch's test, which says base less candidate."""
+    _, p_value, low, high, base_mean, mean = _values(test)
+    if means is not None:
+        base_mean, mean = means
+    if not is_enough:
+        return statistics.difference(base_mean, mean)
+    interval = (-high, -low)
+    if math.isnan(p_value):  # neither side varies
+        interval, p_value = (mean - base_mean, mean - base_mean), float(mean == base_mean)
+    return statistics.difference(base_mean, mean, interval=interval, p_value=p_value)
+
+
+def _values(row: Any) -> tuple[float, ...]:
+    return tuple(row.values()) if isinstance(row, Mapping) else tuple(row)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The seam to ClickHouse: one class, on the engine inside this process (chDB) or on a server, by URL.
+
+`clickhouse-connect` is the client of both, so that every query is the same text with server-side parameters. What goes
+wrong becomes an error of `store.reading` or `store.writing` that says what to do.
+
+chDB must be opened after any fork and by one process for each directory; `Database` holds a lock file beside it, as the
+engine's own message for a directory in use does not say so.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import sys
+import threading
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, Final
+
+from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
+from otel_loggedmodel.store.writing import RefusedError, StoreFullError
+
+_EMBEDDED_SCHEME: Final = "chdb"
+_REMOTE_SCHEMES: Final = {"clickhouse": ("http", 8123), "clickhouses": ("https", 8443)}
+_LOCK_NAME: Final = "otel-loggedmodel.lock"
+_CONNECT_SECONDS: Final = 5
+_SEND_RECEIVE_SECONDS: Final = 300
+
+# https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
+_NOT_ENOUGH_SPACE: Final = {243, 74, 75}  # NOT_ENOUGH_SPACE, CANNOT_READ/WRITE_FROM_FILE_DESCRIPTOR
+_UNKNOWN: Final = {60: "table", 81: "database"}
+_DENIED: Final = {192, 193, 194, 497, 516}
+_BAD_DATA: Final = {6, 8, 27, 33, 36, 43, 53, 72, 117, 131, 190, 434, 441, 444, 508, 614, 620, 636, 1001}
+_TOO_LONG: Final = {159, 160, 394}
+_TOO_MUCH_MEMORY: Final = 241
+
+# A query that could be cancelled by nobody ends by itself. Tuples are cast by place: where they have names, by name.
+_READ_SETTINGS: Final = {"max_execution_time": 120, "enable_named_columns_in_function_tuple": 0}
+
+
+class Database:
+    """A database of a ClickHouse engine. Safe to use from several threads, which wait for one another.
+
+    Args:
+        client: A client of `clickhouse-connect`.
+        name: The database, as messages call it.
+        directory: Where the engine in this process keeps its files; None for one on a server.
+        lock: What is held while the directory of an embedded engine is open.
+    """
+
+    def __init__(
+        self, client: Any, name: str, *, directory: Path | None = None, lock: "_DirectoryLock | None" = None
+    ) -> None:
+        self.client = client
+        self.name = name
+        self.directory = directory
+        self._lock = lock
+        self._closing = threading.Lock()
+        self._is_closed = False
+
+    def query(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, settings: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """The rows that a query finds, by the names of their columns.
+
+        Args:
+            sql: One statement; values are written `{name:Type}`.
+            parameters: The values.
+            settings: Of the engine, for this query.
+
+        Raises:
+            StoreUnavailableError: The engine cannot be reached, or gave up.
+            ReadingError: It refused the query.
+        """
+        with _translated(self.name):
+            result = self.client.query(
+                sql, parameters=dict(parameters or {}), settings={**_READ_SETTINGS, **(settings or {})}
+            )
+            return list(result.named_results())
+
+    def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:
+        """Run a statement that returns nothing.
+
+        Raises:
+            StoreUnavailableError: The engine cannot be reached, or gave up.
+            ReadingError: It refused the statement.
+        """
+        with _translated(self.name):
+            self.client.command(sql, settings=dict(settings or {}))
+
+    def insert_raw(self, table: str, data: bytes, format_name: str, settings: Mapping[str, Any]) -> None:
+        """Insert data in a format that the engine reads.
+
+        Raises:
+            StoreUnavailableError: The engine cannot be reached, or gave up; `StoreFullError` where there is no room.
+            RefusedError: The data is not in that format.
+        """
+        with _translated(self.name, is_insert=True):
+            self.client.raw_insert(table, insert_block=data, fmt=format_name, settings=dict(settings))
+
+    def close(self) -> None:
+        """Let go of the engine; a second time does nothing."""
+        with self._closing:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        self.client.close()
+        if self._lock is not None:
+            self._lock.release()
+
+
+def open_database(url: str, *, create: bool = False) -> Database:
+    """Open the database that a URL names.
+
+    Args:
+        url: `chdb:///directory` or a directory for the engine in this process;
+            `clickhouse://user:password@host:port/db` for a server's HTTP interface, `clickhouses://` for HTTPS.
+        create: Make the directory, or the database, where it is not there.
+
+    Raises:
+        StoreUnavailableError: It is not there, cannot be reached, or another process has it open.
+        ReadingError: The URL is none.
+    """
+    scheme, separator, _ = url.partition("://")
+    if separator and scheme in _REMOTE_SCHEMES:
+        return _open_remote(url, create=create)
+    if separator and scheme != _EMBEDDED_SCHEME:
+        raise ReadingError(
+            f"{masked(url)!r} names no store: use chdb:///directory, clickhouse://host:8123/database, or"
+            " http://host:4318 for a running backend"
+        )
+    directory = urllib.parse.unquote(url.removeprefix("chdb://")) if separator else url
+    if not directory:
+        raise ReadingError(f"{url!r} names no directory: use chdb:///directory")
+    return _open_embedded(Path(directory).expanduser().absolute(), create=create)
+
+
+def masked(url: str) -> str:
+    """A URL without its password."""
+    parts = urllib.parse.urlsplit(url)
+    if not parts.password:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return urllib.parse.urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
+
+
+def _open_embedded(directory: Path, *, create: bool) -> Database:
+    if create:
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise StoreUnavailableError(f"the directory {directory} cannot be made: {error.strerror}") from None
+    elif not directory.is_dir():
+        raise StoreUnavailableError(
+            f"there is no store at {directory}; `otel-loggedmodel serve` starts a backend that makes one"
+        )
+    lock = _DirectoryLock(directory)
+    lock.acquire()
+    try:
+        client = _client(interface="chdb", path=str(directory))
+    except BaseException:
+        lock.release()
+        raise
+    return Database(client, str(directory), directory=directory, lock=lock)
+
+
+def second(database: Database) -> Database:
+    """Another client of the same database, whose calls do not wait for those of the first. Close it before that."""
+    if database.directory is None:
+        return Database(database.client, database.name)
+    return Database(_client(interface="chdb", path=database.name), database.name, directory=database.directory)
+
+
+def _open_remote(url: str, *, create: bool) -> Database:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ReadingError(f"{masked(url)!r} is no URL: {error}") from None
+    interface, default_port = _REMOTE_SCHEMES[parts.scheme]
+    name = urllib.parse.unquote(parts.path.strip("/")) or "default"
+    client = _client(
+        interface=interface,
+        host=parts.hostname or "localhost",
+        port=port or default_port,
+        username=urllib.parse.unquote(parts.username or "") or None,
+        password=urllib.parse.unquote(parts.password or ""),
+        connect_timeout=_CONNECT_SECONDS,
+        send_receive_timeout=_SEND_RECEIVE_SECONDS,
+        # Queries of several threads run side by side; a session would make them wait and fail.
+        autogenerate_session_id=False,
+        query_limit=0,
+    )
+    shown = masked(url)
+    database = Database(client, shown)
+    if name != "default":
+        if create:
+            database.command(f"CREATE DATABASE IF NOT EXISTS {quoted(name)}")
+        elif not database.query("SELECT 1 FROM system.databases WHERE name = {name:String}", {"name": name}):
+            raise StoreUnavailableError(f"{shown}: there is no database {name!r}")
+    client.database = name
+    return database
+
+
+def quoted(identifier: str) -> str:
+    """An identifier as SQL has it."""
+    return "`" + identifier.replace("\\", "\\\\").replace("`", "\\`") + "`"
+
+
+def _client(**arguments: Any) -> Any:
+    try:
+        import clickhouse_connect
+    except ImportError:
+        raise StoreUnavailableError("the store needs: pip install 'otel-loggedmodel[server]'") from None
+    # It logs what it also raises.
+    logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
+    where = arguments.get("path") or f"{arguments.get('host')}:{arguments.get('port')}"
+    with _translated(str(where)):
+        # Without this, a text that begins with an expression is a query.
+        return clickhouse_connect.get_client(settings={"implicit_select": 0}, **arguments)
+
+
+class _DirectoryLock:
+    """Says that this process has a directory open; the kernel takes it back when the process dies."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / _LOCK_NAME
+        self._file: IO[str] | None = None
+
+    def acquire(self) -> None:
+        if sys.platform == "win32":
+            return
+        import fcntl
+
+        try:
+            file = self._path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise StoreUnavailableError(
+                f"the store at {self._path.parent} cannot be opened: {error.strerror}"
+            ) from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise StoreUnavailableError(_in_use(self._path.parent, file.read())) from None
+        file.truncate(0)
+        json.dump({"pid": os.getpid()}, file)
+        file.flush()
+        self._file = file
+
+    def release(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _in_use(directory: Path, holder: str) -> str:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return (
+            f"process {json.loads(holder)['pid']} has the store at {directory} open; if it is"
+            " `otel-loggedmodel serve`, read through it: --store http://127.0.0.1:4318"
+        )
+    return f"another process has the store at {directory} open"
+
+
+@contextlib.contextmanager
+def _translated(where: str, *, is_insert: bool = False) -> Any:
+    """Turn the errors of `clickhouse-connect` into ours."""
+    from clickhouse_connect.driver import exceptions
+
+    try:
+        yield
+    except exceptions.Error as error:
+        raise _translation(error, where, is_insert=is_insert) from error
+    except (OSError, UnicodeError) as error:
+        raise StoreUnavailableError(f"{where}: {error}") from error
+
+
+def _translation(error: Any, where: str, *, is_insert: bool) -> Exception:
+    code, text = error.code, _first_line(str(error))
+    if code in _NOT_ENOUGH_SPACE or "No space left on device" in str(error):
+        return StoreFullError(f"there is no room left on the disk of {where}")
+    if code in _UNKNOWN:
+        return StoreUnavailableError(
+            f"{where} has no {_UNKNOWN[code]} of spans: let a Collector make it, or run"
+            " `otel-loggedmodel store prepare`"
+        )
+    if code in _DENIED:
+        return StoreUnavailableError(f"{where} denies access: {text}")
+    if code in _TOO_LONG:
+        return StoreUnavailableError(f"{where} took too long to answer; narrow the question with --since")
+    if code == _TOO_MUCH_MEMORY:
+        return StoreUnavailableError(f"{where} has too little memory to answer; narrow the question with --since")
+    if code is None:
+        return StoreUnavailableError(f"{where} cannot be reached or opened: {text}")
+    if is_insert and code in _BAD_DATA:
+        return RefusedError(text)
+    return StoreUnavailableError(f"{where}: {text}") if is_insert else ReadingError(f"{where}: {text}")
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0][:500]
+
+
+def one(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The only row of a query that finds one."""
+    (row,) = rows
+    return row

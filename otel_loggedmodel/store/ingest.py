@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From OTLP to rows of the Collector's table, without a Python object for each span.
+
+ClickHouse reads the protobuf itself: requests go into a table that keeps nothing, and a materialized view
+makes rows of them. Serialized requests that are joined are one valid request, so a batch is one insert. The values are
+those that the Collector's exporter writes: all attributes are texts, numbers and bytes as pdata's `Value.AsString` has
+them.
+"""
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Final
+
+from otel_loggedmodel.store import schema
+from otel_loggedmodel.store.database import Database
+
+_INPUT: Final = "otel_loggedmodel_otlp_in"
+_VIEW: Final = "otel_loggedmodel_otlp_in_mv"
+
+# The part of https://github.com/open-telemetry/opentelemetry-proto that is stored. There are neither lists nor maps
+# among the values: they come as texts (`writing.MAX_NESTING`), since reading nested ones costs half of the throughput.
+_PROTO: Final = """\
+syntax = "proto3";
+message Request { repeated ResourceSpans resource_spans = 1; }
+message ResourceSpans { Resource resource = 1; repeated ScopeSpans scope_spans = 2; }
+message Resource { repeated KeyValue attributes = 1; }
+message ScopeSpans { Scope scope = 1; repeated Span spans = 2; }
+message Scope { string name = 1; string version = 2; }
+message KeyValue { string key = 1; AnyValue value = 2; }
+message AnyValue {
+  oneof value {
+    string string_value = 1; bool bool_value = 2; int64 int_value = 3; double double_value = 4; bytes bytes_value = 7;
+  }
+}
+message Span {
+  bytes trace_id = 1; bytes span_id = 2; string trace_state = 3; bytes parent_span_id = 4; string name = 5;
+  int32 kind = 6; fixed64 start_time_unix_nano = 7; fixed64 end_time_unix_nano = 8; repeated KeyValue attributes = 9;
+  repeated Event events = 11; repeated Link links = 13; Status status = 15;
+}
+message Event { fixed64 time_unix_nano = 1; string name = 2; repeated KeyValue attributes = 3; }
+message Link { bytes trace_id = 1; bytes span_id = 2; string trace_state = 3; repeated KeyValue attributes = 4; }
+message Status { string message = 2; int32 code = 3; }
+"""
+_VALUE: Final = (
+    "Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4,"
+    " 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64,"
+    " bytes_value String)"
+)
+_ATTRIBUTES: Final = f"Array(Tuple(key String, value {_VALUE}))"
+_RESOURCE_SPANS: Final = f"""\
+Array(Tuple(
+    resource Tuple(attributes {_ATTRIBUTES}),
+    scope_spans Array(Tuple(
+        scope Tuple(name String, version String),
+        spans Array(Tuple(
+            trace_id String, span_id String, trace_state String, parent_span_id String, name String, kind Int32,
+            start_time_unix_nano UInt64, end_time_unix_nano UInt64, attributes {_ATTRIBUTES},
+            events Array(Tuple(time_unix_nano UInt64, name String, attributes {_ATTRIBUTES})),
+            links Array(Tuple(trace_id String, span_id String, trace_state String, attributes {_ATTRIBUTES})),
+            status Tuple(message String, code Int32)
+        ))
+    ))
+))"""
+
+
+def _number(value: str) -> str:
+    """A double as Go's JSON has it: with an exponent below 1e-6 and from 1e21 on, and its sign there."""
+    return (
+        f"multiIf(isNaN({value}), 'NaN', isInfinite({value}), if({value} > 0, 'Infinity', '-Infinity'),"
+        f" {value} = 0, if(bitAnd(reinterpretAsUInt64({value}), 9223372036854775808) = 0, '0', '-0'),"
+        f" abs({value}) >= 1e21, replaceRegexpOne(toString({value}), 'e(\\\\d)', 'e+\\\\1'),"
+        f" toString({value}))"
+    )
+
+
+def _texts(attributes: str) -> str:
+    value = "pair.value"
+    text = (
+        f"multiIf({value}.value = 'string_value', {value}.string_value,"
+        f" {value}.value = 'int_value', toString({value}.int_value),"
+        f" {value}.value = 'double_value', {_number(value + '.double_value')},"
+        f" {value}.value = 'bool_value', if({value}.bool_value, 'true', 'false'),"
+        f" {value}.value = 'bytes_value', base64Encode({value}.bytes_value), '')"
+    )
+    return f"CAST(arrayMap(pair -> (pair.key, {text}), {attributes}) AS Map(LowCardinality(String), String))"
+
+
+def _time(nanoseconds: str) -> str:
+    return f"fromUnixTimestamp64Nano(toInt64({nanoseconds}))"
+
+
+_SELECT: Final = f"""\
+SELECT
+    {_time("span.start_time_unix_nano")} AS Timestamp,
+    lower(hex(span.trace_id)) AS TraceId,
+    lower(hex(span.span_id)) AS SpanId,
+    lower(hex(span.parent_span_id)) AS ParentSpanId,
+    span.trace_state AS TraceState,
+    span.name AS SpanName,
+    transform(
+        span.kind, [0, 1, 2, 3, 4, 5], ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer'], ''
+    ) AS SpanKind,
+    ResourceAttributes['service.name'] AS ServiceName,
+    ResourceAttributes,
+    scope_spans.scope.name AS ScopeName,
+    scope_spans.scope.version AS ScopeVersion,
+    {_texts("span.attributes")} AS SpanAttributes,
+    span.end_time_unix_nano - span.start_time_unix_nano AS Duration,
+    transform(span.status.code, [0, 1, 2], ['Unset', 'Ok', 'Error'], '') AS StatusCode,
+    span.status.message AS StatusMessage,
+    arrayMap(event -> {_time("event.time_unix_nano")}, span.events) AS `Events.Timestamp`,
+    arrayMap(event -> event.name, span.events) AS `Events.Name`,
+    arrayMap(event -> {_texts("event.attributes")}, span.events) AS `Events.Attributes`,
+    arrayMap(link -> lower(hex(link.trace_id)), span.links) AS `Links.TraceId`,
+    arrayMap(link -> lower(hex(link.span_id)), span.links) AS `Links.SpanId`,
+    arrayMap(link -> link.trace_state, span.links) AS `Links.TraceState`,
+    arrayMap(link -> {_texts("link.attributes")}, span.links) AS `Links.Attributes`
+FROM (
+    SELECT arrayJoin(scope_spans.spans) AS span, scope_spans, ResourceAttributes FROM (
+        SELECT arrayJoin(resource_spans.scope_spans) AS scope_spans, ResourceAttributes FROM (
+            SELECT arrayJoin(resource_spans) AS resource_spans,
+                {_texts("resource_spans.resource.attributes")} AS ResourceAttributes
+            FROM {_INPUT}
+        )
+    )
+)"""
+
+_MESSAGE: Final = "Request"
+
+
+def _settings(directory: Path | None) -> dict[str, Any]:
+    """How to read a request.
+
+    The embedded engine gets the schema as a file; a text it would copy into the working directory.
+    """
+    settings: dict[str, Any] = {"input_format_protobuf_oneof_presence": 1}
+    if directory is None:
+        return {
+            **settings,
+            "format_schema_source": "string",
+            "format_schema": _PROTO,
+            "format_schema_message_name": _MESSAGE,
+        }
+    path = directory / f"otlp-{hashlib.sha256(_PROTO.encode()).hexdigest()[:16]}.proto"
+    if not path.exists():
+        path.write_text(_PROTO, encoding="utf-8")
+    return {**settings, "format_schema": f"{path}:{_MESSAGE}"}
+
+
+class OtlpWriter:
+    """A `SpanWriter` on a ClickHouse database, which it prepares.
+
+    What is acknowledged survives the death of this process. The loss of power can take what the system has not written
+    to the disk yet, unless the table has the setting `fsync_after_insert`.
+
+    Args:
+        database: Where to; this object closes it.
+
+    Raises:
+        StoreUnavailableError: It cannot be prepared.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._deleting = threading.Lock()
+        schema.prepare(database)
+        _make_input(database)
+        self._settings = _settings(database.directory)
+
+    def insert(self, requests: Sequence[bytes]) -> None:
+        """Store spans, as `SpanWriter.insert` says."""
+        self._database.insert_raw(_INPUT, b"".join(requests), "ProtobufSingle", self._settings)
+
+    def delete_before(self, time: datetime) -> int:
+        """Delete days of spans that began before, as `SpanWriter.delete_before` says.
+
+        The tables have a partition for each day, which is dropped at next to no cost when all of it is older. Where
+        there are records of versions in it, only the spans are taken out.
+        """
+        older = {"time": time.astimezone(timezone.utc)}
+        with self._deleting:
+            days = self._database.query(
+                f"""
+                SELECT _partition_id AS id, countIf(LoggedModelRole != 'record') AS spans,
+                    countIf(LoggedModelRole = 'record') AS records
+                FROM {schema.SPANS} GROUP BY id HAVING spans > 0 AND max(Timestamp) < {{time:DateTime64(9, 'UTC')}}""",
+                older,
+            )
+            for day in days:
+                if day["records"]:
+                    self._database.command(
+                        f"ALTER TABLE {schema.SPANS} DELETE IN PARTITION ID '{day['id']}'"
+                        " WHERE LoggedModelRole != 'record'",
+                        {"mutations_sync": 1},
+                    )
+                else:
+                    self._database.command(f"ALTER TABLE {schema.SPANS} DROP PARTITION ID '{day['id']}'")
+            for day in self._database.query(
+                f"SELECT _partition_id AS id FROM {schema.SPANS}_trace_id_ts GROUP BY id"
+                " HAVING max(End) < {time:DateTime64(9, 'UTC')}",
+                older,
+            ):
+                self._database.command(f"ALTER TABLE {schema.SPANS}_trace_id_ts DROP PARTITION ID '{day['id']}'")
+            return sum(day["spans"] for day in days)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
+
+
+def _make_input(database: Database) -> None:
+    """Make the table and the view that take OTLP, anew where they are of another release."""
+    digest = hashlib.sha256((_RESOURCE_SPANS + _SELECT).encode()).hexdigest()[:16]
+    comment = f"otel-loggedmodel {digest}"
+    found = database.query(
+        "SELECT name, comment FROM system.tables"
+        " WHERE database = currentDatabase() AND name IN ({input:String}, {view:String})",
+        {"input": _INPUT, "view": _VIEW},
+    )
+    if len(found) == 2 and all(row["comment"] == comment for row in found):
+        return
+    database.command(f"DROP TABLE IF EXISTS {_VIEW}")
+    database.command(f"DROP TABLE IF EXISTS {_INPUT}")
+    database.command(f"CREATE TABLE {_INPUT} (resource_spans {_RESOURCE_SPANS}) ENGINE = Null COMMENT '{comment}'")
+    database.command(f"CREATE MATERIALIZED VIEW {_VIEW} TO {schema.SPANS} AS\n{_SELECT}\nCOMMENT '{comment}'")

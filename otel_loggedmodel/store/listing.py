@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traces: which there are of a version, in some order, and one with all its spans."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from otel_loggedmodel.store import comparing, measuring, schema
+from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.measuring import Query, Scope
+from otel_loggedmodel.store.reading import ReadingError, TraceFilter, UnknownTraceError
+from otel_loggedmodel.store.results import Span, SpanEvent, SpanLink, Trace, TraceSummary
+
+# A trace is shown with at most so many spans, earliest first.
+MAX_SPANS: Final = 50_000
+ORDERS: Final = ("newest", "slowest", "costliest", "worst")
+
+_HUGE: Final = 1 << 63
+
+
+def traces(database: Database, scope: Scope, which: TraceFilter) -> list[TraceSummary]:
+    """Traces, one for each entry span that counts.
+
+    Args:
+        database: Where.
+        scope: Of which versions; those of none are left out.
+        which: Which of them, and in what order.
+
+    Raises:
+        ReadingError: There is no such order.
+    """
+    if which.order not in ORDERS:
+        raise ReadingError(f"traces cannot be ordered by {which.order!r}: use one of {', '.join(ORDERS)}")
+    candidates = _run(database, _candidates(scope, which))
+    if not candidates:
+        return []
+    scope = replace(scope, trace_ids=[row["TraceId"] for row in candidates])
+    measured = measuring.traces(scope)
+    usage = {
+        (row["version"], row["trace"], entry): row
+        for row in _run(database, Query(f"SELECT *, entries.id AS ids FROM ({measured.sql})", measured.parameters))
+        for entry in row["ids"]
+    }
+    scores = _scores_by_trace(database, scope)
+    found = []
+    for row in _run(database, _entries(scope)):
+        used = usage.get((row["version"], row["trace"], row["id"]))
+        if used is not None and (row["failed"] or not which.errors_only):
+            found.append(_summary(row, used, scores.get(row["TraceId"], {})))
+    found.sort(key=_KEYS[which.order])
+    return found[which.offset : which.offset + which.limit]
+
+
+def trace(database: Database, columns: schema.Columns, trace_id: str) -> Trace:
+    """One trace.
+
+    Raises:
+        UnknownTraceError: Nothing of it is stored.
+    """
+    trace_id = trace_id.lower()
+    rows = database.query(
+        f"""
+        SELECT TraceId, SpanId, ParentSpanId, SpanName, SpanKind, ServiceName, {measuring.START} AS start_ns, Duration,
+            StatusCode, StatusMessage, ScopeName, SpanAttributes, ResourceAttributes,
+            arrayMap(time -> toUnixTimestamp64Nano(time), `Events.Timestamp`) AS event_times,
+            `Events.Name` AS event_names, `Events.Attributes` AS event_attributes, `Links.TraceId` AS link_traces,
+            `Links.SpanId` AS link_spans, `Links.Attributes` AS link_attributes,
+            {columns["LoggedModelId"]} AS model_id, {columns["LoggedModelRole"]} = 'entry' AS is_entry
+        FROM {schema.SPANS}
+        WHERE TraceId = {{trace_id:String}}
+        ORDER BY Timestamp, SpanId
+        LIMIT 1 BY SpanId
+        LIMIT {MAX_SPANS}""",
+        {"trace_id": trace_id},
+    )
+    if not rows:
+        raise UnknownTraceError(f"there is no trace {trace_id!r}")
+    return Trace(trace_id=trace_id, spans=[_span(row) for row in rows])
+
+
+def _run(database: Database, query: Query) -> list[dict[str, Any]]:
+    return database.query(query.sql, query.parameters)
+
+
+def _candidates(scope: Scope, which: TraceFilter) -> Query:
+    """The ids of at least the traces that will be shown.
+
+    A trace has at least one entry span that counts, so that as many traces as rows are wanted are enough; the two
+    orders that are not read off the entry spans measure every trace.
+    """
+    version, spans, entry = scope.version, scope.spans, scope.entry
+    parameters = {**version.parameters, **spans.parameters, **entry.parameters, "wanted": which.offset + which.limit}
+    conditions = [spans.sql, entry.sql]
+    if scope.model_ids is not None:
+        conditions.append(f"{version.sql} IN {{model_ids:Array(String)}}")
+        parameters["model_ids"] = list(scope.model_ids)
+    if which.errors_only:
+        conditions.append(measuring.FAILED)
+    where = " AND ".join(conditions)
+    if which.order in ("newest", "slowest"):
+        key = "Timestamp" if which.order == "newest" else f"if(Duration >= {_HUGE}, 0, Duration)"
+        return Query(
+            f"SELECT TraceId FROM {schema.SPANS} WHERE {where}"
+            f" ORDER BY {key} DESC LIMIT 1 BY TraceId LIMIT {{wanted:UInt64}}",
+            parameters,
+        )
+    if which.order == "costliest":
+        measured = measuring.traces(scope)
+        key = scope.columns["LoggedModelTraceKey"]
+        return Query(
+            f"""
+            SELECT DISTINCT TraceId FROM {schema.SPANS} WHERE {where} AND {key} IN (
+                SELECT trace FROM ({measured.sql}) WHERE priced > 0
+                ORDER BY cost DESC LIMIT {{wanted:UInt64}})""",
+            {**parameters, **measured.parameters},
+        )
+    scored = comparing.scores(scope)
+    return Query(
+        f"""
+        SELECT TraceId FROM (SELECT TraceId, avg(value) AS mean FROM ({scored.sql}) GROUP BY TraceId)
+        WHERE TraceId IN (SELECT TraceId FROM {schema.SPANS} WHERE {where})
+        ORDER BY mean LIMIT {{wanted:UInt64}}""",
+        {**parameters, **scored.parameters},
+    )
+
+
+def _entries(scope: Scope) -> Query:
+    version, spans, entry = scope.version, scope.spans, scope.entry
+    columns = scope.columns
+    return Query(
+        f"""
+        SELECT {version.sql} AS version, TraceId, SpanId, {columns["LoggedModelTraceKey"]} AS trace,
+            {columns["LoggedModelSpanKey"]} AS id, SpanName, ServiceName, {measuring.START} AS start_ns, Duration,
+            {measuring.FAILED} AS failed, StatusMessage
+        FROM {schema.SPANS}
+        WHERE {spans.sql} AND {entry.sql}
+        LIMIT 1 BY TraceId, SpanId""",
+        {**version.parameters, **spans.parameters, **entry.parameters},
+    )
+
+
+def _scores_by_trace(database: Database, scope: Scope) -> dict[str, dict[str, float]]:
+    query = comparing.scores(Scope(scope.columns, scope.aliases, scope.model_ids, trace_ids=scope.trace_ids))
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    sql = f"SELECT TraceId, name, avg(value) AS mean FROM ({query.sql}) GROUP BY TraceId, name ORDER BY name"
+    for row in database.query(sql, query.parameters):
+        found[row["TraceId"]][row["name"]] = row["mean"]
+    return found
+
+
+def _summary(row: Mapping[str, Any], used: Mapping[str, Any], scores: Mapping[str, float]) -> TraceSummary:
+    return TraceSummary(
+        trace_id=row["TraceId"],
+        span_id=row["SpanId"],
+        model_id=str(row["version"]),
+        span_name=row["SpanName"],
+        service=row["ServiceName"],
+        start_ns=row["start_ns"],
+        duration_ms=_duration(row["Duration"]) / 1e6,
+        error=bool(row["failed"]),
+        status_message=row["StatusMessage"],
+        input_tokens=used["input"] if used["said"] else None,
+        output_tokens=used["output"] if used["said"] else None,
+        cost_usd=used["cost"] if used["priced"] else None,
+        scores=scores,
+    )
+
+
+def _mean_score(summary: TraceSummary) -> float:
+    return sum(summary.scores.values()) / len(summary.scores) if summary.scores else float("inf")
+
+
+_KEYS: Final = {
+    "newest": lambda summary: (-summary.start_ns, summary.span_id),
+    "slowest": lambda summary: (-summary.duration_ms, summary.span_id),
+    "costliest": lambda summary: (-(summary.cost_usd or 0.0), summary.span_id),
+    "worst": lambda summary: (_mean_score(summary), summary.span_id),
+}
+
+
+def _span(row: Mapping[str, Any]) -> Span:
+    return Span(
+        trace_id=row["TraceId"],
+        span_id=row["SpanId"],
+        parent_span_id=row["ParentSpanId"] or None,
+        name=row["SpanName"],
+        kind=row["SpanKind"],
+        service=row["ServiceName"],
+        start_ns=row["start_ns"],
+        duration_ns=_duration(row["Duration"]),
+        status=row["StatusCode"],
+        status_message=row["StatusMessage"],
+        scope=row["ScopeName"],
+        model_id=row["model_id"] or None,
+        is_entry=bool(row["is_entry"]),
+        attributes=row["SpanAttributes"],
+        resource=row["ResourceAttributes"],
+        events=[
+            SpanEvent(time_ns=time, name=name, attributes=attributes)
+            for time, name, attributes in _zipped(row["event_times"], row["event_names"], row["event_attributes"])
+        ],
+        links=[
+            SpanLink(trace_id=trace_id, span_id=span_id, attributes=attributes)
+            for trace_id, span_id, attributes in _zipped(row["link_traces"], row["link_spans"], row["link_attributes"])
+        ],
+    )
+
+
+def _zipped(*columns: Sequence[Any]) -> Iterable[tuple[Any, ...]]:
+    return zip(*columns, strict=True)
+
+
+def _duration(stored: int) -> int:
+    """Nanoseconds; 0 for a span that ended before it began, whose duration was subtracted without sign."""
+    return 0 if stored >= _HUGE else stored

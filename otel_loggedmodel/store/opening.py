@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stores by URL, with everything that is needed to read and write them."""
+
+from dataclasses import dataclass
+
+from otel_loggedmodel.store import schema
+from otel_loggedmodel.store.database import Database, open_database, second
+from otel_loggedmodel.store.ingest import OtlpWriter
+from otel_loggedmodel.store.queries import StoreReader
+from otel_loggedmodel.store.reading import StoreUnavailableError
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store that is open.
+
+    Attributes:
+        writer: Takes spans.
+        reader: Answers questions, beside the writer.
+        name: What messages call it.
+    """
+
+    writer: OtlpWriter
+    reader: StoreReader
+    name: str
+
+    def close(self) -> None:
+        """Let go of it."""
+        self.reader.close()
+        self.writer.close()
+
+
+def open_store(url: str) -> Store:
+    """Open a store for a receiver; see `store.open_database`."""
+    database = open_database(url, create=True)
+    try:
+        writer = OtlpWriter(database)
+        return Store(writer, StoreReader(second(database)), database.name)
+    except BaseException:
+        database.close()
+        raise
+
+
+def open_local_reader(url: str) -> StoreReader:
+    """Open a store for reading; see `store.open_reader`."""
+    database = open_database(url)
+    try:
+        return StoreReader(database)
+    except BaseException:
+        database.close()
+        raise
+
+
+def prepare(url: str, *, cluster: str | None, backfill: bool, dry_run: bool) -> list[str]:
+    """Make what a store lacks; see `store.prepare`."""
+    database: Database = open_database(url, create=not dry_run)
+    try:
+        if database.directory is not None and cluster is not None:
+            raise StoreUnavailableError("an embedded store is not on a cluster: leave the cluster's name out")
+        return schema.prepare(database, cluster=cluster, backfill=backfill, dry_run=dry_run)
+    finally:
+        database.close()

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The `Reader` on ClickHouse."""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any, Final
+
+from otel_loggedmodel.model import LoggedModel
+from otel_loggedmodel.records import event_of
+from otel_loggedmodel.store import catalogue, comparing, listing, measuring, pricing, schema
+from otel_loggedmodel.store.catalogue import Catalogue
+from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.measuring import Scope
+from otel_loggedmodel.store.reading import (
+    ALL_VERSIONS,
+    EVERYTHING,
+    RECENT,
+    ReadingError,
+    Selection,
+    TraceFilter,
+    VersionFilter,
+)
+from otel_loggedmodel.store.results import (
+    Comparison,
+    ConfigurationDifference,
+    HistoryEntry,
+    Trace,
+    TraceSummary,
+    Version,
+    VersionDetail,
+)
+
+# The newest so many events of a version are shown.
+_MAX_HISTORY: Final = 1000
+
+
+class StoreReader:
+    """Answers from a ClickHouse database, embedded or remote. Safe to use from several threads.
+
+    Args:
+        database: Where; this object closes it.
+
+    Raises:
+        StoreUnavailableError: There is no table of spans, or it is of a newer release.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        present = schema.inspect(database)
+        self._columns = schema.Columns(present)
+        self._is_prepared = present.issuperset(schema.COLUMNS)
+        self._catalogue: tuple[object, Catalogue] | None = None
+        self._loading = threading.Lock()
+
+    def versions(self, which: VersionFilter = ALL_VERSIONS, selection: Selection = EVERYTHING) -> list[Version]:
+        """The versions, as `Reader.versions` says."""
+        known = self._load()
+        used = self._usage(known, selection)
+        services = self._services(known, selection)
+        is_narrow = selection != EVERYTHING
+        pure = {alias.alias for alias in known.aliases}
+        found = []
+        for model_id in {*known.models, *used}:
+            if model_id not in used and (is_narrow or model_id in pure):
+                continue
+            version = _version(known, model_id, used.get(model_id), services.get(model_id, ()))
+            if _is_wanted(version, which):
+                found.append(version)
+        found.sort(key=lambda version: (-max(version.last_seen_ms or 0, version.creation_timestamp), version.model_id))
+        return self._named(found[: which.limit])
+
+    def version(self, version: str, selection: Selection = EVERYTHING) -> VersionDetail:
+        """One version, as `Reader.version` says."""
+        known = self._load()
+        model_id = known.resolve(version, self._seen())
+        scope = self._scope(known, [model_id], selection)
+        (metrics,) = comparing.measure(self._database, scope, self._names(known, [model_id])).versions
+        used = self._usage(known, selection, [model_id]).get(model_id)
+        history = self._history(model_id)
+        services = self._services(known, selection, [model_id]).get(model_id, ())
+        services = sorted({*services, *(entry.service for entry in history if entry.service)})
+        (shown,) = self._named([_version(known, model_id, used, services)])
+        return VersionDetail(version=shown, metrics=metrics, history=history)
+
+    def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
+        """Versions side by side, as `Reader.compare` says."""
+        known = self._load()
+        seen = self._seen() if any(known.model(version) is None for version in versions) else ()
+        model_ids = [known.resolve(version, seen) for version in versions]
+        for place, model_id in enumerate(model_ids):
+            if model_id in model_ids[:place]:
+                other = versions[model_ids.index(model_id)]
+                raise ReadingError(f"{other!r} and {versions[place]!r} are the same version, {model_id}")
+        if not model_ids:
+            raise ReadingError("name at least one version to compare")
+        scope = self._scope(known, model_ids, selection)
+        measured = comparing.measure(self._database, scope, self._names(known, model_ids))
+        return Comparison(
+            versions=measured.versions,
+            differences=measured.differences(),
+            configuration=_configuration([known.model(model_id) for model_id in model_ids]),
+            notes=[*self._notes(known, model_ids), *_notes_on_prices(measured.unpriced)],
+        )
+
+    def traces(
+        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
+    ) -> list[TraceSummary]:
+        """Traces, as `Reader.traces` says."""
+        known = self._load()
+        model_ids = None if version is None else [known.resolve(version, self._seen())]
+        return listing.traces(self._database, self._scope(known, model_ids, selection), which)
+
+    def trace(self, trace_id: str) -> Trace:
+        """One trace, as `Reader.trace` says."""
+        return listing.trace(self._database, self._columns, trace_id)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._database.close()
+
+    def _load(self) -> Catalogue:
+        """The catalogue, read again when a record has arrived."""
+        with self._loading:
+            fingerprint = catalogue.fingerprint(self._database)
+            if self._catalogue is None or self._catalogue[0] != fingerprint:
+                self._catalogue = (fingerprint, catalogue.load(self._database, self._columns))
+            return self._catalogue[1]
+
+    def _seen(self) -> list[str]:
+        """The ids that spans have."""
+        model_id = self._columns["LoggedModelId"]
+        rows = self._database.query(f"SELECT DISTINCT {model_id} AS id FROM {schema.SPANS} WHERE id != ''")
+        return [row["id"] for row in rows]
+
+    def _scope(self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection) -> Scope:
+        aliases = known.aliases if model_ids is None else known.aliases_of(model_ids)
+        scope = Scope(self._columns, aliases, model_ids, selection)
+        llm = self._columns["LoggedModelLlm"]
+        rows = self._database.query(
+            f"SELECT DISTINCT {llm} AS llm FROM {schema.SPANS} WHERE {scope.spans.sql} AND llm != ''",
+            scope.spans.parameters,
+        )
+        prices = pricing.prices_of((row["llm"] for row in rows), selection.until or datetime.now(timezone.utc))
+        return replace(scope, prices=prices)
+
+    def _usage(
+        self, known: Catalogue, selection: Selection, model_ids: Sequence[str] | None = None
+    ) -> dict[str, dict[str, Any]]:
+        """How much each version was used, by its id."""
+        aliases = known.aliases if model_ids is None else known.aliases_of(model_ids)
+        query = measuring.traces(Scope(self._columns, aliases, model_ids, selection), with_usage=False)
+        rows = self._database.query(
+            f"""
+            SELECT toString(version) AS model_id, sum(length(entries)) AS traces,
+                sum(arrayCount(entries.failed)) AS errors,
+                quantileExactInclusiveArray(0.95)(
+                    arrayMap((start, end) -> (end - start) / 1e6, entries.start, entries.end)
+                ) AS p95,
+                min(arrayMin(entries.start)) AS first_ns, max(arrayMax(entries.start)) AS last_ns
+            FROM ({query.sql}) GROUP BY version""",
+            query.parameters,
+        )
+        return {row["model_id"]: row for row in rows}
+
+    def _services(
+        self, known: Catalogue, selection: Selection, model_ids: Sequence[str] | None = None
+    ) -> dict[str, list[str]]:
+        aliases = known.aliases if model_ids is None else known.aliases_of(model_ids)
+        scope = Scope(self._columns, aliases, model_ids, selection)
+        version, spans, entry = scope.version, scope.spans, scope.entry
+        rows = self._database.query(
+            f"""
+            SELECT toString({version.sql}) AS model_id,
+                arraySort(groupUniqArray(100)(toString(ServiceName))) AS services
+            FROM {schema.SPANS} WHERE {spans.sql} AND {entry.sql} AND ServiceName != '' GROUP BY model_id""",
+            {**version.parameters, **spans.parameters, **entry.parameters},
+        )
+        return {row["model_id"]: row["services"] for row in rows}
+
+    def _names(self, known: Catalogue, model_ids: Iterable[str]) -> dict[str, str | None]:
+        models = {model_id: known.model(model_id) for model_id in model_ids}
+        names = {model_id: None if model is None else model.name for model_id, model in models.items()}
+        unnamed = [model_id for model_id, name in names.items() if name is None]
+        if unnamed:
+            names.update(self._names_on_spans(unnamed))
+        return names
+
+    def _names_on_spans(self, model_ids: Sequence[str]) -> dict[str, str]:
+        """The names that entry spans give to versions of which there is no record."""
+        rows = self._database.query(
+            f"""
+            SELECT {self._columns["LoggedModelId"]} AS model_id, any({self._columns["LoggedModelName"]}) AS name
+            FROM {schema.SPANS}
+            WHERE model_id IN {{ids:Array(String)}} AND {self._columns["LoggedModelName"]} != ''
+            GROUP BY model_id""",
+            {"ids": list(model_ids)},
+        )
+        return {row["model_id"]: row["name"] for row in rows}
+
+    def _named(self, versions: Sequence[Version]) -> list[Version]:
+        unnamed = [version.model_id for version in versions if version.name is None]
+        names = self._names_on_spans(unnamed) if unnamed else {}
+        return [
+            replace(version, name=names.get(version.model_id)) if version.name is None else version
+            for version in versions
+        ]
+
+    def _history(self, model_id: str) -> list[HistoryEntry]:
+        rows = self._database.query(
+            f"""
+            SELECT SpanId, argMin(SpanAttributes, Timestamp) AS attributes,
+                toUnixTimestamp64Nano(min(Timestamp)) AS time_ns, argMin(ResourceAttributes, Timestamp) AS resource,
+                argMin(ServiceName, Timestamp) AS service
+            FROM {schema.SPANS}
+            WHERE SpanName LIKE 'logged_model.%' AND {self._columns["LoggedModelRole"]} = 'record'
+                AND {self._columns["LoggedModelId"]} = {{model_id:String}}
+            GROUP BY SpanId ORDER BY time_ns DESC LIMIT {_MAX_HISTORY}""",
+            {"model_id": model_id},
+        )
+        entries = [entry for row in rows for entry in _history_entries(row)]
+        return sorted(entries, key=lambda entry: entry.time_ms)
+
+    def _notes(self, known: Catalogue, model_ids: Sequence[str]) -> Iterable[str]:
+        for model_id in model_ids:
+            if not known.is_registered(model_id):
+                yield f"{model_id} is not registered: no record of it was received, it is known from its spans alone."
+            elif known.models[model_id].deleted:
+                yield f"{model_id} was deleted."
+        aliases = sorted({alias.alias for alias in known.aliases_of(model_ids) if alias.model_id in model_ids})
+        if aliases:
+            yield f"Spans of {', '.join(aliases)} count for the version that was the newest of its name at the time."
+        if not self._is_prepared:
+            yield f"{self._database.name} is not prepared, which makes this slow: run `otel-loggedmodel store prepare`."
+
+
+def _version(known: Catalogue, model_id: str, used: Mapping[str, Any] | None, services: Sequence[str]) -> Version:
+    folded = known.models.get(model_id)
+    version = Version(
+        model_id=model_id,
+        registered=known.is_registered(model_id),
+        services=tuple(services),
+        references=tuple(sorted({alias.alias for alias in known.aliases if alias.model_id == model_id})),
+    )
+    if folded is not None:
+        model = folded.model
+        version = replace(
+            version,
+            name=model.name,
+            deleted=folded.deleted,
+            experiment_id=model.experiment_id,
+            model_type=model.model_type,
+            source_run_id=model.source_run_id,
+            status=str(model.status),
+            creation_timestamp=model.creation_timestamp,
+            last_updated_timestamp=model.last_updated_timestamp,
+            params=dict(model.params),
+            tags=dict(model.tags),
+        )
+    if used is not None:
+        version = replace(
+            version,
+            traces=used["traces"],
+            errors=used["errors"],
+            p95_ms=used["p95"],
+            first_seen_ms=used["first_ns"] // 1_000_000,
+            last_seen_ms=used["last_ns"] // 1_000_000,
+        )
+    return version
+
+
+def _is_wanted(version: Version, which: VersionFilter) -> bool:
+    return (
+        (which.deleted or not version.deleted)
+        and (which.name is None or version.name == which.name)
+        and which.tags.items() <= version.tags.items()
+        and which.params.items() <= version.params.items()
+    )
+
+
+def _configuration(models: Sequence[LoggedModel | None]) -> list[ConfigurationDifference]:
+    """What is not the same for all; params first, then tags, then the rest."""
+    parts: list[tuple[str, str, list[str | None]]] = []
+    for kind, mappings in (
+        ("param", [{} if model is None else model.params for model in models]),
+        ("tag", [{} if model is None else model.tags for model in models]),
+    ):
+        keys = sorted({key for mapping in mappings for key in mapping})
+        parts.extend((kind, key, [mapping.get(key) for mapping in mappings]) for key in keys)
+    for key in ("model_type", "source_run_id", "status", "experiment_id"):
+        values = [None if model is None else getattr(model, key) for model in models]
+        parts.append(("field", key, [None if value is None else str(value) for value in values]))
+    return [
+        ConfigurationDifference(kind=kind, key=key, values=values)
+        for kind, key, values in parts
+        if len(set(values)) > 1
+    ]
+
+
+def _notes_on_prices(unpriced: int) -> Iterable[str]:
+    if unpriced:
+        yield (
+            f"{unpriced} calls of language models have tokens but no price that is known;"
+            " their cost is not among the costs."
+        )
+
+
+def _history_entries(row: Mapping[str, Any]) -> Iterable[HistoryEntry]:
+    event = event_of(row["attributes"], row["time_ns"], int(row["SpanId"] or "0", 16))
+    if event is not None:
+        yield HistoryEntry(
+            kind=event.kind,
+            time_ms=event.time_ns // 1_000_000,
+            service=row["service"],
+            resource=row["resource"],
+            params=dict(event.params),
+            tags=dict(event.tags),
+            tags_deleted=event.tags_deleted,
+            status=None if event.status is None else str(event.status),
+        )

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The questions that a store of traces answers, wherever it is.
+
+`Reader` is the seam between those who ask (command line, gate, server) and those who answer: `store.queries` on
+ClickHouse, embedded or remote, and `store.remote` on a running backend. What was asked wrongly is a `ReadingError`,
+whose text says what to do.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from otel_loggedmodel.store.results import Comparison, Trace, TraceSummary, Version, VersionDetail
+
+
+class ReadingError(Exception):
+    """A question cannot be answered; the text says why and what to do."""
+
+
+class UnknownVersionError(ReadingError):
+    """No version has this id, id prefix or name.
+
+    Attributes:
+        suggestions: Ids and names that are close to it.
+    """
+
+    def __init__(self, text: str, suggestions: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.suggestions = tuple(suggestions)
+
+
+class AmbiguousVersionError(ReadingError):
+    """Several versions have ids that begin so."""
+
+
+class UnknownTraceError(ReadingError):
+    """No span of this trace is stored."""
+
+
+class StoreUnavailableError(ReadingError):
+    """The store cannot be reached, is locked, full, or of a newer schema."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which traces count; by default all.
+
+    Attributes:
+        since: Entry spans that began then or later; aware.
+        until: Entry spans that began before; aware.
+        service: `service.name` of the entry span.
+        attributes: What the entry span, or else its resource, has to have.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    service: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+EVERYTHING = Selection()
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionFilter:
+    """Which versions to list; by default all that are not deleted.
+
+    Attributes:
+        name: Of this name.
+        tags: That have these tags.
+        params: That have these params.
+        deleted: Deleted ones too.
+        limit: At most so many, newest first.
+    """
+
+    name: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    deleted: bool = False
+    limit: int = 100
+
+
+ALL_VERSIONS = VersionFilter()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceFilter:
+    """Which traces to list, and in what order.
+
+    Attributes:
+        errors_only: Failed ones.
+        order: `newest`, `slowest`, `costliest`, or `worst` (by the mean of their scores).
+        limit: At most so many.
+        offset: Leave out so many.
+    """
+
+    errors_only: bool = False
+    order: str = "newest"
+    limit: int = 20
+    offset: int = 0
+
+
+RECENT = TraceFilter()
+
+
+class Reader(Protocol):
+    """Answers about versions and traces. A version is named by its id, a unique prefix of it, or its name."""
+
+    def versions(self, which: VersionFilter = ALL_VERSIONS, selection: Selection = EVERYTHING) -> list[Version]:
+        """The versions, those that were used or made last first; with unregistered ones, known from spans alone."""
+        ...
+
+    def version(self, version: str, selection: Selection = EVERYTHING) -> VersionDetail:
+        """One version.
+
+        Raises:
+            UnknownVersionError: There is none.
+            AmbiguousVersionError: It is the prefix of several ids.
+        """
+        ...
+
+    def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
+        """Versions side by side, against the first.
+
+        Raises:
+            UnknownVersionError: There is none of one of these names.
+            AmbiguousVersionError: One is the prefix of several ids.
+        """
+        ...
+
+    def traces(
+        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
+    ) -> list[TraceSummary]:
+        """Traces of a version, or of every version.
+
+        Raises:
+            UnknownVersionError: There is no such version.
+            AmbiguousVersionError: It is the prefix of several ids.
+        """
+        ...
+
+    def trace(self, trace_id: str) -> Trace:
+        """One trace.
+
+        Raises:
+            UnknownTraceError: Nothing of it is stored.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the store."""
+        ...

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asks a running backend. It imports little, as the command line starts with it each time."""
+
+import http.client
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from otel_loggedmodel.store.reading import (
+    ALL_VERSIONS,
+    EVERYTHING,
+    RECENT,
+    AmbiguousVersionError,
+    ReadingError,
+    Selection,
+    StoreUnavailableError,
+    TraceFilter,
+    UnknownTraceError,
+    UnknownVersionError,
+    VersionFilter,
+)
+from otel_loggedmodel.store.results import Comparison, Trace, TraceSummary, Version, VersionDetail
+
+T = TypeVar("T")
+
+
+class _Versions(msgspec.Struct):
+    versions: list[Version]
+
+
+class _Traces(msgspec.Struct):
+    traces: list[TraceSummary]
+
+
+class _Error(msgspec.Struct):
+    code: str
+    message: str
+    suggestions: list[str] = []
+
+
+class _ErrorAnswer(msgspec.Struct):
+    error: _Error
+
+
+_ERRORS: Final[Mapping[str, type[ReadingError]]] = {
+    "ambiguous_version": AmbiguousVersionError,
+    "unknown_trace": UnknownTraceError,
+    "bad_request": ReadingError,
+}
+
+
+class RemoteReader:
+    """A `Reader` that asks a backend over HTTP; safe to use from several threads.
+
+    Args:
+        url: Of the backend, as `http://localhost:4318`.
+        token: What it wants to see, if anything.
+        timeout: Seconds to wait for it, each time it is silent.
+
+    Raises:
+        ValueError: It is no such URL.
+    """
+
+    def __init__(self, url: str, token: str | None = None, timeout: float = 30.0) -> None:
+        try:
+            parts = urlsplit(url)
+            self._host, self._port = parts.hostname or "", parts.port
+            if parts.scheme not in ("http", "https") or not self._host:
+                raise ValueError(url)
+        except ValueError:
+            raise ValueError(f"{url!r} is no URL of a backend: expected one like http://localhost:4318") from None
+        self._url = url.rstrip("/")
+        self._prefix = parts.path.rstrip("/")
+        self._is_tls = parts.scheme == "https"
+        self._timeout = timeout
+        self._headers = {"Accept": "application/json", "Connection": "close"}
+        if token is not None:
+            self._headers["Authorization"] = f"Bearer {token}"
+
+    def versions(self, which: VersionFilter = ALL_VERSIONS, selection: Selection = EVERYTHING) -> list[Version]:
+        """The versions; see `Reader.versions`."""
+        parameters = [
+            *_given("name", which.name),
+            *_pairs("tag", which.tags),
+            *_pairs("param", which.params),
+            ("deleted", "true" if which.deleted else "false"),
+            ("limit", str(which.limit)),
+        ]
+        return self._ask("versions", _Versions, parameters, selection).versions
+
+    def version(self, version: str, selection: Selection = EVERYTHING) -> VersionDetail:
+        """One version; see `Reader.version`."""
+        return self._ask("versions/" + _quote(version), VersionDetail, [], selection)
+
+    def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
+        """Versions side by side; see `Reader.compare`."""
+        return self._ask("compare", Comparison, [("version", version) for version in versions], selection)
+
+    def traces(
+        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
+    ) -> list[TraceSummary]:
+        """Traces of a version, or of all; see `Reader.traces`."""
+        parameters = [
+            *_given("version", version),
+            ("errors_only", "true" if which.errors_only else "false"),
+            ("order", which.order),
+            ("limit", str(which.limit)),
+            ("offset", str(which.offset)),
+        ]
+        return self._ask("traces", _Traces, parameters, selection).traces
+
+    def trace(self, trace_id: str) -> Trace:
+        """One trace; see `Reader.trace`."""
+        return self._ask("traces/" + _quote(trace_id), Trace, [], EVERYTHING)
+
+    def close(self) -> None:
+        """Nothing: no connection is kept."""
+
+    def _ask(self, path: str, answer: type[T], parameters: Iterable[tuple[str, str]], selection: Selection) -> T:
+        query = urlencode([*parameters, *_selected(selection)], quote_via=quote, errors="replace")
+        target = f"{self._prefix}/api/v1/{path}" + (f"?{query}" if query else "")
+        status, body = self._get(target)
+        try:
+            if status == 200:
+                return msgspec.json.decode(body, type=answer)
+            error = msgspec.json.decode(body, type=_ErrorAnswer).error
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise StoreUnavailableError(
+                f"what answers at {self._url} is not an otel-loggedmodel backend, or one of another version "
+                f"(it answered {status})"
+            ) from None
+        raise self._exception_of(error)
+
+    def _get(self, target: str) -> tuple[int, bytes]:
+        connection_class = http.client.HTTPSConnection if self._is_tls else http.client.HTTPConnection
+        connection = connection_class(self._host, self._port, timeout=self._timeout)
+        try:
+            connection.request("GET", target, headers=self._headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except TimeoutError:
+            raise StoreUnavailableError(
+                f"{self._url} did not answer within {self._timeout:g} seconds: ask for less time, or try again"
+            ) from None
+        except OSError as error:
+            raise StoreUnavailableError(
+                f"nothing answers at {self._url} ({error.strerror or error}): start a backend with "
+                "`otel-loggedmodel serve`"
+            ) from error
+        except http.client.HTTPException as error:
+            raise StoreUnavailableError(f"what answers at {self._url} does not speak HTTP: {error!r}") from error
+        finally:
+            connection.close()
+
+    def _exception_of(self, error: _Error) -> ReadingError:
+        if error.code == "unknown_version":
+            return UnknownVersionError(error.message, error.suggestions)
+        if error.code == "unauthorized":
+            if "Authorization" in self._headers:
+                return StoreUnavailableError(f"the backend at {self._url} does not take this token")
+            return StoreUnavailableError(f"the backend at {self._url} wants a token: set OTEL_LOGGEDMODEL_TOKEN")
+        return _ERRORS.get(error.code, StoreUnavailableError)(error.message)
+
+
+def _quote(text: str) -> str:
+    # What has no UTF-8 cannot be in a URL; with a replacement it is the name of nothing.
+    return quote(text, safe="", errors="replace")
+
+
+def _given(name: str, value: str | None) -> list[tuple[str, str]]:
+    return [] if value is None else [(name, value)]
+
+
+def _pairs(name: str, pairs: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for key, value in pairs.items():
+        if "=" in key:
+            raise ReadingError(f"{key!r} has an equals sign: a backend cannot be asked for such a {name}")
+        yield name, f"{key}={value}"
+
+
+def _selected(selection: Selection) -> Iterator[tuple[str, Any]]:
+    if selection.since is not None:
+        yield "since", selection.since.isoformat()
+    if selection.until is not None:
+        yield "until", selection.until.isoformat()
+    yield from _given("service", selection.service)
+    yield from _pairs("attribute", selection.attributes)

@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What readers get: versions, their numbers side by side, their traces.
+
+The field names are those of the JSON that the command line prints and the server answers, and of the messages in
+`proto/otel_loggedmodel/v1/`. Everything here is a value: frozen, and equal when its content is. Times are nanoseconds
+since the Unix epoch where the name ends in `_ns` and milliseconds where it ends in `_ms` or MLflow's names say so.
+"""
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+class Verdict(str, enum.Enum):
+    """What a difference amounts to.
+
+    `better` and `worse` are differences that chance does not explain and that are large enough to matter; `same` is a
+    difference that is known to be too small to matter; `unknown` is everything else: there are too few traces to tell.
+    """
+
+    UNKNOWN = "unknown"
+    BETTER = "better"
+    WORSE = "worse"
+    SAME = "same"
+
+    def __str__(self) -> str:
+        """The text alone."""
+        return self.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyMs:
+    """Milliseconds over entry spans; None where there are none."""
+
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    mean: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """Tokens that language models took in and gave out."""
+
+    input: int = 0
+    output: int = 0
+    input_per_trace: float | None = None
+    output_per_trace: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """The results of one evaluation."""
+
+    mean: float | None = None
+    count: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionMetrics:
+    """The numbers of one version.
+
+    Attributes:
+        model_id: Its id.
+        name: Its name, if known.
+        traces: How many there are: entry spans, where an entry span inside another of the same version and trace counts
+            with that one.
+        errors: How many of them failed.
+        error_rate: Between 0 and 1; None without traces.
+        latency_ms: Of the entry spans.
+        tokens: Of the traces.
+        cost_usd: US dollars over all traces; None where no price is known, which is not 0.
+        cost_usd_per_trace: The same for one trace.
+        scores: By the name of the evaluation.
+    """
+
+    model_id: str
+    name: str | None = None
+    traces: int = 0
+    errors: int = 0
+    error_rate: float | None = None
+    latency_ms: LatencyMs = field(default_factory=LatencyMs)
+    tokens: Tokens = field(default_factory=Tokens)
+    cost_usd: float | None = None
+    cost_usd_per_trace: float | None = None
+    scores: Mapping[str, Score] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """How one metric of a version differs from the same of the first version.
+
+    Attributes:
+        base: The first version's value.
+        candidate: This version's value.
+        delta: `candidate - base`.
+        ratio: `candidate / base`; None where `base` is 0.
+        interval: The 95 % confidence interval of `delta`, its low and its high end.
+        effect_size: Between -1 and 1, positive where the candidate's values are higher: Cliff's delta for values that
+            are ranked, the difference of the two rates for rates.
+        p_value: The probability of a difference this large where there is none; not corrected.
+        p_value_adjusted: The same, corrected by Holm's method for all metrics that were looked at together.
+        verdict: What it amounts to.
+    """
+
+    base: float | None = None
+    candidate: float | None = None
+    delta: float | None = None
+    ratio: float | None = None
+    interval: tuple[float, float] | None = None
+    effect_size: float | None = None
+    p_value: float | None = None
+    p_value_adjusted: float | None = None
+    verdict: Verdict = Verdict.UNKNOWN
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionDifferences:
+    """How one version differs from the first.
+
+    Attributes:
+        model_id: The id of the version.
+        metrics: By the name of the metric: `error_rate`, `latency_ms.p50` (and `.p90`, `.p95`, `.p99`, `.mean`),
+            `tokens.input_per_trace`, `tokens.output_per_trace`, `cost_usd_per_trace`, `scores.<name>`.
+    """
+
+    model_id: str
+    metrics: Mapping[str, Difference] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigurationDifference:
+    """A part of what the versions were made of that is not the same for all.
+
+    Attributes:
+        kind: `param`, `tag`, or `field` (type, source run, status).
+        key: Which.
+        values: For each version, in order; None where it has none.
+    """
+
+    kind: str
+    key: str
+    values: Sequence[str | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Versions side by side.
+
+    Attributes:
+        versions: In the order in which they were asked for.
+        differences: Of each version but the first to the first.
+        configuration: What they are made of, where that differs.
+        notes: What a reader of the numbers has to know, in sentences.
+    """
+
+    versions: Sequence[VersionMetrics]
+    differences: Sequence[VersionDifferences] = ()
+    configuration: Sequence[ConfigurationDifference] = ()
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """A version and how much it was used.
+
+    Attributes:
+        model_id: Its id.
+        name: Its name; None where only its id is known.
+        registered: Whether a record of its creation was received. Otherwise it is known from its spans alone.
+        deleted: Whether it was deleted.
+        experiment_id: Its experiment.
+        model_type: Its type.
+        source_run_id: The run that made it.
+        status: `PENDING`, `READY` or `FAILED`.
+        creation_timestamp: In ms; 0 where not known.
+        last_updated_timestamp: In ms; 0 where not known.
+        params: What it is made of.
+        tags: What is said of it.
+        traces: How many there are in the time that was asked for.
+        errors: How many of them failed.
+        p95_ms: 95th percentile of their latency in ms; None without traces.
+        first_seen_ms: Start of its first entry span in that time, in ms; None without traces.
+        last_seen_ms: Start of its last entry span in that time, in ms; None without traces.
+        services: Where it was seen or activated, sorted.
+        references: Other ids whose spans were counted, as they name this version.
+    """
+
+    model_id: str
+    name: str | None = None
+    registered: bool = True
+    deleted: bool = False
+    experiment_id: str = "0"
+    model_type: str | None = None
+    source_run_id: str | None = None
+    status: str = "READY"
+    creation_timestamp: int = 0
+    last_updated_timestamp: int = 0
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    traces: int = 0
+    errors: int = 0
+    p95_ms: float | None = None
+    first_seen_ms: int | None = None
+    last_seen_ms: int | None = None
+    services: Sequence[str] = ()
+    references: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryEntry:
+    """One event in the life of a version.
+
+    Attributes:
+        kind: `created`, `updated`, `activated` or `deleted`.
+        time_ms: When.
+        service: `service.name` of the process.
+        resource: The resource attributes of the process.
+        params: What was added.
+        tags: What was set.
+        tags_deleted: What was removed.
+        status: What it became.
+    """
+
+    kind: str
+    time_ms: int
+    service: str = ""
+    resource: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    tags_deleted: Sequence[str] = ()
+    status: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionDetail:
+    """One version: what it is made of, how it does, what happened to it (newest last)."""
+
+    version: Version
+    metrics: VersionMetrics
+    history: Sequence[HistoryEntry] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceSummary:
+    """One trace of a version, seen from its entry span.
+
+    Attributes:
+        trace_id: 32 hex digits.
+        span_id: Of the entry span, 16 hex digits.
+        model_id: The version.
+        span_name: Of the entry span.
+        service: `service.name`.
+        start_ns: When the entry span began.
+        duration_ms: How long it took.
+        error: Whether it failed.
+        status_message: What it said of that.
+        input_tokens: Over the trace; None where no span says.
+        output_tokens: Over the trace; None where no span says.
+        cost_usd: Over the trace; None where no price is known.
+        scores: Mean of each evaluation of a span of the trace.
+    """
+
+    trace_id: str
+    span_id: str
+    model_id: str
+    span_name: str
+    service: str
+    start_ns: int
+    duration_ms: float
+    error: bool = False
+    status_message: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpanEvent:
+    """Something that happened during a span."""
+
+    time_ns: int
+    name: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpanLink:
+    """A span's link to another."""
+
+    trace_id: str
+    span_id: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """One span as it is stored. Attribute values are texts; lists and maps are JSON."""
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None
+    name: str
+    kind: str
+    service: str
+    start_ns: int
+    duration_ns: int
+    status: str
+    status_message: str = ""
+    scope: str = ""
+    model_id: str | None = None
+    is_entry: bool = False
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    resource: Mapping[str, str] = field(default_factory=dict)
+    events: Sequence[SpanEvent] = ()
+    links: Sequence[SpanLink] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """All spans of a trace, by their start."""
+
+    trace_id: str
+    spans: Sequence[Span]

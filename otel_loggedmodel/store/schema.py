@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables: those of the Collector's `clickhouse` exporter, unchanged, and columns of ours that follow from them.
+
+The exporter's tables are what a Collector makes when `create_schema` is on
+(https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/main/exporter/clickhouseexporter). Ours are
+`MATERIALIZED` columns: computed from the others at each insert, invisible to inserts that name their columns and to
+`SELECT *`. Where they are missing the same expressions stand in the query, which is slower by a factor of ten.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from otel_loggedmodel.store.database import Database, quoted
+from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
+
+SPANS: Final = "otel_traces"
+EVALUATION_NAME: Final = "gen_ai.evaluation.result"
+
+# Raised by one whenever an expression changes; each column remembers in its comment from which it is.
+SCHEMA_VERSION: Final = 1
+_COMMENT: Final = "otel-loggedmodel schema "
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that follows from others.
+
+    Attributes:
+        type: Its type in ClickHouse.
+        expression: How it follows; other columns of ours are written `{Name}`.
+    """
+
+    type: str
+    expression: str
+
+
+def _first_number(*keys: str) -> str:
+    return "coalesce(" + ", ".join(f"toUInt64OrNull(SpanAttributes['{key}'])" for key in keys) + ", NULL)"
+
+
+def _first_text(*keys: str) -> str:
+    *others, last = [f"SpanAttributes['{key}']" for key in keys]
+    return "multiIf(" + "".join(f"{other} != '', {other}, " for other in others) + last + ")"
+
+
+# The spellings of tokens are, in this order, those of the GenAI conventions
+# (https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/), of OpenLLMetry and older instrumentations,
+# and of OpenInference (https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md).
+_INPUT_TOKENS: Final = _first_number(
+    "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt"
+)
+_OUTPUT_TOKENS: Final = _first_number(
+    "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion"
+)
+_CACHE_READ_TOKENS: Final = _first_number(
+    "gen_ai.usage.cache_read.input_tokens", "llm.token_count.prompt_details.cache_read"
+)
+_CACHE_WRITE_TOKENS: Final = _first_number(
+    "gen_ai.usage.cache_creation.input_tokens", "llm.token_count.prompt_details.cache_write"
+)
+# US dollars as a span states them. There is no convention yet: OpenLIT and Langfuse, OpenInference, Pydantic AI,
+# MLflow.
+_COST: Final = (
+    "coalesce(toFloat64OrNull(SpanAttributes['gen_ai.usage.cost']), toFloat64OrNull(SpanAttributes['llm.cost.total']),"
+    " toFloat64OrNull(SpanAttributes['operation.cost']),"
+    " JSONExtract(SpanAttributes['mlflow.llm.cost'], 'total_cost', 'Nullable(Float64)'))"
+)
+TOKENS_BIT: Final = 0
+COST_BIT: Final = 1
+_COUNTS: Final = "{LoggedModelRole} = 'entry' OR {LoggedModelUsage} != 0"
+
+# None is nullable: ClickHouse stores a column that is nearly everywhere 0 as its exceptions, and reads it for next to
+# nothing.
+COLUMNS: Final[Mapping[str, Column]] = {
+    # An SDK of another language puts the version into its resource. Records and evaluation results name a version that
+    # need not be their sender's.
+    "LoggedModelId": Column(
+        "LowCardinality(String)",
+        "if(SpanAttributes['logged_model.id'] != '' OR SpanAttributes['logged_model.event'] != ''"
+        f" OR SpanName = '{EVALUATION_NAME}', SpanAttributes['logged_model.id'],"
+        " ResourceAttributes['logged_model.id'])",
+    ),
+    # What a span is to its version. The flags that tell a remote parent are not stored, so a server's or consumer's
+    # span is taken for an entry span, as one that carries the version's name or the link to it.
+    "LoggedModelRole": Column(
+        "Enum8('none' = 0, 'span' = 1, 'entry' = 2, 'record' = 3, 'evaluation' = 4)",
+        "multiIf(SpanAttributes['logged_model.event'] != '', 'record',"
+        f" SpanName = '{EVALUATION_NAME}', 'evaluation',"
+        " {LoggedModelId} = '', 'none',"
+        " ParentSpanId = '' OR SpanKind IN ('Server', 'Consumer', 'SPAN_KIND_SERVER', 'SPAN_KIND_CONSUMER')"
+        " OR SpanAttributes['logged_model.name'] != ''"
+        " OR arrayExists(link -> link['logged_model.id'] != '', `Links.Attributes`), 'entry', 'span')",
+    ),
+    # The version's name as an entry span says it, for versions that nothing else names.
+    "LoggedModelName": Column(
+        "LowCardinality(String)",
+        "multiIf({LoggedModelRole} != 'entry', '', SpanAttributes['logged_model.name'] != '',"
+        " SpanAttributes['logged_model.name'], {LoggedModelId} = ResourceAttributes['logged_model.id'],"
+        " ResourceAttributes['logged_model.name'], '')",
+    ),
+    # Whether a span of a version says tokens (bit 0) and cost (bit 1).
+    "LoggedModelUsage": Column(
+        "UInt8",
+        "if({LoggedModelRole} IN ('span', 'entry'), bitOr("
+        f"bitShiftLeft({_INPUT_TOKENS} IS NOT NULL OR {_OUTPUT_TOKENS} IS NOT NULL, {TOKENS_BIT}),"
+        f" bitShiftLeft({_COST} IS NOT NULL, {COST_BIT})), 0)",
+    ),
+    "LoggedModelInputTokens": Column("UInt64", f"ifNull({_INPUT_TOKENS}, 0)"),
+    "LoggedModelOutputTokens": Column("UInt64", f"ifNull({_OUTPUT_TOKENS}, 0)"),
+    # Input tokens of the kinds that have prices of their own; they are among the input tokens.
+    "LoggedModelCacheReadTokens": Column("UInt64", f"ifNull({_CACHE_READ_TOKENS}, 0)"),
+    "LoggedModelCacheWriteTokens": Column("UInt64", f"ifNull({_CACHE_WRITE_TOKENS}, 0)"),
+    "LoggedModelCost": Column("Float64", f"ifNull({_COST}, 0)"),
+    # Provider and model of a call, for its price.
+    "LoggedModelLlm": Column(
+        "LowCardinality(String)",
+        f"if(bitTest({{LoggedModelUsage}}, {TOKENS_BIT}), concat("
+        + _first_text("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
+        + ", '/', "
+        + _first_text("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "embedding.model_name")
+        + "), '')",
+    ),
+    # Whether a span is of a kind that sums up the calls below it, where it says tokens or cost at all.
+    "LoggedModelIsSum": Column(
+        "Bool",
+        "SpanAttributes['gen_ai.operation.name'] IN ('invoke_agent', 'create_agent', 'invoke_workflow', 'execute_tool')"
+        " OR SpanAttributes['openinference.span.kind']"
+        " IN ('AGENT', 'CHAIN', 'TOOL', 'RETRIEVER', 'GUARDRAIL', 'EVALUATOR')"
+        " OR SpanAttributes['traceloop.span.kind'] IN ('workflow', 'task', 'agent', 'tool')",
+    ),
+    # Hashes of ids, of the spans that counting reads: a quarter of what the ids themselves take.
+    "LoggedModelTraceKey": Column("UInt64", f"if({_COUNTS}, cityHash64(TraceId), 0)"),
+    "LoggedModelSpanKey": Column("UInt64", f"if({_COUNTS}, cityHash64(SpanId), 0)"),
+    "LoggedModelParentKey": Column("UInt64", f"if({_COUNTS}, cityHash64(ParentSpanId), 0)"),
+    "LoggedModelHasScores": Column("Bool", f"has(`Events.Name`, '{EVALUATION_NAME}')"),
+}
+
+
+class Columns:
+    """How a query writes our columns: by name where the table has them, else by what they follow from.
+
+    Args:
+        present: The names of those that the table has.
+    """
+
+    def __init__(self, present: Collection[str]) -> None:
+        self._texts: dict[str, str] = {}
+        for name, column in COLUMNS.items():
+            self._texts[name] = name if name in present else f"({column.expression.format_map(self._texts)})"
+
+    def __getitem__(self, name: str) -> str:
+        return self._texts[name]
+
+    def keys(self) -> Collection[str]:
+        """The names of our columns."""
+        return self._texts.keys()
+
+
+def inspect(database: Database) -> frozenset[str]:
+    """The columns of ours that the table of spans has.
+
+    Raises:
+        StoreUnavailableError: There is no table of spans, or it is of a newer release.
+    """
+    present = _present(database)
+    if present is None:
+        raise StoreUnavailableError(
+            f"{database.name} has no table {SPANS}: let a Collector make it, or run `otel-loggedmodel store prepare`"
+        )
+    return frozenset(name for name, comment in present.items() if name in COLUMNS and _version_of(comment) is not None)
+
+
+def prepare(
+    database: Database, *, cluster: str | None = None, backfill: bool = False, dry_run: bool = False
+) -> list[str]:
+    """Make the tables and columns that are not there; a second time does nothing.
+
+    Args:
+        database: Where.
+        cluster: Name of the cluster, for `ON CLUSTER`.
+        backfill: Compute the columns for the spans that are there already, too; they are otherwise computed when read.
+        dry_run: Do nothing.
+
+    Returns:
+        The statements, in order.
+
+    Raises:
+        StoreUnavailableError: The table is of a newer release.
+        ReadingError: The table is of a kind that cannot be altered so.
+    """
+    statements = list(_statements(database, cluster, backfill=backfill))
+    if not dry_run:
+        for statement in statements:
+            database.command(statement)
+    return statements
+
+
+def _statements(database: Database, cluster: str | None, *, backfill: bool) -> Iterator[str]:
+    on_cluster = f" ON CLUSTER {quoted(cluster)}" if cluster else ""
+    present = _present(database)
+    if present is None:
+        yield from _exporter_tables(on_cluster, "ReplicatedMergeTree()" if cluster else "MergeTree()")
+        present = {}
+    by_name = {name: name for name in COLUMNS}
+    changes, stale = [], []
+    for name, column in COLUMNS.items():
+        definition = (
+            f"{name} {column.type} MATERIALIZED {column.expression.format_map(by_name)}"
+            f" COMMENT '{_COMMENT}{SCHEMA_VERSION}'"
+        )
+        if name not in present:
+            changes.append(f"ADD COLUMN IF NOT EXISTS {definition}")
+        elif (_version_of(present[name]) or 0) < SCHEMA_VERSION:
+            changes.append(f"MODIFY COLUMN {definition}")
+        else:
+            continue
+        stale.append(name)
+    # One statement each: every ALTER is a round through the cluster, and every mutation one through the data.
+    if changes:
+        yield f"ALTER TABLE {SPANS}{on_cluster}\n    " + ",\n    ".join(changes)
+    if stale and backfill:
+        yield f"ALTER TABLE {SPANS}{on_cluster}\n    " + ",\n    ".join(f"MATERIALIZE COLUMN {name}" for name in stale)
+
+
+def _present(database: Database) -> dict[str, str] | None:
+    """The table's columns with their comments; None where there is no table."""
+    tables = database.query(
+        "SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = {table:String}",
+        {"table": SPANS},
+    )
+    if not tables:
+        return None
+    if tables[0]["engine"] == "Distributed":
+        raise ReadingError(
+            f"{SPANS} of {database.name} is a Distributed table: name the database of the table behind it"
+        )
+    rows = database.query(
+        "SELECT name, type, comment FROM system.columns WHERE database = currentDatabase() AND table = {table:String}",
+        {"table": SPANS},
+    )
+    types = {row["name"]: row["type"] for row in rows}
+    if not types.get("SpanAttributes", "").startswith("Map("):
+        raise ReadingError(
+            f"{SPANS} of {database.name} is not the table of the Collector's clickhouse exporter with its attributes in"
+            f" maps: SpanAttributes is {types.get('SpanAttributes', 'missing')}"
+        )
+    comments = {row["name"]: row["comment"] for row in rows}
+    newest = max((_version_of(comments.get(name, "")) or 0 for name in COLUMNS), default=0)
+    if newest > SCHEMA_VERSION:
+        raise StoreUnavailableError(
+            f"{database.name} was made by a newer otel-loggedmodel (schema {newest}, this one knows {SCHEMA_VERSION}):"
+            " upgrade this one"
+        )
+    return comments
+
+
+def _version_of(comment: str) -> int | None:
+    match = re.fullmatch(re.escape(_COMMENT) + r"(\d+)", comment)
+    return int(match[1]) if match else None
+
+
+def _exporter_tables(on_cluster: str, engine: str) -> Iterator[str]:
+    """What the Collector's exporter makes, in its release 0.161, without a TTL."""
+    yield f"""\
+CREATE TABLE IF NOT EXISTS {SPANS}{on_cluster} (
+    Timestamp DateTime64(9) CODEC(Delta, ZSTD(1)),
+    TraceId String CODEC(ZSTD(1)),
+    SpanId String CODEC(ZSTD(1)),
+    ParentSpanId String CODEC(ZSTD(1)),
+    TraceState String CODEC(ZSTD(1)),
+    SpanName LowCardinality(String) CODEC(ZSTD(1)),
+    SpanKind LowCardinality(String) CODEC(ZSTD(1)),
+    ServiceName LowCardinality(String) CODEC(ZSTD(1)),
+    ResourceAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    ScopeName String CODEC(ZSTD(1)),
+    ScopeVersion String CODEC(ZSTD(1)),
+    SpanAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    Duration UInt64 CODEC(ZSTD(1)),
+    StatusCode LowCardinality(String) CODEC(ZSTD(1)),
+    StatusMessage String CODEC(ZSTD(1)),
+    Events Nested (
+        Timestamp DateTime64(9),
+        Name LowCardinality(String),
+        Attributes Map(LowCardinality(String), String)
+    ) CODEC(ZSTD(1)),
+    Links Nested (
+        TraceId String,
+        SpanId String,
+        TraceState String,
+        Attributes Map(LowCardinality(String), String)
+    ) CODEC(ZSTD(1)),
+    INDEX idx_trace_id TraceId TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX idx_res_attr_key mapKeys(ResourceAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_res_attr_value mapValues(ResourceAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_span_attr_key mapKeys(SpanAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_span_attr_value mapValues(SpanAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_duration Duration TYPE minmax GRANULARITY 1
+) ENGINE = {engine}
+PARTITION BY toDate(Timestamp)
+ORDER BY (ServiceName, SpanName, toDateTime(Timestamp))
+SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1"""
+    yield f"""\
+CREATE TABLE IF NOT EXISTS {SPANS}_trace_id_ts{on_cluster} (
+    TraceId String CODEC(ZSTD(1)),
+    Start DateTime CODEC(Delta, ZSTD(1)),
+    End DateTime CODEC(Delta, ZSTD(1)),
+    INDEX idx_trace_id TraceId TYPE bloom_filter(0.01) GRANULARITY 1
+) ENGINE = {engine}
+PARTITION BY toDate(Start)
+ORDER BY (TraceId, Start)
+SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1"""
+    yield f"""\
+CREATE MATERIALIZED VIEW IF NOT EXISTS {SPANS}_trace_id_ts_mv{on_cluster} TO {SPANS}_trace_id_ts
+AS SELECT TraceId, min(Timestamp) AS Start, max(Timestamp) AS End
+FROM {SPANS}
+WHERE TraceId != ''
+GROUP BY TraceId"""

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`otel-loggedmodel serve` in a process of its own, and the other commands as a shell runs them."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from cli.terminal import environment
+
+from .sending import Answer, ask
+
+_START_SECONDS = 60
+# What the backend is held to when it is told to stop.
+STOP_SECONDS = 10
+
+
+class Serving:
+    """A backend that can be killed and started again; on new ports each time, as others may take the old ones.
+
+    Args:
+        log: The file that gets what it says on standard error.
+        options: Of the command, without the ports.
+        wrapper: A command that runs it.
+    """
+
+    def __init__(self, log: Path, *options: str | Path, wrapper: Sequence[str] = ()) -> None:
+        self._log = log
+        self._options = options
+        self._wrapper = wrapper
+        self.http = ""
+        self.grpc = ""
+        self.store = ""
+        self.process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> "Serving":
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self.process is None:
+            return
+        if kind is None:
+            self.stop()
+        else:
+            self.kill()
+
+    def launch(self) -> None:
+        """Start it, and do not wait."""
+        assert self.process is None
+        command = [*self._wrapper, sys.executable, "-m", "otel_loggedmodel", "serve", *map(str, self._options)]
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "--http-port", "0", "--grpc-port", "0", "--json"],
+                env=environment(TZ="UTC"),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+
+    def wait_until_ready(self) -> None:
+        process = self._running
+        assert process.stdout is not None
+        ready = process.stdout.readline()
+        assert ready, f"it ended with status {process.wait(_START_SECONDS)}\n{self.log}"
+        addresses = json.loads(ready)
+        self.http, self.grpc, self.store = addresses["http"], addresses["grpc"], addresses["store"]
+
+    def start(self) -> None:
+        """Start it, and return when it can be reached."""
+        self.launch()
+        self.wait_until_ready()
+
+    def send_signal(self, number: int) -> None:
+        self._running.send_signal(number)
+
+    def wait(self, seconds: float = STOP_SECONDS) -> int:
+        """Its exit status, once it has ended; which it has to do in so many seconds."""
+        process = self._running
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            self.kill()
+            raise AssertionError(f"it did not end within {seconds} seconds\n{self.log}") from error
+        assert process.stdout is not None
+        process.stdout.close()
+        self.process = None
+        return process.returncode
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Ask it to stop, and see that it does so cleanly and in time."""
+        self.send_signal(number)
+        status = self.wait()
+        assert status == 0, f"it ended with status {status}\n{self.log}"
+
+    def kill(self) -> None:
+        """End it as a crash would; nothing happens where it is not running."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
+
+    @property
+    def pid(self) -> int:
+        return self._running.pid
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def rss_mib(self) -> float:
+        """What of it is in memory."""
+        return self._status("VmRSS") / 1024
+
+    @property
+    def peak_rss_mib(self) -> float:
+        """The most that of it ever was in memory."""
+        return self._status("VmHWM") / 1024
+
+    @property
+    def threads(self) -> int:
+        return self._status("Threads")
+
+    @property
+    def open_files(self) -> int:
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    def post(self, body: bytes, content_type: str = "application/x-protobuf", **headers: str) -> Answer:
+        """Send traces."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return ask(self.http, "POST", "/v1/traces", body, {"content-type": content_type, **named})
+
+    def get(self, path: str, parameters: Any = ()) -> Any:
+        """What the JSON API answers."""
+        answer = ask(self.http, "GET", f"{path}?{urlencode(parameters)}")
+        assert answer.status == 200, answer
+        return json.loads(answer.body)
+
+    def trace_ids(self, version: str) -> list[str]:
+        """The trace of each entry span of a version that readers see."""
+        page = 10_000
+        found: list[str] = []
+        while len(found) % page == 0:
+            parameters = {"version": version, "limit": page, "offset": len(found)}
+            traces = self.get("/api/v1/traces", parameters)["traces"]
+            if not traces:
+                break
+            found += [trace["trace_id"] for trace in traces]
+        return found
+
+    @property
+    def _running(self) -> "subprocess.Popen[str]":
+        assert self.process is not None, "it is not running"
+        return self.process
+
+    def _status(self, key: str) -> int:
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
+        [line] = [line for line in status.splitlines() if line.startswith(f"{key}:")]
+        return int(line.split()[1])
+
+
+def command(*arguments: str | Path, store: str = "", **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run `otel-loggedmodel` to its end."""
+    given = {"OTEL_LOGGEDMODEL_STORE": store} if store else {}
+    return subprocess.run(
+        [sys.executable, "-m", "otel_loggedmodel", *map(str, arguments)],
+        env=environment(TZ="UTC", **given, **variables),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `compare`."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from typer.testing import Result
+
+from otel_loggedmodel.store.reading import AmbiguousVersionError, StoreUnavailableError, UnknownVersionError
+from otel_loggedmodel.store.results import (
+    Comparison,
+    ConfigurationDifference,
+    LatencyMs,
+    Verdict,
+    VersionDifferences,
+    VersionMetrics,
+)
+
+from .doubles import HOSTILE, V1, V2, V3, MemoryReader, compared, difference, metrics
+from .terminal import run_in_terminal, without_colours
+
+Run = Callable[..., Result]
+
+THREE = """
+import dataclasses
+two = compared(metrics(V1), metrics(V2), {"latency_ms.p95": Verdict.WORSE, "error_rate": Verdict.UNKNOWN})
+third = dataclasses.replace(two.differences[0], model_id=V3)
+reader.comparison = dataclasses.replace(
+    two, versions=[*two.versions, metrics(V3)], differences=[two.differences[0], third], notes=["Two versions overlap."]
+)
+"""
+
+
+@pytest.fixture
+def rows(run: Run, reader: MemoryReader) -> Callable[..., dict[str, list[str]]]:
+    """Run `compare`; the cells of each row by its label."""
+
+    def cells(*arguments: str) -> dict[str, list[str]]:
+        lines = run("compare", *arguments).stdout.splitlines()
+        parts = [[cell for cell in line.split("  ") if cell.strip()] for line in lines]
+        return {row[0].strip(): [cell.strip() for cell in row[1:]] for row in parts if row}
+
+    return cells
+
+
+def test_two_versions_side_by_side(rows: Callable[..., dict[str, list[str]]], reader: MemoryReader) -> None:
+    candidate = metrics(
+        V2,
+        error_rate=0.05,
+        latency_ms=LatencyMs(p50=650.0, p90=1490.0, p95=2300.0, p99=12_345.0, mean=901.5),
+        cost_usd=None,
+        cost_usd_per_trace=None,
+    )
+    verdicts = {"latency_ms.p95": Verdict.WORSE, "latency_ms.p50": Verdict.BETTER, "error_rate": Verdict.UNKNOWN}
+    reader.comparison = compared(metrics(V1), candidate, verdicts)
+    found = rows("v1", "v2")
+    assert found["traces"] == ["1,204", "1,204"]
+    assert found["error rate"] == ["1.99 %", "5.00 %", "+3.01 pp", "? unknown"]
+    assert found["latency p50"] == ["812 ms", "650 ms", "-20.0 %", "✓ better"]
+    assert found["latency p95"] == ["2,000 ms", "2,300 ms", "+15.0 %", "✗ worse"]
+    assert found["latency p99"] == ["12.3 s", "12.3 s", "+0.0 %", "= same"]
+    assert found["tokens in per trace"] == ["1,000", "1,000", "+0.0 %", "= same"]
+    assert found["cost per trace"] == ["$0.0120", "-", "-", "= same"]
+    assert found["cost"] == ["$14.45", "-"]
+    assert found["score correctness"] == ["0.91 (n=600)", "0.91 (n=600)", "+0.0 %", "= same"]
+    assert found["B"] == ["support-agent", V2, "1,204 traces"]
+
+
+def test_it_says_how_to_read_it(run: Run, reader: MemoryReader) -> None:
+    reader.comparison = compared(metrics(V1), metrics(V2))
+    assert "Each version is held against A. better, worse:" in run("compare", "v1", "v2").stdout
+
+
+def test_one_version_is_shown_by_itself(run: Run, reader: MemoryReader) -> None:
+    reader.comparison = Comparison(versions=[metrics(V1)])
+    output = run("compare", "v1").stdout
+    assert "2,000 ms" in output
+    assert "verdict" not in output
+    assert "better" not in output
+
+
+def test_a_version_without_traces_has_no_numbers(
+    rows: Callable[..., dict[str, list[str]]], reader: MemoryReader
+) -> None:
+    reader.comparison = compared(metrics(V1), VersionMetrics(model_id=V2), lambda key: Verdict.UNKNOWN)
+    found = rows("v1", V2)
+    assert found["error rate"] == ["1.99 %", "-", "-", "? unknown"]
+    assert found["B"] == ["-", V2, "0 traces"]
+
+
+def test_a_change_from_zero_or_below_is_a_difference(
+    rows: Callable[..., dict[str, list[str]]], reader: MemoryReader
+) -> None:
+    base, candidate = metrics(V1, cost_usd_per_trace=0.0), metrics(V2, cost_usd_per_trace=0.5)
+    reader.comparison = compared(base, candidate)
+    assert rows("v1", "v2")["cost per trace"] == ["$0.00", "$0.500", "+$0.500", "= same"]
+
+
+def test_configuration_differences_and_notes(
+    rows: Callable[..., dict[str, list[str]]], run: Run, reader: MemoryReader
+) -> None:
+    configuration = [
+        ConfigurationDifference(kind="param", key="llm", values=["gpt-4o", "gpt-5"]),
+        ConfigurationDifference(kind="tag", key="reviewed", values=[None, ""]),
+    ]
+    comparison = compared(metrics(V1), metrics(V2))
+    reader.comparison = replace(comparison, configuration=configuration, notes=["Costs of v1 are estimated."])
+    found = rows("v1", "v2")
+    assert found["param llm"] == ["gpt-4o", "gpt-5"]
+    assert found["tag reviewed"] == ["(none)"]
+    assert "Note: Costs of v1 are estimated." in run("compare", "v1", "v2").stdout
+
+
+def test_details(rows: Callable[..., dict[str, list[str]]], reader: MemoryReader) -> None:
+    judged = difference(
+        2000.0,
+        2300.0,
+        Verdict.WORSE,
+        interval=(120.0, 480.0),
+        effect_size=0.21,
+        p_value=0.0004,
+        p_value_adjusted=0.004,
+    )
+    differences = [VersionDifferences(model_id=V2, metrics={"latency_ms.p95": judged})]
+    reader.comparison = Comparison(versions=[metrics(V1), metrics(V2)], differences=differences)
+    found = rows("v1", "v2", "--details")
+    assert found["latency p95"] == ["120 ms to 480 ms", "+0.21", "<0.001", "0.004", "✗ worse"]
+
+
+def test_json_is_the_comparison(run: Run, reader: MemoryReader) -> None:
+    reader.comparison = compared(metrics(V1, HOSTILE), metrics(V2), {"error_rate": Verdict.WORSE})
+    output = run("compare", "v1", "v2", "--json").stdout
+    assert not {"\x1b", "\x9b", "\u202e", "\u2028"} & set(output)
+    printed = json.loads(output)
+    assert set(printed) == {"versions", "differences", "configuration", "notes"}
+    assert printed["versions"][0]["name"] == HOSTILE
+    assert printed["versions"][1]["latency_ms"] == {
+        "p50": 812.4,
+        "p90": 1490.0,
+        "p95": 2000.0,
+        "p99": 12345.0,
+        "mean": 901.5,
+    }
+    assert printed["differences"][0]["metrics"]["error_rate"]["verdict"] == "worse"
+
+
+def test_what_is_asked_for(run: Run, reader: MemoryReader) -> None:
+    reader.comparison = compared(metrics(V1), metrics(V2))
+    run("compare", "v1", "v2", "v3", "--service", "support", "--attribute", "tenant=a=b", "--since", "2026-03-01")
+    _, (_, versions, selection) = reader.asked
+    assert versions == ("v1", "v2", "v3")
+    assert (selection.service, selection.attributes) == ("support", {"tenant": "a=b"})
+    assert selection.since is not None
+    assert selection.since.isoformat() == "2026-03-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (UnknownVersionError("there is no version 'v9'", ["v1.0", V1]), 2, f"Did you mean v1.0 or {V1}?"),
+        (AmbiguousVersionError("'m-1' is the beginning of two ids"), 2, "the beginning of two ids"),
+        (StoreUnavailableError("nothing answers at http://x\nstart one"), 3, "nothing answers at http://x\nstart one"),
+    ],
+)
+def test_errors_are_messages(run: Run, reader: MemoryReader, error: Exception, code: int, text: str) -> None:
+    reader.error = error
+    result = run("compare", "v9", code=code)
+    assert text in result.stderr
+    assert result.stdout == ""
+    assert reader.is_closed
+
+
+def test_a_hostile_error_is_printed_harmlessly(run: Run, reader: MemoryReader) -> None:
+    reader.error = UnknownVersionError(f"there is no version {HOSTILE}", [HOSTILE])
+    assert not {"\x1b", "\x9b", "\u202e"} & set(run("compare", "v9", code=2).stderr)
+
+
+def test_hostile_names_stay_in_their_cells(run: Run, reader: MemoryReader) -> None:
+    configuration = [ConfigurationDifference(kind="param", key=HOSTILE, values=[HOSTILE, None])]
+    comparison = compared(metrics(V1, HOSTILE), metrics(V2, HOSTILE))
+    reader.comparison = replace(comparison, configuration=configuration, notes=[HOSTILE])
+    output = run("compare", "v1", "v2").stdout
+    assert not {"\x1b", "\x9b", "\u202e", "\u2028"} & set(output)
+    assert "[red]x[/red]" in output
+    assert not [line for line in output.splitlines() if line.lstrip().startswith("FORGED")]
+
+
+def test_a_narrow_terminal_gets_a_table_for_each_version() -> None:
+    wide = without_colours(run_in_terminal(["compare", "a", "b", "c"], 160, THREE))
+    assert wide.count("latency p95") == 1
+    narrow = without_colours(run_in_terminal(["compare", "a", "b", "c"], 80, THREE))
+    assert narrow.count("latency p95") == 2
+    tiny = without_colours(run_in_terminal(["compare", "a", "b", "c"], 44, THREE))
+    assert "latency p95\n  A  2,000 ms\n  B  2,000 ms  +0.0 %  ✗ worse\n" in tiny
+    for output, columns in ((wide, 160), (narrow, 80), (tiny, 44)):
+        assert max(map(len, output.splitlines())) <= columns
+        assert output.count("✗ worse") == 2
+        assert V3 in output
+
+
+def test_colours_on_a_terminal_unless_they_are_not_wanted() -> None:
+    assert "\x1b[31m" in run_in_terminal(["compare", "a", "b", "c"], 160, THREE)
+    assert "\x1b[31m" not in run_in_terminal(["compare", "a", "b", "c"], 160, THREE, NO_COLOR="1")
+
+
+def test_a_terminal_without_unicode_gets_other_symbols() -> None:
+    output = run_in_terminal(["compare", "a", "b", "c"], 160, THREE, PYTHONIOENCODING="ascii", NO_COLOR="1")
+    assert "! worse" in output
+    assert output.isascii() or output.replace("\x1b", "").isascii()

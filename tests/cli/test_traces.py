@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `traces`: lists, and one trace as a tree."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import Result
+
+from otel_loggedmodel.commands.waterfall import rendered
+from otel_loggedmodel.store.results import Span, Trace, TraceSummary, Version, VersionDetail
+
+from .conftest import unboxed
+from .doubles import HOSTILE, V1, MemoryReader, metrics
+from .terminal import run_in_terminal, without_colours
+
+Run = Callable[..., Result]
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+START = 1_767_272_405_000_000_000
+SUMMARY = TraceSummary(
+    trace_id=TRACE,
+    span_id="a" * 16,
+    model_id=V1,
+    span_name="POST /ask",
+    service="api",
+    start_ns=START,
+    duration_ms=812.4,
+    error=True,
+    status_message="model refused",
+    input_tokens=1000,
+    output_tokens=50,
+    cost_usd=0.0123,
+    scores={"correctness": 0.5},
+)
+FILL = f"""
+reader.summaries = [TraceSummary(trace_id={TRACE!r}, span_id="a" * 16, model_id=V1, span_name="POST /ask",
+    service="api", start_ns={START}, duration_ms=812.4, input_tokens=1000, output_tokens=50, cost_usd=0.01)]
+"""
+
+
+def span(
+    name: str, span_id: str, parent: str | None = None, start: int = 0, duration: int = 100, **more: object
+) -> Span:
+    """A span that begins and lasts so many milliseconds."""
+    whole = Span(
+        trace_id=TRACE,
+        span_id=span_id,
+        parent_span_id=parent,
+        name=name,
+        kind="Internal",
+        service="api",
+        start_ns=START + start * 1_000_000,
+        duration_ns=duration * 1_000_000,
+        status="Unset",
+    )
+    return replace(whole, **more)  # type: ignore[arg-type]
+
+
+def test_the_list(run: Run, reader: MemoryReader) -> None:
+    reader.summaries = [SUMMARY, replace(SUMMARY, trace_id="f" * 32, error=False, status_message="", scores={})]
+    lines = run("traces").stdout.splitlines()
+    failed = next(line for line in lines if TRACE in line)
+    for cell in ("2026-01-01 13:00:05Z", "812 ms", "error", "1,000", "$0.0123", "correctness 0.5", "POST /ask", V1):
+        assert cell in failed
+    assert "model refused" in failed
+    assert " ok " in next(line for line in lines if "f" * 32 in line)
+
+
+def test_columns_that_say_nothing_are_left_out(run: Run, reader: MemoryReader) -> None:
+    reader.summaries = [replace(SUMMARY, cost_usd=None, scores={}, status_message="")]
+    output = run("traces").stdout
+    assert "cost" not in output
+    assert "scores" not in output
+
+
+def test_what_is_asked_for(run: Run, reader: MemoryReader) -> None:
+    reader.details = {"v1": VersionDetail(version=Version(model_id=V1), metrics=metrics(V1))}
+    run("traces", "v1", "--errors", "--order", "worst", "--limit", "5", "--offset", "10", "--service", "api")
+    _, version, which, selection = reader.asked[1]
+    assert version == "v1"
+    assert (which.errors_only, which.order, which.limit, which.offset) == (True, "worst", 5, 10)  # type: ignore[attr-defined]
+    assert selection.service == "api"  # type: ignore[attr-defined]
+
+
+def test_json(run: Run, reader: MemoryReader) -> None:
+    reader.summaries = [SUMMARY]
+    reader.whole_traces = {TRACE: Trace(trace_id=TRACE, spans=[span("ask", "a" * 16)])}
+    listed = json.loads(run("traces", "--json").stdout)["traces"]
+    assert listed[0]["trace_id"] == TRACE
+    assert listed[0]["start_ns"] == START
+    whole = json.loads(run("traces", "--id", TRACE, "--json").stdout)
+    assert whole["spans"][0]["name"] == "ask"
+
+
+def test_the_next_page_is_pointed_to(run: Run, reader: MemoryReader) -> None:
+    reader.summaries = [SUMMARY] * 3
+    assert "--offset 12 shows the next" in run("traces", "--limit", "2", "--offset", "10").stderr
+    assert run("traces").stderr == ""
+    reader.summaries = []
+    assert "No trace matches." in run("traces").stderr
+
+
+def test_a_trace_is_found_by_its_id(run: Run, reader: MemoryReader) -> None:
+    reader.whole_traces = {TRACE: Trace(trace_id=TRACE, spans=[span("ask", "a" * 16)])}
+    for arguments in ((TRACE,), (TRACE.upper(),), ("--id", TRACE.upper())):
+        assert TRACE in run("traces", *arguments).stdout
+
+
+def test_a_version_whose_id_looks_like_a_trace_is_a_version(run: Run, reader: MemoryReader) -> None:
+    reader.details = {TRACE: VersionDetail(version=Version(model_id=TRACE), metrics=metrics(TRACE))}
+    reader.whole_traces = {TRACE: Trace(trace_id=TRACE, spans=[span("ask", "a" * 16)])}
+    reader.summaries = [replace(SUMMARY, span_name="of the version")]
+    assert "of the version" in run("traces", TRACE).stdout
+
+
+def test_what_is_neither_a_version_nor_a_trace(run: Run, reader: MemoryReader) -> None:
+    assert "there is no version 'v9'" in run("traces", "v9", code=2).stderr
+    assert f"there is no trace {TRACE}" in run("traces", TRACE, code=2).stderr
+    assert "a trace id has 32 hex digits" in unboxed(run("traces", "--id", "xyz", code=2).stderr)
+
+
+def test_a_tree_with_bars(run: Run, reader: MemoryReader) -> None:
+    model = {
+        "gen_ai.usage.input_tokens": "1000",
+        "gen_ai.usage.output_tokens": "50",
+        "gen_ai.request.model": "gpt-5",
+    }
+    spans = [
+        span("POST /ask", "1" * 16, duration=1000, is_entry=True, model_id=V1),
+        span("retrieve", "2" * 16, "1" * 16, start=0, duration=250),
+        span("embed", "3" * 16, "2" * 16, start=10, duration=100),
+        span(
+            "chat", "4" * 16, "1" * 16, start=250, duration=750, attributes=model, status="Error", status_message="cut"
+        ),
+    ]
+    reader.whole_traces = {TRACE: Trace(trace_id=TRACE, spans=spans)}
+    lines = run("traces", TRACE).stdout.splitlines()
+    assert lines[0] == f"trace {TRACE}  2026-01-01 13:00:05Z  4 spans, 1,000 ms, 1 with errors"
+    names = [line for line in lines if "ms" in line][1:]
+    assert [line[1:].split("  ")[0].rstrip() for line in names] == ["POST /ask", "├─ retrieve", "│", "└─ chat"]
+    assert "│  └─ embed" in names[2]
+    assert f"version {V1}" in names[0]
+    assert "━" * 24 in names[0]
+    assert names[1].endswith("ms   " + "━" * 6)
+    assert " " * 6 + "━" * 18 in names[3]
+    assert "1000 in, 50 out" in names[3]
+    assert "error: cut  gpt-5" in names[3]
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.one_of(st.none(), st.integers(0, 8)), st.integers(-50, 50)), max_size=12),
+    st.booleans(),
+)
+def test_every_span_is_shown_once_whatever_its_parent(
+    parents: Sequence[tuple[int, int | None, int]], is_long: bool
+) -> None:
+    spans = [
+        span(
+            f"<{index}>",
+            f"{own:016x}",
+            None if parent is None else f"{parent:016x}",
+            start,
+            abs(start) * (10**9 if is_long else 1),
+        )
+        for index, (own, parent, start) in enumerate(parents)
+    ]
+    table = rendered(Trace(trace_id=TRACE, spans=spans))[1]
+    cells = [str(cell) for cell in next(iter(table.columns)).cells]  # type: ignore[union-attr]
+    assert sorted(cell[cell.index("<") :] for cell in cells) == sorted(one.name for one in spans)
+
+
+def test_a_trace_deeper_than_the_stack(run: Run, reader: MemoryReader) -> None:
+    spans = [span(f"s{index}", f"{index + 1:016x}", f"{index:016x}") for index in range(2000)]
+    reader.whole_traces = {TRACE: Trace(trace_id=TRACE, spans=spans)}
+    assert "s1999" in run("traces", TRACE).stdout
+
+
+def test_hostile_spans(run: Run, reader: MemoryReader) -> None:
+    attributes = {"gen_ai.usage.input_tokens": HOSTILE, "gen_ai.request.model": HOSTILE}
+    hostile = span(HOSTILE, "1" * 16, status="error", status_message=HOSTILE, attributes=attributes, is_entry=True)
+    reader.whole_traces = {TRACE: Trace(trace_id=TRACE, spans=[replace(hostile, model_id=HOSTILE)])}
+    reader.summaries = [
+        replace(SUMMARY, span_name=HOSTILE, service=HOSTILE, status_message=HOSTILE, scores={HOSTILE: 1})
+    ]
+    for arguments in ((TRACE,), ()):
+        assert not {"\x1b", "\x9b", "\u202e", "\u2028"} & set(run("traces", *arguments).stdout)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_the_trace_id_is_whole_at_any_width(columns: int) -> None:
+    output = without_colours(run_in_terminal(["traces"], columns, FILL))
+    assert TRACE in output
+    assert "812 ms" in output
+    assert max(map(len, output.splitlines())) <= columns

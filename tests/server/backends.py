@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Backends to test, in threads of this process, with stores that do what a test says."""
+
+import http.client
+import threading
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import grpc
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from otel_loggedmodel.server.running import Addresses, Server
+from otel_loggedmodel.server.settings import Settings
+from otel_loggedmodel.store.reading import (
+    ALL_VERSIONS,
+    EVERYTHING,
+    RECENT,
+    Selection,
+    TraceFilter,
+    UnknownTraceError,
+    UnknownVersionError,
+    VersionFilter,
+)
+from otel_loggedmodel.store.results import Comparison, Trace, TraceSummary, Version, VersionDetail, VersionMetrics
+
+PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
+EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+
+
+class MemoryWriter:
+    """Keeps what it takes. It waits while `gate` is shut, and does what `script` does of each insert before."""
+
+    def __init__(self) -> None:
+        self.inserts: list[list[bytes]] = []
+        self.script: Callable[[Sequence[bytes]], object] = lambda requests: None
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+        self.threads: set[str] = set()
+        self.deletions: list[datetime] = []
+        self.delete_error: Exception | None = None
+        self.is_closed = False
+
+    def insert(self, requests: Sequence[bytes]) -> None:
+        self.threads.add(threading.current_thread().name)
+        self.entered.set()
+        assert self.gate.wait(60)
+        self.script(requests)
+        self.inserts.append(list(requests))
+
+    def delete_before(self, time: datetime) -> int:
+        self.deletions.append(time)
+        if self.delete_error is not None:
+            raise self.delete_error
+        return 7
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    @property
+    def requests(self) -> list[bytes]:
+        return [request for insert in self.inserts for request in insert]
+
+    @property
+    def spans(self) -> list[Span]:
+        return [span for request in self.requests for span in spans_of(request)]
+
+
+@dataclass
+class MemoryReader:
+    """Answers with what it was given, and notes what it was asked."""
+
+    listed: Sequence[Version] = ()
+    details: Mapping[str, VersionDetail] = field(default_factory=dict)
+    summaries: Sequence[TraceSummary] = ()
+    whole: Mapping[str, Trace] = field(default_factory=dict)
+    error: Exception | None = None
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    def _note(self, *question: Any) -> None:
+        self.asked.append(question)
+        assert self.gate.wait(60)
+        if self.error is not None:
+            raise self.error
+
+    def versions(self, which: VersionFilter = ALL_VERSIONS, selection: Selection = EVERYTHING) -> list[Version]:
+        self._note("versions", which, selection)
+        return list(self.listed)
+
+    def version(self, version: str, selection: Selection = EVERYTHING) -> VersionDetail:
+        self._note("version", version, selection)
+        if version not in self.details:
+            raise UnknownVersionError(f"no version {version!r}", sorted(self.details)[:3])
+        return self.details[version]
+
+    def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
+        self._note("compare", list(versions), selection)
+        return Comparison(versions=[VersionMetrics(model_id=version) for version in versions])
+
+    def traces(
+        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
+    ) -> list[TraceSummary]:
+        self._note("traces", version, which, selection)
+        return list(self.summaries)
+
+    def trace(self, trace_id: str) -> Trace:
+        self._note("trace", trace_id)
+        if trace_id not in self.whole:
+            raise UnknownTraceError(f"no trace {trace_id!r}")
+        return self.whole[trace_id]
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def error(self) -> Status:
+        """What OTLP over protobuf says of an error."""
+        assert self.headers["content-type"] == PROTOBUF
+        return Status.FromString(self.body)
+
+    @property
+    def response(self) -> ExportTraceServiceResponse:
+        assert self.status == 200
+        return ExportTraceServiceResponse.FromString(self.body)
+
+
+class Backend:
+    """A backend that runs in a thread until it is stopped."""
+
+    def __init__(self, settings: Settings, writer: Any, reader: Any) -> None:
+        self.writer = writer
+        self.reader = reader
+        self.server = Server(settings, writer, reader)
+        self.exit_code: int | None = None
+        self._error: BaseException | None = None
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="backend")
+        self._thread.start()
+        assert self._ready.wait(20)
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            self.exit_code = self.server.run(self._note_addresses)
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._ready.set()
+
+    def _note_addresses(self, addresses: Addresses) -> None:
+        self.addresses = addresses
+        self._ready.set()
+
+    def stop(self, seconds: float = 30) -> int | None:
+        self.server.stop()
+        self._thread.join(seconds)
+        assert not self._thread.is_alive(), "the backend did not stop"
+        if self._error is not None:
+            raise self._error
+        return self.exit_code
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def port(self) -> int:
+        return int(self.addresses.http.rpartition(":")[2])
+
+    def connect(self, timeout: float = 30) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
+        connection = self.connect()
+        try:
+            connection.request(method, path, body, dict(headers or {}))
+            return read_answer(connection)
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.ask("GET", path, headers=headers)
+
+    def post(self, body: Any, content_type: str = PROTOBUF, **headers: str) -> Answer:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.ask("POST", "/v1/traces", body, {"content-type": content_type, **named})
+
+    def call(self, body: bytes, metadata: Sequence[tuple[str, str]] = (), **options: Any) -> bytes:
+        """Export over gRPC."""
+        channel_options = [("grpc.max_send_message_length", -1)]
+        with grpc.insecure_channel(self.addresses.grpc, channel_options, options.pop("compression", None)) as channel:
+            return channel.unary_unary(options.pop("method", EXPORT))(body, metadata=metadata, timeout=30, **options)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The value of a metric, 0 where there is none."""
+        for line in self.server._metrics.text().decode().splitlines():
+            if line.split("{")[0].split(" ")[0] == name and all(
+                f'{key}="{value}"' in line for key, value in labels.items()
+            ):
+                return float(line.rpartition(" ")[2])
+        return 0.0
+
+
+def read_answer(connection: http.client.HTTPConnection) -> Answer:
+    response = connection.getresponse()
+    return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+
+
+def request_of(count: int = 1, seed: int = 1, **fields: Any) -> ExportTraceServiceRequest:
+    """A request with sound spans, each of them with an id of its own."""
+    now = time.time_ns()
+    request = ExportTraceServiceRequest()
+    resource_spans = request.resource_spans.add()
+    service = resource_spans.resource.attributes.add(key="service.name")
+    service.value.string_value = "test"
+    scope_spans = resource_spans.scope_spans.add()
+    for number in range(1, count + 1):
+        span = scope_spans.spans.add(
+            trace_id=seed.to_bytes(8, "big") + number.to_bytes(8, "big"),
+            span_id=seed.to_bytes(4, "big") + number.to_bytes(4, "big"),
+            name=f"span {number}",
+            start_time_unix_nano=now - 10**9,
+            end_time_unix_nano=now,
+        )
+        for name, value in fields.items():
+            setattr(span, name, value)
+    return request
+
+
+def body_of(count: int = 1, seed: int = 1, **fields: Any) -> bytes:
+    return request_of(count, seed, **fields).SerializeToString()
+
+
+def spans_of(request: ExportTraceServiceRequest | bytes) -> list[Span]:
+    if isinstance(request, bytes):
+        request = ExportTraceServiceRequest.FromString(request)
+    return [span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans]
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def counted(values: Sequence[Any]) -> dict[Any, int]:
+    return dict(Counter(values))
+
+
+def varint(number: int) -> bytes:
+    """A number as protobuf writes it."""
+    encoded = b""
+    while number > 127:
+        encoded += bytes([number & 127 | 128])
+        number >>= 7
+    return encoded + bytes([number])
+
+
+def bomb_of(size: int, encoding: str) -> bytes:
+    """What decompresses to so many zeros, but for its end; made without compressing them all."""
+    compressor = zlib.compressobj(9, wbits=31 if encoding == "gzip" else 15)
+    start = compressor.compress(b"") + compressor.flush(zlib.Z_FULL_FLUSH)
+    # After a full flush the same input gives the same output, whatever was before.
+    chunk = compressor.compress(bytes(2**20)) + compressor.flush(zlib.Z_FULL_FLUSH)
+    return start + chunk * (size // 2**20)

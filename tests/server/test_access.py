@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may send, and who may ask."""
+
+import json
+from collections.abc import Callable, Iterator
+
+import grpc
+import pytest
+from backends import JSON, Backend, MemoryReader, MemoryWriter, body_of
+
+from otel_loggedmodel.server.settings import Settings
+
+TOKEN = "s3cret-Token~"
+PATHS = [
+    "/",
+    "/metrics",
+    "/api/v1/versions",
+    "/api/v1/versions/x",
+    "/api/v1/compare?version=a",
+    "/api/v1/traces",
+    "/api/v1/traces/x",
+]
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Backend]:
+    backend = Backend(Settings(http_port=0, grpc_port=0, token=TOKEN), MemoryWriter(), MemoryReader())
+    yield backend
+    backend.stop()
+
+
+@pytest.mark.parametrize(
+    "presented",
+    [
+        None,
+        "",
+        TOKEN,
+        f"Basic {TOKEN}",
+        "Bearer",
+        "Bearer ",
+        f"Bearer {TOKEN}x",
+        f"Bearer {TOKEN[:-1]}",
+        f"Bearer {TOKEN.upper()}",
+        "Bearer sch\xfcssel",
+    ],
+)
+@pytest.mark.parametrize("path", PATHS)
+def test_questions_need_the_token(guarded: Backend, path: str, presented: str | None) -> None:
+    answer = guarded.get(path, **({} if presented is None else {"Authorization": presented}))
+    assert answer.status == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert json.loads(answer.body)["error"]["code"] == "unauthorized"
+    assert guarded.reader.asked == []
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_with_the_token_they_are_answered(guarded: Backend, scheme: str) -> None:
+    for path in ("/", "/metrics"):
+        assert guarded.get(path, Authorization=f"{scheme} {TOKEN}").status == 200
+
+
+def test_health_needs_none(guarded: Backend) -> None:
+    assert guarded.get("/healthz").status == 200
+    assert guarded.get("/readyz").status == 200
+    assert guarded.call(b"", method="/grpc.health.v1.Health/Check") == b"\x08\x01"
+
+
+@pytest.mark.parametrize("path", ["/v1/traces", "/v1/logs"])
+def test_sending_needs_the_token(guarded: Backend, path: str) -> None:
+    answer = guarded.ask("POST", path, body_of(), {"content-type": JSON})
+    assert answer.status == 401
+    assert json.loads(answer.body)["code"] == grpc.StatusCode.UNAUTHENTICATED.value[0]
+    assert "OTEL_EXPORTER_OTLP_HEADERS" in json.loads(answer.body)["message"]
+
+
+def test_sending_with_the_token(guarded: Backend) -> None:
+    assert guarded.post(body_of(1, seed=1), authorization=f"Bearer {TOKEN}").status == 200
+    assert guarded.call(body_of(1, seed=2), [("authorization", f"Bearer {TOKEN}")]) == b""
+    assert len(guarded.writer.spans) == 2
+
+
+@pytest.mark.parametrize("metadata", [[], [("authorization", "Bearer wrong")]])
+def test_calling_needs_the_token(guarded: Backend, metadata: list[tuple[str, str]]) -> None:
+    with pytest.raises(grpc.RpcError) as raised:
+        guarded.call(body_of(), metadata)
+    assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+# Browsers
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:4318"])
+def test_pages_may_not_send(shared: Backend, origin: str) -> None:
+    answer = shared.post(body_of(), origin=origin)
+    assert answer.status == 403
+    assert origin in answer.error.message
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_pages_that_are_named_may_send(serve: Callable[..., Backend]) -> None:
+    backend = serve(allowed_origins=["https://app.example"])
+    assert backend.post(body_of(), origin="https://APP.example").status == 200
+    assert backend.post(body_of(2), origin="https://app.example.evil").status == 403
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:4318", "127.0.0.1.evil.example", "localhost.evil", "[::2]:4318", "10.0.0.1", ""],
+)
+@pytest.mark.parametrize("path", PATHS)
+def test_names_that_were_made_to_point_here_get_nothing(shared: Backend, host: str, path: str) -> None:
+    answer = shared.get(path, Host=host)
+    assert answer.status == 421
+    assert json.loads(answer.body)["error"]["code"] == "misdirected"
+    assert "OTEL_LOGGEDMODEL_TOKEN" in json.loads(answer.body)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:4318", "127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:4318", "localhost."]
+)
+def test_this_machine_is_answered(shared: Backend, host: str) -> None:
+    assert shared.get("/", Host=host).status == 200
+
+
+def test_health_is_told_to_everyone(shared: Backend) -> None:
+    assert shared.get("/healthz", Host="10.1.2.3:4318").status == 200
+
+
+def test_exporters_may_use_any_name(shared: Backend) -> None:
+    assert shared.post(body_of(1, seed=77), host="collector.internal").status == 200
+
+
+def test_with_a_token_any_name_will_do(guarded: Backend) -> None:
+    assert guarded.get("/", Host="traces.example", Authorization=f"Bearer {TOKEN}").status == 200

@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is stored of a request, and what is not."""
+
+import math
+import time
+from typing import Any
+
+import pytest
+from backends import body_of, request_of, spans_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from odd_requests import complete_request, owners, requests
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from odd_spans import expected_rows, odd_request
+from otel_loggedmodel.server.checking import Checked
+from otel_loggedmodel.server.checking import check as check_at
+from otel_loggedmodel.server.flat_request import FlatRequest
+from otel_loggedmodel.server.refusing import Reason, RefusalError
+from otel_loggedmodel.server.settings import Settings
+from otel_loggedmodel.server.value_text import text_of
+from otel_loggedmodel.store.writing import MAX_NESTING
+
+DAY_NS = 86400 * 10**9
+LARGE = Settings()
+SMALL = Settings(max_attributes=10, max_value_bytes=64)
+
+
+def check(request: ExportTraceServiceRequest | bytes, limits: Settings = LARGE) -> Checked:
+    body = request if isinstance(request, bytes) else request.SerializeToString()
+    return check_at(body, limits, time.time_ns())
+
+
+def only_span(checked: Checked) -> Span:
+    [span] = spans_of(checked.payload)
+    return span
+
+
+def lists(depth: int, core: AnyValue | None = None) -> AnyValue:
+    """A value in so many lists."""
+    value = core or AnyValue(string_value="core")
+    for _ in range(depth):
+        outer = AnyValue()
+        outer.array_value.values.add().CopyFrom(value)
+        value = outer
+    return value
+
+
+def test_what_is_sound_goes_on_as_it_came() -> None:
+    # The bytes of an unknown field are in them too: what a newer OTLP has is not lost.
+    body = body_of(3) + b"\x82\x7d\x03abc"
+    checked = check(body)
+    assert checked.payload is body
+    assert checked == Checked(body, 3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"trace_id": b""}, "trace_id"),
+        ({"trace_id": bytes(16)}, "trace_id"),
+        ({"trace_id": b"x" * 15}, "trace_id"),
+        ({"trace_id": b"x" * 17}, "trace_id"),
+        ({"span_id": b""}, "span_id"),
+        ({"span_id": bytes(8)}, "span_id"),
+        ({"span_id": b"x" * 16}, "span_id"),
+        ({"parent_span_id": b"x" * 4}, "parent_span_id"),
+        ({"start_time_unix_nano": 0}, "start_time"),
+        ({"start_time_unix_nano": 10**9}, "start_time"),
+        ({"start_time_unix_nano": time.time_ns() + 2 * DAY_NS}, "start_time"),
+        ({"start_time_unix_nano": 2**64 - 1}, "start_time"),
+    ],
+)
+def test_a_span_that_makes_no_sense_is_rejected_alone(fields: dict[str, Any], reason: str) -> None:
+    request = request_of(5)
+    for name, value in fields.items():
+        setattr(spans_of(request)[2], name, value)
+    checked = check(request)
+    assert checked.rejected == {reason: 1}
+    assert checked.spans == 4
+    assert [span.name for span in spans_of(checked.payload)] == ["span 1", "span 2", "span 4", "span 5"]
+
+
+def test_clocks_that_are_a_day_off_are_believed() -> None:
+    ahead = time.time_ns() + DAY_NS - 10**10
+    checked = check(request_of(start_time_unix_nano=ahead, end_time_unix_nano=ahead + 1))
+    assert (checked.spans, checked.rejected, checked.repaired) == (1, {}, {})
+
+
+@pytest.mark.parametrize("end_ns", [0, 1, time.time_ns() + 3 * DAY_NS, 2**64 - 1])
+def test_an_end_that_cannot_be_is_the_start(end_ns: int) -> None:
+    checked = check(request_of(end_time_unix_nano=end_ns))
+    span = only_span(checked)
+    assert span.end_time_unix_nano == span.start_time_unix_nano
+    assert checked.repaired == {"end_time": 1}
+
+
+def test_a_parent_of_zeros_is_none() -> None:
+    checked = check(request_of(parent_span_id=bytes(8)))
+    assert only_span(checked).parent_span_id == b""
+    assert checked.repaired == {"parent_span_id": 1}
+
+
+def test_links_to_nowhere_are_dropped_and_counted() -> None:
+    request = request_of()
+    span = spans_of(request)[0]
+    good = {"trace_id": b"t" * 16, "span_id": b"s" * 8}
+    for changes in ({}, {"trace_id": bytes(16)}, {"span_id": b"x"}, {"trace_id": b""}, {}):
+        span.links.add(**{**good, **changes})
+    span.dropped_links_count = 2
+    checked = check(request)
+    span = only_span(checked)
+    assert [(link.trace_id, link.span_id) for link in span.links] == [(b"t" * 16, b"s" * 8)] * 2
+    assert span.dropped_links_count == 5
+    assert checked.repaired == {"links": 3}
+
+
+@pytest.mark.parametrize("which", range(5), ids=["resource", "scope", "span", "event", "link"])
+def test_too_many_attributes_are_dropped_and_counted(which: int) -> None:
+    request = complete_request()
+    owner = owners(request)[which]
+    del owner.attributes[:]
+    for number in range(25):
+        owner.attributes.add(key=f"key {number}").value.int_value = number
+    owner.dropped_attributes_count = 3
+    checked = check(request, SMALL)
+    owner = owners(ExportTraceServiceRequest.FromString(checked.payload))[which]
+    assert [attribute.key for attribute in owner.attributes] == [f"key {number}" for number in range(10)]
+    assert owner.dropped_attributes_count == 18
+    assert checked.repaired == {"attributes": 15}
+    assert checked.spans == 1
+
+
+def test_attributes_of_versions_are_never_dropped() -> None:
+    request = request_of()
+    span = spans_of(request)[0]
+    for number in range(30):
+        key = f"logged_model.param.{number}" if number % 2 else f"key {number}"
+        span.attributes.add(key=key).value.string_value = str(number)
+    span = only_span(check(request, SMALL))
+    kept = [attribute.key for attribute in span.attributes]
+    assert [key for key in kept if key.startswith("logged_model.")] == [
+        f"logged_model.param.{number}" for number in range(1, 30, 2)
+    ]
+    assert [key for key in kept if key.startswith("key")] == [f"key {number}" for number in range(0, 10, 2)]
+    assert span.dropped_attributes_count == 10
+    assert span.attributes[-1].value.string_value == "29"
+
+
+def test_ten_thousand_attributes() -> None:
+    request = request_of()
+    span = spans_of(request)[0]
+    for number in range(10_000):
+        span.attributes.add(key=str(number)).value.bool_value = True
+    span = only_span(check(request))
+    assert len(span.attributes) == 1024
+    assert span.dropped_attributes_count == 10_000 - 1024
+
+
+def test_long_texts_are_cut_between_characters() -> None:
+    request = complete_request()
+    [resource, scope, span, event, link] = owners(request)
+    long = "é" * 40  # 80 bytes
+    scope.name = span.name = span.trace_state = span.status.message = event.name = long
+    for owner in (resource, scope, span, event, link):
+        owner.attributes.add(key="text").value.string_value = "x" + long
+        owner.attributes.add(key="bytes").value.bytes_value = b"\xff" * 100
+        owner.attributes.add(key="list").value.array_value.values.add().string_value = "x" + long
+        owner.attributes.add(key=long).value.bool_value = True
+        owner.attributes.add(key="short").value.string_value = "short"
+    checked = check(request, SMALL)
+    changed = ExportTraceServiceRequest.FromString(checked.payload)
+    for owner in owners(changed):
+        values = {attribute.key: attribute.value for attribute in owner.attributes}
+        assert values["text"].string_value == "x" + "é" * 31
+        assert values["bytes"].bytes_value == b"\xff" * 64
+        assert values["list"].string_value == '["x' + "é" * 30
+        assert values["é" * 32].bool_value
+        assert values["short"].string_value == "short"
+    [_, scope, span, event, _] = owners(changed)
+    assert {scope.name, span.name, span.trace_state, span.status.message, event.name} == {"é" * 32}
+    assert checked.repaired == {"values": 4 * 5 + 5, "lists_and_maps": 5}
+
+
+def test_a_large_span_without_a_long_text_goes_on_as_it_came() -> None:
+    request = request_of()
+    for number in range(9):
+        spans_of(request)[0].attributes.add(key=str(number)).value.string_value = "x" * 60
+    body = request.SerializeToString()
+    assert check(body, SMALL).payload is body
+
+
+def test_the_store_takes_neither_lists_nor_maps() -> None:
+    assert MAX_NESTING == 0
+
+
+@pytest.mark.parametrize("which", range(5), ids=["resource", "scope", "span", "event", "link"])
+def test_lists_and_maps_become_texts_wherever_they_are(which: int) -> None:
+    request = complete_request()
+    attributes = owners(request)[which].attributes
+    attributes.add(key="before").value.string_value = "[1]"
+    attributes.add(key="list").value.CopyFrom(lists(2))
+    attributes.add(key="between").value.int_value = 1
+    attributes.add(key="map").value.kvlist_value.values.add(key="k").value.CopyFrom(lists(1))
+    attributes.add(key="no list").value.array_value.SetInParent()
+    checked = check(request)
+    attributes = owners(ExportTraceServiceRequest.FromString(checked.payload))[which].attributes
+    assert {
+        attribute.key: attribute.value.string_value for attribute in attributes if attribute.key != "service.name"
+    } == {
+        "before": "[1]",
+        "list": '[["core"]]',
+        "between": "",
+        "map": '{"k":["core"]}',
+        "no list": "[]",
+    }
+    assert attributes[-3].value.int_value == 1
+    assert (checked.spans, checked.repaired) == (1, {"lists_and_maps": 3})
+
+
+def test_lists_and_maps_have_the_text_that_the_collector_gives_them() -> None:
+    request = odd_request()
+    written = {row["SpanName"]: row for row in expected_rows()}["every value"]
+    span = spans_of(request)[0]
+    span.ClearField("links")  # the last of which is broken
+    del request.resource_spans[1:]
+    [span] = spans_of(check(request).payload)
+    for owner, row in ((span, written["SpanAttributes"]), (span.events[0], written["Events.Attributes"][0])):
+        expected = {key: text for key, text in row if key.startswith(("list.", "map."))}
+        assert len(expected) > 10
+        assert {
+            attribute.key: attribute.value.string_value
+            for attribute in owner.attributes
+            if attribute.key.startswith(("list.", "map."))
+        } == expected
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_in_lists_read_back_as_they_were(number: float) -> None:
+    text = text_of(lists(1, AnyValue(double_value=number)))
+    read = float(text[1:-1])
+    assert read == number
+    assert math.copysign(1, read) == math.copysign(1, number)
+    assert ("e" in text) == (number != 0 and not 1e-6 <= abs(number) < 1e21)
+
+
+def test_lists_in_a_span_that_is_rejected_are_no_matter() -> None:
+    request = request_of(3)
+    for span in spans_of(request):
+        span.attributes.add(key="list").value.CopyFrom(lists(1))
+    spans_of(request)[1].trace_id = b""
+    checked = check(request)
+    assert (checked.spans, checked.rejected, checked.repaired) == (2, {"trace_id": 1}, {"lists_and_maps": 2})
+
+
+def test_lists_beyond_the_limit_are_dropped_unread() -> None:
+    request = request_of()
+    for number in range(12):
+        spans_of(request)[0].attributes.add(key=str(number)).value.CopyFrom(lists(1))
+    checked = check(request, SMALL)
+    assert checked.repaired == {"attributes": 2, "lists_and_maps": 10}
+    assert only_span(checked).attributes[9].value.string_value == '["core"]'
+
+
+@pytest.mark.parametrize(
+    "value", [lists(60), AnyValue(string_value="NAME")], ids=["deeper than protobuf reads", "no UTF-8"]
+)
+def test_a_list_that_cannot_be_read_is_malformed(value: AnyValue) -> None:
+    request = request_of()
+    spans_of(request)[0].attributes.add(key="list").value.CopyFrom(lists(1, value))
+    body = request.SerializeToString().replace(b"NAME", b"\xff\xfe\xfd\xfc")
+    with pytest.raises(RefusalError) as raised:
+        check(body)
+    assert raised.value.reason is Reason.MALFORMED
+
+
+@pytest.mark.parametrize(
+    "body", [b"garbage", b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x04\x12\x02\x12\xff", body_of(3)[:-5], b"\x0b"]
+)
+def test_what_is_no_request_is_malformed(body: bytes) -> None:
+    with pytest.raises(RefusalError, match="no ExportTraceServiceRequest") as raised:
+        check(body)
+    assert raised.value.reason is Reason.MALFORMED
+
+
+def test_text_that_is_not_utf8_is_malformed() -> None:
+    body = body_of(name="NAME").replace(b"NAME", b"\xff\xfe\xfd\xfc")
+    with pytest.raises(RefusalError):
+        check(body)
+
+
+def test_nothing_is_no_spans() -> None:
+    assert check(b"") == Checked(b"", 0)
+
+
+@given(requests())
+@settings(max_examples=150)
+def test_what_is_stored_is_sound_and_nothing_is_unaccounted_for(request: ExportTraceServiceRequest) -> None:
+    checked = check(request, SMALL)
+    assert checked.spans == len(spans_of(checked.payload))
+    assert checked.spans + sum(checked.rejected.values()) == len(spans_of(request))
+    again = check(checked.payload, SMALL)
+    assert again.payload is checked.payload
+    assert (again.rejected, again.repaired) == ({}, {})
+    if not checked.rejected and not checked.repaired:
+        assert checked.payload == request.SerializeToString()
+    for span in spans_of(checked.payload):
+        assert len(span.trace_id) == 16
+        assert any(span.trace_id)
+        assert len(span.span_id) == 8
+        assert any(span.span_id)
+        assert span.end_time_unix_nano >= span.start_time_unix_nano
+    assert FlatRequest.FromString(checked.payload).IsInitialized()

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which versions there are, which ids stand for others, and which one a user means."""
+
+import pytest
+
+from otel_loggedmodel import identity, records
+from otel_loggedmodel.model import ModelEvent
+from otel_loggedmodel.store.catalogue import Alias, Catalogue
+from otel_loggedmodel.store.reading import AmbiguousVersionError, UnknownVersionError
+
+REFERENCE = identity.reference_to("0", "agent")
+
+
+def model_id(name: str = "agent", experiment: str = "0", **params: str) -> str:
+    return identity.model_id_of(experiment, name, params=params)
+
+
+def created(name: str, at: int, experiment: str = "0", **params: str) -> ModelEvent:
+    return ModelEvent(
+        "created", model_id(name, experiment, **params), at, name=name, experiment_id=experiment, params=params
+    )
+
+
+def catalogue(*events: ModelEvent) -> Catalogue:
+    times: dict[str, int] = {}
+    for event in events:
+        if event.kind == "created":
+            times[event.model_id] = min(times.get(event.model_id, event.time_ns), event.time_ns)
+    return Catalogue(records.fold(events), times)
+
+
+FIRST, SECOND = model_id(k="1"), model_id(k="2")
+
+
+def test_a_reference_stands_for_the_newest_version_of_its_name_at_the_time() -> None:
+    known = catalogue(created("agent", 100, k="1"), created("agent", 200, k="2"), created("other", 50, k="1"))
+    assert known.aliases_of([SECOND]) == (
+        Alias("agent", 100, FIRST),
+        Alias(REFERENCE, 100, FIRST),
+        Alias("agent", 200, SECOND),
+        Alias(REFERENCE, 200, SECOND),
+    )
+
+
+def test_a_reference_is_of_one_experiment_and_a_plain_name_of_all() -> None:
+    elsewhere = model_id(experiment="7", k="1")
+    known = catalogue(created("agent", 100, k="1"), created("agent", 200, experiment="7", k="1"))
+    assert set(known.aliases) == {
+        Alias(REFERENCE, 100, FIRST),
+        Alias(identity.reference_to("7", "agent"), 200, elsewhere),
+        Alias("agent", 100, FIRST),
+        Alias("agent", 200, elsewhere),
+    }
+
+
+def test_a_reference_that_nothing_else_has_the_name_of_stands_for_itself() -> None:
+    known = catalogue(created("agent", 100))
+    assert known.resolve("agent", []) == REFERENCE
+    assert known.aliases == (Alias("agent", 0, REFERENCE),)
+
+
+def test_a_zero_revision_with_params_of_its_own_stands_for_itself() -> None:
+    grown = ModelEvent("updated", REFERENCE, 150, span_id=1, params={"k": "later"})
+    known = catalogue(created("agent", 100), grown, created("agent", 200, k="2"))
+    assert REFERENCE not in {alias.alias for alias in known.aliases}
+    assert known.resolve(REFERENCE, []) == REFERENCE
+
+
+def test_a_model_whose_id_is_a_name_is_that_model() -> None:
+    plain = ModelEvent("created", "agent", 100, name="agent")
+    known = catalogue(plain, created("agent", 200, k="2"))
+    assert "agent" not in {alias.alias for alias in known.aliases}
+    assert known.resolve("agent", []) == "agent"
+
+
+def test_a_name_means_its_newest_version_that_is_not_deleted() -> None:
+    deleted = ModelEvent("deleted", SECOND, 300, span_id=1)
+    known = catalogue(created("agent", 100, k="1"), created("agent", 200, k="2"))
+    assert known.resolve("agent", []) == SECOND
+    assert catalogue(created("agent", 100, k="1"), created("agent", 200, k="2"), deleted).resolve("agent", []) == FIRST
+    assert catalogue(created("agent", 200, k="2"), deleted).resolve("agent", []) == SECOND
+
+
+def test_versions_are_named_by_id_beginning_and_reference() -> None:
+    known = catalogue(created("agent", 100, k="1"), created("agent", 200, k="2"))
+    assert known.resolve(FIRST, []) == FIRST
+    assert known.resolve(FIRST[:25], []) == FIRST
+    assert known.resolve(REFERENCE, [REFERENCE]) == SECOND
+    assert known.resolve("m-unregistered", ["m-unregistered"]) == "m-unregistered"
+    assert known.resolve("m-unreg", ["m-unregistered"]) == "m-unregistered"
+    with pytest.raises(AmbiguousVersionError, match=f"2 versions have ids that begin with '{FIRST[:10]}'"):
+        known.resolve(FIRST[:10], [])
+
+
+@pytest.mark.parametrize("text", ["agnet", ""])
+def test_an_unknown_version_comes_with_what_may_be_meant(text: str) -> None:
+    with pytest.raises(UnknownVersionError) as failure:
+        catalogue(created("agent", 100, k="1")).resolve(text, [])
+    assert failure.value.suggestions == (("agent",) if text else ())
+
+
+def test_a_version_that_only_an_activation_tells_of_is_not_registered() -> None:
+    known = catalogue(ModelEvent("activated", "m-1", 100, span_id=1, name="agent"))
+    assert not known.is_registered("m-1")
+    assert known.model("m-1") is not None
+    assert known.resolve("m-1", []) == "m-1"
