@@ -12,9 +12,10 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$otel_loggedmodel/v1/comparison.proto\x12\x13otel_loggedmodel.v1\"\x81\x01\n\nComparison\x12\x35\n\x08versions\x18\x01 \x03(\x0b\x32#.otel_loggedmodel.v1.VersionMetrics\x12<\n\x0b\x64ifferences\x18\x02 \x03(\x0b\x32\'.otel_loggedmodel.v1.VersionDifferences\"\x97\x03\n\x0eVersionMetrics\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06traces\x18\x03 \x01(\x04\x12\x0e\n\x06\x65rrors\x18\x04 \x01(\x04\x12\x17\n\nerror_rate\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x32\n\nlatency_ms\x18\x06 \x01(\x0b\x32\x1e.otel_loggedmodel.v1.LatencyMs\x12+\n\x06tokens\x18\x07 \x01(\x0b\x32\x1b.otel_loggedmodel.v1.Tokens\x12\x15\n\x08\x63ost_usd\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12?\n\x06scores\x18\t \x03(\x0b\x32/.otel_loggedmodel.v1.VersionMetrics.ScoresEntry\x1aI\n\x0bScoresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.otel_loggedmodel.v1.Score:\x02\x38\x01\x42\x07\n\x05_nameB\r\n\x0b_error_rateB\x0b\n\t_cost_usd\"\x8f\x01\n\tLatencyMs\x12\x10\n\x03p50\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03p90\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x03p95\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x03p99\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x11\n\x04mean\x18\x05 \x01(\x01H\x04\x88\x01\x01\x42\x06\n\x04_p50B\x06\n\x04_p90B\x06\n\x04_p95B\x06\n\x04_p99B\x07\n\x05_mean\"\x8d\x01\n\x06Tokens\x12\r\n\x05input\x18\x01 \x01(\x04\x12\x0e\n\x06output\x18\x02 \x01(\x04\x12\x1c\n\x0finput_per_trace\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x10output_per_trace\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\x12\n\x10_input_per_traceB\x13\n\x11_output_per_trace\"2\n\x05Score\x12\x11\n\x04mean\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x42\x07\n\x05_mean\"\xbe\x01\n\x12VersionDifferences\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x45\n\x07metrics\x18\x02 \x03(\x0b\x32\x34.otel_loggedmodel.v1.VersionDifferences.MetricsEntry\x1aO\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12.\n\x05value\x18\x02 \x01(\x0b\x32\x1f.otel_loggedmodel.v1.Difference:\x02\x38\x01\"\xdb\x01\n\nDifference\x12\x11\n\x04\x62\x61se\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tcandidate\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05\x64\x65lta\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x12\n\x05ratio\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x14\n\x07p_value\x18\x05 \x01(\x01H\x04\x88\x01\x01\x12-\n\x07verdict\x18\x06 \x01(\x0e\x32\x1c.otel_loggedmodel.v1.VerdictB\x07\n\x05_baseB\x0c\n\n_candidateB\x08\n\x06_deltaB\x08\n\x06_ratioB\n\n\x08_p_value*W\n\x07Verdict\x12\x13\n\x0fVERDICT_UNKNOWN\x10\x00\x12\x12\n\x0eVERDICT_BETTER\x10\x01\x12\x11\n\rVERDICT_WORSE\x10\x02\x12\x10\n\x0cVERDICT_SAME\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$otel_loggedmodel/v1/comparison.proto\x12\x13otel_loggedmodel.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xd5\x01\n\nComparison\x12\x35\n\x08versions\x18\x01 \x03(\x0b\x32#.otel_loggedmodel.v1.VersionMetrics\x12<\n\x0b\x64ifferences\x18\x02 \x03(\x0b\x32\'.otel_loggedmodel.v1.VersionDifferences\x12\x43\n\rconfiguration\x18\x03 \x03(\x0b\x32,.otel_loggedmodel.v1.ConfigurationDifference\x12\r\n\x05notes\x18\x04 \x03(\t\"\xcf\x03\n\x0eVersionMetrics\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06traces\x18\x03 \x01(\x04\x12\x0e\n\x06\x65rrors\x18\x04 \x01(\x04\x12\x17\n\nerror_rate\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x32\n\nlatency_ms\x18\x06 \x01(\x0b\x32\x1e.otel_loggedmodel.v1.LatencyMs\x12+\n\x06tokens\x18\x07 \x01(\x0b\x32\x1b.otel_loggedmodel.v1.Tokens\x12\x15\n\x08\x63ost_usd\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12?\n\x06scores\x18\t \x03(\x0b\x32/.otel_loggedmodel.v1.VersionMetrics.ScoresEntry\x12\x1f\n\x12\x63ost_usd_per_trace\x18\n \x01(\x01H\x03\x88\x01\x01\x1aI\n\x0bScoresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.otel_loggedmodel.v1.Score:\x02\x38\x01\x42\x07\n\x05_nameB\r\n\x0b_error_rateB\x0b\n\t_cost_usdB\x15\n\x13_cost_usd_per_trace\"\x8f\x01\n\tLatencyMs\x12\x10\n\x03p50\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03p90\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x03p95\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x03p99\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x11\n\x04mean\x18\x05 \x01(\x01H\x04\x88\x01\x01\x42\x06\n\x04_p50B\x06\n\x04_p90B\x06\n\x04_p95B\x06\n\x04_p99B\x07\n\x05_mean\"\x8d\x01\n\x06Tokens\x12\r\n\x05input\x18\x01 \x01(\x04\x12\x0e\n\x06output\x18\x02 \x01(\x04\x12\x1c\n\x0finput_per_trace\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x10output_per_trace\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\x12\n\x10_input_per_traceB\x13\n\x11_output_per_trace\"2\n\x05Score\x12\x11\n\x04mean\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x42\x07\n\x05_mean\"\xbe\x01\n\x12VersionDifferences\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x45\n\x07metrics\x18\x02 \x03(\x0b\x32\x34.otel_loggedmodel.v1.VersionDifferences.MetricsEntry\x1aO\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12.\n\x05value\x18\x02 \x01(\x0b\x32\x1f.otel_loggedmodel.v1.Difference:\x02\x38\x01\"\x8f\x03\n\nDifference\x12\x11\n\x04\x62\x61se\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tcandidate\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05\x64\x65lta\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x12\n\x05ratio\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x14\n\x07p_value\x18\x05 \x01(\x01H\x04\x88\x01\x01\x12\x38\n\x07verdict\x18\x06 \x01(\x0e\x32\'.otel_loggedmodel.v1.Difference.Verdict\x12\x10\n\x08interval\x18\x07 \x03(\x01\x12\x18\n\x0b\x65\x66\x66\x65\x63t_size\x18\x08 \x01(\x01H\x05\x88\x01\x01\x12\x1d\n\x10p_value_adjusted\x18\t \x01(\x01H\x06\x88\x01\x01\"7\n\x07Verdict\x12\x0b\n\x07unknown\x10\x00\x12\n\n\x06\x62\x65tter\x10\x01\x12\t\n\x05worse\x10\x02\x12\x08\n\x04same\x10\x03\x42\x07\n\x05_baseB\x0c\n\n_candidateB\x08\n\x06_deltaB\x08\n\x06_ratioB\n\n\x08_p_valueB\x0e\n\x0c_effect_sizeB\x13\n\x11_p_value_adjusted\"\\\n\x17\x43onfigurationDifference\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12&\n\x06values\x18\x03 \x03(\x0b\x32\x16.google.protobuf.Valueb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,24 +26,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERSIONMETRICS_SCORESENTRY']._serialized_options = b'8\001'
   _globals['_VERSIONDIFFERENCES_METRICSENTRY']._loaded_options = None
   _globals['_VERSIONDIFFERENCES_METRICSENTRY']._serialized_options = b'8\001'
-  _globals['_VERDICT']._serialized_start=1360
-  _globals['_VERDICT']._serialized_end=1447
-  _globals['_COMPARISON']._serialized_start=62
-  _globals['_COMPARISON']._serialized_end=191
-  _globals['_VERSIONMETRICS']._serialized_start=194
-  _globals['_VERSIONMETRICS']._serialized_end=601
-  _globals['_VERSIONMETRICS_SCORESENTRY']._serialized_start=491
-  _globals['_VERSIONMETRICS_SCORESENTRY']._serialized_end=564
-  _globals['_LATENCYMS']._serialized_start=604
-  _globals['_LATENCYMS']._serialized_end=747
-  _globals['_TOKENS']._serialized_start=750
-  _globals['_TOKENS']._serialized_end=891
-  _globals['_SCORE']._serialized_start=893
-  _globals['_SCORE']._serialized_end=943
-  _globals['_VERSIONDIFFERENCES']._serialized_start=946
-  _globals['_VERSIONDIFFERENCES']._serialized_end=1136
-  _globals['_VERSIONDIFFERENCES_METRICSENTRY']._serialized_start=1057
-  _globals['_VERSIONDIFFERENCES_METRICSENTRY']._serialized_end=1136
-  _globals['_DIFFERENCE']._serialized_start=1139
-  _globals['_DIFFERENCE']._serialized_end=1358
+  _globals['_COMPARISON']._serialized_start=92
+  _globals['_COMPARISON']._serialized_end=305
+  _globals['_VERSIONMETRICS']._serialized_start=308
+  _globals['_VERSIONMETRICS']._serialized_end=771
+  _globals['_VERSIONMETRICS_SCORESENTRY']._serialized_start=638
+  _globals['_VERSIONMETRICS_SCORESENTRY']._serialized_end=711
+  _globals['_LATENCYMS']._serialized_start=774
+  _globals['_LATENCYMS']._serialized_end=917
+  _globals['_TOKENS']._serialized_start=920
+  _globals['_TOKENS']._serialized_end=1061
+  _globals['_SCORE']._serialized_start=1063
+  _globals['_SCORE']._serialized_end=1113
+  _globals['_VERSIONDIFFERENCES']._serialized_start=1116
+  _globals['_VERSIONDIFFERENCES']._serialized_end=1306
+  _globals['_VERSIONDIFFERENCES_METRICSENTRY']._serialized_start=1227
+  _globals['_VERSIONDIFFERENCES_METRICSENTRY']._serialized_end=1306
+  _globals['_DIFFERENCE']._serialized_start=1309
+  _globals['_DIFFERENCE']._serialized_end=1708
+  _globals['_DIFFERENCE_VERDICT']._serialized_start=1561
+  _globals['_DIFFERENCE_VERDICT']._serialized_end=1616
+  _globals['_CONFIGURATIONDIFFERENCE']._serialized_start=1710
+  _globals['_CONFIGURATIONDIFFERENCE']._serialized_end=1802
 # @@protoc_insertion_point(module_scope)

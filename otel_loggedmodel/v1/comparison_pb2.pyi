@@ -1,3 +1,4 @@
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -6,27 +7,20 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    VERDICT_UNKNOWN: _ClassVar[Verdict]
-    VERDICT_BETTER: _ClassVar[Verdict]
-    VERDICT_WORSE: _ClassVar[Verdict]
-    VERDICT_SAME: _ClassVar[Verdict]
-VERDICT_UNKNOWN: Verdict
-VERDICT_BETTER: Verdict
-VERDICT_WORSE: Verdict
-VERDICT_SAME: Verdict
-
 class Comparison(_message.Message):
-    __slots__ = ("versions", "differences")
+    __slots__ = ("versions", "differences", "configuration", "notes")
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
+    CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
     versions: _containers.RepeatedCompositeFieldContainer[VersionMetrics]
     differences: _containers.RepeatedCompositeFieldContainer[VersionDifferences]
-    def __init__(self, versions: _Optional[_Iterable[_Union[VersionMetrics, _Mapping]]] = ..., differences: _Optional[_Iterable[_Union[VersionDifferences, _Mapping]]] = ...) -> None: ...
+    configuration: _containers.RepeatedCompositeFieldContainer[ConfigurationDifference]
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, versions: _Optional[_Iterable[_Union[VersionMetrics, _Mapping]]] = ..., differences: _Optional[_Iterable[_Union[VersionDifferences, _Mapping]]] = ..., configuration: _Optional[_Iterable[_Union[ConfigurationDifference, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class VersionMetrics(_message.Message):
-    __slots__ = ("model_id", "name", "traces", "errors", "error_rate", "latency_ms", "tokens", "cost_usd", "scores")
+    __slots__ = ("model_id", "name", "traces", "errors", "error_rate", "latency_ms", "tokens", "cost_usd", "scores", "cost_usd_per_trace")
     class ScoresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +37,7 @@ class VersionMetrics(_message.Message):
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     COST_USD_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
+    COST_USD_PER_TRACE_FIELD_NUMBER: _ClassVar[int]
     model_id: str
     name: str
     traces: int
@@ -52,7 +47,8 @@ class VersionMetrics(_message.Message):
     tokens: Tokens
     cost_usd: float
     scores: _containers.MessageMap[str, Score]
-    def __init__(self, model_id: _Optional[str] = ..., name: _Optional[str] = ..., traces: _Optional[int] = ..., errors: _Optional[int] = ..., error_rate: _Optional[float] = ..., latency_ms: _Optional[_Union[LatencyMs, _Mapping]] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., cost_usd: _Optional[float] = ..., scores: _Optional[_Mapping[str, Score]] = ...) -> None: ...
+    cost_usd_per_trace: float
+    def __init__(self, model_id: _Optional[str] = ..., name: _Optional[str] = ..., traces: _Optional[int] = ..., errors: _Optional[int] = ..., error_rate: _Optional[float] = ..., latency_ms: _Optional[_Union[LatencyMs, _Mapping]] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., cost_usd: _Optional[float] = ..., scores: _Optional[_Mapping[str, Score]] = ..., cost_usd_per_trace: _Optional[float] = ...) -> None: ...
 
 class LatencyMs(_message.Message):
     __slots__ = ("p50", "p90", "p95", "p99", "mean")
@@ -104,17 +100,43 @@ class VersionDifferences(_message.Message):
     def __init__(self, model_id: _Optional[str] = ..., metrics: _Optional[_Mapping[str, Difference]] = ...) -> None: ...
 
 class Difference(_message.Message):
-    __slots__ = ("base", "candidate", "delta", "ratio", "p_value", "verdict")
+    __slots__ = ("base", "candidate", "delta", "ratio", "p_value", "verdict", "interval", "effect_size", "p_value_adjusted")
+    class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        unknown: _ClassVar[Difference.Verdict]
+        better: _ClassVar[Difference.Verdict]
+        worse: _ClassVar[Difference.Verdict]
+        same: _ClassVar[Difference.Verdict]
+    unknown: Difference.Verdict
+    better: Difference.Verdict
+    worse: Difference.Verdict
+    same: Difference.Verdict
     BASE_FIELD_NUMBER: _ClassVar[int]
     CANDIDATE_FIELD_NUMBER: _ClassVar[int]
     DELTA_FIELD_NUMBER: _ClassVar[int]
     RATIO_FIELD_NUMBER: _ClassVar[int]
     P_VALUE_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    EFFECT_SIZE_FIELD_NUMBER: _ClassVar[int]
+    P_VALUE_ADJUSTED_FIELD_NUMBER: _ClassVar[int]
     base: float
     candidate: float
     delta: float
     ratio: float
     p_value: float
-    verdict: Verdict
-    def __init__(self, base: _Optional[float] = ..., candidate: _Optional[float] = ..., delta: _Optional[float] = ..., ratio: _Optional[float] = ..., p_value: _Optional[float] = ..., verdict: _Optional[_Union[Verdict, str]] = ...) -> None: ...
+    verdict: Difference.Verdict
+    interval: _containers.RepeatedScalarFieldContainer[float]
+    effect_size: float
+    p_value_adjusted: float
+    def __init__(self, base: _Optional[float] = ..., candidate: _Optional[float] = ..., delta: _Optional[float] = ..., ratio: _Optional[float] = ..., p_value: _Optional[float] = ..., verdict: _Optional[_Union[Difference.Verdict, str]] = ..., interval: _Optional[_Iterable[float]] = ..., effect_size: _Optional[float] = ..., p_value_adjusted: _Optional[float] = ...) -> None: ...
+
+class ConfigurationDifference(_message.Message):
+    __slots__ = ("kind", "key", "values")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    key: str
+    values: _containers.RepeatedCompositeFieldContainer[_struct_pb2.Value]
+    def __init__(self, kind: _Optional[str] = ..., key: _Optional[str] = ..., values: _Optional[_Iterable[_Union[_struct_pb2.Value, _Mapping]]] = ...) -> None: ...
