@@ -81,4 +81,4 @@ def test_a_comparison_tells_absent_from_zero() -> None:
     unknown = comparison_pb2.VersionMetrics(model_id="m")
     assert known.HasField("cost_usd")
     assert not unknown.HasField("cost_usd")
-    assert comparison_pb2.Difference().verdict == comparison_pb2.VERDICT_UNKNOWN
+    assert comparison_pb2.Difference().verdict == comparison_pb2.Difference.unknown

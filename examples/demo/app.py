@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A support assistant: answers questions from help articles. An ordinary FastAPI service with OpenTelemetry set up.
+"""A support agent: answers questions from help articles. An ordinary FastAPI service with OpenTelemetry set up.
 
     SUPPORT_RELEASE=v1 python -m uvicorn --factory app:create_app
 
@@ -60,12 +60,12 @@ def create_app() -> FastAPI:
         yield
         provider.shutdown()  # sends what is still queued
 
-    app = FastAPI(title="Ternbox support assistant", lifespan=lifespan)
+    app = FastAPI(title="Ternbox support agent", lifespan=lifespan)
     app.post("/ask")(ask)
     app.get("/health")(health)
     release = os.environ.get("SUPPORT_RELEASE")
     if release is None:
-        app.add_middleware(RouteByHeader, models={release: versions.create(release) for release in versions.PARAMS})
+        app.add_middleware(RouteByHeader, models={release: versions.create(release) for release in versions.RELEASES})
     else:
         model = versions.create(release)
         otel_loggedmodel.set_active_model(model_id=model.model_id)  # version: of the whole process
@@ -100,19 +100,22 @@ async def ask(question: Question) -> Answer:
     """Answer a question, as the active version's params say."""
     params = otel_loggedmodel.get_logged_model(otel_loggedmodel.get_active_model_id() or "").params
     found = ARTICLES.search(question.text, k=int(params["retrieval_k"]))
+    prompt = stand_in.Prompt(
+        instructions=params["prompt"],
+        articles="\n".join(f"[{article.title}] {article.text}" for article in found),
+        question=question.text,
+    )
     try:
-        completion = await stand_in.chat(
+        text = await stand_in.chat(
+            prompt,
             model=params["llm_model"],
-            instructions=params["prompt"],
-            articles="\n".join(f"[{article.title}] {article.text}" for article in found),
-            question=question.text,
             temperature=float(params["temperature"]),
             max_tokens=int(params["max_tokens"]),
             seed=zlib.crc32(question.conversation.encode()),
         )
     except stand_in.OverloadedError as error:
-        raise HTTPException(503, "The assistant is overloaded. Please ask again.") from error
-    return Answer(text=completion.text, sources=[article.title for article in found])
+        raise HTTPException(503, "The agent is overloaded. Please ask again.") from error
+    return Answer(text=text, sources=[article.title for article in found])
 
 
 async def health() -> dict[str, int]:

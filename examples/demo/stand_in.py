@@ -2,8 +2,9 @@
 """A stand-in for a language model, so that the demo needs neither a network nor a key. It is not one.
 
 It copies fitting sentences out of its prompt, takes some time over it, and fails now and then. Its spans are those that
-an instrumented client of a real model makes, in OpenTelemetry's GenAI conventions, and say that they are a stand-in's.
-Times, failures and answers follow from the seed alone.
+an instrumented client of a real model makes, in OpenTelemetry's GenAI conventions. They name the model that is stood in
+for, which gives its tokens a price, and a provider that does not exist. Tokens are the words and punctuation marks of the
+texts. Times, failures and answers follow from the seed alone, and say nothing of any real model.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ _NUMBERS: Final = {"one": 1, "two": 2, "three": 3}
 
 @dataclass(frozen=True)
 class Profile:
-    """How a model that does not exist behaves: seconds to its first token and for each one, and how often it fails."""
+    """How the stand-in behaves: seconds to its first token and for each one, and how often it fails."""
 
     first_token_seconds: float
     token_seconds: float
@@ -30,26 +31,44 @@ class Profile:
 
 
 PROFILES: Final = {
-    "stand-in-small": Profile(first_token_seconds=0.030, token_seconds=0.0008, failure_rate=0.15),
-    "stand-in-large": Profile(first_token_seconds=0.045, token_seconds=0.0012, failure_rate=0.02),
+    "gpt-4.1-mini": Profile(first_token_seconds=0.030, token_seconds=0.0008, failure_rate=0.15),
+    "gpt-4.1": Profile(first_token_seconds=0.045, token_seconds=0.0012, failure_rate=0.02),
 }
 
 
 @dataclass(frozen=True)
-class Completion:
-    """What a language model answers."""
+class Prompt:
+    """What a language model is asked."""
 
-    text: str
+    instructions: str
+    articles: str
+    question: str
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a language model answers.
+
+    Attributes:
+        text: The answer; None where it failed.
+        finish_reason: Why it ended.
+        input_tokens: Of the prompt.
+        output_tokens: Of the answer.
+        seconds: How long it takes.
+    """
+
+    text: str | None
     finish_reason: str
+    input_tokens: int
+    output_tokens: int
+    seconds: float
 
 
 class OverloadedError(Exception):
     """What a provider says when it has too much to do."""
 
 
-async def chat(
-    *, model: str, instructions: str, articles: str, question: str, temperature: float, max_tokens: int, seed: int
-) -> Completion:
+async def chat(prompt: Prompt, *, model: str, temperature: float, max_tokens: int, seed: int) -> str:
     """Answer a question.
 
     Raises:
@@ -68,41 +87,57 @@ async def chat(
                 "openinference.span.kind": "LLM",
             }
         )
-        profile = PROFILES[model]
-        chance = random.Random(f"{model} {seed}")  # noqa: S311 - repeatable on purpose
-        slowness = chance.lognormvariate(0, 0.35)
-        if chance.random() < profile.failure_rate:
-            await asyncio.sleep(profile.first_token_seconds * slowness)
-            span.set_attribute("error.type", "overloaded")
-            raise OverloadedError(f"{model} is overloaded (a failure that is part of the demo)")
-        answer = _compose(instructions, articles, question, temperature, chance)
-        tokens = re.findall(r"\w+|[^\w\s]", answer)
-        completion = Completion(answer, "length" if len(tokens) > max_tokens else "stop")
-        produced = min(len(tokens), max_tokens)
-        await asyncio.sleep((profile.first_token_seconds + profile.token_seconds * produced) * slowness)
+        completion = complete(prompt, model=model, temperature=temperature, max_tokens=max_tokens, seed=seed)
+        await asyncio.sleep(completion.seconds)
+        if completion.text is None:
+            span.set_attribute("error.type", completion.finish_reason)
+            raise OverloadedError(f"{model} is {completion.finish_reason} (a failure that is part of the demo)")
         span.set_attributes(
             {
-                "gen_ai.response.model": f"{model}-2026-10-01",
+                "gen_ai.response.model": model,
                 "gen_ai.response.finish_reasons": [completion.finish_reason],
-                "gen_ai.usage.input_tokens": len(re.findall(r"\w+|[^\w\s]", instructions + articles + question)),
-                "gen_ai.usage.output_tokens": produced,
+                "gen_ai.usage.input_tokens": completion.input_tokens,
+                "gen_ai.usage.output_tokens": completion.output_tokens,
             }
         )
-        return completion
+        return completion.text
 
 
-def _compose(instructions: str, articles: str, question: str, temperature: float, chance: random.Random) -> str:
+def complete(prompt: Prompt, *, model: str, temperature: float, max_tokens: int, seed: int) -> Completion:
+    """What becomes of a question; the same for the same arguments."""
+    profile = PROFILES[model]
+    chance = random.Random(f"{model} {seed}")  # noqa: S311 - repeatable on purpose
+    slowness = chance.lognormvariate(0, 0.35)
+    if chance.random() < profile.failure_rate:
+        return Completion(None, "overloaded", 0, 0, profile.first_token_seconds * slowness)
+    text = _compose(prompt, temperature, chance)
+    tokens = _count_tokens(text)
+    produced = min(tokens, max_tokens)
+    return Completion(
+        text=text,
+        finish_reason="length" if tokens > max_tokens else "stop",
+        input_tokens=_count_tokens(prompt.instructions + prompt.articles + prompt.question),
+        output_tokens=produced,
+        seconds=(profile.first_token_seconds + profile.token_seconds * produced) * slowness,
+    )
+
+
+def _count_tokens(text: str) -> int:
+    return len(re.findall(r"\w+|[^\w\s]", text))
+
+
+def _compose(prompt: Prompt, temperature: float, chance: random.Random) -> str:
     """As many sentences as the instructions ask for: those that share most with the question, or nearly so."""
     sentences = [
         (title, sentence)
-        for title, text in re.findall(r"^\[(.+?)\] (.+)$", articles, re.MULTILINE)
+        for title, text in re.findall(r"^\[(.+?)\] (.+)$", prompt.articles, re.MULTILINE)
         for sentence in re.split(r"(?<=[.?!]) ", text)
     ]
     if not sentences:
         return "The articles do not say."
-    asked = set(words(question))
+    asked = set(words(prompt.question))
     fits = [len(asked & set(words(f"{title} {sentence}"))) for title, sentence in sentences]
-    number = next((_NUMBERS[word] for word in re.findall(r"\w+", instructions) if word in _NUMBERS), 1)
+    number = next((_NUMBERS[word] for word in re.findall(r"\w+", prompt.instructions) if word in _NUMBERS), 1)
     # A higher temperature picks a sentence that fits less more often, as sampling from a model does.
     ranked = sorted(
         range(len(sentences)),
@@ -111,6 +146,6 @@ def _compose(instructions: str, articles: str, question: str, temperature: float
     )
     chosen = [sentences[place] for place in sorted(ranked[:number])]
     answer = " ".join(sentence for _, sentence in chosen)
-    if "name them" in instructions:
+    if "name them" in prompt.instructions:
         answer += " See: " + ", ".join(dict.fromkeys(title for title, _ in chosen)) + "."
     return answer

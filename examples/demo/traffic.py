@@ -2,19 +2,35 @@
 """People with questions: requests to the application, a few at a time."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import httpx
 
-QUESTIONS: Final = Path(__file__).with_name("questions.txt").read_text(encoding="utf-8").splitlines()
+QUESTIONS: Final = tuple(Path(__file__).with_name("questions.txt").read_text(encoding="utf-8").splitlines())
 _AT_ONCE: Final = 8
 
 
+@dataclass(frozen=True)
+class Request:
+    """One question.
+
+    Attributes:
+        release: The version that is to answer.
+        question: What is asked.
+        conversation: In which conversation; the stand-in for a language model takes its chances from it.
+    """
+
+    release: str
+    question: str
+    conversation: str
+
+
 class Outcome:
-    """What came of some requests.
+    """What came of requests.
 
     Attributes:
         statuses: How many were answered with which HTTP status, by release.
@@ -25,10 +41,17 @@ class Outcome:
         self.statuses: dict[str, Counter[int]] = {}
         self.samples: dict[tuple[str, str], str] = {}
 
-    def add(self, release: str, question: str, response: httpx.Response) -> None:
-        self.statuses.setdefault(release, Counter())[response.status_code] += 1
+    def add(self, request: Request, response: httpx.Response) -> None:
+        """Count an answer."""
+        self.statuses.setdefault(request.release, Counter())[response.status_code] += 1
         if response.status_code == 200:
-            self.samples[release, question] = response.json()["text"]
+            self.samples[request.release, request.question] = response.json()["text"]
+
+    def update(self, other: "Outcome") -> None:
+        """Count what another counted."""
+        for release, statuses in other.statuses.items():
+            self.statuses.setdefault(release, Counter()).update(statuses)
+        self.samples.update(other.samples)
 
     def summary(self, release: str) -> str:
         """Such as `36 answered, 4 refused (503)`."""
@@ -39,29 +62,42 @@ class Outcome:
         return f"{statuses[200]} answered" + (f", {refused}" if refused else "")
 
 
-def send(url: str, releases: Sequence[str], *, routed: bool) -> Outcome:
-    """Ask every question once of each release.
+def requests(releases: Iterable[str], rounds: int, *, kind: str) -> list[Request]:
+    """Every question, so many times, of each release in turn: what happens to this machine meanwhile happens to all."""
+    return [
+        Request(release, question, f"{kind}-{number}-{place}")
+        for number in range(rounds)
+        for place, question in enumerate(QUESTIONS)
+        for release in releases
+    ]
+
+
+def send(
+    asked: Iterable[Request], urls: Mapping[str, str], *, routed: bool, on_answer: Callable[[], object]
+) -> Outcome:
+    """Send requests, and wait for the answers.
 
     Args:
-        url: Where the application is.
-        releases: Which versions are to answer, in turn.
-        routed: Whether each request says which by the header `X-Release`.
+        asked: The requests.
+        urls: Where the application is, by release.
+        routed: Whether each request says by the header `X-Release` which version is to answer.
+        on_answer: Called after each answer.
     """
     outcome = Outcome()
-    kind = "routed" if routed else "direct"
-    asked = [(release, number) for number in range(len(QUESTIONS)) for release in releases]
     # Without the environment's proxies, which cannot reach this machine's loopback.
-    with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+    with httpx.Client(timeout=30, trust_env=False) as client:
 
-        def ask(release: str, number: int) -> httpx.Response:
-            question = {"text": QUESTIONS[number], "conversation": f"{kind}-{number}"}
-            return client.post("/ask", json=question, headers={"X-Release": release} if routed else {})
+        def ask(request: Request) -> tuple[Request, httpx.Response]:
+            question = {"text": request.question, "conversation": request.conversation}
+            headers = {"X-Release": request.release} if routed else {}
+            return request, client.post(f"{urls[request.release]}/ask", json=question, headers=headers)
 
         # Threads rather than asyncio, which leaves traces on the screen when Ctrl-C hits it while it starts.
         people = ThreadPoolExecutor(max_workers=_AT_ONCE)
         try:
-            for (release, number), response in zip(asked, people.map(ask, *zip(*asked, strict=True)), strict=True):
-                outcome.add(release, QUESTIONS[number], response)
+            for request, response in people.map(ask, asked):
+                outcome.add(request, response)
+                on_answer()
         finally:
             people.shutdown(cancel_futures=True)
     return outcome

@@ -5,18 +5,18 @@ from typing import Final
 
 import otel_loggedmodel
 
-NAME: Final = "support-assistant"
+RELEASES: Final = ("v1", "v2")
 
 PARAMS: Final = {
     "v1": {
-        "llm_model": "stand-in-small",
+        "llm_model": "gpt-4.1-mini",
         "temperature": "0.9",
         "max_tokens": "120",
         "retrieval_k": "2",
         "prompt": "Answer in one sentence, from these articles only.",
     },
     "v2": {
-        "llm_model": "stand-in-large",
+        "llm_model": "gpt-4.1",
         "temperature": "0.2",
         "max_tokens": "120",
         "retrieval_k": "4",
@@ -25,8 +25,11 @@ PARAMS: Final = {
 }
 
 
+def name_of(release: str) -> str:
+    """What the version of a release is called."""
+    return f"support-agent-{release}"
+
+
 def create(release: str) -> otel_loggedmodel.LoggedModel:
     """The version of a release. Every process that asks for it gets the same id, without asking anybody."""
-    return otel_loggedmodel.create_external_model(
-        name=NAME, model_type="agent", params=PARAMS[release], tags={"release": release}
-    )
+    return otel_loggedmodel.create_external_model(name=name_of(release), model_type="agent", params=PARAMS[release])

@@ -160,6 +160,8 @@ class HttpSender:
         self._connection: http.client.HTTPConnection | None = None
 
     def send(self, body: bytes) -> Refusal | None:
+        if not self._serving.http:
+            return Refusal("http", "lost")
         try:
             if self._connection is None:
                 self._connection = http.client.HTTPConnection(urlsplit(self._serving.http).netloc, timeout=30)
@@ -189,6 +191,8 @@ class GrpcSender:
         self._address = ""
 
     def send(self, body: bytes) -> Refusal | None:
+        if not self._serving.grpc:
+            return Refusal("grpc", "lost")
         if self._channel is None or self._address != self._serving.grpc:
             self.close()
             self._address = self._serving.grpc

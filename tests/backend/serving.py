@@ -49,6 +49,8 @@ class Serving:
             self.stop()
         else:
             self.kill()
+            # Captured by pytest, and shown with the failure.
+            sys.stderr.write(self.log)
 
     def launch(self) -> None:
         """Start it, and do not wait."""
@@ -85,11 +87,8 @@ class Serving:
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired as error:
-            self.kill()
             raise AssertionError(f"it did not end within {seconds} seconds\n{self.log}") from error
-        assert process.stdout is not None
-        process.stdout.close()
-        self.process = None
+        self._forget()
         return process.returncode
 
     def stop(self, number: int = signal.SIGTERM) -> None:
@@ -102,8 +101,8 @@ class Serving:
         """End it as a crash would; nothing happens where it is not running."""
         if self.process is not None:
             self.process.kill()
-            self.process.communicate()
-            self.process = None
+            self.process.wait()
+            self._forget()
 
     @property
     def pid(self) -> int:
@@ -153,6 +152,13 @@ class Serving:
                 break
             found += [trace["trace_id"] for trace in traces]
         return found
+
+    def _forget(self) -> None:
+        assert self._running.stdout is not None
+        self._running.stdout.close()
+        self.process = None
+        # Somebody else may listen there now.
+        self.http = self.grpc = ""
 
     @property
     def _running(self) -> "subprocess.Popen[str]":
