@@ -9,7 +9,7 @@ was created before the span began. An id that no version has but that is the nam
 import dataclasses
 import difflib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from otel_loggedmodel import identity, records
@@ -89,7 +89,7 @@ class Catalogue:
             default=None,
         )
 
-    def resolve(self, text: str, seen: Sequence[str]) -> str:
+    def resolve(self, text: str, seen: Collection[str]) -> str:
         """The id of the version that a user names.
 
         Args:

@@ -12,7 +12,7 @@ P-values are corrected by Holm's method over all metrics that are shown.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from otel_loggedmodel.store.reading import EVERYTHING
 from otel_loggedmodel.store.results import Difference, LatencyMs, Score, Tokens, VersionDifferences, VersionMetrics
 
 _QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+_VALUES: Final = ("latencies", "inputs", "outputs", "costs")
 _MEANS: Final = {
     "latency_ms.mean": "latencies",
     "tokens.input_per_trace": "inputs",
@@ -136,15 +137,7 @@ def _measured(scope: Scope, model_ids: Sequence[str]) -> Query:
     """One row for each version, with the tests of its values against those of the first version that has traces."""
     traces = measuring.traces(scope)
     quantiles = ", ".join(map(_quantile, _QUANTILES.values()))
-    tests = ",\n".join(f"{_welch('base.' + values, 'own.' + values)} AS test_{values}" for values in _MEANS.values())
-    return Query(
-        f"""
-        SELECT own.version AS version, own.traces AS traces, own.errors AS errors, own.quantiles AS quantiles,
-            own.mean AS mean, own.input AS input, own.output AS output, own.cost AS cost, own.priced AS priced,
-            own.unpriced AS unpriced,
-            {_rank_test("base.latencies", "own.latencies")} AS rank_test,
-            {tests}
-        FROM (
+    sql = f"""
             -- The first version is tested against nothing.
             SELECT arrayJoin(arrayEnumerate(measured)) AS place, measured[place] AS own,
                 measured[if(place = 1, 0, 1)] AS base
@@ -173,10 +166,18 @@ def _measured(scope: Scope, model_ids: Sequence[str]) -> Query:
                         GROUP BY version
                     )
                 )
-            )
-        )""",
-        {**traces.parameters, "model_ids": list(model_ids)},
-    )
+            )"""
+    for step in (
+        "own, " + ", ".join(f"base.{values} AS base_{values}, own.{values} AS own_{values}" for values in _VALUES),
+        *_testing(_VALUES),
+    ):
+        sql = f"SELECT {step} FROM ({sql})"
+    sql = f"""
+        SELECT own.version AS version, own.traces AS traces, own.errors AS errors, own.quantiles AS quantiles,
+            own.mean AS mean, own.input AS input, own.output AS output, own.cost AS cost, own.priced AS priced,
+            own.unpriced AS unpriced, rank_latencies, {", ".join(f"welch_{values}" for values in _VALUES)}
+        FROM ({sql})"""
+    return Query(sql, {**traces.parameters, "model_ids": list(model_ids)})
 
 
 def _quantile(level: float) -> str:
@@ -198,59 +199,58 @@ def _quantile(level: float) -> str:
     )
 
 
-def _welch(base: str, own: str) -> str:
-    """Welch's test of two arrays, and their means; NaN where one has too few values, or neither varies."""
-    test = f"'welchTTest({statistics.CONFIDENCE})'"
-    possible = (
-        f"length({base}) > 1 AND length({own}) > 1"
-        f" AND (arrayMin({base}) != arrayMax({base}) OR arrayMin({own}) != arrayMax({own}))"
+def _testing(names: Sequence[str]) -> Iterable[str]:
+    """Steps from pairs of arrays `base_<name>` and `own_<name>` to the tests `welch_<name>` and `rank_<name>`.
+
+    NaN where there is nothing to test: too few values, or all the same. ClickHouse works out both sides of an `if`, and
+    its tests raise errors on such values, so they get others then.
+    """
+    yield "*, " + ", ".join(
+        f"length(base_{name}) > 1 AND length(own_{name}) > 1 AND (arrayMin(base_{name}), arrayMax(base_{name}))"
+        f" != (arrayMax(own_{name}), arrayMin(own_{name})) AS varies_{name}"
+        for name in names
     )
-    nothing = "(nan, nan, nan, nan)"
-    return f"tupleConcat({_tested_if(possible, test, base, own, nothing)}, (arrayAvg({base}), arrayAvg({own})))"
-
-
-def _rank_test(base: str, own: str) -> str:
-    possible = (
-        f"notEmpty({base}) AND notEmpty({own})"
-        f" AND (arrayMin({base}), arrayMax({base})) != (arrayMax({own}), arrayMin({own}))"
+    yield "*, " + ", ".join(
+        f"if(varies_{name}, arrayConcat(base_{name}, own_{name}), [0., 1., 0., 1.]) AS values_{name},"
+        f" if(varies_{name}, arrayResize(arrayWithConstant(length(base_{name}), 0),"
+        f" length(base_{name}) + length(own_{name}), 1), [0, 0, 1, 1]) AS sides_{name}"
+        for name in names
     )
-    return _tested_if(possible, "'mannWhitneyUTest(\\'two-sided\\')'", base, own, "(nan, nan)")
-
-
-def _tested_if(possible: str, test: str, base: str, own: str, otherwise: str) -> str:
-    """A test, where it is possible. ClickHouse works out both sides of an `if`, and these tests raise errors."""
-    values = f"if({possible}, arrayConcat({base}, {own}), [0., 1., 0., 1.])"
-    sides = f"if({possible}, {_sides(base, own)}, [0, 0, 1, 1])"
-    return f"if({possible}, arrayReduce({test}, {values}, {sides}), {otherwise})"
-
-
-def _sides(base: str, own: str) -> str:
-    return f"arrayResize(arrayWithConstant(length({base}), 0), length({base}) + length({own}), 1)"
+    yield "*, " + ", ".join(
+        f"arrayReduce('welchTTest({statistics.CONFIDENCE})', values_{name}, sides_{name}) AS any_welch_{name},"
+        f" tupleConcat(if(varies_{name}, any_welch_{name}, (nan, nan, nan, nan)),"
+        f" (arrayAvg(base_{name}), arrayAvg(own_{name}))) AS welch_{name}"
+        for name in names
+    )
+    yield "*, " + ", ".join(
+        f"if(varies_{name}, arrayReduce('mannWhitneyUTest(\\'two-sided\\')', values_{name}, sides_{name}), (nan, nan))"
+        f" AS rank_{name}"
+        for name in names
+    )
 
 
 def _scored(scope: Scope, model_ids: Sequence[str]) -> Query:
     """One row for each version and evaluation, with the test of its values against those of the first version."""
     values = scores(scope)
-    return Query(
-        f"""
-        SELECT own.1 AS version, name, length(own.2) AS count, arrayAvg(own.2) AS mean,
-            if(base.1 = first_version, {_welch("base.2", "own.2")}, (nan, nan, nan, nan, nan, nan)) AS test
-        FROM (
-            SELECT name, {{model_ids:Array(String)}}[1] AS first_version, arrayJoin(arrayEnumerate(measured)) AS place,
-                measured[place] AS own, measured[if(place = 1, 0, 1)] AS base
+    sql = f"""
+            SELECT name, arrayJoin(arrayEnumerate(measured)) AS place, measured[place] AS own,
+                measured[if(place = 1 OR (measured[1]).1 != first_version, 0, 1)].2 AS base_scores, own.2 AS own_scores
             FROM (
-                SELECT name, arraySort(row -> indexOf({{model_ids:Array(String)}}, row.1), groupArray((version, found)))
-                    AS measured
+                SELECT name, {{model_ids:Array(String)}}[1] AS first_version,
+                    arraySort(row -> indexOf({{model_ids:Array(String)}}, row.1), groupArray((version, found)))
+                        AS measured
                 FROM (
                     SELECT toString(version) AS version, name, groupArray(value) AS found FROM ({values.sql})
                     GROUP BY version, name
                 )
                 GROUP BY name
-            )
-        )
-        ORDER BY name""",
-        {**values.parameters, "model_ids": list(model_ids)},
-    )
+            )"""
+    for step in _testing(["scores"]):
+        sql = f"SELECT {step} FROM ({sql})"
+    sql = f"""
+        SELECT own.1 AS version, name, length(own_scores) AS count, arrayAvg(own_scores) AS mean, welch_scores
+        FROM ({sql}) ORDER BY name"""
+    return Query(sql, {**values.parameters, "model_ids": list(model_ids)})
 
 
 def scores(scope: Scope) -> Query:
@@ -347,7 +347,7 @@ def _rate_difference(base: Row, candidate: Row) -> Difference:
 
 def _quantile_differences(base: Row, candidate: Row) -> dict[str, Difference]:
     found = {}
-    u_statistic, rank_p_value = _values(candidate["rank_test"])
+    u_statistic, rank_p_value = _values(candidate["rank_latencies"])
     # Of all pairs, the part where the candidate's value is higher less the part where it is lower.
     effect_size = 1 - 2 * u_statistic / (base["traces"] * candidate["traces"])
     for place, name in enumerate(_QUANTILES):
@@ -355,7 +355,8 @@ def _quantile_differences(base: Row, candidate: Row) -> dict[str, Difference]:
         interval = p_value = None
         if None not in (*before, *after) and _enough(base["traces"], candidate["traces"]):
             interval = statistics.mover(before[0], before[1:], after[0], after[1:])
-            p_value = rank_p_value if name == "p50" else statistics.p_value_of(after[0] - before[0], interval)
+            by_interval = statistics.p_value_of(after[0] - before[0], interval)
+            p_value = rank_p_value if name == "p50" and math.isfinite(rank_p_value) else by_interval
         found[f"latency_ms.{name}"] = statistics.difference(
             before[0],
             after[0],
@@ -374,14 +375,16 @@ def _mean_differences(base: Row, candidate: Row) -> dict[str, Difference]:
             if known != [None, None]:
                 found[metric] = statistics.difference(*known)
             continue
-        found[metric] = _tested(candidate[f"test_{values}"], _enough(base["traces"], candidate["traces"]))
+        found[metric] = _tested(candidate[f"welch_{values}"], _enough(base["traces"], candidate["traces"]))
     return found
 
 
 def _score_difference(base: Row | None, candidate: Row | None) -> Difference:
     if base is None or candidate is None:
         return statistics.difference(base["mean"] if base else None, candidate["mean"] if candidate else None)
-    return _tested(candidate["test"], _enough(base["count"], candidate["count"]), (base["mean"], candidate["mean"]))
+    return _tested(
+        candidate["welch_scores"], _enough(base["count"], candidate["count"]), (base["mean"], candidate["mean"])
+    )
 
 
 def _tested(test: Any, is_enough: bool, means: tuple[float, float] | None = None) -> Difference:

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from otel_loggedmodel.store import schema
+from otel_loggedmodel.store import pricing, schema
 from otel_loggedmodel.store.database import Database, open_database, second
 from otel_loggedmodel.store.ingest import OtlpWriter
 from otel_loggedmodel.store.queries import StoreReader
@@ -35,6 +35,7 @@ def open_store(url: str) -> Store:
     database = open_database(url, create=True)
     try:
         writer = OtlpWriter(database)
+        pricing.warm_up()
         return Store(writer, StoreReader(second(database)), database.name)
     except BaseException:
         database.close()

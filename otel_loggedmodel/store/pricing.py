@@ -8,7 +8,7 @@ prices at the moment of the question, without discounts. A cost that a span stat
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any, Final
 
@@ -99,6 +99,11 @@ def cost_sql(prices: Mapping[str, Sequence[Prices]], columns: schema.Columns) ->
         choice = f"if({condition}, {cost}, {choice})"
     is_priced = of_model("is_priced", "UInt8")
     return f"multiIf({is_stated}, {columns['LoggedModelCost']}, {is_priced} = 1, {choice}, NULL)", parameters
+
+
+def warm_up() -> None:
+    """Load the prices, which takes a quarter of a second."""
+    prices_of(["openai/gpt-4o"], datetime.now(timezone.utc))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -2,7 +2,7 @@
 """The `Reader` on ClickHouse."""
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any, Final
@@ -59,13 +59,14 @@ class StoreReader:
         known = self._load()
         used = self._usage(known, selection)
         services = self._services(known, selection)
+        seen = self._seen()
         is_narrow = selection != EVERYTHING
         pure = {alias.alias for alias in known.aliases}
         found = []
         for model_id in {*known.models, *used}:
             if model_id not in used and (is_narrow or model_id in pure):
                 continue
-            version = _version(known, model_id, used.get(model_id), services.get(model_id, ()))
+            version = _version(known, model_id, used.get(model_id), services.get(model_id, ()), seen)
             if _is_wanted(version, which):
                 found.append(version)
         found.sort(key=lambda version: (-max(version.last_seen_ms or 0, version.creation_timestamp), version.model_id))
@@ -73,21 +74,20 @@ class StoreReader:
 
     def version(self, version: str, selection: Selection = EVERYTHING) -> VersionDetail:
         """One version, as `Reader.version` says."""
-        known = self._load()
-        model_id = known.resolve(version, self._seen())
+        known, seen = self._load(), self._seen()
+        model_id = known.resolve(version, seen)
         scope = self._scope(known, [model_id], selection)
         (metrics,) = comparing.measure(self._database, scope, self._names(known, [model_id])).versions
         used = self._usage(known, selection, [model_id]).get(model_id)
         history = self._history(model_id)
         services = self._services(known, selection, [model_id]).get(model_id, ())
         services = sorted({*services, *(entry.service for entry in history if entry.service)})
-        (shown,) = self._named([_version(known, model_id, used, services)])
+        (shown,) = self._named([_version(known, model_id, used, services, seen)])
         return VersionDetail(version=shown, metrics=metrics, history=history)
 
     def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
         """Versions side by side, as `Reader.compare` says."""
-        known = self._load()
-        seen = self._seen() if any(known.model(version) is None for version in versions) else ()
+        known, seen = self._load(), self._seen()
         model_ids = [known.resolve(version, seen) for version in versions]
         for place, model_id in enumerate(model_ids):
             if model_id in model_ids[:place]:
@@ -101,7 +101,7 @@ class StoreReader:
             versions=measured.versions,
             differences=measured.differences(),
             configuration=_configuration([known.model(model_id) for model_id in model_ids]),
-            notes=[*self._notes(known, model_ids), *_notes_on_prices(measured.unpriced)],
+            notes=[*self._notes(known, model_ids, seen), *_notes_on_prices(measured.unpriced)],
         )
 
     def traces(
@@ -128,11 +128,11 @@ class StoreReader:
                 self._catalogue = (fingerprint, catalogue.load(self._database, self._columns))
             return self._catalogue[1]
 
-    def _seen(self) -> list[str]:
+    def _seen(self) -> frozenset[str]:
         """The ids that spans have."""
         model_id = self._columns["LoggedModelId"]
         rows = self._database.query(f"SELECT DISTINCT {model_id} AS id FROM {schema.SPANS} WHERE id != ''")
-        return [row["id"] for row in rows]
+        return frozenset(row["id"] for row in rows)
 
     def _scope(self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection) -> Scope:
         aliases = known.aliases if model_ids is None else known.aliases_of(model_ids)
@@ -220,28 +220,39 @@ class StoreReader:
             {"model_id": model_id},
         )
         entries = [entry for row in rows for entry in _history_entries(row)]
-        return sorted(entries, key=lambda entry: entry.time_ms)
+        return sorted(entries, key=lambda entry: (entry.time_ms, entry.kind != "created"))
 
-    def _notes(self, known: Catalogue, model_ids: Sequence[str]) -> Iterable[str]:
+    def _notes(self, known: Catalogue, model_ids: Sequence[str], seen: Collection[str]) -> Iterable[str]:
         for model_id in model_ids:
             if not known.is_registered(model_id):
                 yield f"{model_id} is not registered: no record of it was received, it is known from its spans alone."
             elif known.models[model_id].deleted:
                 yield f"{model_id} was deleted."
-        aliases = sorted({alias.alias for alias in known.aliases_of(model_ids) if alias.model_id in model_ids})
+        aliases = sorted({alias for model_id in model_ids for alias in _references(known, model_id, seen)})
         if aliases:
             yield f"Spans of {', '.join(aliases)} count for the version that was the newest of its name at the time."
         if not self._is_prepared:
             yield f"{self._database.name} is not prepared, which makes this slow: run `otel-loggedmodel store prepare`."
 
 
-def _version(known: Catalogue, model_id: str, used: Mapping[str, Any] | None, services: Sequence[str]) -> Version:
+def _references(known: Catalogue, model_id: str, seen: Collection[str]) -> list[str]:
+    """The ids on spans that stand for a version at some time."""
+    return sorted({alias.alias for alias in known.aliases if alias.model_id == model_id and alias.alias in seen})
+
+
+def _version(
+    known: Catalogue,
+    model_id: str,
+    used: Mapping[str, Any] | None,
+    services: Sequence[str],
+    seen: Collection[str],
+) -> Version:
     folded = known.models.get(model_id)
     version = Version(
         model_id=model_id,
         registered=known.is_registered(model_id),
         services=tuple(services),
-        references=tuple(sorted({alias.alias for alias in known.aliases if alias.model_id == model_id})),
+        references=tuple(_references(known, model_id, seen)),
     )
     if folded is not None:
         model = folded.model
