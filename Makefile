@@ -22,8 +22,8 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.python pyproject.toml constraints.txt
-	@echo "installing what the demo needs (about a minute the first time) ..."
-	@$(PIP_INSTALL) --editable '.[demo]' --constraint constraints.txt || { \
+	@echo "installing what the demo needs (about a minute and 1 GB the first time) ..."
+	@$(PIP_INSTALL) --editable '.[demo,server]' --constraint constraints.txt || { \
 	  echo "the installation failed: pip needs to reach a package index; see its message above"; exit 1; }
 	@touch $@
 
@@ -33,8 +33,8 @@ $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
 	  echo "the installation failed: pip needs to reach a package index; see its message above"; exit 1; }
 	@touch $@ $(VENV)/.demo
 
-demo: $(VENV)/.demo ## Run a small application in two versions, and show what was linked to which
-	@$(BIN)/python examples/demo/run.py
+demo: $(VENV)/.demo ## Run a small application in two versions, and ask the backend which is better
+	@$(BIN)/python examples/demo/run.py $(DEMO_ARGS)
 
 test: $(VENV)/.dev ## Run the tests
 	@OTEL_LOGGEDMODEL_REQUIRE_SERVER=1 $(BIN)/python -m pytest --numprocesses auto $(PYTEST_ARGS)

@@ -3,7 +3,8 @@
 
     python examples/quickstart.py
 
-sends its spans to http://localhost:4318, or where OTEL_EXPORTER_OTLP_ENDPOINT says.
+sends its spans to http://localhost:4318, where `otel-loggedmodel serve` listens; OTEL_EXPORTER_OTLP_ENDPOINT names
+another place.
 """
 
 from opentelemetry import trace

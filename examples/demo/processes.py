@@ -122,7 +122,7 @@ class ServerProcess:
         deadline = time.monotonic() + _READY_SECONDS
         tries = 1
         while not self._is_ready(self._port, self.pid):
-            if self._process.poll() is not None:
+            if not self.is_running():
                 # Somebody else may have taken the port since we found it free.
                 if tries < _PORT_TRIES and "address already in use" in self.log().lower():
                     tries += 1
@@ -135,6 +135,10 @@ class ServerProcess:
                 raise NotStartedError(f"{self.name} does not answer after {_READY_SECONDS:.0f} s:\n{self.log()}")
             time.sleep(0.02)
 
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
     def log(self) -> str:
         """The last lines that it wrote."""
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -142,7 +146,7 @@ class ServerProcess:
 
     def stop(self) -> None:
         """Ask it to end, and wait until it has: it sends its last spans meanwhile. A second time does nothing."""
-        if self._process.poll() is None:
+        if self.is_running():
             self._process.terminate()
         try:
             self._process.wait(_STOP_SECONDS)
@@ -191,10 +195,12 @@ def free_port() -> int:
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """The environment for a child: ours, without settings for telemetry that are meant for other applications."""
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "MLFLOW_", "LOGGEDMODEL_"))
-    }
+    """The environment for a child: ours, without settings for telemetry that are meant for other applications.
+
+    Neither with those of a build server, which would take what a gate says for its own build's result.
+    """
+    others = ("OTEL_", "MLFLOW_", "LOGGEDMODEL_", "GITHUB_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     # A proxy cannot reach this machine's loopback.
     no_proxy = dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost")
     return {**kept, **no_proxy, "PYTHONDONTWRITEBYTECODE": "1", **variables}

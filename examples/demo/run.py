@@ -1,43 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A support assistant in two versions, traffic to both, and what its spans say of each: the demo behind `make demo`.
+"""A support agent in two versions, traffic to both, and the backend's answer to which is better: behind `make demo`.
 
-Exit status: 0, every entry span is linked to its version; 1, not so, or something failed; 2, packages are missing;
-130, interrupted.
+Exit status: 0, everything that was sent is stored and linked to its version, and the commands worked; 1, not so, or
+something failed; 2, it cannot run here; 130, interrupted.
 """
 
 import argparse
 import importlib.util
 import json
-import os
 import sys
-import tempfile
-import textwrap
 import time
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-sys.dont_write_bytecode = True  # a demo leaves nothing behind
+sys.dont_write_bytecode = True  # a demo leaves nothing behind but its directory
 _HERE: Final = Path(__file__).resolve().parent
-sys.path.insert(0, str(_HERE.parent))
+_MOST_ROUNDS: Final = 100
+_DIRECTORY: Final = _HERE.parents[1] / ".venv" / "demo"
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from destinations import Destination
+    from backend_process import Backend
     from processes import Children, ServerProcess
-    from report import Report
+    from progress import Progress
     from traffic import Outcome
 
 _NEEDED: Final = (
-    "otel_loggedmodel",
-    "opentelemetry.exporter.otlp",
-    "opentelemetry.instrumentation.fastapi",
-    "fastapi",
-    "uvicorn",
-    "httpx",
+    *("otel_loggedmodel", "opentelemetry.exporter.otlp", "opentelemetry.instrumentation.fastapi"),
+    *("fastapi", "uvicorn", "httpx", "chdb", "clickhouse_connect", "genai_prices", "msgspec", "rich", "typer"),
 )
-_RELEASES: Final = ("v1", "v2")
 # What each server process is told; the one that serves both chooses for each request.
 _SERVERS: Final[dict[str, dict[str, str]]] = {
     "v1": {"SUPPORT_RELEASE": "v1", "SUPPORT_STAGE": "production"},
@@ -47,123 +37,118 @@ _SERVERS: Final[dict[str, dict[str, str]]] = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Run a small application in two versions, and show what was linked.")
-    parser.add_argument(
-        "--receiver", action="store_true", help="send to a receiver in this process, even where there is a Collector"
-    )
-    arguments = parser.parse_args()
+    arguments = _arguments()
     missing = [name for name in _NEEDED if not _is_installed(name)]
     if missing:
-        print(
-            f"The demo needs {', '.join(missing)}, which this Python does not have: run `make demo`,", file=sys.stderr
-        )
-        print("or `pip install --editable '.[demo]'` in an environment of your own.", file=sys.stderr)
+        print(f"The demo needs {', '.join(missing)}, which this Python does not have.", file=sys.stderr)
+        print("Run `make demo`, or `pip install '.[demo,server]'` in an environment of your own.", file=sys.stderr)
+        print("The backend runs on Linux and macOS, with Python 3.11 or newer.", file=sys.stderr)
         return 2
-    from destinations import NoCollectorError
+    import httpx
+    from collector_process import NoCollectorError
+    from place import NoPlaceError
     from processes import NotStartedError
+    from story import FailedCommandError
+
+    from otel_loggedmodel.store.reading import ReadingError
 
     try:
-        return _demo(Progress(), in_process=arguments.receiver)
+        return _demo(arguments)
     except KeyboardInterrupt:
         print("\nInterrupted. Every process that the demo had started is stopped.", file=sys.stderr)
         return 130
-    except NoCollectorError as error:
-        print(f"{error}\nThe demo works without a Collector too: {sys.argv[0]} --receiver", file=sys.stderr)
-        return 1
-    except NotStartedError as error:
+    except NoPlaceError as error:
         print(error, file=sys.stderr)
+        return 2
+    except NoCollectorError as error:
+        print(f"{error}\nThe demo works without a Collector too: {sys.argv[0]} --direct", file=sys.stderr)
+        return 1
+    except (NotStartedError, FailedCommandError, ReadingError, httpx.HTTPError) as error:
+        print(f"{error}\nWhat each process said is in {arguments.directory}/*.log", file=sys.stderr)
         return 1
 
 
-class Progress:
-    """Lines that say what happens, with the seconds since the start."""
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Run a small application in two versions, and ask the backend which is better."
+    )
+    parser.add_argument(
+        "--direct", action="store_true", help="send straight to the backend, even where there is a Collector"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, metavar="N", help="how often every question is asked of each version (5)"
+    )
+    parser.add_argument(
+        "--directory",
+        type=lambda text: Path(text).absolute(),
+        default=_DIRECTORY,
+        help="where data and logs go; emptied first (.venv/demo)",
+    )
+    parser.add_argument("--stay", action="store_true", help="leave the backend running at the end, until Ctrl-C")
+    arguments = parser.parse_args()
+    if not 1 <= arguments.rounds <= _MOST_ROUNDS:
+        parser.error(f"--rounds: between 1 and {_MOST_ROUNDS}")
+    return arguments
 
-    def __init__(self) -> None:
-        self._start = time.monotonic()
 
-    def __call__(self, text: str) -> None:
-        print(f"[{time.monotonic() - self._start:4.1f} s] {text}", flush=True)
-
-
-def _demo(say: Progress, *, in_process: bool) -> int:
+def _demo(arguments: argparse.Namespace) -> int:
+    import place
+    import story
+    from backend_process import Backend
+    from collector_process import find_collector
     from processes import Children
-    from report import report_on
+    from progress import Progress
+    from traffic import Outcome
 
-    with tempfile.TemporaryDirectory(prefix="otel-loggedmodel-demo-") as temporary, Children() as children:
-        directory = Path(temporary)
-        destination = _destination(children, directory, in_process, say)
-        say("starting three server processes: one serves v1, one v2, one both")
-        servers = {
-            name: _application(children, name, settings, destination.endpoint, directory)
-            for name, settings in _SERVERS.items()
-        }
-        for name, server in servers.items():
-            server.wait_until_ready()
-            say(f"the one that serves {name} answers (pid {server.pid})")
-        outcomes = [_ask(name, server, say) for name, server in servers.items()]
-        say("stopping the servers, which send their last spans")
+    say = Progress()
+    directory: Path = arguments.directory
+    binary = None if arguments.direct else find_collector()
+    with place.emptied(directory), Children() as children:
+        say("starting the backend: otel-loggedmodel serve")
+        backend = Backend(children, place.data_in(directory), directory)
+        say(f"it listens at {backend.url} (pid {backend.pid})")
+        if binary is None and not arguments.direct:
+            say("no OpenTelemetry Collector here; to see the same through a real one: make otelcol, then make demo")
+        endpoint = _endpoint(children, backend, binary, directory, say)
+        servers = _start(children, endpoint, directory, say)
+        outcome = Outcome()
+        outcome.update(_ask({"v1": servers["v1"], "v2": servers["v2"]}, arguments.rounds, say))
+        outcome.update(_ask({"v1": servers["both"], "v2": servers["both"]}, 1, say))
+        say("stopping the three, which send their last spans")
         for server in servers.values():
             server.stop()
-        spans = destination.collect()
-        say(f"{len(spans)} spans arrived")
-    return _show(report_on(spans), outcomes)
-
-
-def _ask(name: str, server: "ServerProcess", say: Progress) -> "Outcome":
-    import traffic
-
-    routed = name == "both"
-    releases = _RELEASES if routed else (name,)
-    by_header = ", chosen for each request by the header X-Release" if routed else ""
-    say(f"asking {len(traffic.QUESTIONS)} questions of {' and '.join(releases)}{by_header}")
-    outcome = traffic.send(server.url, releases, routed=routed)
-    for release in outcome.statuses:
-        say(f"{release}: {outcome.summary(release)} (pid {server.pid})")
-    return outcome
-
-
-def _show(found: "Report", outcomes: "Sequence[Outcome]") -> int:
-    import screen
-
-    paint = screen.Paint(sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb")
-    samples = {key: text for outcome in outcomes for key, text in outcome.samples.items()}
-    question = next(
-        (asked for release, asked in samples if all((other, asked) in samples for other in _RELEASES)), None
-    )
-    if question is not None:
-        print(f"\n{paint.bold('One question')} (the stand-in for a language model copies sentences from the articles)")
-        print(f"  {question}")
-        for release in _RELEASES:
-            print(textwrap.fill(f"  {release}  {samples[release, question]}", 100, subsequent_indent="      "))
-    print("", *screen.lines_of(found, paint), sep="\n")
-    sent: Counter[str] = Counter()
-    for outcome in outcomes:
-        sent.update({release: statuses.total() for release, statuses in outcome.statuses.items()})
-    problems = found.problems(sent)
-    if problems:
-        print("", *(paint.bad(f"NOT AS EXPECTED: {problem}") for problem in problems), sep="\n")
-        return 1
-    print(f"\n{paint.bold('What to try next')}")
-    print("  Change a param in examples/demo/versions.py and run this again: that is another version, with another id.")
-    print("  Send spans to a backend of yours: OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 \\")
-    print(f"    {_command()} examples/quickstart.py")
-    print("  Read examples/demo/app.py: the lines marked `version` are all that an application needs.")
+        problems = _problems(backend, outcome, say)
+        if problems:
+            story.show_problems(problems)
+            return 1
+        story.show_sample(outcome.samples)
+        story.show_commands(backend)
+        if arguments.stay:
+            return _stay(backend)
+    story.show_ending(directory)
     return 0
 
 
-def _destination(children: "Children", directory: Path, in_process: bool, say: Progress) -> "Destination":
-    from destinations import Collector, InProcess, find_collector
+def _endpoint(children: "Children", backend: "Backend", binary: Path | None, directory: Path, say: "Progress") -> str:
+    """Where the application sends its spans."""
+    from collector_process import Collector
 
-    binary = None if in_process else find_collector()
-    if binary is not None:
-        say(f"starting the OpenTelemetry Collector {binary}")
-        destination: Destination = Collector(children, binary, directory)
-    else:
-        destination = InProcess()
-    say(f"spans go over OTLP to {destination.description}")
-    if binary is None and not in_process:
-        say("no OpenTelemetry Collector here; to see the same through a real one: make otelcol, then make demo")
-    return destination
+    if binary is None:
+        say("spans go to it directly, over OTLP")
+        return backend.url
+    say(f"starting the OpenTelemetry Collector {binary}")
+    collector = Collector(children, binary, backend.url, directory)
+    say(f"spans go to it through the Collector at {collector.url} (pid {collector.pid}), over OTLP")
+    return collector.url
+
+
+def _start(children: "Children", endpoint: str, directory: Path, say: "Progress") -> "dict[str, ServerProcess]":
+    say("starting three processes of the support agent: one serves v1, one v2, one both")
+    servers = {name: _application(children, name, settings, endpoint, directory) for name, settings in _SERVERS.items()}
+    for name, server in servers.items():
+        server.wait_until_ready()
+        say(f"the one that serves {name} answers (pid {server.pid})")
+    return servers
 
 
 def _application(
@@ -177,13 +162,13 @@ def _application(
 
     return ServerProcess(
         children,
-        name=f"support-assistant-{name}",
+        name=f"support-agent-{name}",
         command=lambda port: [
             *(sys.executable, "-m", "uvicorn", "--factory", "app:create_app", "--app-dir", str(_HERE)),
             *("--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"),
         ],
         environment=lambda port: clean_environment(
-            OTEL_SERVICE_NAME="support-assistant",
+            OTEL_SERVICE_NAME="support-agent",
             OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
             OTEL_SEMCONV_STABILITY_OPT_IN="http",
             **settings,
@@ -193,10 +178,53 @@ def _application(
     )
 
 
-def _command() -> str:
-    """How to start the Python that runs this, from here."""
-    path = Path(sys.executable)
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+def _ask(servers: "dict[str, ServerProcess]", rounds: int, say: "Progress") -> "Outcome":
+    """Ask questions of each release, where it is served."""
+    import traffic
+
+    pids = {server.pid for server in servers.values()}
+    routed = len(pids) < len(servers)
+    asked = traffic.requests(servers, rounds, kind="routed" if routed else "direct")
+    by_header = " of the process that serves both, which chooses by the header X-Release" if routed else ""
+    say(f"asking {len(asked) // len(servers)} questions each of {' and '.join(servers)}{by_header}")
+    urls = {release: server.url for release, server in servers.items()}
+    outcome = traffic.send(asked, urls, routed=routed, on_answer=say.counting(len(asked), "answered"))
+    for release, server in servers.items():
+        say(f"{release}: {outcome.summary(release)} (pid {server.pid})")
+    return outcome
+
+
+def _problems(backend: "Backend", outcome: "Outcome", say: "Progress") -> list[str]:
+    """What the backend has, held against what was sent."""
+    import arrival
+    import versions
+
+    from otel_loggedmodel.store import open_reader
+
+    sent = sum(statuses.total() for statuses in outcome.statuses.values())
+    say("looking up in the backend what was stored")
+    reader = open_reader(backend.url)
+    arrival.wait_for(reader, sent, say.counting(sent, "traces are there"))
+    names = {release: versions.name_of(release) for release in versions.RELEASES}
+    found = arrival.look_up(reader, names, say.counting(sent, "traces looked at"))
+    for one in found.values():
+        say(
+            f"{one.name}: {one.linked} of {one.traces} traces link to the version's own trace; "
+            f"{one.stamped} of {one.spans} spans carry its id"
+        )
+    return [problem for release, one in found.items() for problem in one.problems(outcome.statuses[release])]
+
+
+def _stay(backend: "Backend") -> int:
+    """Wait for Ctrl-C, which is how this ends well."""
+    print(f"\nThe backend goes on at {backend.url}/ until Ctrl-C.", flush=True)
+    try:
+        while backend.is_running():
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        return 0
+    print("The backend has ended.", file=sys.stderr)
+    return 1
 
 
 def _is_installed(name: str) -> bool:

@@ -3,8 +3,8 @@
 
 It copies fitting sentences out of its prompt, takes some time over it, and fails now and then. Its spans are those that
 an instrumented client of a real model makes, in OpenTelemetry's GenAI conventions. They name the model that is stood in
-for, which gives its tokens a price, and a provider that does not exist. Tokens are the words and punctuation marks of the
-texts. Times, failures and answers follow from the seed alone, and say nothing of any real model.
+for, which gives its tokens a price, and a provider that does not exist. Tokens are the words and punctuation marks of
+the texts. Times, failures and answers follow from the seed alone, and say nothing of any real model.
 """
 
 import asyncio
