@@ -128,13 +128,16 @@ def _show_table(result: GateResult) -> None:
     from otel_loggedmodel.commands.texts import clean
 
     styles = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.UNKNOWN: "yellow", Outcome.NO_DATA: "yellow"}
-    words = [
-        f"{rule.outcome}{', fails' if rule.fails and rule.outcome is Outcome.UNKNOWN else ''}" for rule in result.rules
-    ]
+    rows: list[tuple[Text, str, str]] = []
+    for rule in result.rules:
+        word = f"{rule.outcome}{', fails' if rule.fails and rule.outcome is Outcome.UNKNOWN else ''}"
+        first, *others = rule.texts or [""]
+        # A line each: what a rule on any metric finds is long.
+        rows += [(Text(word, styles[rule.outcome]), rule.rule, first), *((Text(), "", text) for text in others)]
     columns = [
-        Column("", [Text(word, styles[rule.outcome]) for word, rule in zip(words, result.rules, strict=True)]),
-        Column("fail if", [rule.rule for rule in result.rules]),
-        Column("found", [rule.text for rule in result.rules]),
+        Column("", [word for word, _, _ in rows]),
+        Column("fail if", [rule for _, rule, _ in rows]),
+        Column("found", [text for _, _, text in rows]),
     ]
     versions = [
         Text.assemble(

@@ -72,10 +72,15 @@ class RuleResult:
     findings: Sequence[Finding] = ()
 
     @property
+    def texts(self) -> Sequence[str]:
+        """Why it came out so, a clause for each metric."""
+        decisive = [finding for finding in self.findings if finding.outcome is self.outcome]
+        return [finding.text for finding in decisive or self.findings]
+
+    @property
     def text(self) -> str:
         """Why it came out so, in a sentence."""
-        decisive = [finding for finding in self.findings if finding.outcome is self.outcome]
-        return "; ".join(finding.text for finding in decisive or self.findings)
+        return "; ".join(self.texts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,6 +46,17 @@ def test_without_rules_it_fails_what_is_worse(run: Run) -> None:
     assert "latency_ms.p95 is worse" in run("gate", "v1", "v2", code=1).stdout
 
 
+def test_each_metric_that_is_worse_has_a_line(run: Run, reader: MemoryReader) -> None:
+    worse = {"latency_ms.p50": Verdict.WORSE, "latency_ms.p95": Verdict.WORSE}
+    reader.comparison = compared(metrics(V1), SLOWER, worse)
+    lines = run("gate", "v1", "v2", code=1).stdout.splitlines()
+    (first,) = [line for line in lines if "latency_ms.p50 is worse" in line]
+    (second,) = [line for line in lines if "latency_ms.p95 is worse" in line]
+    assert "failed" in first
+    assert "failed" not in second
+    assert first.index("latency_ms") == second.index("latency_ms")
+
+
 def test_too_few_traces(run: Run) -> None:
     result = run("gate", "v1", "v2", "--min-traces", "5000", code=2)
     assert "NO DATA: 5000 traces are needed" in result.stdout
