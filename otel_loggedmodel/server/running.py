@@ -172,7 +172,7 @@ class Server:
             ws="none",
             lifespan="off",
             log_config=None,
-            log_level="warning",
+            log_level="error",
             access_log=False,
             proxy_headers=False,
             server_header=False,
@@ -206,7 +206,13 @@ class _HttpServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say so."""
         await super().startup(sockets)
-        self._on_started()
+        try:
+            self._on_started()
+        except BaseException:
+            # uvloop does not end before its listeners do.
+            for server in self.servers:
+                server.close()
+            raise
 
     async def on_tick(self, counter: int) -> bool:
         """Whether it is time to stop; asked ten times a second."""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A backend in a process of its own, whose store is a file: what is acknowledged is in it.
 
-Its argument is JSON: settings, and `file`, `insert_seconds`. It prints its addresses, and at its end what is left of it.
+Its argument is JSON: settings, and `file`, `insert_seconds`. It prints its addresses, and at its end the threads that
+are left.
 """
 
 import json

@@ -60,7 +60,7 @@ def test_partial_success(shared: Backend) -> None:
     assert "1 with a span id that is not 8 bytes" in response.partial_success.error_message
 
 
-@pytest.mark.parametrize("body", [b"garbage", b"\x1f\x8bgarbage", b"\x78\x9cgarbage", body_of(3)[:-1]])
+@pytest.mark.parametrize("body", [b"garbage", b"\x1f\x8bgarbage", b"\x78\x9cgarbage", body_of(3)[:-1]], ids=range(4))
 def test_malformed(shared: Backend, body: bytes) -> None:
     error = refusal(shared, body)
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT

@@ -170,6 +170,7 @@ def test_other_encodings_are_unsupported(shared: Backend, encoding: str) -> None
         ("deflate", zlib.compress(body_of(), wbits=-15)),
         ("deflate", gzip.compress(body_of())),
     ],
+    ids=["plain", "cut", "more", "nothing", "garbage", "no header", "gzip"],
 )
 def test_what_is_not_of_its_encoding_is_malformed(shared: Backend, encoding: str, body: bytes) -> None:
     answer = shared.post(body, content_encoding=encoding)
