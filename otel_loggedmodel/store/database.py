@@ -296,7 +296,8 @@ def _translation(error: Any, where: str, *, is_insert: bool) -> Exception:
     if code is None:
         return StoreUnavailableError(f"{where} cannot be reached or opened: {text}")
     if is_insert and code in _BAD_DATA:
-        return RefusedError(text)
+        # The text names files of ours, and quotes what was sent.
+        return RefusedError(f"ClickHouse cannot read it ({error.name or 'error'}, code {code})")
     return StoreUnavailableError(f"{where}: {text}") if is_insert else ReadingError(f"{where}: {text}")
 
 

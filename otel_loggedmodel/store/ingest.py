@@ -21,7 +21,7 @@ _INPUT: Final = "otel_loggedmodel_otlp_in"
 _VIEW: Final = "otel_loggedmodel_otlp_in_mv"
 
 # The part of https://github.com/open-telemetry/opentelemetry-proto that is stored. There are neither lists nor maps
-# among the values: they come as texts (`writing.MAX_NESTING`), since reading nested ones costs half of the throughput.
+# among the values: they come as texts (`SpanWriter.insert`), since reading nested ones costs half of the throughput.
 _PROTO: Final = """\
 syntax = "proto3";
 message Request { repeated ResourceSpans resource_spans = 1; }

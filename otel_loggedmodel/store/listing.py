@@ -76,7 +76,7 @@ def trace(database: Database, columns: schema.Columns, trace_id: str) -> Trace:
     )
     if not rows:
         raise UnknownTraceError(f"there is no trace {trace_id!r}")
-    return Trace(trace_id=trace_id, spans=[_span(row) for row in rows])
+    return Trace(trace_id=trace_id, spans=tuple(map(_span, rows)))
 
 
 def _run(database: Database, query: Query) -> list[dict[str, Any]]:
@@ -196,14 +196,14 @@ def _span(row: Mapping[str, Any]) -> Span:
         is_entry=bool(row["is_entry"]),
         attributes=row["SpanAttributes"],
         resource=row["ResourceAttributes"],
-        events=[
+        events=tuple(
             SpanEvent(time_ns=time, name=name, attributes=attributes)
             for time, name, attributes in _zipped(row["event_times"], row["event_names"], row["event_attributes"])
-        ],
-        links=[
+        ),
+        links=tuple(
             SpanLink(trace_id=trace_id, span_id=span_id, attributes=attributes)
             for trace_id, span_id, attributes in _zipped(row["link_traces"], row["link_spans"], row["link_attributes"])
-        ],
+        ),
     )
 
 

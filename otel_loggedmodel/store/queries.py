@@ -83,7 +83,7 @@ class StoreReader:
         services = self._services(known, selection, [model_id]).get(model_id, ())
         services = sorted({*services, *(entry.service for entry in history if entry.service)})
         (shown,) = self._named([_version(known, model_id, used, services, seen)])
-        return VersionDetail(version=shown, metrics=metrics, history=history)
+        return VersionDetail(version=shown, metrics=metrics, history=tuple(history))
 
     def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
         """Versions side by side, as `Reader.compare` says."""
@@ -98,10 +98,10 @@ class StoreReader:
         scope = self._scope(known, model_ids, selection)
         measured = comparing.measure(self._database, scope, self._names(known, model_ids))
         return Comparison(
-            versions=measured.versions,
-            differences=measured.differences(),
+            versions=tuple(measured.versions),
+            differences=tuple(measured.differences()),
             configuration=_configuration([known.model(model_id) for model_id in model_ids]),
-            notes=[*self._notes(known, model_ids, seen), *_notes_on_prices(measured.unpriced)],
+            notes=(*self._notes(known, model_ids, seen), *_notes_on_prices(measured.unpriced)),
         )
 
     def traces(
@@ -290,7 +290,7 @@ def _is_wanted(version: Version, which: VersionFilter) -> bool:
     )
 
 
-def _configuration(models: Sequence[LoggedModel | None]) -> list[ConfigurationDifference]:
+def _configuration(models: Sequence[LoggedModel | None]) -> tuple[ConfigurationDifference, ...]:
     """What is not the same for all; params first, then tags, then the rest."""
     parts: list[tuple[str, str, list[str | None]]] = []
     for kind, mappings in (
@@ -302,11 +302,11 @@ def _configuration(models: Sequence[LoggedModel | None]) -> list[ConfigurationDi
     for key in ("model_type", "source_run_id", "status", "experiment_id"):
         values = [None if model is None else getattr(model, key) for model in models]
         parts.append(("field", key, [None if value is None else str(value) for value in values]))
-    return [
-        ConfigurationDifference(kind=kind, key=key, values=values)
+    return tuple(
+        ConfigurationDifference(kind=kind, key=key, values=tuple(values))
         for kind, key, values in parts
         if len(set(values)) > 1
-    ]
+    )
 
 
 def _notes_on_prices(unpriced: int) -> Iterable[str]:

@@ -105,7 +105,10 @@ RECENT = TraceFilter()
 
 
 class Reader(Protocol):
-    """Answers about versions and traces. A version is named by its id, a unique prefix of it, or its name."""
+    """Answers about versions and traces; safe to use from several threads.
+
+    A version is named by its id, a unique prefix of it, or its name.
+    """
 
     def versions(self, which: VersionFilter = ALL_VERSIONS, selection: Selection = EVERYTHING) -> list[Version]:
         """The versions, those that were used or made last first; with unregistered ones, known from spans alone."""

@@ -7,7 +7,7 @@ since the Unix epoch where the name ends in `_ns` and milliseconds where it ends
 """
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -141,7 +141,7 @@ class ConfigurationDifference:
 
     kind: str
     key: str
-    values: Sequence[str | None]
+    values: tuple[str | None, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,10 +155,10 @@ class Comparison:
         notes: What a reader of the numbers has to know, in sentences.
     """
 
-    versions: Sequence[VersionMetrics]
-    differences: Sequence[VersionDifferences] = ()
-    configuration: Sequence[ConfigurationDifference] = ()
-    notes: Sequence[str] = ()
+    versions: tuple[VersionMetrics, ...]
+    differences: tuple[VersionDifferences, ...] = ()
+    configuration: tuple[ConfigurationDifference, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,8 +204,8 @@ class Version:
     p95_ms: float | None = None
     first_seen_ms: int | None = None
     last_seen_ms: int | None = None
-    services: Sequence[str] = ()
-    references: Sequence[str] = ()
+    services: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,7 +229,7 @@ class HistoryEntry:
     resource: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
-    tags_deleted: Sequence[str] = ()
+    tags_deleted: tuple[str, ...] = ()
     status: str | None = None
 
 
@@ -239,7 +239,7 @@ class VersionDetail:
 
     version: Version
     metrics: VersionMetrics
-    history: Sequence[HistoryEntry] = ()
+    history: tuple[HistoryEntry, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,8 +314,8 @@ class Span:
     is_entry: bool = False
     attributes: Mapping[str, str] = field(default_factory=dict)
     resource: Mapping[str, str] = field(default_factory=dict)
-    events: Sequence[SpanEvent] = ()
-    links: Sequence[SpanLink] = ()
+    events: tuple[SpanEvent, ...] = ()
+    links: tuple[SpanLink, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,4 +323,4 @@ class Trace:
     """All spans of a trace, by their start."""
 
     trace_id: str
-    spans: Sequence[Span]
+    spans: tuple[Span, ...]

@@ -24,8 +24,8 @@ class SpanWriter(Protocol):
 
         Args:
             requests: Serialized `opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest` messages. Every span
-                in them has a trace id of 16 bytes and a span id of 8, neither all zeros, and no attribute value is
-                nested deeper than `MAX_NESTING`.
+                in them has a trace id of 16 bytes and a span id of 8, neither all zeros. No attribute value is a list or
+                a map: those come as JSON texts, as the Collector's `clickhouse` exporter writes them.
 
         Raises:
             StoreUnavailableError: Not now; `StoreFullError` where the disk is full.
@@ -40,9 +40,3 @@ class SpanWriter(Protocol):
     def close(self) -> None:
         """Let go of the store, after the calls that are running."""
         ...
-
-
-# Of attribute values: a list is nested one deep, a list in a map two. What is deeper than this arrives as JSON text of
-# the value at that depth. Zero: every list and every map is JSON text, as the Collector's `clickhouse` exporter writes
-# it.
-MAX_NESTING = 0

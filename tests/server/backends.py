@@ -110,7 +110,7 @@ class MemoryReader:
 
     def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
         self._note("compare", list(versions), selection)
-        return Comparison(versions=[VersionMetrics(model_id=version) for version in versions])
+        return Comparison(versions=tuple(VersionMetrics(model_id=version) for version in versions))
 
     def traces(
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING

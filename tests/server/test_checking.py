@@ -21,7 +21,6 @@ from otel_loggedmodel.server.flat_request import FlatRequest
 from otel_loggedmodel.server.refusing import Reason, RefusalError
 from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.server.value_text import text_of
-from otel_loggedmodel.store.writing import MAX_NESTING
 
 DAY_NS = 86400 * 10**9
 LARGE = Settings()
@@ -189,10 +188,6 @@ def test_a_large_span_without_a_long_text_goes_on_as_it_came() -> None:
         spans_of(request)[0].attributes.add(key=str(number)).value.string_value = "x" * 60
     body = request.SerializeToString()
     assert check(body, SMALL) == Checked(body, 1)
-
-
-def test_the_store_takes_neither_lists_nor_maps() -> None:
-    assert MAX_NESTING == 0
 
 
 @pytest.mark.parametrize("which", range(5), ids=["resource", "scope", "span", "event", "link"])

@@ -59,8 +59,8 @@ VERSION = Version(
     errors=1,
     p95_ms=1.25,
     first_seen_ms=1_795_000_000_123,
-    services=["s"],
-    references=["m-0"],
+    services=("s",),
+    references=("m-0",),
 )
 DETAIL = VersionDetail(
     version=VERSION,
@@ -73,7 +73,7 @@ DETAIL = VersionDetail(
         cost_usd=0.1 + 0.2,
         scores={"quality": Score(mean=0.5, count=2)},
     ),
-    history=[HistoryEntry(kind="updated", time_ms=5, tags_deleted=["t"], resource={"a": "b"}, status="FAILED")],
+    history=(HistoryEntry(kind="updated", time_ms=5, tags_deleted=("t",), resource={"a": "b"}, status="FAILED"),),
 )
 SUMMARY = TraceSummary(
     trace_id="t",
@@ -87,7 +87,7 @@ SUMMARY = TraceSummary(
 )
 TRACE = Trace(
     trace_id="t",
-    spans=[
+    spans=(
         Span(
             trace_id="t",
             span_id="s",
@@ -99,10 +99,10 @@ TRACE = Trace(
             duration_ns=5,
             status="Ok",
             attributes={"a": "b"},
-            events=[SpanEvent(time_ns=1, name="e", attributes={"k": "v"})],
-            links=[SpanLink(trace_id="x", span_id="y")],
-        )
-    ],
+            events=(SpanEvent(time_ns=1, name="e", attributes={"k": "v"}),),
+            links=(SpanLink(trace_id="x", span_id="y"),),
+        ),
+    ),
 )
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -31,8 +31,8 @@ def filled(kind: Any) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is types.UnionType:
         return filled(next(argument for argument in arguments if argument is not types.NoneType))
-    if origin in (tuple, Sequence):
-        return (tuple if origin is tuple else list)(map(filled, arguments))
+    if origin is tuple:
+        return tuple(filled(argument) for argument in arguments if argument is not Ellipsis)
     if origin is Mapping:
         return {HOSTILE: filled(arguments[1])}
     if dataclasses.is_dataclass(kind):
