@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Comparisons at the edges: nothing, too little, nothing that varies, and the same version twice."""
+
+import dataclasses
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from clickhouse_server import ClickHouseServer
+from otel_loggedmodel.store import open_database
+from otel_loggedmodel.store.opening import Store
+from otel_loggedmodel.store.reading import ReadingError, Selection, TraceFilter, UnknownTraceError, UnknownVersionError
+from otel_loggedmodel.store.results import LatencyMs, Tokens, Verdict, VersionMetrics
+
+START_NS = 1_795_000_000 * 10**9
+Send = Callable[..., list[str]]
+
+
+@pytest.fixture
+def store(clickhouse_server: ClickHouseServer, clickhouse_database: str) -> Iterator[Store]:
+    opened = open_database(f"clickhouse://127.0.0.1:{clickhouse_server.port}/{clickhouse_database}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def send(store: Store) -> Send:
+    rng = random.Random(1)
+
+    def send(
+        version: str, milliseconds: Sequence[float], failed: Sequence[bool] = (), **attributes: float | str
+    ) -> list[str]:
+        """Store a trace for each duration, and return their ids."""
+        message = ExportTraceServiceRequest()
+        spans = message.resource_spans.add().scope_spans.add().spans
+        for place, duration in enumerate(milliseconds):
+            span = spans.add(
+                trace_id=rng.getrandbits(128).to_bytes(16, "big"),
+                span_id=rng.getrandbits(64).to_bytes(8, "big"),
+                name="answer",
+                start_time_unix_nano=START_NS + place * 10**9,
+                end_time_unix_nano=START_NS + place * 10**9 + round(duration * 1e6),
+                status=Status(code=2 if place < len(failed) and failed[place] else 0),
+            )
+            add(span, {"logged_model.id": version, **attributes})
+        store.writer.insert([message.SerializeToString()])
+        return [span.trace_id.hex() for span in spans]
+
+    return send
+
+
+def add(span: Span, attributes: dict[str, Any]) -> None:
+    for key, value in attributes.items():
+        kind = {str: "string_value", int: "int_value", float: "double_value"}[type(value)]
+        setattr(span.attributes.add(key=key).value, kind, value)
+
+
+def verdicts(store: Store, *versions: str) -> dict[str, Verdict]:
+    (differences,) = store.reader.compare(versions).differences
+    return {metric: difference.verdict for metric, difference in differences.metrics.items()}
+
+
+def test_an_empty_store_has_no_versions(store: Store) -> None:
+    assert store.reader.versions() == []
+    assert store.reader.traces() == []
+    with pytest.raises(UnknownVersionError):
+        store.reader.compare(["v1"])
+    with pytest.raises(UnknownTraceError):
+        store.reader.trace("0" * 32)
+
+
+def test_nothing_that_varies_is_the_same_or_not(store: Store, send: Send) -> None:
+    send("v1", [100.0] * 200)
+    send("v2", [100.0] * 200)
+    send("v3", [120.0] * 200)
+    same = verdicts(store, "v1", "v2")
+    assert {metric for metric, verdict in same.items() if verdict is Verdict.SAME} == {
+        *("latency_ms.p50", "latency_ms.p90", "latency_ms.p95", "latency_ms.mean"),
+        *("tokens.input_per_trace", "tokens.output_per_trace"),
+    }
+    assert not {Verdict.BETTER, Verdict.WORSE} & set(same.values())
+    slower = verdicts(store, "v1", "v3")
+    assert [metric for metric, verdict in slower.items() if verdict is Verdict.WORSE] == [
+        *("latency_ms.p50", "latency_ms.p90", "latency_ms.p95", "latency_ms.mean")
+    ]
+
+
+def test_a_version_without_traces_in_the_selection_has_no_numbers(store: Store, send: Send) -> None:
+    send("v1", [100.0] * 30)
+    send("v2", [100.0] * 30)
+    comparison = store.reader.compare(["v1", "v2"], Selection(service="no such service"))
+    assert comparison.versions == (VersionMetrics(model_id="v1"), VersionMetrics(model_id="v2"))
+    assert comparison.differences[0].metrics == {}
+
+
+def test_too_few_traces_give_no_verdict(store: Store, send: Send) -> None:
+    send("v1", [100.0, 110.0] * 9 + [100.0])
+    send("v2", [500.0, 510.0] * 50)
+    assert set(verdicts(store, "v1", "v2").values()) == {Verdict.UNKNOWN}
+    send("v1", [100.0])
+    assert verdicts(store, "v1", "v2")["latency_ms.p50"] is Verdict.WORSE
+
+
+def test_one_trace_has_numbers(store: Store, send: Send) -> None:
+    send("v1", [100.0], **{"gen_ai.usage.input_tokens": 7, "gen_ai.usage.output_tokens": 3})
+    (metrics,) = store.reader.compare(["v1"]).versions
+    assert metrics == VersionMetrics(
+        model_id="v1",
+        traces=1,
+        error_rate=0.0,
+        latency_ms=LatencyMs(**dict.fromkeys(("p50", "p90", "p95", "p99", "mean"), 100.0)),
+        tokens=Tokens(input=7, output=3, input_per_trace=7.0, output_per_trace=3.0),
+    )
+
+
+def test_a_cost_that_is_zero_is_not_one_that_is_unknown(store: Store, send: Send) -> None:
+    send("free", [100.0] * 30, **{"gen_ai.usage.cost": 0.0})
+    send("unknown", [100.0] * 30, **{"gen_ai.usage.input_tokens": 5, "gen_ai.request.model": "no-such-model"})
+    send("stated", [100.0] * 30, **{"gen_ai.usage.cost": 0.25})
+    comparison = store.reader.compare(["free", "unknown", "stated"])
+    assert [metrics.cost_usd for metrics in comparison.versions] == [0.0, None, 7.5]
+    unknown, stated = (found.metrics["cost_usd_per_trace"] for found in comparison.differences)
+    assert (unknown.base, unknown.candidate, unknown.delta, unknown.verdict) == (0.0, None, None, Verdict.UNKNOWN)
+    assert (stated.candidate, stated.verdict) == (0.25, Verdict.WORSE)
+    assert any(note.startswith("30 calls of language models have tokens but no price") for note in comparison.notes)
+
+
+def test_a_priced_model_costs_its_list_price(store: Store, send: Send) -> None:
+    usage = {"gen_ai.usage.input_tokens": 1000, "gen_ai.usage.output_tokens": 100}
+    send("v1", [100.0] * 2, **usage, **{"gen_ai.system": "openai", "gen_ai.request.model": "gpt-4o"})
+    (metrics,) = store.reader.compare(["v1"]).versions
+    assert metrics.cost_usd == pytest.approx(2 * (1000 * 2.5e-6 + 100 * 1e-5))
+
+
+def test_the_same_version_twice_is_a_mistake(store: Store, send: Send) -> None:
+    send("v1", [100.0])
+    with pytest.raises(ReadingError, match="'v1' and 'v1' are the same version"):
+        store.reader.compare(["v1", "v1"])
+
+
+def test_errors_are_rates_with_an_exact_test_on_small_counts(store: Store, send: Send) -> None:
+    send("v1", [100.0] * 60, [True] * 1)
+    send("v2", [100.0] * 60, [True] * 12)
+    (found,) = store.reader.compare(["v1", "v2"]).differences
+    difference = found.metrics["error_rate"]
+    assert (difference.base, difference.candidate) == (1 / 60, 12 / 60)
+    assert difference.verdict is Verdict.WORSE
+
+
+def test_traces_come_in_every_order(store: Store, send: Send) -> None:
+    ids = send("v1", [30.0, 10.0, 20.0], [False, True, False])
+    (dear,) = send("v1", [5.0], **{"gen_ai.usage.cost": 1.0})
+    (cheap,) = send("v1", [6.0], **{"gen_ai.usage.cost": 0.5})
+
+    def listed(**which: Any) -> list[str]:
+        return [trace.trace_id for trace in store.reader.traces("v1", TraceFilter(**which))]
+
+    assert listed(order="slowest") == [ids[0], ids[2], ids[1], cheap, dear]
+    assert listed(order="slowest", limit=2, offset=1) == [ids[2], ids[1]]
+    assert listed(order="newest")[:2] == [ids[2], ids[1]]
+    assert listed(order="costliest") == [dear, cheap]
+    assert listed(errors_only=True) == [ids[1]]
+    assert listed(order="worst") == []
+    with pytest.raises(ReadingError, match="'fastest'"):
+        listed(order="fastest")
+
+
+def test_worst_traces_are_those_of_the_lowest_scores(store: Store, send: Send) -> None:
+    ids = send("v1", [10.0] * 3)
+    message = ExportTraceServiceRequest()
+    spans = message.resource_spans.add().scope_spans.add().spans
+    for trace_id, value in zip(ids, (0.9, 0.1, 0.5), strict=True):
+        span = spans.add(
+            trace_id=bytes.fromhex(trace_id),
+            span_id=random.Random(trace_id).getrandbits(64).to_bytes(8, "big"),
+            name="gen_ai.evaluation.result",
+            start_time_unix_nano=START_NS + 10**12,
+            end_time_unix_nano=START_NS + 10**12,
+        )
+        add(
+            span,
+            {
+                "logged_model.id": "v1",
+                "gen_ai.evaluation.name": "helpful",
+                "gen_ai.evaluation.score.value": value,
+            },
+        )
+    store.writer.insert([message.SerializeToString()])
+    worst = store.reader.traces("v1", TraceFilter(order="worst"))
+    assert [(trace.trace_id, trace.scores) for trace in worst] == [
+        (ids[1], {"helpful": 0.1}),
+        (ids[2], {"helpful": 0.5}),
+        (ids[0], {"helpful": 0.9}),
+    ]
+    (metrics,) = store.reader.compare(["v1"]).versions
+    assert dataclasses.asdict(metrics.scores["helpful"]) == {"mean": pytest.approx(0.5), "count": 3}
