@@ -17,7 +17,14 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
 from otel_loggedmodel.server.flat_request import FlatRequest
 from otel_loggedmodel.server.refusing import malformed
-from otel_loggedmodel.server.repairing import EARLIEST_NS, LATEST_AHEAD_NS, NO_SPAN_ID, NO_TRACE_ID, Repairs
+from otel_loggedmodel.server.repairing import (
+    EARLIEST_NS,
+    LATEST_AHEAD_NS,
+    MAX_EVENTS_OR_LINKS,
+    NO_SPAN_ID,
+    NO_TRACE_ID,
+    Repairs,
+)
 from otel_loggedmodel.server.settings import Settings
 
 _PARENT_ID_SIZES: Final = (0, 8)
@@ -122,6 +129,8 @@ class _Check:
             or parent_id == NO_SPAN_ID
             or not EARLIEST_NS <= span.start_time_unix_nano <= span.end_time_unix_nano <= self._latest_ns
             or len(span.attributes) > self._max_attributes
+            or len(span.events) > MAX_EVENTS_OR_LINKS
+            or len(span.links) > MAX_EVENTS_OR_LINKS
             or (self._may_be_large and len(span.SerializePartialToString()) > self._max_bytes)
         ):
             return False

@@ -28,6 +28,11 @@ LATEST_AHEAD_NS: Final = _DAY_NS
 # Of this library itself: without them a version, or what a span was made by, would not be known.
 _NEVER_DROPPED: Final = "logged_model."
 _MAX_UINT32: Final = 2**32 - 1
+# A request can hold tens of millions of empty attributes, events, links or list elements. Looking at each takes minutes,
+# so beyond these numbers they are cut off unseen. A span's own SDK stops at 128 unless told otherwise.
+MAX_EVENTS_OR_LINKS: Final = 10_000
+_MAX_LOOKED_THROUGH: Final = 100_000
+_TOO_LONG_TO_READ: Final = 4
 
 # Where protobuf finds a list or a map in a `FlatRequest`.
 _PLACE: Final = re.compile(r"(?:(events|links)\[(\d+)\]\.)?attributes\[(\d+)\]\.value\.")
@@ -65,6 +70,7 @@ class Repairs:
         self._max_bytes = settings.max_value_bytes
         self._latest_ns = latest_ns
         self._may_be_large = may_be_large
+        self._left_to_look_through = _MAX_LOOKED_THROUGH
         self.rejected: Counter[str] = Counter()
         self.repaired: Counter[str] = Counter()
 
@@ -80,6 +86,7 @@ class Repairs:
         if not span.start_time_unix_nano <= span.end_time_unix_nano <= self._latest_ns:
             span.end_time_unix_nano = span.start_time_unix_nano
             self.repaired["end_time"] += 1
+        self._drop_events_and_links(span)
         self._drop_broken_links(span)
         self.repair_attributes(span)
         for event in span.events:
@@ -103,8 +110,13 @@ class Repairs:
             part, part_number, number = match.groups()
             holder = owner if part is None else getattr(owner, part)[int(part_number)]
             value = holder.attributes[int(number)].value
+            serialized = value.SerializePartialToString()
+            if len(serialized) > self._max_bytes * _TOO_LONG_TO_READ:
+                value.string_value = f"<{len(serialized)} bytes of a list or a map were left out>"
+                self.repaired["values"] += 1
+                continue
             # The same bytes, read as a type that has lists and maps.
-            value.string_value = text_of(AnyValue.FromString(value.SerializePartialToString()))
+            value.string_value = text_of(AnyValue.FromString(serialized))
             # Escapes can make it longer than the whole request was.
             self._cut(value, "string_value")
             self.repaired["lists_and_maps"] += 1
@@ -144,6 +156,17 @@ class Repairs:
             return "start_time"
         return None
 
+    def _drop_events_and_links(self, span: Span) -> None:
+        events, links = len(span.events) - MAX_EVENTS_OR_LINKS, len(span.links) - MAX_EVENTS_OR_LINKS
+        if events > 0:
+            del span.events[MAX_EVENTS_OR_LINKS:]
+            span.dropped_events_count = min(span.dropped_events_count + events, _MAX_UINT32)
+            self.repaired["events"] += events
+        if links > 0:
+            del span.links[MAX_EVENTS_OR_LINKS:]
+            span.dropped_links_count = min(span.dropped_links_count + links, _MAX_UINT32)
+            self.repaired["links"] += links
+
     def _drop_broken_links(self, span: Span) -> None:
         sound = [
             link
@@ -162,9 +185,15 @@ class Repairs:
             self.repaired["links"] += dropped
 
     def _drop_attributes(self, owner: _HasAttributes) -> None:
-        beyond = owner.attributes[self._max_attributes :]
-        kept = [copy.copy(attribute) for attribute in beyond if attribute.key.startswith(_NEVER_DROPPED)]
-        dropped = len(beyond) - len(kept)
+        size = len(owner.attributes)
+        looked_through = min(size - self._max_attributes, self._left_to_look_through)
+        self._left_to_look_through -= looked_through
+        kept = [
+            copy.copy(attribute)
+            for attribute in owner.attributes[self._max_attributes : self._max_attributes + looked_through]
+            if attribute.key.startswith(_NEVER_DROPPED)
+        ]
+        dropped = size - self._max_attributes - len(kept)
         if dropped:
             del owner.attributes[self._max_attributes :]
             owner.attributes.extend(kept)

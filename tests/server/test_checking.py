@@ -19,6 +19,7 @@ from otel_loggedmodel.server.checking import Checked
 from otel_loggedmodel.server.checking import check as check_at
 from otel_loggedmodel.server.flat_request import FlatRequest
 from otel_loggedmodel.server.refusing import Reason, RefusalError
+from otel_loggedmodel.server.repairing import MAX_EVENTS_OR_LINKS
 from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.server.value_text import text_of
 
@@ -318,3 +319,38 @@ def test_what_is_stored_is_sound_and_nothing_is_unaccounted_for(request: ExportT
         assert any(span.span_id)
         assert span.end_time_unix_nano >= span.start_time_unix_nano
     assert FlatRequest.FromString(checked.payload).IsInitialized()
+
+
+def crowded(field: str, number: int) -> bytes:
+    """A request whose span has so many empty attributes, events or links, of two bytes each."""
+    request = request_of(1)
+    [span] = spans_of(request.SerializeToString())
+    span.ClearField(field)
+    crowd = varint(span.DESCRIPTOR.fields_by_name[field].number << 3 | 2) + b"\0"
+    parsed = ExportTraceServiceRequest()
+    parsed.resource_spans.add().scope_spans.add().spans.add().MergeFromString(span.SerializeToString() + crowd * number)
+    return parsed.SerializeToString()
+
+
+@pytest.mark.parametrize(("field", "left"), [("attributes", 1024), ("events", MAX_EVENTS_OR_LINKS), ("links", 0)])
+def test_what_comes_by_the_million_is_cut_off_unseen(field: str, left: int) -> None:
+    started = time.process_time()
+    checked = check(crowded(field, 2_000_000))
+    # Looking at each of them took minutes for the thirty million that a request can hold.
+    assert time.process_time() - started < 5
+    span = only_span(checked)
+    assert len(getattr(span, field)) == left
+    assert getattr(span, f"dropped_{field}_count") == 2_000_000 - left
+    assert checked.repaired[field] == 2_000_000 - left
+
+
+def test_a_list_that_is_too_long_for_a_text_is_left_out() -> None:
+    request = request_of(1)
+    span = request.resource_spans[0].scope_spans[0].spans[0]
+    values = span.attributes.add(key="long").value.array_value.values
+    for _ in range(100):
+        values.add().int_value = 1
+    checked = check(request, SMALL)
+    [text] = [attribute.value.string_value for attribute in only_span(checked).attributes if attribute.key == "long"]
+    assert text == "<403 bytes of a list or a map were left out>"
+    assert checked.repaired["values"] == 1
