@@ -5,6 +5,7 @@ import argparse
 import dataclasses
 import json
 import pathlib
+import subprocess
 import sys
 from collections.abc import Sequence
 
@@ -17,30 +18,40 @@ BENCHMARKS = {
     "exporter": "throughput of the exporter against the one that it wraps",
     "importing": "what importing the library adds",
     "memory": "whether memory stays flat over many spans and many versions",
+    "ingest": "spans a second that the backend takes and stores, beside MLflow's server and Phoenix",
+    "queries": "how long the backend takes to answer with a million and ten million spans, and what room it takes",
 }
+# These can be cut short with --quick.
+BACKEND = {"ingest", "queries"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print, and return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure what the library costs, side by side with others. All together take some six minutes.",
-        epilog="\n".join(f"  {name:<10} {text}" for name, text in BENCHMARKS.items()),
+        description="Measure what the library costs and what the backend bears, side by side with others.",
+        epilog="\n".join(f"  {name:<10} {text}" for name, text in BENCHMARKS.items())
+        + "\n\nThose of the library take some six minutes together; ingest takes twenty with its peers, queries five.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", nargs="*", help="which to run; by default all")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write what was measured to a file")
+    parser.add_argument("--quick", action="store_true", help="ingest and queries in two minutes, with less data")
+    parser.add_argument("--peers", action="store_true", help="install the backends to compare with, where they are not")
     parser.add_argument("--check", action="store_true", help="exit with status 1 where a budget is exceeded")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.name if name not in BENCHMARKS]
     if unknown:
         parser.error(f"there is no benchmark {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
+    if options.peers:
+        _install_peers()
     found = machine()
     print(describe(found))
     reports: dict[str, Report] = {}
     for name in options.name or BENCHMARKS:
         print(f"\n== {name}: {BENCHMARKS[name]} ==", flush=True)
-        reports[name] = in_fresh_process(run_benchmark, name)
+        quick = {"quick": options.quick} if name in BACKEND else {}
+        reports[name] = in_fresh_process(run_benchmark, name, **quick)
         _show(reports[name])
     if options.json is not None:
         _write(options.json, found, reports)
@@ -48,6 +59,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if exceeded:
         print("\nbudgets exceeded:\n" + "\n".join(f"  {budget}" for budget in exceeded))
     return 1 if exceeded and options.check else 0
+
+
+def _install_peers() -> None:
+    from benchmarks.rivals import RIVALS
+
+    for rival in RIVALS:
+        print(f"looking for {rival.name}, or installing it ...", flush=True)
+        try:
+            rival.install()
+        except subprocess.CalledProcessError as error:
+            print(f"  it cannot be installed: {error}", flush=True)
 
 
 def _show(report: Report) -> None:

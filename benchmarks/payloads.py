@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Export requests for receivers, made by the SDK, stamped by our processor and serialized before anything is measured."""
+"""Export requests for receivers: made by the SDK, stamped by our processor, serialized before anything is measured."""
 
 import os
 import random
@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.sdk.trace import IdGenerator, ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 import otel_loggedmodel
 from benchmarks.spans import InBatches, chat_attributes, tracer_with
@@ -29,8 +30,6 @@ class Payloads:
 
     def __init__(self, spans_per_trace: int, templates: int = 64) -> None:
         self._templates = [_serialized(spans_per_trace, seed) for seed in range(templates)]
-        self.entry_spans = -(-SPANS // spans_per_trace)
-        self.bytes_per_span = len(self._templates[0]) / SPANS
 
     def __getitem__(self, number: int) -> bytes:
         """A request; never the same twice."""

@@ -17,6 +17,8 @@ _PACKAGES = (
     "opentelemetry-processor-baggage",
     "protobuf",
     "grpcio",
+    "chdb-core",
+    "clickhouse-connect",
     "langfuse",
     "mlflow",
 )

@@ -3,17 +3,14 @@
 
 import contextlib
 import http.client
-import json
 import os
 import pathlib
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 60.0
@@ -72,14 +69,27 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], log: pathlib.Path, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """A server; it is stopped by SIGTERM, and whatever is left of it killed."""
-    with log.open("w") as errors:
+def running(
+    command: Sequence[str],
+    log: pathlib.Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    is_read: bool = False,
+) -> Iterator[Server]:
+    """A server; it is stopped by SIGTERM, and whatever is left of it killed.
+
+    Args:
+        command: What to start.
+        log: Where its errors go; and its output, unless that is to be read.
+        environment: Variables for it.
+        is_read: Whether its output is read.
+    """
+    with log.open("w") as written:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
+            stdout=subprocess.PIPE if is_read else written,
+            stderr=written,
             env={**os.environ, **(environment or {})},
             text=True,
             start_new_session=True,
@@ -97,45 +107,11 @@ def running(command: Sequence[str], log: pathlib.Path, environment: Mapping[str,
             process.stdout.close()
 
 
-@dataclass(frozen=True)
-class Backend:
-    """A backend of ours that runs.
-
-    Attributes:
-        server: Its process.
-        http: Its address, as `http://127.0.0.1:4318`.
-        grpc: Its address, as `127.0.0.1:4317`.
-        ready_seconds: From the start of the process until it could be reached.
-    """
-
-    server: Server
-    http: str
-    grpc: str
-    ready_seconds: float
-
-
-@contextlib.contextmanager
-def backend(data: pathlib.Path, log: pathlib.Path) -> Iterator[Backend]:
-    """`otel-loggedmodel serve` on a directory and free ports.
-
-    Raises:
-        DidNotStartError: It did not.
-    """
-    began = time.perf_counter()
-    ports = ["--http-port", "0", "--grpc-port", "0"]
-    with running([*our_command(), "serve", "--data", str(data), *ports, "--quiet", "--json"], log) as server:
-        assert server.process.stdout is not None
-        line = server.process.stdout.readline()
-        ready = time.perf_counter() - began
-        if not line:
-            raise DidNotStartError(f"the backend did not start: {log.read_text()}")
-        addresses = json.loads(line)
-        yield Backend(server, addresses["http"], addresses["grpc"], ready)
-
-
-def our_command() -> list[str]:
-    """The command line as it was installed beside this interpreter."""
-    return [str(pathlib.Path(sys.executable).with_name("otel-loggedmodel"))]
+def machine_cpu_seconds() -> float:
+    """CPU time that this machine has spent on anything."""
+    fields = pathlib.Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]
+    user, nice, system, _idle, _waiting, *interrupts = map(int, fields)
+    return sum((user, nice, system, *interrupts)) / _TICK
 
 
 def free_port() -> int:

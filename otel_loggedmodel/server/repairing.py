@@ -28,8 +28,8 @@ LATEST_AHEAD_NS: Final = _DAY_NS
 # Of this library itself: without them a version, or what a span was made by, would not be known.
 _NEVER_DROPPED: Final = "logged_model."
 _MAX_UINT32: Final = 2**32 - 1
-# A request can hold tens of millions of empty attributes, events, links or list elements. Looking at each takes minutes,
-# so beyond these numbers they are cut off unseen. A span's own SDK stops at 128 unless told otherwise.
+# A request can hold tens of millions of empty attributes, events, links or elements of lists. Looking at each takes
+# minutes, so beyond these numbers they are cut off unseen. A span's own SDK stops at 128 unless told otherwise.
 MAX_EVENTS_OR_LINKS: Final = 10_000
 _MAX_LOOKED_THROUGH: Final = 100_000
 _TOO_LONG_TO_READ: Final = 4

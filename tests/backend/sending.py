@@ -7,7 +7,6 @@ import random
 import threading
 import time
 from base64 import b64decode
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +17,7 @@ from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import RetryInfo
 from grpc_status import rpc_status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 if TYPE_CHECKING:
     from .serving import Serving
@@ -48,7 +48,12 @@ class Answer:
 
 
 def ask(
-    address: str, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, timeout: float = 30
+    address: str,
+    method: str,
+    path: str,
+    body: Any = None,
+    headers: Mapping[str, str] | None = None,
+    timeout: float = 30,
 ) -> Answer:
     """One HTTP request on a connection of its own."""
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=timeout)
@@ -103,19 +108,15 @@ class Traces:
         resource_spans.resource.attributes.add(key="service.name").value.string_value = "load"
         spans = resource_spans.scope_spans.add().spans
         start_ns = time.time_ns() - 10**9 if start_ns is None else start_ns
+        pattern = Span(name="answer", start_time_unix_nano=start_ns, end_time_unix_nano=start_ns + 10**6)
+        pattern.attributes.add(key="gen_ai.usage.input_tokens").value.int_value = 1
+        for key, value in {"logged_model.id": self.version, **(attributes or {})}.items():
+            pattern.attributes.add(key=key).value.string_value = value
         with self._lock:
             ids = [self._rng.randbytes(24) for _ in range(count)]
-        for number, one in enumerate(ids):
-            span = spans.add(
-                trace_id=one[:16],
-                span_id=one[16:],
-                name="answer",
-                start_time_unix_nano=start_ns + number,
-                end_time_unix_nano=start_ns + number + 10**6,
-            )
-            span.attributes.add(key="gen_ai.usage.input_tokens").value.int_value = 1
-            for key, value in {"logged_model.id": self.version, **(attributes or {})}.items():
-                span.attributes.add(key=key).value.string_value = value
+        for one in ids:
+            pattern.trace_id, pattern.span_id = one[:16], one[16:]
+            spans.append(pattern)
         return [one[:16].hex() for one in ids], request.SerializeToString()
 
 
@@ -226,15 +227,15 @@ class Load:
         clients: Over each of HTTP and gRPC.
 
     Attributes:
-        acknowledged: Trace ids.
-        sent: Trace ids of all requests, whether they were acknowledged or not.
-        refusals: How often which was answered.
+        acknowledged: Trace ids of the requests that were acknowledged.
+        sent: Trace ids of all requests.
+        refusals: Every answer that was no acknowledgement.
     """
 
     def __init__(self, serving: "Serving", traces: Traces, spans: int = 20, clients: int = 2) -> None:
         self.acknowledged: list[str] = []
         self.sent: list[str] = []
-        self.refusals: Counter[Refusal] = Counter()
+        self.refusals: list[Refusal] = []
         self._traces = traces
         self._spans = spans
         self._stopping = threading.Event()
@@ -286,7 +287,7 @@ class Load:
     def _deliver(self, sender: Sender, body: bytes) -> bool:
         while (refusal := sender.send(body)) is not None:
             assert not refusal.is_final, refusal
-            self.refusals[refusal] += 1
+            self.refusals.append(refusal)
             if self._giving_up.wait(0.05):
                 return False
         return True
