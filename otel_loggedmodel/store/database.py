@@ -12,7 +12,9 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import sys
+import tempfile
 import threading
 import urllib.parse
 from collections.abc import Mapping, Sequence
@@ -25,6 +27,7 @@ from otel_loggedmodel.store.writing import RefusedError, StoreFullError
 _EMBEDDED_SCHEME: Final = "chdb"
 _REMOTE_SCHEMES: Final = {"clickhouse": ("http", 8123), "clickhouses": ("https", 8443)}
 _LOCK_NAME: Final = "otel-loggedmodel.lock"
+_INSERTS_NAME: Final = "otel-loggedmodel-inserts"
 _CONNECT_SECONDS: Final = 5
 _SEND_RECEIVE_SECONDS: Final = 300
 
@@ -98,7 +101,20 @@ class Database:
             RefusedError: The data is not in that format.
         """
         with _translated(self.name, is_insert=True):
-            self.client.raw_insert(table, insert_block=data, fmt=format_name, settings=dict(settings))
+            if self.directory is None:
+                self.client.raw_insert(table, insert_block=data, fmt=format_name, settings=dict(settings))
+            else:
+                self._insert_file(self.directory / _INSERTS_NAME, table, data, format_name, settings)
+
+    def _insert_file(
+        self, directory: Path, table: str, data: bytes, format_name: str, settings: Mapping[str, Any]
+    ) -> None:
+        """Insert through a file, as `raw_insert` does; but where others cannot read it, and a next start finds it."""
+        with tempfile.NamedTemporaryFile(dir=directory) as file:
+            file.write(data)
+            file.flush()
+            statement = f"INSERT INTO {table} FROM INFILE {_text(file.name)} FORMAT {format_name}"
+            self.client.command(statement, settings=dict(settings))
 
     def close(self) -> None:
         """Let go of the engine; a second time does nothing."""
@@ -159,11 +175,21 @@ def _open_embedded(directory: Path, *, create: bool) -> Database:
     lock = _DirectoryLock(directory)
     lock.acquire()
     try:
+        _make_empty(directory / _INSERTS_NAME)
         client = _client(interface="chdb", path=str(directory))
     except BaseException:
         lock.release()
         raise
     return Database(client, str(directory), directory=directory, lock=lock)
+
+
+def _make_empty(directory: Path) -> None:
+    """What was on its way into the store when a process died was never acknowledged, and is sent again."""
+    try:
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailableError(f"the store at {directory.parent} cannot be opened: {error.strerror}") from None
 
 
 def second(database: Database) -> Database:
@@ -207,6 +233,11 @@ def _open_remote(url: str, *, create: bool) -> Database:
 def quoted(identifier: str) -> str:
     """An identifier as SQL has it."""
     return "`" + identifier.replace("\\", "\\\\").replace("`", "\\`") + "`"
+
+
+def _text(value: str) -> str:
+    """A text as SQL has it."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _client(**arguments: Any) -> Any:

@@ -24,8 +24,8 @@ class SpanWriter(Protocol):
 
         Args:
             requests: Serialized `opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest` messages. Every span
-                in them has a trace id of 16 bytes and a span id of 8, neither all zeros. No attribute value is a list or
-                a map: those come as JSON texts, as the Collector's `clickhouse` exporter writes them.
+                in them has a trace id of 16 bytes and a span id of 8, neither all zeros. No attribute value is a list
+                or a map: those come as JSON texts, as the Collector's `clickhouse` exporter writes them.
 
         Raises:
             StoreUnavailableError: Not now; `StoreFullError` where the disk is full.
