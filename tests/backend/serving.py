@@ -28,12 +28,14 @@ class Serving:
         log: The file that gets what it says on standard error.
         options: Of the command, without the ports.
         wrapper: A command that runs it.
+        variables: In its environment.
     """
 
-    def __init__(self, log: Path, *options: str | Path, wrapper: Sequence[str] = ()) -> None:
+    def __init__(self, log: Path, *options: str | Path, wrapper: Sequence[str] = (), **variables: str) -> None:
         self._log = log
         self._options = options
         self._wrapper = wrapper
+        self._variables = variables
         self.http = ""
         self.grpc = ""
         self.store = ""
@@ -60,7 +62,7 @@ class Serving:
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--http-port", "0", "--grpc-port", "0", "--json"],
-                env=environment(TZ="UTC"),
+                env=environment(TZ="UTC", **self._variables),
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -70,7 +72,10 @@ class Serving:
         process = self._running
         assert process.stdout is not None
         ready = process.stdout.readline()
-        assert ready, f"it ended with status {process.wait(_START_SECONDS)}\n{self.log}"
+        if not ready:
+            status = process.wait(_START_SECONDS)
+            self._forget()
+            raise AssertionError(f"it ended with status {status}\n{self.log}")
         addresses = json.loads(ready)
         self.http, self.grpc, self.store = addresses["http"], addresses["grpc"], addresses["store"]
 
@@ -194,4 +199,4 @@ def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
+        time.sleep(0.005)
