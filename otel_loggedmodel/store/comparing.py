@@ -12,7 +12,7 @@ P-values are corrected by Holm's method over all metrics that are shown.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -136,119 +136,101 @@ class Measurement:
 def _measured(scope: Scope, model_ids: Sequence[str]) -> Query:
     """One row for each version, with the tests of its values against those of the first version that has traces."""
     traces = measuring.traces(scope)
-    quantiles = ", ".join(map(_quantile, _QUANTILES.values()))
     sql = f"""
-            -- The first version is tested against nothing.
-            SELECT arrayJoin(arrayEnumerate(measured)) AS place, measured[place] AS own,
-                measured[if(place = 1, 0, 1)] AS base
+        -- The first version is tested against nothing.
+        SELECT row.1 AS version, row.2 AS counts, row.3 AS own, row.4 AS quantiles, row.5 AS mean,
+            arrayResize(rows[if(place = 1, 0, 1)].3, length(own)) AS base
+        FROM (
+            SELECT arraySort(row -> indexOf({{model_ids:Array(String)}}, row.1),
+                groupArray((version, counts, all_values, quantiles, mean))) AS rows
             FROM (
-                SELECT CAST(arraySort(row -> indexOf({{model_ids:Array(String)}}, row.1), groupArray((
-                    version, traces, errors, latencies, quantiles, mean, inputs, outputs, costs,
-                    all_input, all_output, all_cost, all_priced, all_unpriced
-                ))) AS Array(Tuple(
-                    version String, traces UInt64, errors UInt64, latencies Array(Float64),
-                    quantiles Array(Tuple(Float64, Nullable(Float64), Nullable(Float64))), mean Float64,
-                    inputs Array(Float64), outputs Array(Float64), costs Array(Float64), input UInt64, output UInt64,
-                    cost Float64, priced UInt64, unpriced UInt64
-                ))) AS measured
+                SELECT version, counts, [latencies, inputs, outputs, costs] AS all_values,
+                    {_quantiles("latencies")} AS quantiles, arrayAvg(latencies) AS mean
                 FROM (
-                    SELECT *, length(latencies) AS traces, [{quantiles}] AS quantiles, arrayAvg(latencies) AS mean
-                    FROM (
-                        SELECT toString(version) AS version, sum(arrayCount(entries.failed)) AS errors,
-                            arraySort(groupArrayArray(arrayMap((start, end) -> (end - start) / 1e6,
-                                entries.start, entries.end))) AS latencies,
-                            groupArray(input / length(entries)) AS inputs,
-                            groupArray(output / length(entries)) AS outputs,
-                            groupArrayIf(cost / length(entries), priced > 0) AS costs,
-                            sum(input) AS all_input, sum(output) AS all_output, sum(cost) AS all_cost,
-                            sum(priced) AS all_priced, sum(unpriced) AS all_unpriced
-                        FROM ({traces.sql})
-                        GROUP BY version
-                    )
+                    SELECT toString(version) AS version,
+                        arraySort(groupArrayArray(arrayMap((start, end) -> (end - start) / 1e6,
+                            entries.start, entries.end))) AS latencies,
+                        groupArray(input / length(entries)) AS inputs,
+                        groupArray(output / length(entries)) AS outputs,
+                        groupArrayIf(cost / length(entries), priced > 0) AS costs,
+                        (sum(length(entries)), sum(arrayCount(entries.failed)), sum(input), sum(output), sum(cost),
+                            sum(priced), sum(unpriced)) AS counts
+                    FROM ({traces.sql})
+                    GROUP BY version
                 )
-            )"""
-    for step in (
-        "own, " + ", ".join(f"base.{values} AS base_{values}, own.{values} AS own_{values}" for values in _VALUES),
-        *_testing(_VALUES),
-    ):
+            )
+        )
+        ARRAY JOIN rows AS row, arrayEnumerate(rows) AS place"""
+    for step in (_VARY, f"{_WELCH}, {_RANK} AS rank_latencies"):
         sql = f"SELECT {step} FROM ({sql})"
+    counts = ("traces", "errors", "input", "output", "cost", "priced", "unpriced")
     sql = f"""
-        SELECT own.version AS version, own.traces AS traces, own.errors AS errors, own.quantiles AS quantiles,
-            own.mean AS mean, own.input AS input, own.output AS output, own.cost AS cost, own.priced AS priced,
-            own.unpriced AS unpriced, rank_latencies, {", ".join(f"welch_{values}" for values in _VALUES)}
+        SELECT version, {", ".join(f"counts.{place} AS {name}" for place, name in enumerate(counts, 1))},
+            quantiles, mean, rank_latencies, {", ".join(f"welch[{place}] AS welch_{name}" for place, name in enumerate(_VALUES, 1))}
         FROM ({sql})"""
     return Query(sql, {**traces.parameters, "model_ids": list(model_ids)})
 
 
-def _quantile(level: float) -> str:
-    """A quantile of the sorted array `latencies`, interpolated as NumPy does, and its confidence limits.
+def _quantiles(values: str) -> str:
+    """Quantiles of a sorted array, interpolated as NumPy does, and their confidence limits.
 
     The limits are order statistics, by the normal approximation to the binomial distribution of their ranks (Conover,
     "Practical Nonparametric Statistics"); where there is no such rank, there is no limit.
     """
-    position = f"{level} * (length(latencies) - 1)"
-    spread = f"{statistics.Z} * sqrt(length(latencies) * {level * (1 - level)})"
-    low = f"ceil(length(latencies) * {level} - {spread})"
-    high = f"ceil(length(latencies) * {level} + {spread})"
-    below = f"latencies[toUInt64(floor({position})) + 1]"
-    above = f"latencies[toUInt64(ceil({position})) + 1]"
+    position = f"level * (length({values}) - 1)"
+    spread = f"{statistics.Z} * sqrt(length({values}) * (level * (1 - level)))"
+    low = f"ceil(length({values}) * level - {spread})"
+    high = f"ceil(length({values}) * level + {spread})"
+    below = f"{values}[toUInt64(floor({position})) + 1]"
+    above = f"{values}[toUInt64(ceil({position})) + 1]"
     return (
-        f"({below} + ({above} - {below}) * ({position} - floor({position})),"
-        f" if({low} >= 1, latencies[toInt64(greatest({low}, 1))], NULL),"
-        f" if({high} <= length(latencies), latencies[toInt64({high})], NULL))"
+        f"arrayMap(level -> ({below} + ({above} - {below}) * ({position} - floor({position})),"
+        f" if({low} >= 1, {values}[toInt64(greatest({low}, 1))], NULL),"
+        f" if({high} <= length({values}), {values}[toInt64({high})], NULL)), {list(_QUANTILES.values())})"
     )
 
 
-def _testing(names: Sequence[str]) -> Iterable[str]:
-    """Steps from pairs of arrays `base_<name>` and `own_<name>` to the tests `welch_<name>` and `rank_<name>`.
-
-    NaN where there is nothing to test: too few values, or all the same. ClickHouse works out both sides of an `if`, and
-    its tests raise errors on such values, so they get others then.
-    """
-    yield "*, " + ", ".join(
-        f"length(base_{name}) > 1 AND length(own_{name}) > 1 AND (arrayMin(base_{name}), arrayMax(base_{name}))"
-        f" != (arrayMax(own_{name}), arrayMin(own_{name})) AS varies_{name}"
-        for name in names
-    )
-    yield "*, " + ", ".join(
-        f"if(varies_{name}, arrayConcat(base_{name}, own_{name}), [0., 1., 0., 1.]) AS values_{name},"
-        f" if(varies_{name}, arrayResize(arrayWithConstant(length(base_{name}), 0),"
-        f" length(base_{name}) + length(own_{name}), 1), [0, 0, 1, 1]) AS sides_{name}"
-        for name in names
-    )
-    yield "*, " + ", ".join(
-        f"arrayReduce('welchTTest({statistics.CONFIDENCE})', values_{name}, sides_{name}) AS any_welch_{name},"
-        f" tupleConcat(if(varies_{name}, any_welch_{name}, (nan, nan, nan, nan)),"
-        f" (arrayAvg(base_{name}), arrayAvg(own_{name}))) AS welch_{name}"
-        for name in names
-    )
-    yield "*, " + ", ".join(
-        f"if(varies_{name}, arrayReduce('mannWhitneyUTest(\\'two-sided\\')', values_{name}, sides_{name}), (nan, nan))"
-        f" AS rank_{name}"
-        for name in names
-    )
+# Tests of pairs of arrays, which are in the arrays `base` and `own`. One lambda for all pairs: how long ClickHouse takes
+# to analyse a query grows with the number of columns that its outer parts name, times the size of its inner ones.
+#
+# NaN where there is nothing to test: too few values, or all the same. ClickHouse works out both sides of an `if`, and
+# its tests raise errors on such values, so they get others then.
+_VARY: Final = """\
+*, arrayMap((before, after) -> length(before) > 1 AND length(after) > 1
+    AND (arrayMin(before), arrayMax(before)) != (arrayMax(after), arrayMin(after)), base, own) AS vary"""
+_PAIR: Final = """\
+if(varies, arrayConcat(before, after), [0., 1., 0., 1.]),
+if(varies, arrayResize(arrayWithConstant(length(before), 0), length(before) + length(after), 1), [0, 0, 1, 1])"""
+_WELCH: Final = f"""\
+*, arrayMap((before, after, varies) -> tupleConcat(
+    if(varies, arrayReduce('welchTTest({statistics.CONFIDENCE})', {_PAIR}), (nan, nan, nan, nan)),
+    (arrayAvg(before), arrayAvg(after))), base, own, vary) AS welch"""
+_RANK: Final = f"""\
+arrayMap((before, after, varies) ->
+    if(varies, arrayReduce('mannWhitneyUTest(\\'two-sided\\')', {_PAIR}), (nan, nan)),
+    [base[1]], [own[1]], [vary[1]])[1]"""
 
 
 def _scored(scope: Scope, model_ids: Sequence[str]) -> Query:
     """One row for each version and evaluation, with the test of its values against those of the first version."""
     values = scores(scope)
     sql = f"""
-            SELECT name, arrayJoin(arrayEnumerate(measured)) AS place, measured[place] AS own,
-                measured[if(place = 1 OR (measured[1]).1 != first_version, 0, 1)].2 AS base_scores, own.2 AS own_scores
+        SELECT name, row.1 AS version, [row.2] AS own,
+            [if(place = 1 OR rows[1].1 != {{model_ids:Array(String)}}[1], [], rows[1].2)] AS base
+        FROM (
+            SELECT name, arraySort(row -> indexOf({{model_ids:Array(String)}}, row.1), groupArray((version, found)))
+                AS rows
             FROM (
-                SELECT name, {{model_ids:Array(String)}}[1] AS first_version,
-                    arraySort(row -> indexOf({{model_ids:Array(String)}}, row.1), groupArray((version, found)))
-                        AS measured
-                FROM (
-                    SELECT toString(version) AS version, name, groupArray(value) AS found FROM ({values.sql})
-                    GROUP BY version, name
-                )
-                GROUP BY name
-            )"""
-    for step in _testing(["scores"]):
+                SELECT toString(version) AS version, name, groupArray(value) AS found FROM ({values.sql})
+                GROUP BY version, name
+            )
+            GROUP BY name
+        )
+        ARRAY JOIN rows AS row, arrayEnumerate(rows) AS place"""
+    for step in (_VARY, _WELCH):
         sql = f"SELECT {step} FROM ({sql})"
     sql = f"""
-        SELECT own.1 AS version, name, length(own_scores) AS count, arrayAvg(own_scores) AS mean, welch_scores
+        SELECT version, name, length(own[1]) AS count, arrayAvg(own[1]) AS mean, welch[1] AS welch_scores
         FROM ({sql}) ORDER BY name"""
     return Query(sql, {**values.parameters, "model_ids": list(model_ids)})
 
