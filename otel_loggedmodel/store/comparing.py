@@ -166,7 +166,8 @@ def _measured(scope: Scope, model_ids: Sequence[str]) -> Query:
     counts = ("traces", "errors", "input", "output", "cost", "priced", "unpriced")
     sql = f"""
         SELECT version, {", ".join(f"counts.{place} AS {name}" for place, name in enumerate(counts, 1))},
-            quantiles, mean, rank_latencies, {", ".join(f"welch[{place}] AS welch_{name}" for place, name in enumerate(_VALUES, 1))}
+            {", ".join(f"welch[{place}] AS welch_{name}" for place, name in enumerate(_VALUES, 1))},
+            quantiles, mean, rank_latencies
         FROM ({sql})"""
     return Query(sql, {**traces.parameters, "model_ids": list(model_ids)})
 
@@ -190,8 +191,8 @@ def _quantiles(values: str) -> str:
     )
 
 
-# Tests of pairs of arrays, which are in the arrays `base` and `own`. One lambda for all pairs: how long ClickHouse takes
-# to analyse a query grows with the number of columns that its outer parts name, times the size of its inner ones.
+# Tests of pairs of arrays, which are in the arrays `base` and `own`. One lambda for all pairs: how long ClickHouse
+# takes to analyse a query grows with the number of columns that its outer parts name, times the size of its inner ones.
 #
 # NaN where there is nothing to test: too few values, or all the same. ClickHouse works out both sides of an `if`, and
 # its tests raise errors on such values, so they get others then.

@@ -125,8 +125,12 @@ class Serving:
 
     @property
     def peak_rss_mib(self) -> float:
-        """The most that of it ever was in memory."""
+        """The most that of it was in memory since `forget_peak`."""
         return self._status("VmHWM") / 1024
+
+    def forget_peak(self) -> None:
+        """Begin to look for the peak anew: https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5", encoding="ascii")
 
     @property
     def threads(self) -> int:
@@ -158,7 +162,11 @@ class Serving:
         found: list[str] = []
         while len(found) % page == 0:
             parameters = {"version": version, "limit": page, "offset": len(found)}
-            traces = self.get("/api/v1/traces", parameters)["traces"]
+            answer = ask(self.http, "GET", f"/api/v1/traces?{urlencode(parameters)}")
+            if answer.status == 404:  # nothing of it is stored
+                break
+            assert answer.status == 200, answer
+            traces = json.loads(answer.body)["traces"]
             if not traces:
                 break
             found += [trace["trace_id"] for trace in traces]
