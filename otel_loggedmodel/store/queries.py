@@ -10,7 +10,7 @@ from typing import Any, Final
 from otel_loggedmodel.model import LoggedModel
 from otel_loggedmodel.records import event_of
 from otel_loggedmodel.store import catalogue, comparing, listing, measuring, pricing, schema
-from otel_loggedmodel.store.catalogue import Catalogue
+from otel_loggedmodel.store.catalogue import Alias, Catalogue
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.reading import (
@@ -57,9 +57,9 @@ class StoreReader:
     def versions(self, which: VersionFilter = ALL_VERSIONS, selection: Selection = EVERYTHING) -> list[Version]:
         """The versions, as `Reader.versions` says."""
         known = self._load()
-        used = self._usage(known, selection)
-        services = self._services(known, selection)
         seen = self._seen()
+        used = self._usage(known, selection, seen)
+        services = self._services(known, selection, seen)
         is_narrow = selection != EVERYTHING
         pure = {alias.alias for alias in known.aliases}
         found = []
@@ -76,11 +76,11 @@ class StoreReader:
         """One version, as `Reader.version` says."""
         known, seen = self._load(), self._seen()
         model_id = known.resolve(version, seen)
-        scope = self._scope(known, [model_id], selection)
+        scope = self._scope(known, [model_id], selection, seen)
         (metrics,) = comparing.measure(self._database, scope, self._names(known, [model_id])).versions
-        used = self._usage(known, selection, [model_id]).get(model_id)
+        used = self._usage(known, selection, seen, [model_id]).get(model_id)
         history = self._history(model_id)
-        services = self._services(known, selection, [model_id]).get(model_id, ())
+        services = self._services(known, selection, seen, [model_id]).get(model_id, ())
         services = sorted({*services, *(entry.service for entry in history if entry.service)})
         (shown,) = self._named([_version(known, model_id, used, services, seen)])
         return VersionDetail(version=shown, metrics=metrics, history=tuple(history))
@@ -95,7 +95,7 @@ class StoreReader:
                 raise ReadingError(f"{other!r} and {versions[place]!r} are the same version, {model_id}")
         if not model_ids:
             raise ReadingError("name at least one version to compare")
-        scope = self._scope(known, model_ids, selection)
+        scope = self._scope(known, model_ids, selection, seen)
         measured = comparing.measure(self._database, scope, self._names(known, model_ids))
         return Comparison(
             versions=tuple(measured.versions),
@@ -108,9 +108,9 @@ class StoreReader:
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
     ) -> list[TraceSummary]:
         """Traces, as `Reader.traces` says."""
-        known = self._load()
-        model_ids = None if version is None else [known.resolve(version, self._seen())]
-        return listing.traces(self._database, self._scope(known, model_ids, selection), which)
+        known, seen = self._load(), self._seen()
+        model_ids = None if version is None else [known.resolve(version, seen)]
+        return listing.traces(self._database, self._scope(known, model_ids, selection, seen), which)
 
     def trace(self, trace_id: str) -> Trace:
         """One trace, as `Reader.trace` says."""
@@ -134,9 +134,10 @@ class StoreReader:
         rows = self._database.query(f"SELECT DISTINCT {model_id} AS id FROM {schema.SPANS} WHERE id != ''")
         return frozenset(row["id"] for row in rows)
 
-    def _scope(self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection) -> Scope:
-        aliases = known.aliases if model_ids is None else known.aliases_of(model_ids)
-        scope = Scope(self._columns, aliases, model_ids, selection)
+    def _scope(
+        self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
+    ) -> Scope:
+        scope = Scope(self._columns, _aliases(known, model_ids, seen), model_ids, selection)
         llm = self._columns["LoggedModelLlm"]
         rows = self._database.query(
             f"SELECT DISTINCT {llm} AS llm FROM {schema.SPANS} WHERE {scope.spans.sql} AND llm != ''",
@@ -146,10 +147,14 @@ class StoreReader:
         return replace(scope, prices=prices)
 
     def _usage(
-        self, known: Catalogue, selection: Selection, model_ids: Sequence[str] | None = None
+        self,
+        known: Catalogue,
+        selection: Selection,
+        seen: Collection[str],
+        model_ids: Sequence[str] | None = None,
     ) -> dict[str, dict[str, Any]]:
         """How much each version was used, by its id."""
-        aliases = known.aliases if model_ids is None else known.aliases_of(model_ids)
+        aliases = _aliases(known, model_ids, seen)
         query = measuring.traces(Scope(self._columns, aliases, model_ids, selection), with_usage=False)
         rows = self._database.query(
             f"""
@@ -165,10 +170,13 @@ class StoreReader:
         return {row["model_id"]: row for row in rows}
 
     def _services(
-        self, known: Catalogue, selection: Selection, model_ids: Sequence[str] | None = None
+        self,
+        known: Catalogue,
+        selection: Selection,
+        seen: Collection[str],
+        model_ids: Sequence[str] | None = None,
     ) -> dict[str, list[str]]:
-        aliases = known.aliases if model_ids is None else known.aliases_of(model_ids)
-        scope = Scope(self._columns, aliases, model_ids, selection)
+        scope = Scope(self._columns, _aliases(known, model_ids, seen), model_ids, selection)
         version, spans, entry = scope.version, scope.spans, scope.entry
         rows = self._database.query(
             f"""
@@ -233,6 +241,12 @@ class StoreReader:
             yield f"Spans of {', '.join(aliases)} count for the version that was the newest of its name at the time."
         if not self._is_prepared:
             yield f"{self._database.name} is not prepared, which makes this slow: run `otel-loggedmodel store prepare`."
+
+
+def _aliases(known: Catalogue, model_ids: Sequence[str] | None, seen: Collection[str]) -> tuple[Alias, ...]:
+    """The aliases that matter: those of ids that spans have. Mostly there are none, which makes queries simpler."""
+    aliases = known.aliases if model_ids is None else known.aliases_of(model_ids)
+    return tuple(alias for alias in aliases if alias.alias in seen)
 
 
 def _references(known: Catalogue, model_id: str, seen: Collection[str]) -> list[str]:
