@@ -16,8 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from otel_loggedmodel.server.checking import Checked, check
 from otel_loggedmodel.server.compression import decompress
 from otel_loggedmodel.server.otlp_json import from_json
-from otel_loggedmodel.server.outline import has_more_spans
-from otel_loggedmodel.server.refusing import too_many_spans
+from otel_loggedmodel.server.outline import has_more_messages, has_more_spans
+from otel_loggedmodel.server.refusing import too_many_messages, too_many_spans
 from otel_loggedmodel.server.repairing import REJECTIONS
 from otel_loggedmodel.server.settings import Settings
 
@@ -79,6 +79,8 @@ def decode(body: bytes, content_type: str, encoding: str, settings: Settings) ->
             payload = from_json(plain, settings.max_spans).SerializeToString()
         elif has_more_spans(plain, settings.max_spans):
             raise too_many_spans(settings.max_spans)
+        elif has_more_messages(plain, settings.max_messages):
+            raise too_many_messages(settings.max_messages)
         else:
             payload = plain
         return Decoded(digest, check(payload, settings, time.time_ns()))

@@ -93,5 +93,10 @@ def too_many_spans(limit: int) -> RefusalError:
     return _too_large(f"a request may have at most {limit} spans: send fewer")
 
 
+def too_many_messages(limit: int) -> RefusalError:
+    """There is more in a request than is parsed."""
+    return _too_large(f"a request may have at most {limit} spans, events, links and attributes in all: send fewer")
+
+
 def _too_large(text: str) -> RefusalError:
     return RefusalError(Reason.TOO_LARGE, text)

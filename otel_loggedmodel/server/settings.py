@@ -32,6 +32,7 @@ class Settings:
         max_decompressed_bytes: Of one request, decompressed.
         max_json_bytes: The same in JSON, which takes fifty times its size in memory and much longer.
         max_spans: In one request, with what they are in.
+        max_messages: The same, with the attributes, events and links of spans, and the values of attributes.
         max_attributes: On one span, event, link, resource or scope; others are dropped, and counted as dropped.
         max_value_bytes: Of one text in a span; longer ones are cut.
         request_seconds: Within which the head of a request has to arrive, and then its body.
@@ -61,6 +62,7 @@ class Settings:
     max_decompressed_bytes: int = 64 * _MIB
     max_json_bytes: int = 8 * _MIB
     max_spans: int = 500_000
+    max_messages: int = 3_000_000
     max_attributes: int = 1024
     max_value_bytes: int = _MIB
     request_seconds: float = 30.0

@@ -9,6 +9,7 @@ engine's own message for a directory in use does not say so.
 """
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -28,8 +29,21 @@ _EMBEDDED_SCHEME: Final = "chdb"
 _REMOTE_SCHEMES: Final = {"clickhouse": ("http", 8123), "clickhouses": ("https", 8443)}
 _LOCK_NAME: Final = "otel-loggedmodel.lock"
 _INSERTS_NAME: Final = "otel-loggedmodel-inserts"
+_CONFIGURATION_NAME: Final = "otel-loggedmodel.xml"
+# The embedded engine overlooks errors of writing, a full disk's too: what it then acknowledges or merges is broken. So
+# it stops before.
+_KEEP_FREE_BYTES: Final = 256 * 1024 * 1024
+_CONFIGURATION: Final = f"""\
+<clickhouse>
+    <storage_configuration>
+        <disks><default><keep_free_space_bytes>{_KEEP_FREE_BYTES}</keep_free_space_bytes></default></disks>
+    </storage_configuration>
+</clickhouse>
+"""
 _CONNECT_SECONDS: Final = 5
 _SEND_RECEIVE_SECONDS: Final = 300
+# For the first questions, which every server answers at once.
+_FIRST_ANSWER_SECONDS: Final = 5
 
 # https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
 _NOT_ENOUGH_SPACE: Final = {243, 74, 75}  # NOT_ENOUGH_SPACE, CANNOT_READ/WRITE_FROM_FILE_DESCRIPTOR
@@ -38,6 +52,7 @@ _DENIED: Final = {192, 193, 194, 497, 516}
 _BAD_DATA: Final = {6, 8, 27, 33, 36, 43, 53, 72, 117, 131, 190, 434, 441, 444, 508, 614, 620, 636, 1001}
 _TOO_LONG: Final = {159, 160, 394}
 _TOO_MUCH_MEMORY: Final = 241
+_DAMAGED: Final = {33, 40, 107, 226, 246}  # CANNOT_READ_ALL_DATA, CHECKSUM_DOESNT_MATCH, files gone, CORRUPTED_DATA
 
 # A query that could be cancelled by nobody ends by itself. Tuples are cast by place: where they have names, by name.
 _READ_SETTINGS: Final = {"max_execution_time": 120, "enable_named_columns_in_function_tuple": 0}
@@ -176,7 +191,7 @@ def _open_embedded(directory: Path, *, create: bool) -> Database:
     lock.acquire()
     try:
         _make_empty(directory / _INSERTS_NAME)
-        client = _client(interface="chdb", path=str(directory))
+        client = _client(interface="chdb", path=str(directory), chdb_options=_options(directory))
     except BaseException:
         lock.release()
         raise
@@ -196,7 +211,17 @@ def second(database: Database) -> Database:
     """Another client of the same database, whose calls do not wait for those of the first. Close it before that."""
     if database.directory is None:
         return Database(database.client, database.name)
-    return Database(_client(interface="chdb", path=database.name), database.name, directory=database.directory)
+    options = _options(database.directory)
+    client = _client(interface="chdb", path=database.name, chdb_options=options)
+    return Database(client, database.name, directory=database.directory)
+
+
+def _options(directory: Path) -> dict[str, str]:
+    """The engine's configuration, as a file beside its data."""
+    path = directory / _CONFIGURATION_NAME
+    if not path.exists() or path.read_text(encoding="utf-8") != _CONFIGURATION:
+        path.write_text(_CONFIGURATION, encoding="utf-8")
+    return {"config-file": str(path)}
 
 
 def _open_remote(url: str, *, create: bool) -> Database:
@@ -207,18 +232,20 @@ def _open_remote(url: str, *, create: bool) -> Database:
         raise ReadingError(f"{masked(url)!r} is no URL: {error}") from None
     interface, default_port = _REMOTE_SCHEMES[parts.scheme]
     name = urllib.parse.unquote(parts.path.strip("/")) or "default"
-    client = _client(
-        interface=interface,
-        host=parts.hostname or "localhost",
-        port=port or default_port,
-        username=urllib.parse.unquote(parts.username or "") or None,
-        password=urllib.parse.unquote(parts.password or ""),
-        connect_timeout=_CONNECT_SECONDS,
-        send_receive_timeout=_SEND_RECEIVE_SECONDS,
+    arguments = {
+        "interface": interface,
+        "host": parts.hostname or "localhost",
+        "port": port or default_port,
+        "username": urllib.parse.unquote(parts.username or "") or None,
+        "password": urllib.parse.unquote(parts.password or ""),
+        "connect_timeout": _CONNECT_SECONDS,
         # Queries of several threads run side by side; a session would make them wait and fail.
-        autogenerate_session_id=False,
-        query_limit=0,
-    )
+        "autogenerate_session_id": False,
+        "query_limit": 0,
+    }
+    # What takes connections and never answers is found out here, before minutes are given to what may take minutes.
+    _client(**arguments, send_receive_timeout=_FIRST_ANSWER_SECONDS).close()
+    client = _client(**arguments, send_receive_timeout=_SEND_RECEIVE_SECONDS)
     shown = masked(url)
     database = Database(client, shown)
     if name != "default":
@@ -245,8 +272,9 @@ def _client(**arguments: Any) -> Any:
         import clickhouse_connect
     except ImportError:
         raise StoreUnavailableError("the store needs: pip install 'otel-loggedmodel[server]'") from None
-    # It logs what it also raises.
-    logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
+    # They log what they also raise.
+    for name in ("clickhouse_connect", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     where = arguments.get("path") or f"{arguments.get('host')}:{arguments.get('port')}"
     with _translated(str(where)):
         # Without this, a text that begins with an expression is a query.
@@ -305,8 +333,10 @@ def _translated(where: str, *, is_insert: bool = False) -> Any:
         yield
     except exceptions.Error as error:
         raise _translation(error, where, is_insert=is_insert) from error
-    except (OSError, UnicodeError) as error:
-        raise StoreUnavailableError(f"{where}: {error}") from error
+    except (OSError, UnicodeError, MemoryError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreFullError(f"there is no room left on the disk of {where}") from error
+        raise StoreUnavailableError(f"{where}: {error or 'too little memory'}") from error
 
 
 def _translation(error: Any, where: str, *, is_insert: bool) -> Exception:
@@ -329,6 +359,8 @@ def _translation(error: Any, where: str, *, is_insert: bool) -> Exception:
     if is_insert and code in _BAD_DATA:
         # The text names files of ours, and quotes what was sent.
         return RefusedError(f"ClickHouse cannot read it ({error.name or 'error'}, code {code})")
+    if code in _DAMAGED:
+        return StoreUnavailableError(f"{where} is damaged: {text}")
     return StoreUnavailableError(f"{where}: {text}") if is_insert else ReadingError(f"{where}: {text}")
 
 
