@@ -135,6 +135,8 @@ def _loaded(
         thread.join()
     load.seconds = time.perf_counter() - began
     load.client_cpu_seconds = time.process_time() - used
+    if not load.milliseconds:
+        raise RuntimeError(f"nothing was acknowledged in {load.seconds:.0f} s: {load.failures[:1]}")
     return load
 
 

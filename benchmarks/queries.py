@@ -2,6 +2,7 @@
 """How long the backend takes to answer, over its JSON API and from the shell, and how that grows with its spans."""
 
 import contextlib
+import functools
 import http.client
 import json
 import pathlib
@@ -79,10 +80,10 @@ def _at_size(directory: pathlib.Path, spans: int) -> _Measured:
             _check(ask, spans)
             for name, path in _questions(ask).items():
                 ours.server.reset_peak()
-                _repeat(found, name, lambda path=path: ask(path))  # type: ignore[misc]
+                _repeat(found, name, functools.partial(ask, path))
                 if name == _COMPARE:
                     found.megabytes[_PEAK] = ours.server.resident_bytes(peak=True) / _MEGA
-        _repeat(found, _SHELL, lambda: _compare_from_shell(ours))
+        _repeat(found, _SHELL, functools.partial(_compare_from_shell, ours))
         found.megabytes["memory, at the end"] = ours.server.resident_bytes() / _MEGA
     found.megabytes["disk"] = Ours("http", 1).disk_bytes(directory) / _MEGA
     return found

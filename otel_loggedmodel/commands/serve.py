@@ -6,6 +6,7 @@ import shlex
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
+from urllib.parse import quote
 
 import typer
 
@@ -130,7 +131,7 @@ def _url_of(data: Path | None, store: str | None) -> str:
     if store is None:
         from otel_loggedmodel.store import default_directory
 
-        return f"chdb://{(data or default_directory()).expanduser().absolute()}"
+        return f"chdb://{quote(str((data or default_directory()).expanduser().absolute()))}"
     if data is not None:
         raise typer.BadParameter("give one of --data and --store")
     if not store.startswith(("chdb://", "clickhouse://", "clickhouses://")):

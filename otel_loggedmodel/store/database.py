@@ -89,8 +89,7 @@ class Database:
             settings: Of the engine, for this query.
 
         Raises:
-            StoreUnavailableError: The engine cannot be reached, or gave up.
-            ReadingError: It refused the query.
+            StoreUnavailableError: The engine cannot be reached, gave up, or refused.
         """
         with _translated(self.name):
             result = self.client.query(
@@ -102,8 +101,7 @@ class Database:
         """Run a statement that returns nothing.
 
         Raises:
-            StoreUnavailableError: The engine cannot be reached, or gave up.
-            ReadingError: It refused the statement.
+            StoreUnavailableError: The engine cannot be reached, gave up, or refused.
         """
         with _translated(self.name):
             self.client.command(sql, settings=dict(settings or {}))
@@ -165,6 +163,9 @@ def open_database(url: str, *, create: bool = False) -> Database:
     directory = urllib.parse.unquote(url.removeprefix("chdb://")) if separator else url
     if not directory:
         raise ReadingError(f"{url!r} names no directory: use chdb:///directory")
+    if "?" in directory or "\\" in directory:
+        # What follows them, the engine would not take for a part of the name.
+        raise ReadingError(f"{directory!r} cannot be the directory of a store: it has a question mark or a backslash")
     return _open_embedded(Path(directory).expanduser().absolute(), create=create)
 
 
@@ -361,7 +362,7 @@ def _translation(error: Any, where: str, *, is_insert: bool) -> Exception:
         return RefusedError(f"ClickHouse cannot read it ({error.name or 'error'}, code {code})")
     if code in _DAMAGED:
         return StoreUnavailableError(f"{where} is damaged: {text}")
-    return StoreUnavailableError(f"{where}: {text}") if is_insert else ReadingError(f"{where}: {text}")
+    return StoreUnavailableError(f"{where}: {text}")
 
 
 def _first_line(text: str) -> str:

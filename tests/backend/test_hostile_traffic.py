@@ -173,6 +173,19 @@ def test_a_crowd_in_one_span_leaves_its_memory_alone(serving: Serving, part: str
         load.finish()
 
 
+@pytest.mark.parametrize("before", [b"", b"\x8b\x06\x8c\x06"], ids=["alone", "behind a group of fields"])
+def test_a_crowd_of_spans_leaves_its_memory_alone(serving: Serving, before: bytes) -> None:
+    """Of ten million; a group is what protobuf had in its place before it had nested messages, and is passed over."""
+    traces = Traces("beside spans", len(before))
+    body = gzip.compress(field(1, field(2, before + b"\x12\x00" * 10_000_000)), 1)
+    with Load(serving, traces) as load:
+        serving.forget_peak()
+        rss = serving.rss_mib
+        assert serving.post(body, PROTOBUF, content_encoding="gzip").status == 413
+        assert serving.peak_rss_mib < rss + MORE_MIB
+        load.finish()
+
+
 def test_spans_that_cannot_be_right(serving: Serving) -> None:
     """They are repaired where sense can be made of them, else rejected, counted, and no others with them."""
     now = time.time_ns()

@@ -38,6 +38,12 @@ def test_passwords_are_not_shown() -> None:
     assert f"127.0.0.1:{port} cannot be reached" in str(failure.value)
 
 
+@pytest.mark.parametrize("directory", ["/a?b=c", "/a%3Fb=c", "/a\\b"])
+def test_a_directory_that_the_engine_would_misread_is_refused(directory: str) -> None:
+    with pytest.raises(ReadingError, match="cannot be the directory of a store"):
+        open_database(f"chdb://{directory}", create=True)
+
+
 @pytest.mark.parametrize("url", ["postgres://host/db", "chdb://", "clickhouse://host:port/db"])
 def test_a_url_that_names_no_store_is_said_to(url: str) -> None:
     with pytest.raises(ReadingError) as failure:
