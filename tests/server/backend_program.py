@@ -12,10 +12,10 @@ import threading
 import time
 from collections.abc import Sequence
 
-from backends import MemoryReader, MemoryWriter
-
 from otel_loggedmodel.server.running import Addresses, run
 from otel_loggedmodel.server.settings import Settings
+
+from .backends import MemoryReader, MemoryWriter
 
 
 class FileWriter(MemoryWriter):

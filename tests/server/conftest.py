@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from backends import Backend, MemoryReader, MemoryWriter
 
 from otel_loggedmodel.server.settings import Settings
+
+from .backends import Backend, MemoryReader, MemoryWriter
 
 FAST: dict[str, Any] = {"http_port": 0, "grpc_port": 0, "linger_seconds": 0.01}
 

@@ -4,10 +4,11 @@
 import time
 from typing import Any
 
-from backends import request_of, spans_of
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+
+from .backends import request_of, spans_of
 
 DAY_NS = 86400 * 10**9
 

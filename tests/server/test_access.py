@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 
 import grpc
 import pytest
-from backends import JSON, Backend, MemoryReader, MemoryWriter, body_of
 
 from otel_loggedmodel.server.settings import Settings
+
+from .backends import JSON, Backend, MemoryReader, MemoryWriter, body_of
 
 TOKEN = "s3cret-Token~"
 PATHS = [

@@ -8,7 +8,6 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
-from backends import MemoryWriter, wait_until
 
 from otel_loggedmodel.server.batching import Inserter
 from otel_loggedmodel.server.metrics import Metrics
@@ -17,6 +16,8 @@ from otel_loggedmodel.server.refusing import Reason, RefusalError
 from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.store.reading import StoreUnavailableError
 from otel_loggedmodel.store.writing import RefusedError, StoreFullError
+
+from .backends import MemoryWriter, wait_until
 
 
 class Bench:

@@ -6,10 +6,8 @@ import time
 from typing import Any
 
 import pytest
-from backends import body_of, request_of, spans_of, varint
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from odd_requests import complete_request, owners, requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -22,6 +20,9 @@ from otel_loggedmodel.server.refusing import Reason, RefusalError
 from otel_loggedmodel.server.repairing import MAX_EVENTS_OR_LINKS
 from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.server.value_text import text_of
+
+from .backends import body_of, request_of, spans_of, varint
+from .odd_requests import complete_request, owners, requests
 
 DAY_NS = 86400 * 10**9
 LARGE = Settings()

@@ -7,7 +7,6 @@ from typing import Any
 
 import grpc
 import pytest
-from backends import Backend, wait_until
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
@@ -18,6 +17,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import otel_loggedmodel
 from otel_loggedmodel.store.reading import StoreUnavailableError
+
+from .backends import Backend, wait_until
 
 TOKEN = "a-secret"
 

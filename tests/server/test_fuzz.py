@@ -9,11 +9,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 import grpc
-from backends import JSON, PROTOBUF, Backend, body_of, spans_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from odd_requests import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from .backends import JSON, PROTOBUF, Backend, body_of, spans_of
+from .odd_requests import requests
 
 EXPECTED = {200, 400, 413, 415}
 on_one_backend = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from backends import Answer, Backend, MemoryReader, wait_until
 
 from otel_loggedmodel.store.reading import (
     EVERYTHING,
@@ -32,6 +31,8 @@ from otel_loggedmodel.store.results import (
     VersionDetail,
     VersionMetrics,
 )
+
+from .backends import Answer, Backend, MemoryReader, wait_until
 
 HOSTILE_NAMES = [
     "v1.0",

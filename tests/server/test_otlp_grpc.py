@@ -8,13 +8,14 @@ from typing import Any
 
 import grpc
 import pytest
-from backends import Backend, body_of, request_of, spans_of, wait_until
 from google.rpc.error_details_pb2 import RetryInfo
 from grpc_status import rpc_status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from otel_loggedmodel.store.reading import StoreUnavailableError
 from otel_loggedmodel.store.writing import RefusedError
+
+from .backends import Backend, body_of, request_of, spans_of, wait_until
 
 MIB = 1024 * 1024
 

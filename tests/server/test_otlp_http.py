@@ -14,7 +14,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from backends import (
+from google.rpc import code_pb2
+
+from otel_loggedmodel.store.reading import StoreUnavailableError
+from otel_loggedmodel.store.writing import RefusedError
+
+from .backends import (
     JSON,
     PROTOBUF,
     Backend,
@@ -27,10 +32,6 @@ from backends import (
     varint,
     wait_until,
 )
-from google.rpc import code_pb2
-
-from otel_loggedmodel.store.reading import StoreUnavailableError
-from otel_loggedmodel.store.writing import RefusedError
 
 MIB = 1024 * 1024
 

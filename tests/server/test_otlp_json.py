@@ -6,14 +6,15 @@ import json
 from typing import Any
 
 import pytest
-from backends import spans_of
 from google.protobuf import json_format
 from hypothesis import given
-from odd_requests import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otel_loggedmodel.server.otlp_json import from_json
 from otel_loggedmodel.server.refusing import Reason, RefusalError
+
+from .backends import spans_of
+from .odd_requests import requests
 
 TRACE_ID = "5b8efff798038103d269b633813fc60c"
 SPAN_ID = "eee19b7ec3c1b174"

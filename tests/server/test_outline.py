@@ -4,12 +4,13 @@
 import time
 
 import pytest
-from backends import body_of
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otel_loggedmodel.server.outline import has_more_spans
+
+from .backends import body_of
 
 
 def delimited(tag: int, content: bytes) -> bytes:

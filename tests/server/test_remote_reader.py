@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from backends import Backend, MemoryReader
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +42,8 @@ from otel_loggedmodel.store.results import (
     VersionDetail,
     VersionMetrics,
 )
+
+from .backends import Backend, MemoryReader
 
 SELECTION = Selection(
     since=datetime(2026, 1, 1, 12, 30, 0, 123456, tzinfo=timezone(timedelta(hours=5, minutes=30))),

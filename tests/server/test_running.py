@@ -18,8 +18,6 @@ from typing import Any
 
 import grpc
 import pytest
-from backend_program import stored_in
-from backends import EXPORT, PROTOBUF, Backend, MemoryReader, MemoryWriter, body_of, bomb_of, wait_until
 
 from otel_loggedmodel.server.listening import CannotListenError
 from otel_loggedmodel.server.metrics import Metrics
@@ -27,7 +25,10 @@ from otel_loggedmodel.server.retention import Retention
 from otel_loggedmodel.server.running import Server, run
 from otel_loggedmodel.server.settings import Settings, SettingsError
 
-PROGRAM = Path(__file__).parent / "backend_program.py"
+from .backend_program import stored_in
+from .backends import EXPORT, PROTOBUF, Backend, MemoryReader, MemoryWriter, body_of, bomb_of, wait_until
+
+TESTS = Path(__file__).resolve().parent.parent
 
 
 class Process:
@@ -35,7 +36,8 @@ class Process:
 
     def __init__(self, **settings: Any) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(PROGRAM), json.dumps(settings)],
+            [sys.executable, "-m", "server.backend_program", json.dumps(settings)],
+            cwd=TESTS,  # where that module is found
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
