@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Reproducible set-up: constraints.txt has the versions that were tested together.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off
 
-.PHONY: help demo test test-oldest test-pythons lint format proto otelcol bench clean
+.PHONY: help demo test test-integrations test-oldest test-pythons lint format proto otelcol bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -45,6 +45,17 @@ test-oldest: $(VENV)/.python ## Run the tests with the oldest supported OpenTele
 	@$(VENV)/oldest/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar off \
 	  --editable '.[dev]' --constraint constraints-oldest.txt
 	@$(VENV)/oldest/bin/python -m pytest --numprocesses auto $(PYTEST_ARGS)
+
+$(VENV)/.integrations: $(VENV)/.python pyproject.toml constraints-integrations.txt
+	@echo "installing servers, task queues and instrumentations (about a minute the first time) ..."
+	@$(PYTHON) -m venv $(VENV)/integrations
+	@$(VENV)/integrations/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar off \
+	  --editable '.[dev,integrations]' --constraint constraints-integrations.txt
+	@touch $@
+
+test-integrations: $(VENV)/.integrations ## Run the tests with real servers, task queues and instrumentations
+	@OTEL_LOGGEDMODEL_REQUIRE_INTEGRATIONS=1 $(VENV)/integrations/bin/python -m pytest --numprocesses auto \
+	  $(or $(PYTEST_ARGS),tests/integrations)
 
 test-pythons: ## Run the tests with every supported Python that is installed
 	@$(PYTHON) scripts/test_pythons.py $(PYTEST_ARGS)

@@ -31,6 +31,8 @@ if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_SERVER") and importlib.util.find
         "test_truth.py",
         "collector/test_clickhouse.py",
     ]
+if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_INTEGRATIONS"):
+    collect_ignore.append("integrations")  # they have an environment of their own: `make test-integrations`
 
 # What it keeps belongs with the other leftovers of a run.
 set_hypothesis_home_dir(Path(__file__).resolve().parent.parent / ".venv" / ".hypothesis")
