@@ -139,7 +139,7 @@ class DiskQueue:
         """Take over what the dead have left; it never raises.
 
         Returns:
-            Whether anything was there.
+            Whether anything is to be delivered.
         """
         try:
             leases.check_private(self._directory)
@@ -258,7 +258,7 @@ class DiskQueue:
         for kept in self.kept.values():
             kept.sort(key=_order)
         self._is_directory_unsynced = True
-        return bool(taken)
+        return any(segment.name.kind != segments.SET_ASIDE for segment in taken)
 
     def _moved(self, path: str, name: Name, target: Path) -> Segment | None:
         """A segment of a dead process, now ours; None where nothing is left in it, or the disk does not let us."""

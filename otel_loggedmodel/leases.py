@@ -167,6 +167,22 @@ def owners(destination: Path) -> Iterator[Path]:
         return
 
 
+def is_alive(path: Path) -> bool:
+    """Whether the owner of a directory lives."""
+    try:
+        lock = os.open(path / LOCK, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False
+    try:
+        _lock(lock)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(lock)
+
+
 def _make_parent(path: Path) -> None:
     # 0700 is what the XDG Base Directory Specification asks for.
     if not path.is_dir():
@@ -185,15 +201,20 @@ def _locked(directory: Path, *, is_new: bool) -> int:
     flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
     descriptor = os.open(directory / LOCK, flags, 0o600)
     try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor)
     except OSError:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _lock(descriptor: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        # Of the open file, not of the process: a second spool in this process is another owner.
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
