@@ -30,6 +30,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from otel_loggedmodel import otlp_payloads, spool
 from otel_loggedmodel._errors import swallow, warn_rarely
 from otel_loggedmodel.health import Health
+from otel_loggedmodel.otlp_payloads import is_record
 from otel_loggedmodel.otlp_sending import (
     Destination,
     Outcome,
@@ -134,7 +135,7 @@ class DurableExporter(SpanExporter):
         """Try to export spans, and keep them if that fails for a reason that may pass.
 
         Returns:
-            SUCCESS for what was delivered or is kept; FAILURE for what was refused for good.
+            SUCCESS for what was delivered or is kept; FAILURE where all of it, or a model record in it, was refused.
         """
         if not spans:
             return SpanExportResult.SUCCESS
@@ -216,6 +217,13 @@ class DurableExporter(SpanExporter):
         if outcome.verdict is Verdict.REFUSED:
             self._delivery.count_refused(len(spans), outcome)
             return SpanExportResult.FAILURE
+        if outcome.verdict is Verdict.MALFORMED and (models := [span for span in spans if is_record(span)]):
+            # Who makes records sends them again some time later; of other spans these are the only copies.
+            self._delivery.count_refused(len(models), outcome)
+            others = [span for span in spans if not is_record(span)]
+            if others:
+                self._keep(others, otlp_payloads.encoded(others))
+            return SpanExportResult.FAILURE
         # Of what is refused for its content, the thread finds out which part it is that cannot be taken.
         self._keep(spans, payload)
         return SpanExportResult.SUCCESS
@@ -226,11 +234,11 @@ class DurableExporter(SpanExporter):
         return kept
 
     def _keep(self, spans: Sequence[ReadableSpan], payload: bytes) -> None:
-        models = [span for span in spans if otlp_payloads.is_record(span)]
+        models = [span for span in spans if is_record(span)]
         if not models or len(models) == len(spans):
             self._spool.append(Kind.MODELS if models else Kind.SPANS, payload, len(spans))
         else:
-            others = [span for span in spans if not otlp_payloads.is_record(span)]
+            others = [span for span in spans if not is_record(span)]
             self._spool.append(Kind.MODELS, otlp_payloads.encoded(models), len(models))
             self._spool.append(Kind.SPANS, otlp_payloads.encoded(others), len(others))
         self.health.keep(len(spans))
@@ -248,17 +256,9 @@ class DurableExporter(SpanExporter):
         self.health.drop(reason, count)
         warn_rarely(f"dropped {reason}", "%d spans for %s are lost: %s", count, self._name, words)
 
-    def _note_drop(self, reason: str, kind: Kind, count: int) -> None:
+    def _note_drop(self, reason: str, _: Kind, count: int) -> None:
+        """The spool has given something up, and has said so."""
         self.health.drop(reason, count)
-        warn_rarely(
-            f"dropped {reason}",
-            "%d waiting %s for %s are lost (%s); %d so far",
-            count,
-            "model records" if kind is Kind.MODELS else "spans",
-            self._name,
-            reason,
-            self.health.dropped[reason],
-        )
 
     def _waiting(self) -> Pending:
         return self._spool.pending

@@ -132,7 +132,11 @@ class _DecodedSpan(ReadableSpan):
             instrumentation_scope=scope,
         )
         # The SDK counts in containers that are not handed on.
-        self._dropped = (span.dropped_attributes_count, span.dropped_events_count, span.dropped_links_count)
+        self._dropped: Sequence[int] = (
+            span.dropped_attributes_count,
+            span.dropped_events_count,
+            span.dropped_links_count,
+        )
 
     @property
     def dropped_attributes(self) -> int:

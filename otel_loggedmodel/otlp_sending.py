@@ -23,7 +23,7 @@ import re
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from opentelemetry import context as context_api
@@ -197,9 +197,8 @@ def _headers_of(exporter: SpanExporter) -> Iterable[tuple[str, str]]:
     client = getattr(exporter, "_client", None)
     session = getattr(exporter, "_session", None) or getattr(getattr(client, "_transport", None), "_session", None)
     for holder in (session, exporter, client):
-        headers = getattr(holder, "headers" if holder is session else "_headers", None)
-        pairs = headers.items() if isinstance(headers, Mapping) or hasattr(headers, "items") else headers or ()
-        for name, value in pairs:
+        headers: Any = getattr(holder, "headers" if holder is session else "_headers", None)
+        for name, value in headers.items() if hasattr(headers, "items") else headers or ():
             yield name, value if isinstance(value, str) else repr(value)
 
 
@@ -489,7 +488,8 @@ def _retry_info(error: Any) -> float | None:
             return None
     except Exception:
         return None
-    return min(max(0.0, info.retry_delay.seconds + info.retry_delay.nanos / 1e9), MAX_RETRY_AFTER_SECONDS)
+    seconds = float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
+    return min(max(0.0, seconds), MAX_RETRY_AFTER_SECONDS)
 
 
 # Any other exporter
