@@ -436,7 +436,8 @@ class Spool:
                 self._given = None
             else:
                 lost -= given.count
-                given.held = given.request
+                self._front_rank -= 1
+                given.held = dataclasses.replace(given.request, rank=self._front_rank)
                 given.segment = given.record = None
                 self._memory.add(given.held)
         self._disk.remove(segment)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that were cut off, flipped or overwritten: everything else in them is delivered, and what is lost is counted."""
+"""Files that were cut off, flipped or overwritten: what is whole is delivered, and what is lost is counted."""
 
 import random
 import signal
@@ -112,7 +112,7 @@ def test_any_damage_leaves_the_undamaged(fresh, data: st.DataObject) -> None:
         for (payload, _), (start, stop) in zip(requests, places, strict=True)
         if not damaged & set(range(start, stop))
     ]
-    # Where the note of what is done with was damaged into another valid one, fewer come back; CRC-32 makes that 1 in 2**32.
+    # Damage that makes another valid note of what is done with is 1 in 2**32.
     assert [payload for payload in payloads if payload in undamaged] == undamaged
 
 
