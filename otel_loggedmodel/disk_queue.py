@@ -74,6 +74,7 @@ class DiskQueue:
         self._writing: dict[tuple[str, int], Segment] = {}
         self._unsynced: set[Segment] = set()
         self._is_directory_unsynced = False
+        self._last_created = 0
         # Done with, and not deleted, as the disk did not let us.
         self._doomed: list[Segment] = []
 
@@ -218,6 +219,9 @@ class DiskQueue:
             if not is_full and self._monotonic() - segment.born <= self._segment_seconds:
                 return segment
             del self._writing[kind, rank]
+        if rank == _IN_TURN:
+            # Whoever takes over has nothing but this to tell their order, whatever the clock does.
+            stored_ms = self._last_created = max(stored_ms, self._last_created + 1)
         segment = Segment.create(self._own_directory(), kind, stored_ms)
         segment.born = born
         segment.rank = rank

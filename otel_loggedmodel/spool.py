@@ -168,6 +168,7 @@ class Spool:
         self._on_drop = on_drop
         self._clock = clock
         self._monotonic = monotonic
+        note_loss = weakref.WeakMethod(self._note_loss)
         self._segment_seconds = min(_SEGMENT_SECONDS, max_age * _SEGMENT_PART_OF_AGE)
         self._disk = DiskQueue(
             directory or Path(os.devnull),
@@ -177,7 +178,8 @@ class Spool:
             about=about or {},
             clock=clock,
             monotonic=monotonic,
-            on_lost=lambda segment, reason: self._drop(reason, segment.name.kind, segment.spans_unread),
+            # Weak, so that a spool that is forgotten lets go of its files at once.
+            on_lost=lambda segment, reason: (note := note_loss()) and note(segment, reason),
         )
         self._is_closed = False
         self._begin()
@@ -524,6 +526,9 @@ class Spool:
             self._disk.sync()
         except OSError as error:
             warn_rarely("spool sync", "what waits on disk may not outlive a loss of power: %s", error)
+
+    def _note_loss(self, segment: Segment, reason: str) -> None:
+        self._drop(reason, segment.name.kind, segment.spans_unread)
 
     def _drop(self, reason: str, kind: str, count: int) -> None:
         if kind == segments.SET_ASIDE or count <= 0:
