@@ -106,7 +106,7 @@ class DiskQueue:
         except OSError as error:
             segment.retry_at = self._monotonic() + _UNREADABLE_SECONDS
             segment.close()
-            warn_rarely("spool unreadable", "a file of the spool cannot be read now: %s", error)
+            warn_rarely("spool unreadable", "a file of the spool cannot be read now: %s", str(error))
             return None
         if record is None:
             if segment.spans_unread:
@@ -121,7 +121,7 @@ class DiskQueue:
             segment.done(record)
             self._unsynced.add(segment)
         except OSError as error:
-            warn_rarely("spool progress", "what was delivered cannot be noted, and may be sent again: %s", error)
+            warn_rarely("spool progress", "what was delivered cannot be noted, and may be sent again: %s", str(error))
         finally:
             self._count(segment, +1)
         if segment.read >= segment.size:
@@ -147,7 +147,7 @@ class DiskQueue:
         except FileNotFoundError:
             return False
         except OSError as error:
-            warn_rarely("spool unsafe", "what waits on disk is left alone: %s", error)
+            warn_rarely("spool unsafe", "what waits on disk is left alone: %s", str(error))
             return False
         own = None if self._lease is None else self._lease.path
         is_taken = False
@@ -158,7 +158,7 @@ class DiskQueue:
             try:
                 is_taken = self._take(lease.path) or is_taken
             except OSError as error:
-                warn_rarely("spool adopting", "what another process has left cannot be taken over now: %s", error)
+                warn_rarely("spool adopting", "what another process has left cannot be taken over now: %s", str(error))
             finally:
                 lease.release()
         return is_taken
@@ -219,6 +219,7 @@ class DiskQueue:
             if not is_full and self._monotonic() - segment.born <= self._segment_seconds:
                 return segment
             del self._writing[kind, rank]
+            segment.close()
         if rank == _IN_TURN:
             # Whoever takes over has nothing but this to tell their order, whatever the clock does.
             stored_ms = self._last_created = max(stored_ms, self._last_created + 1)
@@ -275,7 +276,7 @@ class DiskQueue:
             segment.path = f"{target}{os.sep}{name}"
             os.rename(path, segment.path)  # noqa: PTH104 - there may be ten thousand
         except OSError as error:
-            warn_rarely("spool adopting", "a file of another process cannot be taken over now: %s", error)
+            warn_rarely("spool adopting", "a file of another process cannot be taken over now: %s", str(error))
             return None
         segment.born = now - max(0.0, self._clock() - name.created_ms / 1000)
         segment.spared_until = now + self._grace_seconds

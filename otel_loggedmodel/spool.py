@@ -333,7 +333,7 @@ class Spool:
             try:
                 self._disk.close()
             except OSError as error:
-                warn_rarely("spool closing", "what waits on disk may not outlive a loss of power: %s", error)
+                warn_rarely("spool closing", "what waits on disk may not outlive a loss of power: %s", str(error))
 
     @contextlib.contextmanager
     def _guarded(self, doing: str) -> Iterator[None]:
@@ -373,7 +373,7 @@ class Spool:
         warn_rarely(
             "spool disk",
             "what cannot be delivered now is kept in memory, at most %d bytes of it, as the disk takes none: %s",
-            *(self._memory_bytes, error),
+            *(self._memory_bytes, str(error)),
         )
 
     def _write_memory(self) -> bool:
@@ -525,7 +525,7 @@ class Spool:
         try:
             self._disk.sync()
         except OSError as error:
-            warn_rarely("spool sync", "what waits on disk may not outlive a loss of power: %s", error)
+            warn_rarely("spool sync", "what waits on disk may not outlive a loss of power: %s", str(error))
 
     def _note_loss(self, segment: Segment, reason: str) -> None:
         self._drop(reason, segment.name.kind, segment.spans_unread)
