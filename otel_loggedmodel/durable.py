@@ -28,7 +28,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_loggedmodel import otlp_payloads, spool
-from otel_loggedmodel._errors import swallow, warn_rarely
+from otel_loggedmodel._errors import swallow, warn_once, warn_rarely
 from otel_loggedmodel.health import Health
 from otel_loggedmodel.otlp_payloads import is_record
 from otel_loggedmodel.otlp_sending import (
@@ -41,6 +41,7 @@ from otel_loggedmodel.otlp_sending import (
     uninstrumented,
 )
 from otel_loggedmodel.spool import Kind, Pending, Spool, Stored
+from otel_loggedmodel.spool_survey import elsewhere
 
 FIRST_RETRY_SECONDS: Final = 1.0
 LAST_RETRY_SECONDS: Final = 30.0
@@ -91,11 +92,12 @@ class DurableExporter(SpanExporter):
         self.wrapped = exporter
         self.destination = destination
         self.directory = None if directory is None else directory / destination.key
+        self._about = {"endpoint": destination.endpoint, "protocol": destination.protocol}
         self._spool = Spool(
             self.directory,
             max_bytes=spool.MAX_BYTES if max_bytes is None else max_bytes,
             max_age=spool.MAX_AGE_SECONDS if max_age is None else max_age,
-            about={"endpoint": destination.endpoint, "protocol": destination.protocol},
+            about=self._about,
             on_drop=self._note_drop,
             clock=clock,
             monotonic=monotonic,
@@ -247,10 +249,23 @@ class DurableExporter(SpanExporter):
     def _look_for_others(self) -> None:
         """See, at the first export and then now and again, whether another process has left something."""
         now = time.monotonic()
+        if not self._adopt_at:
+            self._tell_of_other_tenants()
         if now >= self._adopt_at:
             self._adopt_at = now + _ADOPT_SECONDS
             if self._spool.adopt():
                 self._wake_up()
+
+    def _tell_of_other_tenants(self) -> None:
+        """What waits for the same address under other headers may belong to somebody else: it is not ours to send."""
+        others = elsewhere(self.directory, self._about) if self.directory is not None else []
+        if others:
+            warn_once(
+                f"elsewhere {self.directory}",
+                "spans for %s wait in %s, meant to go with other headers; `otel-loggedmodel spool drain` sends them",
+                self._name,
+                ", ".join(map(str, others)),
+            )
 
     def _drop(self, reason: str, count: int, words: str) -> None:
         self.health.drop(reason, count)
