@@ -6,6 +6,10 @@ everything goes there without a try: the application's exporting thread never wa
 which is there only while something is waiting, tries again with backoff and full jitter, and then delivers, models
 first, while fresh spans go their direct way. While all is well there is no thread and no file.
 
+What is refused for a reason that lies with the set-up, such as wrong credentials, is lost if it was just handed in.
+What waits already goes on waiting, and is tried once a minute. The specification has a client not repeat at once what
+was refused; a backlog of two days must not be lost to credentials that were wrong for ten minutes of them.
+
 Three rules keep one request from holding up the rest. One that is refused for its content is taken apart until only the
 offending spans are left, and those are set aside. One that fails again and again lets the others go first. And one that
 fails with a broken connection or no answer, while others get through, is after a while taken apart and set aside, too.
@@ -45,6 +49,7 @@ from otel_loggedmodel.spool_survey import elsewhere
 
 FIRST_RETRY_SECONDS: Final = 1.0
 LAST_RETRY_SECONDS: Final = 30.0
+_REFUSED_RETRY_SECONDS: Final = 60.0
 # Never at once, whatever the jitter comes to.
 _LEAST_RETRY_SECONDS: Final = 0.05
 _ADOPT_SECONDS: Final = 60.0
@@ -299,7 +304,7 @@ class DurableExporter(SpanExporter):
                         synced = time.monotonic()
                         self._spool.sync()
                     self._look_for_others()
-                    seconds = self._delivery.far_end.seconds_to_next_try()
+                    seconds = self._delivery.far_end.seconds_to_next_stored()
                     if not seconds and self._delivery.deliver_next() is None:
                         seconds = _LINGER_SECONDS
                     else:
@@ -327,7 +332,7 @@ class DurableExporter(SpanExporter):
         self._wake_up()
 
         def is_over() -> bool:
-            is_too_late = far_end.seconds_to_next_try() > deadline - time.monotonic()
+            is_too_late = far_end.seconds_to_next_stored() > deadline - time.monotonic()
             return is_too_late or not self._spool.pending or far_end.failed_tries > failures
 
         with self._changed:
@@ -345,6 +350,7 @@ class FarEnd:
         self._lock = threading.Lock()
         self._failures = 0
         self._next_try = 0.0
+        self._next_stored = 0.0
         self._asked_to_wait = False
         self.failed_tries = 0
 
@@ -357,13 +363,25 @@ class FarEnd:
         """How long to leave it alone; 0.0 where a try may be made."""
         return max(0.0, self._next_try - time.monotonic()) if self._failures else 0.0
 
-    def answered(self) -> bool:
-        """It said something definite. Whether it was away."""
+    def seconds_to_next_stored(self) -> float:
+        """The same for what waits, which is left alone longer where it was refused."""
+        return max(0.0, self._next_stored - time.monotonic(), self.seconds_to_next_try())
+
+    def answered(self) -> None:
+        """It said something definite."""
         with self._lock:
-            was_away = self._failures > 0
             self._failures = 0
             self._asked_to_wait = False
-            return was_away
+
+    def took(self) -> None:
+        """It took something, so it may take what waits."""
+        self._next_stored = 0.0
+
+    def refused(self) -> None:
+        """It is there, and will not have what waits."""
+        with self._lock:
+            self.failed_tries += 1
+            self._next_stored = time.monotonic() + _REFUSED_RETRY_SECONDS
 
     def failed(self, retry_after: float | None) -> None:
         """It did not answer, or asked to be tried again later."""
@@ -382,6 +400,7 @@ class FarEnd:
     def try_now(self) -> None:
         """Do not wait for the next try, unless the far end asked for that."""
         with self._lock:
+            self._next_stored = 0.0
             if not self._asked_to_wait:
                 self._next_try = 0.0
 
@@ -403,18 +422,14 @@ class Delivery:
         sender: What sends it.
         health: Where it is counted.
         name: Of the destination, for messages.
-        sets_refused_aside: Whether what is refused, and would be refused again, makes room for the rest.
     """
 
-    def __init__(
-        self, spool: Spool, sender: Sender, health: Health, name: str, *, sets_refused_aside: bool = True
-    ) -> None:
+    def __init__(self, spool: Spool, sender: Sender, health: Health, name: str) -> None:
         self.far_end = FarEnd()
         self._spool = spool
         self._sender = sender
         self._health = health
         self._name = name
-        self._sets_refused_aside = sets_refused_aside
         self._deliveries = 0
         self._refused_in_a_row = 0
         self._failing: dict[object, _Failing] = {}
@@ -434,8 +449,16 @@ class Delivery:
             self._failed(stored, outcome)
         elif outcome.verdict is Verdict.MALFORMED and stored.count > 1 and self._are_parts_of_use():
             self._take_apart(stored)
-        elif outcome.verdict is Verdict.MALFORMED or self._sets_refused_aside:
+        elif outcome.verdict is Verdict.MALFORMED:
             self._set_aside(stored, outcome)
+        else:
+            self.far_end.refused()
+            warn_rarely(
+                f"refused waiting {self._name}",
+                "%s refuses what waits for it: %s; it goes on waiting",
+                self._name,
+                outcome.words,
+            )
         return outcome
 
     def heard(self, outcome: Outcome) -> None:
@@ -457,6 +480,7 @@ class Delivery:
         if outcome.verdict is Verdict.DELIVERED:
             self._deliveries += 1
             self._refused_in_a_row = 0
+            self.far_end.took()
         elif outcome.verdict is Verdict.MALFORMED:
             self._refused_in_a_row += 1
 
@@ -551,11 +575,11 @@ def drain(
         on_progress: Called after each request with what was delivered and what is left.
     """
     health = Health(lambda: spool.pending, meter_provider=metrics.NoOpMeterProvider())
-    delivery = Delivery(spool, sender_of(exporter), health, "the destination", sets_refused_aside=False)
+    delivery = Delivery(spool, sender_of(exporter), health, "the destination")
     error: str | None = None
     with uninstrumented():
         while (now := time.monotonic()) < deadline:
-            wait = delivery.far_end.seconds_to_next_try()
+            wait = delivery.far_end.seconds_to_next_stored()
             if wait:
                 time.sleep(min(wait, deadline - now))
                 continue

@@ -217,7 +217,7 @@ def test_an_answer_ends_the_waiting() -> None:
     for _ in range(5):
         far_end.failed(None)
     assert far_end.is_away
-    assert far_end.answered()
+    far_end.answered()
     assert not far_end.is_away
     assert far_end.seconds_to_next_try() == 0.0
 
@@ -253,6 +253,25 @@ def test_what_the_far_end_refuses_for_good_is_counted_and_said_with_its_words(
     (message,) = caplog.messages
     assert "refused 1 spans for good" in message
     assert "key expired" in message
+
+
+def test_wrong_credentials_cost_nothing_of_what_waits(server: Server, make_durable: Make, caplog) -> None:
+    exporter = make_durable(server)
+    server.answer(AWAY[protocol_of(server)])
+    for name in numbered("a", 20):
+        exporter.export(make_spans(name))
+    tries = len(server.requests)
+    server.answer(Answer({"http": 403, "grpc": "PERMISSION_DENIED"}[protocol_of(server)], "key expired"))
+    server.wait_for(lambda: "goes on waiting" in caplog.text, "the refusal")
+    assert "key expired" in caplog.text
+    assert not exporter.force_flush(500)
+    assert exporter.pending.spans == 20
+    assert len(server.requests) - tries < 10
+    server.answer(Answer())
+    exporter.export(make_spans("fresh"))
+    server.wait_for_spans(21)
+    assert set(server.taken.values()) == {1}
+    assert exporter.health.dropped == {}
 
 
 def test_only_the_poisonous_spans_of_a_request_are_not_delivered(server: Server, make_durable: Make, caplog) -> None:
@@ -607,10 +626,10 @@ def test_health_is_told_as_metrics(http: HttpFarEnd, make_durable: Make) -> None
     assert seen["otel.sdk.exporter.span.inflight"] == {"": 2}
     assert seen["otel_loggedmodel.spool.size"][""] > 100
     assert 0 <= seen["otel_loggedmodel.spool.oldest_age"][""] < 10
-    http.answer(Answer(401))
+    http.answer(Answer(400))
     wait_until(lambda: not exporter.pending, "what waits to be refused")
     seen = metrics()
-    assert seen["otel.sdk.exporter.span.exported"] == {"": 2, "401": 2}
+    assert seen["otel.sdk.exporter.span.exported"] == {"": 2, "400": 2}
     assert seen["otel.sdk.exporter.span.inflight"] == {"": 0}
     assert seen["otel_loggedmodel.spool.size"] == {"": 0}
     (point, *_) = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics[0].data.data_points
