@@ -257,7 +257,11 @@ class DiskQueue:
             return False
         target = self._own_directory()
         taken = [segment for path, name in found if (segment := self._moved(path, name, target)) is not None]
+        # Read once, or the order would be that of the moments between two readings.
+        now, wall = self._monotonic(), self._clock()
         for segment in taken:
+            segment.born = now - max(0.0, wall - segment.name.created_ms / 1000)
+            segment.spared_until = now + self._grace_seconds
             self._count(segment, +1)
             self.kept[segment.name.kind].append(segment)
         for kept in self.kept.values():
@@ -267,7 +271,6 @@ class DiskQueue:
 
     def _moved(self, path: str, name: Name, target: Path) -> Segment | None:
         """A segment of a dead process, now ours; None where nothing is left in it, or the disk does not let us."""
-        now = self._monotonic()
         try:
             segment = Segment.found(path, name)
             if not segment.unread and not segment.spans_unread:
@@ -278,8 +281,6 @@ class DiskQueue:
         except OSError as error:
             warn_rarely("spool adopting", "a file of another process cannot be taken over now: %s", str(error))
             return None
-        segment.born = now - max(0.0, self._clock() - name.created_ms / 1000)
-        segment.spared_until = now + self._grace_seconds
         return segment
 
     def _put(self, segment: Segment) -> None:

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of storage share: clocks that are set, spools that note what they give up, and reading them out."""
 
+import os
 import time
+import traceback
+import warnings
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
 
 from otel_loggedmodel.spool import Kind, Spool, Stored
@@ -61,3 +65,31 @@ def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.002)
+
+
+def forked(work: Callable[[], object]) -> int:
+    """Do something in a forked child; its number, for `waitpid`. It exits with 1 where that fails."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads: some tests are about these
+        child = os.fork()
+    if child:
+        return child
+    try:
+        work()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def forked_with_pipe(work: Callable[[int], object]) -> tuple[int, FileIO]:
+    """The same for something that tells what it does; its number, and where to read that."""
+    reading, writing = os.pipe()
+    child = forked(lambda: work(writing))
+    os.close(writing)
+    return child, open(reading, "rb")  # noqa: PTH123
+
+
+def succeed(work: Callable[[], object]) -> None:
+    """Do something in a forked child, and see that it succeeds."""
+    assert os.waitpid(forked(work), 0)[1] == 0

@@ -7,8 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-import traceback
-import warnings
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import pytest
 from otel_loggedmodel.segments import Segment
 from otel_loggedmodel.spool import Kind
 
-from .storing import Clocks, Drops, drain, given, make_spool, segments_in
+from .storing import Clocks, Drops, drain, given, make_spool, segments_in, succeed
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="permissions and mounts of POSIX")
 
@@ -69,33 +68,27 @@ def unprivileged(work: Callable[[], None]) -> None:
     if os.geteuid() != 0:
         work()
         return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if child == 0:
-        try:
-            os.setgroups([])
-            os.setgid(65534)
-            os.setuid(65534)
-            work()
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
+
+    def as_nobody() -> None:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        work()
+
+    succeed(as_nobody)
 
 
 @pytest.fixture
-def anyones(directory: Path) -> Path:
-    """A spool's directory for that user."""
-    directory.parent.mkdir(mode=0o700)
+def anyones() -> Iterator[Path]:
+    """A spool's directory for that user, where no directory above is only for root."""
+    above = Path(tempfile.mkdtemp(prefix="otel-loggedmodel-"))
     if os.geteuid() == 0:
-        os.chown(directory.parent, 65534, 65534)
-        above = directory.parent.parent
-        while above != Path("/tmp").resolve() and above.parent != above and above.stat().st_mode & 0o005 != 0o005:
-            above.chmod(0o755)
-            above = above.parent
-    return directory
+        os.chown(above, 65534, 65534)
+    yield above / "key"
+    for path in (above, *above.rglob("*")):
+        if path.is_dir():
+            path.chmod(0o700)
+    shutil.rmtree(above)
 
 
 def test_a_full_disk_and_room_again(disk: Disk, clocks: Clocks, caplog: pytest.LogCaptureFixture) -> None:
