@@ -18,7 +18,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
-from otel_loggedmodel import environment
+from otel_loggedmodel import environment, propagation
 from otel_loggedmodel.exporter import LoggedModelExporter, otlp_exporter_from_environment
 from otel_loggedmodel.processor import LoggedModelSpanProcessor
 
@@ -87,13 +87,16 @@ class LoggedModelInstrumentor:
         """Extend a tracer provider. A second call does nothing.
 
         Args:
-            **options: `tracer_provider`, the global one by default; `accept_baggage`, as in `LoggedModelSpanProcessor`.
-                What else loaders pass is for other instrumentations.
+            **options: `tracer_provider`, the global one by default; `accept_baggage`, as in `LoggedModelSpanProcessor`;
+                `propagate` and `propagate_hosts`, as in `LoggedModelPropagator`. What else loaders pass is for other
+                instrumentations.
         """
         if environment.is_sdk_disabled():
             return
         accept_baggage = bool(options.get("accept_baggage", False))
         with _lock:
+            if options.get("propagate"):
+                propagation.install(propagate=True, hosts=options.get("propagate_hosts"))
             provider: Any = options.get("tracer_provider") or trace.get_tracer_provider()
             if isinstance(provider, trace.ProxyTracerProvider):
                 _extend_when_set(accept_baggage)
@@ -108,6 +111,7 @@ class LoggedModelInstrumentor:
         """
         with _lock:
             _forget_to_extend()
+            propagation.uninstall()
             provider: Any = options.get("tracer_provider") or trace.get_tracer_provider()
             if provider in _instrumented:
                 _instrumented.discard(provider)
