@@ -7,6 +7,7 @@ requests, when the scope or the environment asked for that and the host may know
 take its place, nothing goes out.
 """
 
+import functools
 import ipaddress
 import re
 import threading
@@ -237,10 +238,14 @@ def _host_called(context: Context) -> str | None:
         return None  # a server's span names the server's own host, as its caller spelled it
     attributes = getattr(span, "attributes", None) or {}
     value = next((value for name in _HOST_ATTRIBUTES if isinstance(value := attributes.get(name), str) and value), None)
-    if value is None:
-        return None
+    return None if value is None else _host_in(value)
+
+
+@functools.lru_cache(maxsize=1024)
+def _host_in(text: str) -> str | None:
+    """The host of a URL, of `host:port` or of a host alone, as `hosts` are spelled."""
     try:
-        host = _address(value) or urlsplit(value if "://" in value else f"//{value}").hostname or ""
+        host = _address(text) or urlsplit(text if "://" in text else f"//{text}").hostname or ""
     except ValueError:
         return None
     return _address(host) or host.lower().rstrip(".") or None
