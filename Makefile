@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Reproducible set-up: constraints.txt has the versions that were tested together.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off
 
-.PHONY: help demo test test-integrations test-oldest test-pythons lint format proto otelcol bench clean
+.PHONY: help demo test test-integrations test-oldest test-pythons lint format docs proto otelcol bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -65,10 +65,14 @@ lint: $(VENV)/.dev ## Check style, types and generated code
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(PYTHON) scripts/generate_protos.py --check
+	@$(PYTHON) scripts/document_environment.py --check
 
 format: $(VENV)/.dev ## Format the code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
+
+docs: ## Bring the README's table of environment variables up to date
+	@$(PYTHON) scripts/document_environment.py
 
 proto: ## Regenerate the code of proto/
 	@$(PYTHON) scripts/generate_protos.py

@@ -31,6 +31,7 @@ from otel_loggedmodel.fluent import (
 from otel_loggedmodel.instrumentor import instrument
 from otel_loggedmodel.model import ActiveModel, LoggedModel, LoggedModelStatus
 from otel_loggedmodel.processor import LoggedModelSpanProcessor
+from otel_loggedmodel.propagation import LoggedModelPropagator
 from otel_loggedmodel.tracing import trace
 from otel_loggedmodel.version import __version__
 from otel_loggedmodel.versioning import enable_git_model_versioning
@@ -39,6 +40,7 @@ __all__ = [
     "ActiveModel",
     "LoggedModel",
     "LoggedModelExporter",
+    "LoggedModelPropagator",
     "LoggedModelSpanProcessor",
     "LoggedModelStatus",
     "__version__",

@@ -75,13 +75,15 @@ class Scope:
         version: The active version.
         boundary: Id of the span that encloses the scope and is not of this version; its first child within the scope
             is an entry span. None where there is no such span.
+        propagate: Whether the version goes out with requests to other services; None where nobody said.
     """
 
-    __slots__ = ("_entry", "boundary", "version")
+    __slots__ = ("_entry", "boundary", "propagate", "version")
 
-    def __init__(self, version: Version, boundary: int | None) -> None:
+    def __init__(self, version: Version, boundary: int | None, propagate: bool | None = None) -> None:
         self.version: Final = version
         self.boundary: Final = boundary
+        self.propagate: Final = propagate
         self._entry = [None]
 
     def take_entry(self) -> bool:
@@ -112,8 +114,10 @@ _stack: Final[ContextVar[tuple[_Entered, ...]]] = ContextVar("otel_loggedmodel_s
 _home: Final[ContextVar[object]] = ContextVar("otel_loggedmodel_home", default=None)
 
 
-def enter_scope(version: Version, owner: object) -> None:
+def enter_scope(version: Version, owner: object, propagate: bool | None = None) -> None:
     """Make a version active in the current Context until `leave_scope` with the same owner.
+
+    Where `propagate` is None, whether the version goes out with requests is as in the enclosing scope.
 
     A recording span that is current and has no version is stamped too, as an entry span: routing inside a handler then
     covers the server's own span.
@@ -127,7 +131,9 @@ def enter_scope(version: Version, owner: object) -> None:
             stamp_entry(enclosing, version)
         elif stamped != version.model_id:
             boundary = enclosing_context.span_id
-    scope = Scope(version, boundary)
+    if propagate is None:
+        propagate = is_propagated()
+    scope = Scope(version, boundary, propagate)
     process.has_scopes = True
     _Entered(owner, context_api.attach(context_api.set_value(SCOPE_KEY, scope)))
 
@@ -193,6 +199,7 @@ class Process:
         version: What is active where no scope is: one read, no lock.
         has_scopes: Whether a scope was ever entered in this process; until then, no Context needs to be looked at.
         environment_was_read: Whether the environment's version is known yet.
+        accepts_baggage: Whether spans take the version of a request's baggage where there is no other.
     """
 
     def __init__(self) -> None:
@@ -200,6 +207,7 @@ class Process:
         self.has_scopes = False
         self._lock = threading.Lock()
         self.environment_was_read = False
+        self.accepts_baggage = False
         self._environment: Version | None = None
         self._cleared = False
         # Oldest first. Several may be waiting to be taken back, in any order and by any thread.
@@ -279,3 +287,9 @@ def current_version(context: Context | None = None) -> Version | None:
     if isinstance(scope, Scope):
         return scope.version
     return process.version
+
+
+def is_propagated(context: Context | None = None) -> bool | None:
+    """Whether the scope that is active says that its version goes out with requests; None where no scope says."""
+    scope = context_api.get_value(SCOPE_KEY, context)
+    return scope.propagate if isinstance(scope, Scope) else None

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The environment variables, each read in one place. A bad value is reported once and then counts as not set."""
+"""The environment variables, each read in one place. A bad value is reported once and then counts as not set.
+
+The README's table is made of the names here and of the text under each, by `make docs`.
+"""
 
 import json
 import math
@@ -19,46 +22,64 @@ OTEL_LOGGEDMODEL_NAME: Final = "OTEL_LOGGEDMODEL_NAME"
 """Name of that version, where no id is given: its newest known version, else a reference by name."""
 
 OTEL_LOGGEDMODEL_PARAMS: Final = "OTEL_LOGGEDMODEL_PARAMS"
-"""Params of that version, as a JSON object or as `key=value,key=value`; the environment then makes the version."""
+"""Params of that version, as `key=value,key=value` or as a JSON object of strings; the environment then makes it."""
 
 OTEL_LOGGEDMODEL_TAGS: Final = "OTEL_LOGGEDMODEL_TAGS"
 """Tags of that version, likewise."""
 
 OTEL_LOGGEDMODEL_TYPE: Final = "OTEL_LOGGEDMODEL_TYPE"
-"""Type of that version, such as `agent`."""
+"""Type of that version, such as `agent`; likewise."""
 
 OTEL_LOGGEDMODEL_GIT: Final = "OTEL_LOGGEDMODEL_GIT"
-"""`1` makes the state of the git checkout in the working directory part of that version."""
+"""`1` makes the git checkout in the working directory part of that version; it names it if nothing else does."""
+
+OTEL_LOGGEDMODEL_PROPAGATE: Final = "OTEL_LOGGEDMODEL_PROPAGATE"
+"""`1` sends the active version along with requests to other services, as the W3C baggage entry `logged_model.id`."""
+
+OTEL_LOGGEDMODEL_PROPAGATE_HOSTS: Final = "OTEL_LOGGEDMODEL_PROPAGATE_HOSTS"
+"""The only hosts that it may go to: `search,*.internal`. Any host where this is not set."""
+
+OTEL_LOGGEDMODEL_ACCEPT_BAGGAGE: Final = "OTEL_LOGGEDMODEL_ACCEPT_BAGGAGE"
+"""`1` takes the version of a request from that entry, where nothing in the process says another."""
 
 MLFLOW_ACTIVE_MODEL_ID: Final = "MLFLOW_ACTIVE_MODEL_ID"
-"""The same as OTEL_LOGGEDMODEL_ID, which wins, under the name that MLflow's users know."""
+"""The same as `OTEL_LOGGEDMODEL_ID`, which wins, under the name that MLflow's users know."""
 
 MLFLOW_EXPERIMENT_ID: Final = "MLFLOW_EXPERIMENT_ID"
 """Experiment of new versions where neither the call nor `set_experiment` names one."""
 
 MLFLOW_EXPERIMENT_NAME: Final = "MLFLOW_EXPERIMENT_NAME"
-"""The same, after MLFLOW_EXPERIMENT_ID."""
+"""The same, after `MLFLOW_EXPERIMENT_ID`."""
 
 MLFLOW_RUN_ID: Final = "MLFLOW_RUN_ID"
 """Source run of new versions where neither the call nor an active run names one."""
 
 OTEL_LOGGEDMODEL_SPOOL: Final = "OTEL_LOGGEDMODEL_SPOOL"
-"""`0` keeps nothing for later: what the wrapped exporter cannot deliver is lost, as without this library."""
+"""`0` keeps nothing for later: what cannot be delivered at once is lost, as without this library."""
 
 OTEL_LOGGEDMODEL_SPOOL_DIR: Final = "OTEL_LOGGEDMODEL_SPOOL_DIR"
-"""Directory for what could not be delivered yet; by default `otel-loggedmodel/spool` in the user's state directory."""
+"""Where spans are kept that cannot be delivered yet; by default `~/.local/state/otel-loggedmodel/spool`."""
 
 OTEL_LOGGEDMODEL_SPOOL_MAX_BYTES: Final = "OTEL_LOGGEDMODEL_SPOOL_MAX_BYTES"
-"""Bytes of disk that it may take for one destination: a number, or one with a unit, as in `512MB` or `1GiB`."""
+"""How much disk they may take, for each backend, as in `200MB` or `1GiB`; by default 512 MiB."""
 
 OTEL_LOGGEDMODEL_SPOOL_MAX_AGE: Final = "OTEL_LOGGEDMODEL_SPOOL_MAX_AGE"
-"""Seconds after which it is not worth delivering: a number, or one with a unit, as in `48h` or `7d`."""
+"""How long they are kept, in seconds or as in `12h` or `7d`; by default `48h`."""
+
+OTEL_LOGGEDMODEL_STORE: Final = "OTEL_LOGGEDMODEL_STORE"
+"""Where the command line reads from: a running backend, a directory or a cluster."""
+
+OTEL_LOGGEDMODEL_TOKEN: Final = "OTEL_LOGGEDMODEL_TOKEN"  # noqa: S105 - the name of a variable
+"""The backend's bearer token, for `serve` and for the commands that ask it."""
 
 # Not under their plain names: `opentelemetry-instrument` makes an option of every name here that begins with OTEL_, and
 # the SDK has these already.
 _OTLP_PROTOCOL: Final = "OTEL_EXPORTER_OTLP_PROTOCOL"
+"""`http/protobuf`, the default, or `grpc`: what `LoggedModelExporter()` delivers over."""
 _OTLP_TRACES_PROTOCOL: Final = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
+"""The same, and wins. The other `OTEL_EXPORTER_OTLP_*` variables count as they always do."""
 _SDK_DISABLED: Final = "OTEL_SDK_DISABLED"
+"""`true` switches OpenTelemetry off, and with it this library."""
 
 _AMOUNT: Final = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,9})?)\s*([a-zA-Z]*)")
 _BYTES: Final = {"": 1, "b": 1} | {
@@ -103,6 +124,22 @@ def model_type() -> str | None:
 def is_git_wanted() -> bool:
     """Whether the git checkout is part of the version that the environment makes."""
     return _switch(OTEL_LOGGEDMODEL_GIT)
+
+
+def is_propagation_wanted() -> bool:
+    """Whether the active version goes out with requests where no scope says otherwise."""
+    return _switch(OTEL_LOGGEDMODEL_PROPAGATE)
+
+
+def propagation_hosts() -> list[str] | None:
+    """The hosts that versions may go to, as they are written, or None where any may know."""
+    hosts = [host.strip() for host in os.environ.get(OTEL_LOGGEDMODEL_PROPAGATE_HOSTS, "").split(",")]
+    return [host for host in hosts if host] or None
+
+
+def is_baggage_accepted() -> bool:
+    """Whether requests may bring their version."""
+    return _switch(OTEL_LOGGEDMODEL_ACCEPT_BAGGAGE)
 
 
 def is_sdk_disabled() -> bool:

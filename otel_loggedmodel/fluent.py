@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
-from otel_loggedmodel import runs
+from otel_loggedmodel import propagation, runs
 from otel_loggedmodel._decorating import Around, run_inside
 from otel_loggedmodel._random_names import random_name
 from otel_loggedmodel.active import ProcessDefault, current_version, enter_scope, leave_scope, process
@@ -69,6 +69,9 @@ class use_model:
         model: A LoggedModel, or the name or the id of a version.
         name: Name of the version.
         model_id: Id of the version, which may have been made elsewhere.
+        propagate: Whether the version goes out with the requests that are made inside, as the W3C baggage entry
+            `logged_model.id`; see `LoggedModelPropagator` for which hosts. By default as in the enclosing scope,
+            else as OTEL_LOGGEDMODEL_PROPAGATE says, else not.
 
     Raises:
         TypeError: An argument is not a string, or more than one is given.
@@ -76,8 +79,18 @@ class use_model:
     """
 
     def __init__(
-        self, model: LoggedModel | str | None = None, *, name: str | None = None, model_id: str | None = None
+        self,
+        model: LoggedModel | str | None = None,
+        *,
+        name: str | None = None,
+        model_id: str | None = None,
+        propagate: bool | None = None,
     ) -> None:
+        if propagate not in (None, True, False):
+            raise TypeError(
+                f"propagate is {propagate!r}: pass True or False; hosts belong to LoggedModelPropagator(hosts=...)"
+            )
+        self._propagate = propagate
         if model is not None and not (name is None and model_id is None):
             raise TypeError("use_model takes a model, or a name or model_id, not both")
         self._name: str | None
@@ -104,7 +117,9 @@ class use_model:
         model = resolved(self._name, self._model_id)
         version = version_for(model)
         activate(version)
-        enter_scope(version, self)
+        if self._propagate:
+            propagation.install()
+        enter_scope(version, self, self._propagate)
         return model
 
     def __exit__(
@@ -134,7 +149,7 @@ def get_active_model_id() -> str | None:
     """The id that a span started here and now would carry, or None where no version is active."""
     if not process.environment_was_read:
         read_environment()
-    version = current_version()
+    version = current_version() or (propagation.version_from_baggage(None) if process.accepts_baggage else None)
     return None if version is None else version.model_id
 
 

@@ -18,7 +18,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
-from otel_loggedmodel import environment
+from otel_loggedmodel import environment, propagation
 from otel_loggedmodel.exporter import LoggedModelExporter, otlp_exporter_from_environment
 from otel_loggedmodel.processor import LoggedModelSpanProcessor
 
@@ -87,13 +87,16 @@ class LoggedModelInstrumentor:
         """Extend a tracer provider. A second call does nothing.
 
         Args:
-            **options: `tracer_provider`, the global one by default; `accept_baggage`, as in `LoggedModelSpanProcessor`.
-                What else loaders pass is for other instrumentations.
+            **options: `tracer_provider`, the global one by default; `accept_baggage`, as in `LoggedModelSpanProcessor`;
+                `propagate` and `propagate_hosts`, as in `LoggedModelPropagator`. What else loaders pass is for other
+                instrumentations.
         """
         if environment.is_sdk_disabled():
             return
         accept_baggage = bool(options.get("accept_baggage", False))
         with _lock:
+            if options.get("propagate"):
+                propagation.install(propagate=True, hosts=options.get("propagate_hosts"))
             provider: Any = options.get("tracer_provider") or trace.get_tracer_provider()
             if isinstance(provider, trace.ProxyTracerProvider):
                 _extend_when_set(accept_baggage)
@@ -108,6 +111,7 @@ class LoggedModelInstrumentor:
         """
         with _lock:
             _forget_to_extend()
+            propagation.uninstall()
             provider: Any = options.get("tracer_provider") or trace.get_tracer_provider()
             if provider in _instrumented:
                 _instrumented.discard(provider)
@@ -208,10 +212,19 @@ def _wrap_exporter_of(processor: SpanProcessor, *, unwrap: bool = False) -> bool
         if unwrap:
             setattr(holder, attribute, exporter.unwrap())
         return not unwrap
-    if unwrap or not isinstance(exporter, SpanExporter):
+    if unwrap or not isinstance(exporter, SpanExporter) or _sends_what_it_kept(exporter):
         return False
     try:
         setattr(holder, attribute, LoggedModelExporter(exporter))
     except AttributeError:
         return False
     return True
+
+
+def _sends_what_it_kept(exporter: SpanExporter) -> bool:
+    """Whether spans that an exporter is given only tell it which of its own to send, as with those to MLflow's server.
+
+    Records mean nothing to them, they do not say whether they succeeded, and MLflow uses more of them than what a
+    `LoggedModelExporter` has.
+    """
+    return type(exporter).__module__.partition(".")[0] == "mlflow"

@@ -1,23 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """LoggedModelSpanProcessor: stamps every span with the version that is active when it starts."""
 
-import re
-from typing import Final
-
-from opentelemetry import baggage
 from opentelemetry.context import Context, get_current
 from opentelemetry.sdk.trace import Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
 
+from otel_loggedmodel import environment, propagation
 from otel_loggedmodel._errors import swallow
-from otel_loggedmodel.active import SCOPE_KEY, Scope, Version, note_stamp, process, stamp_entry, version_of
+from otel_loggedmodel.active import SCOPE_KEY, Scope, Version, note_stamp, process, stamp_entry
 from otel_loggedmodel.attributes import ID
 from otel_loggedmodel.catalogue import catalogue
+from otel_loggedmodel.propagation import version_from_baggage
 from otel_loggedmodel.resolution import activate, read_environment
 from otel_loggedmodel.sender import RecordSender
 from otel_loggedmodel.shipping import check_exporter, flush_all
-
-_ACCEPTABLE_FROM_BAGGAGE: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class LoggedModelSpanProcessor(SpanProcessor):
@@ -35,17 +31,21 @@ class LoggedModelSpanProcessor(SpanProcessor):
         accept_baggage: Whether a version may come in as the baggage entry `logged_model.id` of a request. Baggage is
             written by whoever sends the request, so accept it only from callers you trust: they choose under which
             version your spans are counted. Values other than 1 to 128 of `A-Za-z0-9._-` are ignored.
+            OTEL_LOGGEDMODEL_ACCEPT_BAGGAGE=1 says the same.
     """
 
     def __init__(self, exporter: SpanExporter | None = None, *, accept_baggage: bool = False) -> None:
         if exporter is not None:
             check_exporter(exporter)
-        self._accept_baggage = accept_baggage
+        self._accept_baggage = accept_baggage or environment.is_baggage_accepted()
         self._sender = None if exporter is None else RecordSender(exporter)
         if not hasattr(SpanProcessor, "_on_ending"):
             # SDKs before 1.40 do not say when a span is about to end: its stamp is noted for the exporter at its start.
             self.on_start = self._on_start_of_old_sdk  # type: ignore[method-assign]
         read_environment()
+        process.accepts_baggage |= self._accept_baggage
+        if self._accept_baggage or environment.is_propagation_wanted():
+            propagation.install()
 
     # This runs for every span. It is written for speed: budgets and figures are in benchmarks/processor.py.
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -58,7 +58,7 @@ class LoggedModelSpanProcessor(SpanProcessor):
                 scope = context.get(SCOPE_KEY)  # type: ignore[assignment]
             version = process.version if scope is None else scope.version
             if version is None:
-                version = _version_from_baggage(parent_context) if self._accept_baggage else None
+                version = version_from_baggage(parent_context) if self._accept_baggage else None
                 if version is None:
                     return
             parent = span.parent
@@ -116,10 +116,3 @@ class LoggedModelSpanProcessor(SpanProcessor):
             activate(version)
         if self._sender is not None:
             self._sender.note_use(version.model_id, span.resource)
-
-
-def _version_from_baggage(context: Context | None) -> Version | None:
-    value = baggage.get_baggage(ID, context)
-    if isinstance(value, str) and _ACCEPTABLE_FROM_BAGGAGE.fullmatch(value):
-        return version_of(value)
-    return None

@@ -2,6 +2,8 @@
 """The README's snippets run as printed, against a real receiver."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,7 +42,7 @@ def test_every_make_target_that_is_named_exists() -> None:
 
 
 def test_every_environment_variable_that_is_read_is_listed() -> None:
-    source = (ROOT / "otel_loggedmodel" / "environment.py").read_text()
-    ours = {name for name in re.findall(r'Final = "(\w+)"', source) if "LOGGEDMODEL" in name or "MLFLOW" in name}
-    readme = (ROOT / "README.md").read_text()
-    assert [name for name in ours if f"`{name}`" not in readme] == []
+    subprocess.run([sys.executable, ROOT / "scripts" / "document_environment.py", "--check"], check=True)
+    code = "\n".join(path.read_text() for path in (ROOT / "otel_loggedmodel").rglob("*.py"))
+    listed = re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert set(re.findall(r'"((?:OTEL_LOGGEDMODEL|MLFLOW)_\w*[A-Z])"', code)) <= set(listed)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from otel_loggedmodel import environment
 from otel_loggedmodel.commands.printing import progress
 from otel_loggedmodel.store.reading import Reader, ReadingError, StoreUnavailableError
 
-TOKEN_VARIABLE: Final = "OTEL_LOGGEDMODEL_TOKEN"  # noqa: S105 - the name of a variable
+TOKEN_VARIABLE: Final = environment.OTEL_LOGGEDMODEL_TOKEN
 LOCAL_BACKEND: Final = "http://127.0.0.1:4318"
 # A backend answers this without asking its store.
 _SECONDS_TO_ANSWER: Final = 1.0

@@ -7,10 +7,11 @@ from typing import Annotated, Final
 
 import typer
 
+from otel_loggedmodel import environment
 from otel_loggedmodel.commands.selecting import TIME_HELP, parse_pair, selection_of
 from otel_loggedmodel.store.reading import Selection
 
-STORE_VARIABLE: Final = "OTEL_LOGGEDMODEL_STORE"
+STORE_VARIABLE: Final = environment.OTEL_LOGGEDMODEL_STORE
 _STORE: Final = "Where the spans are"
 _SELECTION: Final = "Which traces count"
 

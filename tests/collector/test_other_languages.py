@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from . import otlp
-from .conftest import RunCollector, do_without
+from . import node, otlp
+from .conftest import RunCollector
 from .otlp import Span
 from .running import Collector
 
@@ -108,40 +104,11 @@ def test_records_and_evaluation_results_speak_for_themselves(collector: Collecto
 
 
 @pytest.fixture(scope="session")
-def node_program() -> Path:
-    """Return a Node program that knows of OpenTelemetry's own SDK alone, with that SDK installed beside it."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        do_without("Node and npm are not installed")
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    cache = (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "otel-loggedmodel"
-    key = hashlib.sha256("\n".join([*NODE_PACKAGES, NODE_PROGRAM]).encode()).hexdigest()[:16]
-    program = cache / f"node-{key}" / "program.cjs"
-    if not program.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="installing-", dir=cache) as scratch:
-            install(Path(scratch) / "node")
-            try:
-                (Path(scratch) / "node").rename(program.parent)
-            except OSError:
-                assert program.exists(), "another worker was to have installed it first"
+def node_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a Node program that knows of OpenTelemetry's own SDK alone."""
+    program = tmp_path_factory.mktemp("node") / "program.cjs"
+    program.write_text(NODE_PROGRAM, encoding="utf-8")
     return program
-
-
-def install(folder: Path) -> None:
-    folder.mkdir()
-    (folder / "package.json").write_text('{"private": true}', encoding="utf-8")
-    (folder / "program.cjs").write_text(NODE_PROGRAM, encoding="utf-8")
-    quiet = ("--no-audit", "--no-fund", "--no-package-lock", "--no-update-notifier", "--ignore-scripts")
-    outcome = subprocess.run(
-        ["npm", "install", *quiet, *NODE_PACKAGES],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    if outcome.returncode != 0:
-        do_without(f"npm could not install {' '.join(NODE_PACKAGES)}: {outcome.stderr.strip()}")
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
@@ -151,7 +118,7 @@ def test_a_node_program_is_linked_by_its_environment_alone(
     caller = Span("caller")
     endpoint = collector.url if protocol != "grpc" else f"http://{collector.grpc_address}"
     environment = {
-        "PATH": os.environ["PATH"],
+        **node.environment(*NODE_PACKAGES),
         "OTEL_SERVICE_NAME": "shop",
         "OTEL_RESOURCE_ATTRIBUTES": "logged_model.id=m-node,logged_model.name=node-bot",
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
