@@ -161,6 +161,8 @@ class DiskQueue:
                 warn_rarely("spool adopting", "what another process has left cannot be taken over now: %s", str(error))
             finally:
                 lease.release()
+        for kept in self.kept.values():
+            kept.sort(key=_order)
         return is_taken
 
     def bytes_of_others(self) -> tuple[int, int]:
@@ -264,8 +266,6 @@ class DiskQueue:
             segment.spared_until = now + self._grace_seconds
             self._count(segment, +1)
             self.kept[segment.name.kind].append(segment)
-        for kept in self.kept.values():
-            kept.sort(key=_order)
         self._is_directory_unsynced = True
         return any(segment.name.kind != segments.SET_ASIDE for segment in taken)
 
