@@ -123,6 +123,7 @@ class DurableExporter(SpanExporter):
         self._sender = sender_of(self.wrapped)
         self._delivery = Delivery(self._spool, self._sender, self.health, self._name)
         self._changed = threading.Condition()
+        self._delivering = threading.RLock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -289,8 +290,12 @@ class DurableExporter(SpanExporter):
         with self._changed:
             self._wake.set()
             if self._thread is None and not self._stopping:
-                self._thread = threading.Thread(target=self._run, name="OtelLoggedModelSpool", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="OtelLoggedModelSpool", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    return  # at the interpreter's end there are no new threads; what waits is for the next process
+                self._thread = thread
 
     def _run(self) -> None:
         idle_since = time.monotonic()
@@ -305,7 +310,7 @@ class DurableExporter(SpanExporter):
                         self._spool.sync()
                     self._look_for_others()
                     seconds = self._delivery.far_end.seconds_to_next_stored()
-                    if not seconds and self._delivery.deliver_next() is None:
+                    if not seconds and self._deliver_next() is None:
                         seconds = _LINGER_SECONDS
                     else:
                         idle_since = time.monotonic()
@@ -321,6 +326,10 @@ class DurableExporter(SpanExporter):
                 if seconds:
                     self._wake.wait(min(seconds, _SYNC_SECONDS if self._spool.pending else _LINGER_SECONDS))
 
+    def _deliver_next(self) -> Outcome | None:
+        with self._delivering:
+            return self._delivery.deliver_next()
+
     def _drain_until(self, deadline: float, *, insist: bool) -> bool:
         """Wait while what is waiting is delivered. Whether nothing is left."""
         far_end = self._delivery.far_end
@@ -330,6 +339,12 @@ class DurableExporter(SpanExporter):
             far_end.try_now()
         failures = far_end.failed_tries
         self._wake_up()
+        if self._thread is None:
+            with uninstrumented():
+                while time.monotonic() < deadline and not far_end.seconds_to_next_stored():
+                    if self._deliver_next() is None:
+                        break
+            return not self._spool.pending
 
         def is_over() -> bool:
             is_too_late = far_end.seconds_to_next_stored() > deadline - time.monotonic()
@@ -347,7 +362,8 @@ class FarEnd:
     def __init__(self, first_retry: float = FIRST_RETRY_SECONDS, last_retry: float = LAST_RETRY_SECONDS) -> None:
         self._first_retry = first_retry
         self._last_retry = last_retry
-        self._lock = threading.Lock()
+        # Reentrant, as all locks here: a signal handler that flushes must not wait for itself.
+        self._lock = threading.RLock()
         self._failures = 0
         self._next_try = 0.0
         self._next_stored = 0.0

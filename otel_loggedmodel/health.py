@@ -84,7 +84,7 @@ class Health:
             os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.accepted = self.delivered = self.kept = 0
         self.dropped: Counter[str] = Counter()
 

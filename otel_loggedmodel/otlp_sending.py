@@ -236,7 +236,7 @@ class _HttpSender:
     ) -> None:
         self._post = post
         self._compress = compress
-        self._one_at_a_time = None if is_concurrent else threading.Lock()
+        self._one_at_a_time = None if is_concurrent else threading.RLock()
         self.timeout = timeout
 
     @classmethod
@@ -400,7 +400,7 @@ class _GrpcSender:
         self._client = exporter._client  # AttributeError where there is none
         self._metadata = exporter._headers
         self.timeout = float(exporter._timeout)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._under_way = 0
         self._called: tuple[object, Callable[..., Any]] | None = None
 

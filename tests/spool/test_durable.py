@@ -481,6 +481,28 @@ def test_what_is_under_way_at_shutdown_is_kept_if_it_fails(http: HttpFarEnd, mak
     assert sorted(http.names) == ["a", "fresh"]
 
 
+def test_at_the_interpreters_end_where_no_thread_starts_nothing_is_lost(
+    http: HttpFarEnd, make_durable: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more_threads(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    exporter = make_durable(http, wrapped=None)
+    start = threading.Thread.start
+    monkeypatch.setattr(
+        threading.Thread,
+        "start",
+        lambda thread: no_more_threads(thread) if thread.name == "OtelLoggedModelSpool" else start(thread),
+    )
+    http.answer(Answer(503))
+    for name in numbered("a", 3):
+        assert exporter.export(make_spans(name)) is SUCCESS
+    assert (exporter.pending.spans, exporter.health.dropped) == (3, {})
+    http.answer(Answer())
+    assert exporter.force_flush()
+    assert http.names == numbered("a", 3)
+
+
 def test_after_shutdown_spans_are_refused_and_counted(http: HttpFarEnd, make_durable: Make, caplog) -> None:
     exporter = make_durable(http)
     exporter.shutdown()
