@@ -183,7 +183,12 @@ def is_spool_wanted() -> bool:
 def spool_directory() -> Path | None:
     """The directory for what could not be delivered yet; None where there is no place for it."""
     value = os.environ.get(OTEL_LOGGEDMODEL_SPOOL_DIR, "").strip()
-    return Path(value).expanduser().absolute() if value else default_spool_directory()
+    try:
+        return Path(value).expanduser().absolute() if value else default_spool_directory()
+    except (RuntimeError, OSError) as error:  # a user's home, or a working directory, that does not exist
+        variable = OTEL_LOGGEDMODEL_SPOOL_DIR
+        warn_once(variable, "%s is %r and is ignored: %s", variable, value, error)
+        return default_spool_directory()
 
 
 def default_spool_directory() -> Path | None:

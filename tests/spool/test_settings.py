@@ -86,3 +86,10 @@ def test_a_user_without_a_home_has_no_directory(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setattr(environment.Path, "home", no_home)
     assert environment.spool_directory() is None
+
+
+def test_a_directory_of_nobody_is_reported_and_not_used(monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+    monkeypatch.setenv("OTEL_LOGGEDMODEL_SPOOL_DIR", "~no-such-user/spool")
+    assert environment.spool_directory() == environment.default_spool_directory()
+    (message,) = caplog.messages
+    assert message.startswith("OTEL_LOGGEDMODEL_SPOOL_DIR is '~no-such-user/spool' and is ignored: ")
