@@ -32,6 +32,7 @@ from otel_loggedmodel import segments
 from otel_loggedmodel._errors import swallow, warn_once, warn_rarely
 from otel_loggedmodel.disk_queue import DiskQueue
 from otel_loggedmodel.memory_queue import Held, MemoryQueue
+from otel_loggedmodel.neglected import Neglected
 from otel_loggedmodel.segments import Record, Segment
 
 MAX_BYTES: Final = 512 * 1024 * 1024
@@ -181,6 +182,7 @@ class Spool:
             # Weak, so that a spool that is forgotten lets go of its files at once.
             on_lost=lambda segment, reason: (note := note_loss()) and note(segment, reason),
         )
+        self._neglected = Neglected(directory or Path(os.devnull), max_age + self._segment_seconds, clock, monotonic)
         self._is_closed = False
         self._begin()
         if hasattr(os, "register_at_fork"):
@@ -283,14 +285,18 @@ class Spool:
     def adopt(self) -> bool:
         """Take over what processes that are dead have left for this destination.
 
-        It costs one listing of the directory where there is nothing. It also sees to the bounds.
+        It costs one listing of the directory where there is nothing. It also sees to the bounds, and now and then to
+        what waits too long for destinations that nobody sends to.
 
         Returns:
             Whether anything was taken.
         """
         is_taken = False
         with self._guarded("looking for what other processes have left"):
-            is_taken = self._directory is not None and not self._is_closed and self._disk.adopt()
+            if self._directory is None or self._is_closed:
+                return False
+            is_taken = self._disk.adopt()
+            self._neglected.clean()
             self._looked_at = float("-inf")
             self._make_room(0)
         return is_taken

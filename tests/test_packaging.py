@@ -54,7 +54,7 @@ def test_lower_layers_know_nothing_of_higher_ones() -> None:
     order = [
         *("version", "attributes", "_errors", "_random_names", "_decorating", "identity", "model", "environment"),
         *("git", "checkout", "catalogue", "active", "runs", "resolution", "propagation", "records", "messages"),
-        *("restamping", "segments", "leases", "disk_queue", "memory_queue", "spool", "spool_survey"),
+        *("restamping", "segments", "leases", "disk_queue", "memory_queue", "neglected", "spool", "spool_survey"),
         *("otlp_payloads", "otlp_sending", "health", "durable"),
         *("shipping", "sender", "exporter", "processor", "tracing", "fluent", "versioning", "instrumentor", "genai"),
         *("store", "server", "commands", "cli", "__main__"),

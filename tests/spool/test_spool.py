@@ -441,3 +441,57 @@ def test_a_callback_that_fails_harms_nothing(directory: Path, monkeypatch: pytes
         spool.append(Kind.SPANS, b"x" * 900, 3)
     assert drain(spool)
     spool.close()
+
+
+def test_what_nobody_delivers_any_more_is_given_up_for_its_age(
+    directory: Path, clocks: Clocks, caplog: pytest.LogCaptureFixture
+) -> None:
+    other, living = directory.with_name("under an old token"), directory.with_name("another backend")
+    for destination in (other, directory):
+        spool = make_spool(destination, clocks)
+        spool.append(Kind.SPANS, b"old", 9)
+        spool.close()
+    (directory.parent / "notes.txt").write_text("mine")
+    alive = make_spool(living, clocks)
+    alive.append(Kind.SPANS, b"old", 1)
+    clocks.pass_seconds(2 * DAY)
+    spool = make_spool(other, clocks)
+    spool.append(Kind.SPANS, b"young", 1)
+    spool.close()
+    clocks.pass_seconds(1000)
+    drops = Drops()
+    mine = make_spool(directory, clocks, on_drop=drops)
+    for _ in range(60):
+        assert len(segments_in(other)) == 2  # the clock may be wrong, and set right soon
+        mine.adopt()
+        clocks.pass_seconds(60)
+    for _ in range(21):
+        mine.adopt()
+        clocks.pass_seconds(60)
+    assert len(segments_in(other)) == 1
+    assert "9 spans that nobody delivers any more are given up (age)" in caplog.text
+    assert len(segments_in(living)) == 1
+    assert drops == []
+    mine.close()
+    alive.close()
+
+
+def test_a_clock_that_is_set_right_within_an_hour_costs_nothing(directory: Path, clocks: Clocks) -> None:
+    other = directory.with_name("under an old token")
+    spool = make_spool(other, clocks)
+    spool.append(Kind.SPANS, b"young", 9)
+    spool.close()
+    mine = make_spool(directory, clocks)
+    for hour in range(6):
+        jump = 100 * DAY if hour % 2 else -100 * DAY
+        clocks.wall += jump
+        for _ in range(50):
+            mine.adopt()
+            clocks.pass_seconds(60)
+        clocks.wall -= jump
+        mine.adopt()
+        clocks.pass_seconds(1200)
+        mine.adopt()
+        clocks.pass_seconds(1200)
+    assert len(segments_in(other)) == 1
+    mine.close()
