@@ -155,7 +155,10 @@ class DurableExporter(SpanExporter):
             self._exporting += 1
         try:
             with uninstrumented():
-                self._look_for_others()
+                try:
+                    self._look_for_others()
+                except Exception:
+                    swallow("looking for what other processes have left")
                 return self._export(spans)
         except Exception:
             self._drop("internal", len(spans), "an error in otel_loggedmodel")

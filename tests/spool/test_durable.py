@@ -549,6 +549,16 @@ def test_a_defect_of_ours_costs_no_more_than_the_batch(http: HttpFarEnd, make_du
     assert "the application is not affected" in caplog.text
 
 
+def test_a_defect_in_looking_for_others_costs_nothing(http: HttpFarEnd, make_durable, monkeypatch, caplog) -> None:
+    monkeypatch.setattr("otel_loggedmodel._errors.raise_internal_errors", False)
+    exporter = make_durable(http)
+    with monkeypatch.context() as patch:
+        patch.setattr(exporter._spool, "adopt", lambda: 1 / 0)
+        assert exporter.export(make_spans("a")) is SUCCESS
+    assert http.names == ["a"]
+    assert "the application is not affected" in caplog.text
+
+
 # Other processes and other tenants
 
 
