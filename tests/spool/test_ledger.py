@@ -47,7 +47,7 @@ class Ledger:
     def start(self) -> Spool:
         spool = make_spool(
             *(self.directory, self.clocks),
-            **{"max_bytes": 20_000, "max_age": 7200, "segment_bytes": 1000, "memory_bytes": 3000},
+            **{"max_bytes": 8000, "max_age": 5000, "segment_bytes": 1000, "memory_bytes": 3000},
             on_drop=self.drops,
         )
         spool.adopt()
@@ -65,7 +65,7 @@ class Ledger:
                 self.wait,
                 self.trouble,
             ],
-            [40, 25, 5, 5, 5, 3, 10, 4],
+            [40, 15, 5, 5, 5, 3, 10, 4],
         )[0]
         step()
         if self.random.random() < 0.03:

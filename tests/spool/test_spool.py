@@ -3,6 +3,7 @@
 
 import json
 import logging
+import os
 import stat
 import threading
 from pathlib import Path
@@ -495,3 +496,34 @@ def test_a_clock_that_is_set_right_within_an_hour_costs_nothing(directory: Path,
         clocks.pass_seconds(1200)
     assert len(segments_in(other)) == 1
     mine.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks up what a descriptor is of")
+def test_what_is_written_goes_to_the_disk_itself_once_a_second(
+    directory: Path, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, int]] = []
+
+    def note(descriptor: int) -> None:
+        synced.append((Path(f"/proc/self/fd/{descriptor}").readlink().name, os.fstat(descriptor).st_size))
+
+    monkeypatch.setattr(os, "fdatasync", note)
+    monkeypatch.setattr(os, "fsync", note)
+    spool = make_spool(directory, clocks, segment_bytes=1000)
+    for _ in range(100):
+        clocks.pass_seconds(0.1)
+        spool.append(Kind.SPANS, b"x" * 300, 1)
+    clocks.pass_seconds(1)
+    spool.sync()
+    files = {path.name: path.stat().st_size for path in segments_in(directory)}
+    assert len(files) == 50
+    # Each file, with all that is in it, and the directory that says what they are called.
+    assert files.items() <= dict(synced).items()
+    assert spool._disk._lease.path.name in dict(synced)
+    # A few at a time, and a file twice if it is written to meanwhile.
+    assert len(synced) <= 75
+    synced.clear()
+    clocks.pass_seconds(10)
+    spool.sync()
+    assert synced == []
+    spool.close()
