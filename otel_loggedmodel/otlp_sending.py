@@ -243,7 +243,7 @@ class _HttpSender:
     def of(cls, exporter: Any) -> _HttpSender:
         """For an exporter of opentelemetry-python 1.28 and newer; AttributeError where it is built in another way."""
         client = getattr(exporter, "_client", None)
-        if client is not None:  # since 1.44
+        if client is not None:  # since 1.45
             return cls._of_client(client)
         session, endpoint, timeout = exporter._session, exporter._endpoint, float(exporter._timeout)
         verify, certificate = exporter._certificate_file, exporter._client_cert
@@ -427,7 +427,7 @@ class _GrpcSender:
         """Make a new connection for the next try.
 
         A channel that has failed for long tries to connect only every two minutes, and answers UNAVAILABLE until then.
-        Exporters before 1.37 do not let a channel be replaced: with them a far end may be noticed that much later.
+        Exporters before 1.40 do not let a channel be replaced: with them a far end may be noticed that much later.
         """
         make = getattr(self._exporter, "_initialize_channel_and_stub", None)
         with self._lock:
@@ -441,7 +441,7 @@ class _GrpcSender:
     def _call(self) -> Callable[..., Any]:
         """The remote method, taking bytes."""
         channel = getattr(self._exporter, "_channel", None)
-        if channel is None:  # before 1.30: only the stub is kept, which encodes
+        if channel is None:  # before 1.31: only the stub is kept, which encodes
             from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
             export = self._exporter._client.Export

@@ -295,7 +295,7 @@ def test_a_channel_that_was_closed_keeps_the_request() -> None:
         sender = sender_of(exporter)
         sender.send(b"")
         exporter.shutdown()
-        assert sender.send(b"").verdict in (Verdict.LATER, Verdict.DELIVERED)  # before 1.30 shutdown closed nothing
+        assert sender.send(b"").verdict in (Verdict.LATER, Verdict.DELIVERED)  # before 1.31 shutdown closed nothing
 
 
 # Exporters of another kind, and those that do part of the sending themselves
