@@ -356,13 +356,19 @@ class Spool:
             return
         if self._is_disk_worth_a_try() and self._write_memory():
             try:
-                self._disk.append(held.kind, held.payload, held.count, held.stored_ms, held.born, held.rank)
+                self._write(held)
             except OSError as error:
                 self._do_without_disk(error)
             else:
                 return
         self._memory.add(held)
         self._bound_memory(held)
+
+    def _write(self, held: Held) -> None:
+        self._disk.append(held.kind, held.payload, held.count, held.stored_ms, held.born, held.rank)
+        if self._disk_again_at is not None:
+            self._disk_again_at = None
+            warn_rarely("spool disk again", "the disk takes again what cannot be delivered now")
 
     def _is_disk_worth_a_try(self) -> bool:
         if self._directory is None:
@@ -390,14 +396,11 @@ class Spool:
                 if held is given:
                     continue  # it may be on its way
                 try:
-                    self._disk.append(kind, held.payload, held.count, held.stored_ms, held.born, held.rank)
+                    self._write(held)
                 except OSError as error:
                     self._do_without_disk(error)
                     return False
                 self._memory.remove(held)
-        if self._disk_again_at is not None:
-            self._disk_again_at = None
-            warn_rarely("spool disk again", "the disk takes again what cannot be delivered now")
         return True
 
     def _bound_memory(self, newest: Held) -> None:
