@@ -89,7 +89,7 @@ class RecordShipper:
                 self._deliver(due)
                 due = None
             result = self._export(spans) if due is None else self._export_together(due, spans)
-            if result is not SpanExportResult.SUCCESS:
+            if result is SpanExportResult.FAILURE:
                 self._note_failure()
             elif self._spans_failed:
                 # The backend is back: the records that it missed go now, not when their next try is due.
@@ -141,6 +141,7 @@ class RecordShipper:
     def shutdown(self) -> None:
         """Deliver what is due, unless the backend was away a moment ago: no process has to wait for it twice."""
         self.flush(insist=not self._spans_failed)
+        _live.discard(self)  # its exporter takes nothing any more
 
     def seconds_to_retry(self) -> float | None:
         """How long until a refused record may be tried again, or None where none is waiting."""
@@ -233,7 +234,8 @@ class RecordShipper:
     def _send_batch(self, batch: list[ReadableSpan]) -> bool:
         error: object = "it was refused"
         try:
-            if self._exporter.export(batch) is SpanExportResult.SUCCESS:
+            # Some exporters, against the interface, return nothing; they did not refuse.
+            if self._exporter.export(batch) is not SpanExportResult.FAILURE:
                 return True
         except Exception as raised:
             error = repr(raised)
