@@ -75,6 +75,7 @@ class RecordShipper:
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()
+        self.resource = None  # that of its parent
         self._delivered = catalogue.last_number
         self._announced = {}  # whatever this child uses, it announces itself: its parent may be gone
         self._retry_at = None
@@ -168,6 +169,9 @@ class RecordShipper:
             if self._retry_at is not None and now < self._retry_at:
                 return None
             numbered = catalogue.events_after(self._delivered)
+            # An activation is a use: its model goes before it, and with it, so that the spans need not repeat either.
+            used = (event.model_id for _, event in numbered if event.kind == "activated")
+            stale = self._stale(dict.fromkeys((*stale, *used)), now)
             are_fresh = {id(event) for _, event in numbered}
             announced_again = (event for model_id in stale for event in catalogue.announcement_of(model_id))
             repeated = [event for event in announced_again if id(event) not in are_fresh]
