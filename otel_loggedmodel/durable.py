@@ -178,7 +178,7 @@ class DurableExporter(SpanExporter):
         deadline = time.monotonic() + timeout_millis / 1000
         delivered = self._drain_until(deadline, insist=True)
         left_millis = max(0, int(1000 * (deadline - time.monotonic())))
-        return bool(self.wrapped.force_flush(left_millis)) and delivered
+        return self.wrapped.force_flush(left_millis) is not False and delivered
 
     def shutdown(self) -> None:
         """Deliver what is waiting if the far end answers, leave the rest to the next process, and shut down."""

@@ -99,6 +99,7 @@ class LoggedModelExporter(SpanExporter):
 
     def unwrap(self) -> SpanExporter:
         """Let go of the wrapped exporter, which somebody else will use from now on, without shutting it down."""
+        self._shipper.release()
         if self._durable is not None:
             self._durable.close()
         return self._exporter

@@ -515,7 +515,8 @@ class _AnySender:
                 result = self._exporter.export(spans)
         except Exception as error:
             return Outcome(Verdict.LATER, _cut(str(error) or repr(error)), type(error).__name__)
-        if result is SpanExportResult.SUCCESS:
+        # Some exporters, against the interface, return nothing; they did not refuse.
+        if result is not SpanExportResult.FAILURE:
             return Outcome(Verdict.DELIVERED)
         name = type(self._exporter).__qualname__
         return Outcome(Verdict.LATER, f"{name} answered FAILURE", "FAILURE")

@@ -142,7 +142,11 @@ class RecordShipper:
     def shutdown(self) -> None:
         """Deliver what is due, unless the backend was away a moment ago: no process has to wait for it twice."""
         self.flush(insist=not self._spans_failed)
-        _live.discard(self)  # its exporter takes nothing any more
+        self.release()
+
+    def release(self) -> None:
+        """Deliver nothing any more when all are flushed: the exporter is shut down, or somebody else's."""
+        _live.discard(self)
 
     def seconds_to_retry(self) -> float | None:
         """How long until a refused record may be tried again, or None where none is waiting."""

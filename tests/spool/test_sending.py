@@ -313,6 +313,14 @@ def test_any_exporter_gets_the_spans_themselves() -> None:
     assert sender.export(spans, b"") == otlp_sending.Outcome(Verdict.LATER, "no", "RuntimeError")
 
 
+def test_an_exporter_that_returns_nothing_has_not_refused() -> None:
+    class Silent(ScriptedExporter):
+        def export(self, spans):
+            super().export(spans)
+
+    assert sender_of(Silent()).export(make_spans("a"), b"").verdict is Verdict.DELIVERED
+
+
 def test_a_subclass_that_changes_what_is_exported_is_asked_to_export() -> None:
     class Filtering(HttpExporter):
         def export(self, spans):
