@@ -527,3 +527,19 @@ def test_what_is_written_goes_to_the_disk_itself_once_a_second(
     spool.sync()
     assert synced == []
     spool.close()
+
+
+def test_files_from_the_future_are_given_up_in_the_end(directory: Path, clocks: Clocks) -> None:
+    drops = Drops()
+    spool = make_spool(directory, clocks)
+    spool.append(Kind.SPANS, b"future", 6)
+    spool.close()
+    clocks.wall -= 3650 * DAY
+    spool = make_spool(directory, clocks, on_drop=drops)
+    spool.adopt()
+    clocks.pass_seconds(2 * DAY)
+    assert given(spool).payload == b"future"
+    clocks.pass_seconds(700)
+    assert spool.next() is None
+    assert drops == [("age", Kind.SPANS, 6)]
+    spool.close()
