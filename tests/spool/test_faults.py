@@ -227,8 +227,12 @@ def test_many_processes_on_one_directory_deliver_everything_once(
 ) -> None:
     server.answer(Answer(503) if protocol == "http" else Answer("UNAVAILABLE"))
     dead = [running.start(orders(f"dead{number}")) for number in range(count)]
-    server.wait_for(lambda: server.requests, "a request")
-    time.sleep(1.0)
+    ledger = tmp_path / "ledger"
+
+    def starters() -> set[str]:
+        return {name.split(".")[0] for name in handed_in(ledger)}
+
+    wait_until(lambda: len(starters()) == count, "each to have handed in something", 60)
     for pid in dead:
         running.kill(pid)
     server.answer(ok(protocol))
@@ -386,14 +390,15 @@ def test_a_collector_that_is_stopped_killed_and_started_gets_everything(
     first = running.start(orders)
     wait_until(collector.spans, "spans to come out of the Collector")
     collector.stop()
-    time.sleep(0.5)
+    before = size_of(tmp_path / "ledger")
+    wait_until(lambda: size_of(tmp_path / "ledger") > before + 500, "more spans to be handed in")
     running.kill(first)
     second = running.start(Orders(**{**vars(orders), "name": "b", "spans": 500, "flush": True}))
     time.sleep(0.3)
     collector.start()
     assert running.wait(second) == 0
     noted = handed_in(tmp_path / "ledger")
-    assert len(noted) > 600
+    assert len(noted) > 550
     wait_until(lambda: set(noted) <= {span.name for span in collector.spans()}, "every span to come out")
     counts = collections.Counter((span.name, span.span_id) for span in collector.spans())
     assert len({name for name, _ in counts}) == len(counts)
