@@ -91,6 +91,14 @@ def test_a_connection_that_the_server_has_closed_is_no_failure() -> None:
         assert sender.send(payload).verdict is Verdict.DELIVERED
 
 
+def test_a_connection_that_the_server_closes_as_a_request_arrives_is_no_failure() -> None:
+    answers = iter([Answer(cut=True)])
+    with HttpFarEnd() as server:
+        server.script = lambda names: next(answers, Answer()) if names else Answer()
+        assert sender_of(exporter_to(server)).send(otlp_payloads.encoded(make_spans("a"))).verdict is Verdict.DELIVERED
+        assert len(server.requests) == 2
+
+
 # What the far end says, over HTTP
 
 
