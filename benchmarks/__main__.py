@@ -17,6 +17,8 @@ BENCHMARKS = {
     "calls": "what the calls that make and switch versions take",
     "propagation": "what sending the version with requests takes",
     "exporter": "throughput of the exporter against the one that it wraps",
+    "spool": "keeping spans on disk against encoding them, and finding ten thousand files that were left",
+    "draining": "delivering what was kept against exporting it in the first place",
     "importing": "what importing the library adds",
     "memory": "whether memory stays flat over many spans and many versions",
     "ingest": "spans a second that the backend takes and stores, beside MLflow's server and Phoenix",

@@ -210,7 +210,7 @@ def _wrap_exporter_of(processor: SpanProcessor, *, unwrap: bool = False) -> bool
     exporter = getattr(holder, attribute, None)
     if isinstance(exporter, LoggedModelExporter):
         if unwrap:
-            setattr(holder, attribute, exporter.wrapped)
+            setattr(holder, attribute, exporter.unwrap())
         return not unwrap
     if unwrap or not isinstance(exporter, SpanExporter) or _sends_what_it_kept(exporter):
         return False

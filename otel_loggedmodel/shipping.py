@@ -5,7 +5,6 @@ Everything here runs on exporting threads. Two exporters in a process each deliv
 event is the same span, so a backend behind both keeps one.
 """
 
-import contextlib
 import dataclasses
 import math
 import os
@@ -15,7 +14,6 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -25,6 +23,7 @@ from otel_loggedmodel import records
 from otel_loggedmodel._errors import swallow, warn_rarely
 from otel_loggedmodel.catalogue import MAX_MODELS, catalogue
 from otel_loggedmodel.model import ModelEvent
+from otel_loggedmodel.otlp_sending import uninstrumented
 
 REPEAT_AFTER_SECONDS: Final = 12 * 3600.0
 
@@ -106,7 +105,8 @@ class RecordShipper:
         self._settle(due, delivered)
         if delivered:
             return SpanExportResult.SUCCESS
-        if self._clock() - started > _QUICK_REFUSAL_SECONDS:
+        takes_apart = getattr(self._exporter, "takes_requests_apart", False)
+        if takes_apart or self._clock() - started > _QUICK_REFUSAL_SECONDS:
             return SpanExportResult.FAILURE
         # Refused, not away: if the records were the reason, the spans have to get through without them.
         return self._export(spans)
@@ -134,7 +134,7 @@ class RecordShipper:
         try:
             if insist:
                 self._retry_at = None
-            with _uninstrumented():
+            with uninstrumented():
                 return self._ship(model_ids)
         finally:
             self._lock.release()
@@ -142,7 +142,11 @@ class RecordShipper:
     def shutdown(self) -> None:
         """Deliver what is due, unless the backend was away a moment ago: no process has to wait for it twice."""
         self.flush(insist=not self._spans_failed)
-        _live.discard(self)  # its exporter takes nothing any more
+        self.release()
+
+    def release(self) -> None:
+        """Deliver nothing any more when all are flushed: the exporter is shut down, or somebody else's."""
+        _live.discard(self)
 
     def seconds_to_retry(self) -> float | None:
         """How long until a refused record may be tried again, or None where none is waiting."""
@@ -246,7 +250,7 @@ class RecordShipper:
         warn_rarely(
             "records refused",
             "%s could not deliver model records (%s); trying again later",
-            type(self._exporter).__qualname__,
+            type(getattr(self._exporter, "wrapped", self._exporter)).__qualname__,
             error,
         )
         return False
@@ -297,14 +301,3 @@ def _process_resource() -> Resource:
     """The resource of an application that has exported no span yet."""
     resource = getattr(trace.get_tracer_provider(), "resource", None)
     return resource if isinstance(resource, Resource) else Resource.create()
-
-
-@contextlib.contextmanager
-def _uninstrumented() -> Iterator[None]:
-    """Keep an instrumented HTTP client from tracing our own requests, as the SDK's processors do."""
-    key = getattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
-    token = context_api.attach(context_api.set_value(key, True))
-    try:
-        yield
-    finally:
-        context_api.detach(token)

@@ -94,6 +94,24 @@ def test_a_provider_that_a_vendor_made(tmp_path) -> None:
         assert events(receiver) == ["created", "activated"]
 
 
+# Durable delivery
+
+
+def test_a_backend_that_is_away_and_a_process_that_comes_after(tmp_path) -> None:
+    start = Page("durable-delivery").console[0]
+    (tmp_path / "app.py").write_text(APPLICATION)
+    home = {"HOME": str(tmp_path)}
+    with OtlpReceiver() as receiver:
+        endpoint = receiver.endpoint
+    # Nobody listens there now.
+    run_in_shell(start, tmp_path, telemetry_to(endpoint) | home)
+    assert len(list((tmp_path / "spool" / "my-agent").glob("*/*/spans_*"))) == 1
+    with OtlpReceiver(receiver.port) as receiver:
+        run_in_shell(start, tmp_path, telemetry_to(endpoint) | home)
+        assert sorted(span.name for span in receiver.spans()) == ["request", "request", "step", "step"]
+    assert list((tmp_path / "spool" / "my-agent").glob("*/*/spans_*")) == []
+
+
 # Declarative configuration
 
 

@@ -55,6 +55,8 @@ async def awaits() -> None:
 def exporters(inner: SpanExporter) -> None:
     assert_type(mlflow.LoggedModelExporter(inner).wrapped, SpanExporter)
     mlflow.LoggedModelExporter(None, repeat_after=60)
+    kept = mlflow.LoggedModelExporter(inner, spool=True, spool_dir="d", spool_max_bytes=1 << 30, spool_max_age=3600)
+    assert_type(kept.pending.spans, int)
     mlflow.LoggedModelSpanProcessor(inner, accept_baggage=True)
     mlflow.create_external_model(params={"temperature": 0.7})  # type: ignore[dict-item]
     mlflow.set_active_model(3)  # type: ignore[arg-type]
