@@ -72,7 +72,7 @@ class Scope:
     """A version that is active in a Context, and the span under which it began.
 
     Attributes:
-        version: The active version.
+        version: The active version; None where no version is active, whatever the process default is.
         boundary: Id of the span that encloses the scope and is not of this version; its first child within the scope
             is an entry span. None where there is no such span.
         propagate: Whether the version goes out with requests to other services; None where nobody said.
@@ -80,7 +80,7 @@ class Scope:
 
     __slots__ = ("_entry", "boundary", "propagate", "version")
 
-    def __init__(self, version: Version, boundary: int | None, propagate: bool | None = None) -> None:
+    def __init__(self, version: Version | None, boundary: int | None, propagate: bool | None = None) -> None:
         self.version: Final = version
         self.boundary: Final = boundary
         self.propagate: Final = propagate
@@ -136,6 +136,17 @@ def enter_scope(version: Version, owner: object, propagate: bool | None = None) 
     scope = Scope(version, boundary, propagate)
     process.has_scopes = True
     _Entered(owner, context_api.attach(context_api.set_value(SCOPE_KEY, scope)))
+
+
+def with_version(context: Context, version: Version | None) -> Context:
+    """A Context in which a version is active; with None none is, whatever the process default says.
+
+    For whoever makes Contexts instead of entering and leaving scopes. Spans that are started in it without a parent are
+    entry spans.
+    """
+    process.has_scopes = True
+    propagate = False if version is None else is_propagated(context)
+    return context_api.set_value(SCOPE_KEY, Scope(version, None, propagate), context)
 
 
 def leave_scope(owner: object) -> None:

@@ -66,6 +66,7 @@ def test_lower_layers_know_nothing_of_higher_ones() -> None:
             "restamping",
         ),
         *("shipping", "sender", "exporter", "processor", "tracing", "fluent", "versioning", "instrumentor", "genai"),
+        "entities",
         *("store", "server", "commands", "cli", "__main__"),
     ]
     package = ROOT / "otel_loggedmodel"
