@@ -24,12 +24,14 @@ def compare(
     until: options.Until = None,
     service: options.Service = None,
     attribute: options.Attributes = None,
+    dataset: options.Dataset = None,
+    production: options.Production = False,
     store: options.Store = None,
     token_file: options.TokenFile = None,
     json: options.Json = False,
 ) -> None:
     """Compare versions: latency, errors, tokens, cost, scores, and which differences are real."""
-    selection = options.read_selection(since, until, service, attribute)
+    selection = options.read_selection(since, until, service, attribute, dataset=dataset, production=production)
     with opening.reader(store, token_file, "Comparing versions") as reader:
         comparison = reader.compare(versions, selection)
     if json:

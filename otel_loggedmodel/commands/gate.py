@@ -71,12 +71,14 @@ def gate(
     until: options.Until = None,
     service: options.Service = None,
     attribute: options.Attributes = None,
+    dataset: options.Dataset = None,
+    production: options.Production = False,
     store: options.Store = None,
     token_file: options.TokenFile = None,
     json: options.Json = False,
 ) -> None:
     """Fail a build on a regression: exit code 0 passes, 1 fails, 2 says that there is not enough data."""
-    selection = options.read_selection(since, until, service, attribute)
+    selection = options.read_selection(since, until, service, attribute, dataset=dataset, production=production)
     try:
         file = RuleFile() if rules is None else read_rule_file(rules)
         parsed = _rules(fail_if or [], file)

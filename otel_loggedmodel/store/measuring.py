@@ -28,6 +28,9 @@ _AFTER: Final = timedelta(days=1)
 START: Final = "toUnixTimestamp64Nano(Timestamp)"
 # A span that ended before it began has a huge duration, as the Collector subtracts without sign.
 _END: Final = f"{START} + greatest(0, toInt64(Duration))"
+# On the entry span of a row of a data set, and on results.
+DATASET: Final = "logged_model.evaluation.dataset"
+DATASET_NAME: Final = "logged_model.evaluation.dataset_name"
 FAILED: Final = "StatusCode IN ('Error', 'STATUS_CODE_ERROR')"
 
 
@@ -126,6 +129,11 @@ class Scope:
             )
             parameters[f"attribute_{place}"] = key
             parameters[f"attribute_value_{place}"] = value
+        if selection.dataset is not None:
+            conditions.append(f"{{dataset:String}} IN (SpanAttributes['{DATASET}'], SpanAttributes['{DATASET_NAME}'])")
+            parameters["dataset"] = selection.dataset
+        if selection.production:
+            conditions.append(f"SpanAttributes['{DATASET}'] = ''")
         return Query(" AND ".join(conditions), parameters)
 
 

@@ -101,7 +101,7 @@ class StoreReader:
             versions=tuple(measured.versions),
             differences=tuple(measured.differences()),
             configuration=_configuration([known.model(model_id) for model_id in model_ids]),
-            notes=(*self._notes(known, model_ids, seen), *_notes_on_prices(measured.unpriced)),
+            notes=(*self._notes(known, model_ids, seen), *_notes_on_prices(measured.unpriced), *measured.notes()),
         )
 
     def traces(

@@ -51,12 +51,16 @@ class Selection:
         until: Entry spans that began before; aware.
         service: `service.name` of the entry span.
         attributes: What the entry span, or else its resource, has to have.
+        dataset: Digest or name of the data set that was evaluated; of scores, those on it.
+        production: Leave out what was evaluated on data sets.
     """
 
     since: datetime | None = None
     until: datetime | None = None
     service: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    dataset: str | None = None
+    production: bool = False
 
 
 EVERYTHING = Selection()

@@ -187,3 +187,6 @@ def _selected(selection: Selection) -> Iterator[tuple[str, Any]]:
         yield "until", selection.until.isoformat()
     yield from _given("service", selection.service)
     yield from _pairs("attribute", selection.attributes)
+    yield from _given("dataset", selection.dataset)
+    if selection.production:
+        yield "production", "true"
