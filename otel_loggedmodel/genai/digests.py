@@ -24,9 +24,9 @@ def digest(value: object) -> str:
 def canonical(value: object) -> bytes:
     """Canonical JSON."""
     try:
-        text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_text_of)
+        text = _CANONICAL.encode(value)
     except TypeError:  # keys of several types cannot be sorted
-        text = json.dumps(_with_text_keys(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        text = _CANONICAL.encode(_with_text_keys(value))
     return text.encode(errors="surrogatepass")
 
 
@@ -36,6 +36,10 @@ def _text_of(value: object) -> object:
     if isinstance(value, set | frozenset):
         return sorted(map(str, value))
     return str(value)
+
+
+# Made once: json.dumps would make an encoder for each call.
+_CANONICAL: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_text_of)
 
 
 def _with_text_keys(value: object) -> object:

@@ -115,7 +115,7 @@ class EvaluationResult:
             ImportError: pandas is not installed.
         """
         try:
-            import pandas  # type: ignore[import-untyped, unused-ignore]
+            import pandas
         except ImportError:
             raise ImportError("result_df needs pandas: pip install 'otel-loggedmodel[evaluation]'") from None
         return pandas.DataFrame(list(self._records()))

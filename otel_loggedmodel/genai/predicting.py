@@ -23,6 +23,7 @@ from otel_loggedmodel.version import __version__
 
 _MAX_CHARACTERS: Final = 64 * 1024
 # OpenInference's, as `otel_loggedmodel.trace` has them.
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, default=str)
 INPUT: Final = "input"
 OUTPUT: Final = "output"
 
@@ -166,7 +167,7 @@ def content(place: str, value: Any) -> dict[str, str]:
     if isinstance(value, str):
         return {f"{place}.value": value[:_MAX_CHARACTERS], f"{place}.mime_type": "text/plain"}
     try:
-        text = json.dumps(value, ensure_ascii=False, default=str)
+        text = _JSON.encode(value)
     except (TypeError, ValueError, RecursionError):
         text = repr(value)
     return {f"{place}.value": text[:_MAX_CHARACTERS], f"{place}.mime_type": "application/json"}

@@ -63,8 +63,8 @@ class Scorer:
             setattr(self, key, value)
         self.name = check_name(self.name or type(self).__name__, "name of the scorer")
 
-    def __call__(self, *, inputs: Any = None, outputs: Any = None, expectations: Any = None, trace: Any = None) -> Any:
-        """Judge one output."""
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Judge one output: keyword arguments of any of `inputs`, `outputs`, `expectations` and `trace`."""
         raise NotImplementedError(f"{type(self).__name__} has no __call__")
 
     def run(self, *, inputs: Any = None, outputs: Any = None, expectations: Any = None, trace: Any = None) -> Any:
@@ -93,7 +93,11 @@ class Scorer:
         return known
 
     def _identity(self) -> list[object]:
-        own = {key: value for key, value in vars(self).items() if key not in ("name", "aggregations", "timeout")}
+        kinds = [kind for kind in type(self).__mro__ if kind not in (Scorer, object)]
+        declared = {key for kind in kinds for key in vars(kind).get("__annotations__", {})}
+        own = {key: getattr(self, key) for key in {*declared, *vars(self)} if hasattr(self, key)}
+        for key in ("name", "aggregations", "timeout", "revision"):
+            own.pop(key, None)
         code = source_of(type(self)) if self.revision is None else [type(self).__qualname__, self.revision]
         return [code, parameters_of(own)]
 
