@@ -14,13 +14,21 @@ from otel_loggedmodel.commands.metrics import Metric, change_of, metrics_of, val
 from otel_loggedmodel.commands.printing import console_for
 from otel_loggedmodel.commands.tables import fits, plain_table
 from otel_loggedmodel.commands.texts import clean
-from otel_loggedmodel.store.results import Comparison, Difference, Verdict, VersionDifferences, VersionMetrics
+from otel_loggedmodel.store.results import (
+    Comparison,
+    Difference,
+    ScoreComparison,
+    Verdict,
+    VersionDifferences,
+    VersionMetrics,
+)
 
 HOW_TO_READ: Final = (
     "Each version is held against A. better, worse: a difference that chance does not explain (95 %, corrected for the "
     "number of metrics) and that is large enough to matter. same: too small to matter. unknown: too few traces to tell."
 )
 _LABEL_CHARACTERS: Final = 24
+_TESTS: Final = {"mcnemar": "McNemar", "wilcoxon": "Wilcoxon", "welch": "Welch"}
 _SYMBOLS: Final = {
     Verdict.BETTER: ("✓", "+", "green"),
     Verdict.WORSE: ("✗", "!", "red"),
@@ -143,7 +151,9 @@ def _value(version: VersionMetrics, metric: Metric) -> str:
 def _detail_tables(comparison: Comparison, console: Console) -> list[RenderableType]:
     tables: list[RenderableType] = []
     for position, differences in enumerate(comparison.differences, start=1):
-        table = plain_table(f"{label_of(position)} - A", "95 % interval", "effect size", "p", "p, corrected", "verdict")
+        headers = ["95 % interval", "effect size", "p", "p, corrected", "verdict"]
+        has_scores = any(difference.evaluation is not None for difference in differences.metrics.values())
+        table = plain_table(f"{label_of(position)} - A", *headers, *(["compared"] if has_scores else []))
         for metric in metrics_of(comparison.versions):
             difference = differences.metrics.get(metric.key)
             if difference is None:
@@ -155,9 +165,24 @@ def _detail_tables(comparison: Comparison, console: Console) -> list[RenderableT
                 formatting.p_value(difference.p_value),
                 formatting.p_value(difference.p_value_adjusted),
                 verdict_text(difference.verdict, ascii_only=console.options.ascii_only),
+                *([_compared(difference.evaluation)] if has_scores else []),
             )
         tables.append(table)
     return tables
+
+
+def _compared(evaluation: ScoreComparison | None) -> str:
+    """What of a score was compared, and how: `30 rows, 3 higher, 9 lower (McNemar)`."""
+    if evaluation is None:
+        return ""
+    if evaluation.pairs:
+        changes = f", {evaluation.higher} higher, {evaluation.lower} lower" if evaluation.test else ""
+        what = f"{formatting.count(evaluation.pairs)} rows{changes}"
+    elif evaluation.base_count:
+        what = f"{formatting.count(evaluation.base_count)} and {formatting.count(evaluation.candidate_count)} values"
+    else:
+        return "nothing"
+    return f"{what} ({_TESTS[evaluation.test]})" if evaluation.test in _TESTS else f"{what}, too few"
 
 
 def _interval(difference: Difference, metric: Metric) -> str:

@@ -46,10 +46,29 @@ def measure(database: Database, scope: Scope, names: Mapping[str, str | None]) -
     """
     model_ids = list(scope.model_ids or ())
     rows = {row["version"]: row for row in _run(database, _measured(scope, model_ids))}
-    scores: dict[str, list[Row]] = {model_id: [] for model_id in model_ids}
+    return Measurement(model_ids, rows, _scores(database, scope), names)
+
+
+def matches(database: Database, scope: Scope) -> dict[str, dict[str, Match]]:
+    """What is compared of the scores of each version but the first, by its id and their names.
+
+    Args:
+        database: Where.
+        scope: Which versions, in order, and which of their traces.
+    """
+    return _all_matches(list(scope.model_ids or ()), _scores(database, scope))
+
+
+def _scores(database: Database, scope: Scope) -> dict[str, Scores]:
+    scores: dict[str, list[Row]] = {model_id: [] for model_id in scope.model_ids or ()}
     for row in _run(database, groups(scope)):
         scores[row["version"]].append(row)
-    return Measurement(model_ids, rows, {model_id: read(found) for model_id, found in scores.items()}, names)
+    return {model_id: read(found) for model_id, found in scores.items()}
+
+
+def _all_matches(model_ids: Sequence[str], scores: Mapping[str, Scores]) -> dict[str, dict[str, Match]]:
+    base, *candidates = model_ids
+    return {candidate: _matches(scores[base], scores[candidate]) for candidate in candidates}
 
 
 def _run(database: Database, query: Query) -> list[dict[str, Any]]:
@@ -80,8 +99,7 @@ class Measurement:
         self._model_ids = model_ids
         self._rows = rows
         self._scores = scores
-        base, *candidates = model_ids
-        self.matches = {candidate: _matches(scores[base], scores[candidate]) for candidate in candidates}
+        self.matches = _all_matches(model_ids, scores)
         self.versions = [self._metrics(model_id, names.get(model_id)) for model_id in model_ids]
 
     @property

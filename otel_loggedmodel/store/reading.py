@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from otel_loggedmodel.store.results import Comparison, Trace, TraceSummary, Version, VersionDetail
+from otel_loggedmodel.store.results import Comparison, RowChange, Trace, TraceSummary, Version, VersionDetail
 
 
 class ReadingError(Exception):
@@ -108,6 +108,22 @@ class TraceFilter:
 RECENT = TraceFilter()
 
 
+@dataclass(frozen=True, kw_only=True)
+class RowFilter:
+    """Which rows of data sets to list; by default those that changed most under each evaluation.
+
+    Attributes:
+        score: Under this evaluation only, by its name.
+        limit: At most so many of each version and evaluation.
+    """
+
+    score: str | None = None
+    limit: int = 10
+
+
+MOST_CHANGED = RowFilter()
+
+
 class Reader(Protocol):
     """Answers about versions and traces; safe to use from several threads.
 
@@ -133,6 +149,18 @@ class Reader(Protocol):
         Raises:
             UnknownVersionError: There is none of one of these names.
             AmbiguousVersionError: One is the prefix of several ids.
+        """
+        ...
+
+    def rows(
+        self, versions: Sequence[str], which: RowFilter = MOST_CHANGED, selection: Selection = EVERYTHING
+    ) -> list[RowChange]:
+        """The rows of data sets on which versions differ from the first, as far as `compare` compares them.
+
+        Raises:
+            UnknownVersionError: There is none of one of these names.
+            AmbiguousVersionError: One is the prefix of several ids.
+            ReadingError: There is no such evaluation, or fewer than two versions.
         """
         ...
 
