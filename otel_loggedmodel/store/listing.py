@@ -9,7 +9,7 @@ from typing import Any, Final
 from otel_loggedmodel.store import measuring, schema
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
-from otel_loggedmodel.store.reading import ReadingError, TraceFilter, UnknownTraceError
+from otel_loggedmodel.store.reading import EVERYTHING, ReadingError, TraceFilter, UnknownTraceError
 from otel_loggedmodel.store.results import Span, SpanEvent, SpanLink, Trace, TraceSummary
 from otel_loggedmodel.store.scores import results
 
@@ -142,7 +142,7 @@ def _entries(scope: Scope) -> Query:
 
 
 def _scores_by_trace(database: Database, scope: Scope) -> dict[str, dict[str, float]]:
-    query = results(Scope(scope.columns, scope.aliases, scope.model_ids, trace_ids=scope.trace_ids))
+    query = results(replace(scope, selection=EVERYTHING))
     found: dict[str, dict[str, float]] = defaultdict(dict)
     sql = f"SELECT TraceId, name, avg(value) AS mean FROM ({query.sql}) GROUP BY TraceId, name ORDER BY name"
     for row in database.query(sql, query.parameters):

@@ -53,6 +53,7 @@ class Scope:
         selection: Which traces.
         prices: Of the models that were called.
         trace_ids: Of these traces only.
+        has_unclaimed: Whether there are results of evaluations that name no version.
     """
 
     columns: schema.Columns
@@ -61,6 +62,7 @@ class Scope:
     selection: Selection = EVERYTHING
     prices: dict[str, tuple[pricing.Prices, ...]] = field(default_factory=dict)
     trace_ids: Sequence[str] | None = None
+    has_unclaimed: bool = False
 
     @property
     def version(self) -> Query:

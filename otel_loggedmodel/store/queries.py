@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from otel_loggedmodel.model import LoggedModel
 from otel_loggedmodel.records import event_of
-from otel_loggedmodel.store import catalogue, comparing, listing, measuring, pricing, rows, schema
+from otel_loggedmodel.store import catalogue, comparing, listing, measuring, pricing, rows, schema, scores
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
@@ -109,7 +109,7 @@ class StoreReader:
             raise ReadingError("rows are held against those of the first version: name at least two")
         known, seen = self._load(), self._seen()
         model_ids = _different(known, versions, seen)
-        scope = Scope(self._columns, _aliases(known, model_ids, seen), model_ids, selection)
+        scope = self._unpriced(known, model_ids, selection, seen)
         matches = comparing.matches(self._database, scope)
         return rows.changed(self._database, scope, model_ids[0], matches, which)
 
@@ -146,7 +146,7 @@ class StoreReader:
     def _scope(
         self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
     ) -> Scope:
-        scope = Scope(self._columns, _aliases(known, model_ids, seen), model_ids, selection)
+        scope = self._unpriced(known, model_ids, selection, seen)
         llm = self._columns["LoggedModelLlm"]
         rows = self._database.query(
             f"SELECT DISTINCT {llm} AS llm FROM {schema.SPANS} WHERE {scope.spans.sql} AND llm != ''",
@@ -154,6 +154,19 @@ class StoreReader:
         )
         prices = pricing.prices_of((row["llm"] for row in rows), selection.until or datetime.now(timezone.utc))
         return replace(scope, prices=prices)
+
+    def _unpriced(
+        self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
+    ) -> Scope:
+        """The same without prices, for what asks for no cost."""
+        unclaimed = scores.unclaimed(self._columns)
+        return Scope(
+            self._columns,
+            _aliases(known, model_ids, seen),
+            model_ids,
+            selection,
+            has_unclaimed=bool(self._database.query(unclaimed.sql, unclaimed.parameters)),
+        )
 
     def _usage(
         self,

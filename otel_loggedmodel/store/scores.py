@@ -13,6 +13,8 @@ from otel_loggedmodel.store.measuring import START, Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
 
 _PREFIX: Final = "logged_model.evaluation."
+# The table is sorted by the names of spans, so that this alone leaves nearly everything out.
+_IS_RESULT: Final = f"SpanName = '{schema.EVALUATION_NAME}'"
 # A key that is a digest of what the row asks means the same row in another data set; an id of its own does not.
 IS_DIGEST: Final = "match(row, '^[0-9a-f]{16}$')"
 
@@ -25,7 +27,7 @@ def results(scope: Scope) -> Query:
     """
     spans, parameters = scope.spans.sql, {**scope.spans.parameters, **scope.version.parameters}
     wanted = "name != '' AND isFinite(value)"
-    if scope.model_ids is not None and scope.aliases:
+    if scope.model_ids is not None and (scope.aliases or scope.has_unclaimed):
         wanted += " AND version IN {model_ids:Array(String)}"
         parameters["model_ids"] = list(scope.model_ids)
     selection = scope.selection
@@ -48,11 +50,14 @@ def results(scope: Scope) -> Query:
         f"attributes['{_PREFIX}{detail}'] AS {detail}"
         for detail in ("source", "scorer", "dataset", "dataset_name", "row")
     )
+    parts = [_results_in_spans(scope, spans), _results_in_events(scope, spans)]
+    if scope.has_unclaimed:
+        parts.append(_unclaimed_results(scope))
     return Query(
         f"""
         SELECT version, TraceId, judged, at, attributes, attributes['gen_ai.evaluation.name'] AS name,
             {_value("attributes")} AS value, {details}
-        FROM ({_results_in_spans(scope, spans)} UNION ALL {_results_in_events(scope, spans)})
+        FROM ({" UNION ALL ".join(parts)})
         WHERE {wanted}""",
         parameters,
     )
@@ -103,7 +108,7 @@ def _results_in_spans(scope: Scope, spans: str) -> str:
     model_id, role = scope.columns["LoggedModelId"], scope.columns["LoggedModelRole"]
     found = f"""
             SELECT {model_id} AS model_id, TraceId, ParentSpanId, SpanAttributes AS attributes, {START} AS own_ns
-            FROM {schema.SPANS} WHERE {role} = 'evaluation' AND {spans}
+            FROM {schema.SPANS} WHERE {_IS_RESULT} AND {role} = 'evaluation' AND {spans}
             LIMIT 1 BY TraceId, SpanId"""
     if not scope.aliases:
         return f"SELECT model_id AS version, TraceId, ParentSpanId AS judged, own_ns AS at, attributes FROM ({found})"
@@ -116,10 +121,50 @@ def _results_in_spans(scope: Scope, spans: str) -> str:
                 SELECT TraceId, SpanId AS ParentSpanId, min({START}) AS judged_ns FROM {schema.SPANS}
                 WHERE {role} IN ('span', 'entry') AND (TraceId, SpanId) IN (
                     SELECT TraceId, ParentSpanId FROM {schema.SPANS}
-                    WHERE {role} = 'evaluation' AND {model_id} IN {{alias_ids:Array(String)}}
+                    WHERE {_IS_RESULT} AND {role} = 'evaluation' AND {model_id} IN {{alias_ids:Array(String)}}
                 )
                 GROUP BY TraceId, SpanId
             ) AS judged_spans USING (TraceId, ParentSpanId)"""
+
+
+def unclaimed(columns: schema.Columns) -> Query:
+    """A row where there are results that name no version."""
+    return Query(f"SELECT 1 AS found FROM {schema.SPANS} WHERE {_is_unclaimed(columns)} LIMIT 1")
+
+
+def _is_unclaimed(columns: schema.Columns) -> str:
+    return f"{_IS_RESULT} AND {columns['LoggedModelRole']} = 'evaluation' AND {columns['LoggedModelId']} = ''"
+
+
+def _unclaimed_results(scope: Scope) -> str:
+    """Results that name no version: they are of that of the span which they judge, else of the trace's entry span.
+
+    Who gives feedback later often knows the trace alone.
+    """
+    model_id, role = scope.columns["LoggedModelId"], scope.columns["LoggedModelRole"]
+    condition = _is_unclaimed(scope.columns)
+    if scope.trace_ids is not None:
+        condition += " AND TraceId IN {trace_ids:Array(String)}"
+    version = scope.version_of("owner.1", "owner.2")
+    return f"""
+            SELECT {version.sql} AS version, TraceId, judged, at, attributes FROM (
+                SELECT TraceId, result, any(parent) AS judged, any(own_ns) AS at, any(own_attributes) AS attributes,
+                    argMin((owner_id, owner_ns), (owner_span != parent, is_no_entry, owner_ns)) AS owner
+                FROM (
+                    SELECT TraceId, SpanId AS result, ParentSpanId AS parent, {START} AS own_ns,
+                        SpanAttributes AS own_attributes
+                    FROM {schema.SPANS} WHERE {condition}
+                    LIMIT 1 BY TraceId, SpanId
+                ) AS unclaimed
+                JOIN (
+                    SELECT TraceId, SpanId AS owner_span, toString({model_id}) AS owner_id, {START} AS owner_ns,
+                        {role} != 'entry' AS is_no_entry
+                    FROM {schema.SPANS}
+                    WHERE {role} IN ('span', 'entry')
+                        AND TraceId IN (SELECT TraceId FROM {schema.SPANS} WHERE {condition})
+                ) AS owners USING (TraceId)
+                GROUP BY TraceId, result
+            )"""
 
 
 def _results_in_events(scope: Scope, spans: str) -> str:

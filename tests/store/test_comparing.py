@@ -12,7 +12,14 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from clickhouse_server import ClickHouseServer
 from otel_loggedmodel.store import open_database
 from otel_loggedmodel.store.opening import Store
-from otel_loggedmodel.store.reading import ReadingError, Selection, TraceFilter, UnknownTraceError, UnknownVersionError
+from otel_loggedmodel.store.reading import (
+    EVERYTHING,
+    ReadingError,
+    Selection,
+    TraceFilter,
+    UnknownTraceError,
+    UnknownVersionError,
+)
 from otel_loggedmodel.store.results import LatencyMs, Tokens, Verdict, VersionMetrics
 
 START_NS = 1_795_000_000 * 10**9
@@ -166,6 +173,68 @@ def test_traces_come_in_every_order(store: Store, send: Send) -> None:
     assert listed(order="worst") == []
     with pytest.raises(ReadingError, match="'fastest'"):
         listed(order="fastest")
+
+
+def judge(trace_id: str, parent: str | None, name: str, value: float, **attributes: str) -> bytes:
+    message = ExportTraceServiceRequest()
+    span = (
+        message.resource_spans.add()
+        .scope_spans.add()
+        .spans.add(
+            trace_id=bytes.fromhex(trace_id),
+            span_id=random.Random(f"{trace_id}{parent}{name}").randbytes(8),
+            parent_span_id=bytes.fromhex(parent or "12" * 8),
+            name="gen_ai.evaluation.result",
+            start_time_unix_nano=START_NS + 10**13,
+            end_time_unix_nano=START_NS + 10**13,
+        )
+    )
+    add(span, {"gen_ai.evaluation.name": name, "gen_ai.evaluation.score.value": value, **attributes})
+    return message.SerializeToString()
+
+
+def test_feedback_that_names_no_version_is_of_the_one_that_it_judges(store: Store, send: Send) -> None:
+    first, second = send("v1", [100.0] * 2)
+    (other,) = send("v2", [100.0])
+    # The trace of v1 has a part of v2 in it.
+    message = ExportTraceServiceRequest()
+    span = (
+        message.resource_spans.add()
+        .scope_spans.add()
+        .spans.add(
+            trace_id=bytes.fromhex(first),
+            span_id=b"12345678",
+            parent_span_id=b"87654321",
+            name="part",
+            start_time_unix_nano=START_NS - 10,
+            end_time_unix_nano=START_NS,
+        )
+    )
+    add(span, {"logged_model.id": "v2"})
+    requests = [
+        message.SerializeToString(),
+        judge(first, None, "helpful", 1.0),
+        judge(first, b"12345678".hex(), "helpful", 0.25),
+        judge(second, None, "helpful", 0.5),
+        judge(other, None, "helpful", 0.75),
+        judge("ab" * 16, None, "helpful", 9.0),  # of a trace that is not stored
+        judge(other, None, "kind", 1.0, **{"logged_model.id": "v1"}),  # it says whose it is
+    ]
+    store.writer.insert(requests)
+    store.writer.insert(requests)
+
+    def scores(selection: Selection = EVERYTHING) -> list[dict[str, tuple[float, int]]]:
+        return [
+            {name: (score.mean, score.count) for name, score in version.scores.items()}
+            for version in store.reader.compare(["v1", "v2"], selection).versions
+        ]
+
+    assert scores() == [{"helpful": (0.75, 2), "kind": (1.0, 1)}, {"helpful": (0.5, 2)}]
+    # That of a span which is no entry span is in no trace of its version.
+    assert scores(Selection(production=True)) == [{"helpful": (0.75, 2)}, {"helpful": (0.75, 1)}]
+    listed = {trace.trace_id: trace.scores for trace in store.reader.traces("v1")}
+    assert listed == {first: {"helpful": 1.0}, second: {"helpful": 0.5}}
+    assert [trace.trace_id for trace in store.reader.traces("v1", TraceFilter(order="worst"))] == [second, first]
 
 
 def test_worst_traces_are_those_of_the_lowest_scores(store: Store, send: Send) -> None:
