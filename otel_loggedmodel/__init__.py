@@ -29,6 +29,7 @@ from otel_loggedmodel.fluent import (
     use_model,
 )
 from otel_loggedmodel.genai.feedback import log_feedback
+from otel_loggedmodel.genai.stored import search_traces
 from otel_loggedmodel.instrumentor import instrument
 from otel_loggedmodel.model import ActiveModel, LoggedModel, LoggedModelStatus
 from otel_loggedmodel.processor import LoggedModelSpanProcessor
@@ -58,6 +59,7 @@ __all__ = [
     "instrument",
     "log_feedback",
     "log_model_params",
+    "search_traces",
     "set_active_model",
     "set_experiment",
     "set_logged_model_tags",

@@ -6,6 +6,7 @@ from otel_loggedmodel.genai.evaluation import evaluate
 from otel_loggedmodel.genai.feedback import log_feedback
 from otel_loggedmodel.genai.outcome import EvaluationResult
 from otel_loggedmodel.genai.scoring import Scorer, scorer
+from otel_loggedmodel.genai.stored import search_traces
 from otel_loggedmodel.versioning import enable_git_model_versioning
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "evaluate",
     "log_feedback",
     "scorer",
+    "search_traces",
 ]

@@ -141,7 +141,8 @@ def _csv_records(path: Path, delimiter: str) -> Iterator[Any]:
 
 
 def _is_frame(data: Any) -> bool:
-    return type(data).__module__.split(".")[0] in ("pandas", "polars") and hasattr(data, "columns")
+    kinds = ((kind.__module__.split(".")[0], kind.__name__) for kind in type(data).__mro__)
+    return any(library in ("pandas", "polars") and name in ("DataFrame", "LazyFrame") for library, name in kinds)
 
 
 def _frame_records(frame: Any) -> Iterator[Any]:
