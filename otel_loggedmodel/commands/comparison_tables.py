@@ -102,8 +102,8 @@ def _metric_lines(comparison: Comparison, console: Console) -> list[RenderableTy
     lines: list[RenderableType] = []
     for metric in metrics_of(comparison.versions):
         lines.append(Text(clean(metric.label), "bold"))
-        for position, version in enumerate(comparison.versions):
-            cells = [Text(f"  {label_of(position)}"), Text(_value(version, metric))]
+        for position in range(len(comparison.versions)):
+            cells = [Text(f"  {label_of(position)}"), Text(_value(comparison, position, metric))]
             if position:
                 cells += _judged(_difference(comparison.differences, position, metric), metric, console)
             lines.append(Text("  ").join(cells))
@@ -121,9 +121,9 @@ def _metric_table(comparison: Comparison, candidates: Sequence[int], console: Co
         table.add_column("change", justify="right", no_wrap=True)
         table.add_column("verdict", no_wrap=True)
     for metric in metrics:
-        row = [Text(clean(metric.label)), Text(_value(comparison.versions[0], metric))]
+        row = [Text(clean(metric.label)), Text(_value(comparison, 0, metric))]
         for position in candidates:
-            row.append(Text(_value(comparison.versions[position], metric)))
+            row.append(Text(_value(comparison, position, metric)))
             row += _judged(_difference(comparison.differences, position, metric), metric, console)
         table.add_row(*row)
     return table
@@ -142,10 +142,31 @@ def _difference(differences: Sequence[VersionDifferences], position: int, metric
     return differences[position - 1].metrics.get(metric.key)
 
 
-def _value(version: VersionMetrics, metric: Metric) -> str:
-    text = metric.write(value_of(version, metric.key))
+def _value(comparison: Comparison, position: int, metric: Metric) -> str:
+    version = comparison.versions[position]
     score = version.scores.get(metric.key.removeprefix("scores.")) if metric.key.startswith("scores.") else None
-    return text if score is None else f"{text} (n={formatting.count(score.count)})"
+    if score is None:
+        return metric.write(value_of(version, metric.key))
+    value, count = _compared_value(comparison, position, metric) or (score.mean, score.count)
+    return f"{metric.write(value)} (n={formatting.count(count)})"
+
+
+def _compared_value(comparison: Comparison, position: int, metric: Metric) -> tuple[float | None, int] | None:
+    """A score of what was compared alone, and of how many values that is; other results would belie the change."""
+    judged = comparison.differences if position == 0 else comparison.differences[position - 1 : position]
+    found = set()
+    for differences in judged:
+        difference = differences.metrics.get(metric.key)
+        evaluation = None if difference is None else difference.evaluation
+        if difference is not None and evaluation is not None and evaluation.base_count:
+            is_base = position == 0
+            found.add(
+                (difference.base, evaluation.base_count)
+                if is_base
+                else (difference.candidate, evaluation.candidate_count)
+            )
+    # The first version may be compared on other rows with each of the others.
+    return found.pop() if len(found) == 1 else None
 
 
 def _detail_tables(comparison: Comparison, console: Console) -> list[RenderableType]:

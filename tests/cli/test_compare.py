@@ -250,6 +250,21 @@ def paired(**changes: object) -> Comparison:
     )
 
 
+def test_scores_are_those_of_what_was_compared(rows: Callable[..., dict[str, list[str]]], reader: MemoryReader) -> None:
+    two = paired(candidate_count=28)
+    mixed = [metrics(V1, scores={"correct": Score(mean=0.2, count=500)}), two.versions[1]]
+    reader.comparison = replace(two, versions=mixed)
+    assert rows("v1", "v2")["score correct"] == ["0.9 (n=30)", "0.6 (n=28)", "-33.3 %", "✗ worse"]
+    # Held against two, on rows of each.
+    other = difference(0.7, 0.8, Verdict.BETTER, evaluation=ScoreComparison(test="welch", base_count=50))
+    third = VersionDifferences(model_id=V3, metrics={"scores.correct": other})
+    reader.comparison = replace(two, versions=[*mixed, metrics(V3)], differences=[*two.differences, third])
+    assert rows("v1", "v2", "v3")["score correct"][0] == "0.2 (n=500)"
+    nothing = paired(test=None, pairs=0, base_count=0, candidate_count=0)
+    reader.comparison = replace(nothing, versions=mixed)
+    assert rows("v1", "v2")["score correct"][:2] == ["0.2 (n=500)", "0.6 (n=30)"]
+
+
 def test_rows_are_shown_with_what_went_in_and_came_out(run: Run, reader: MemoryReader) -> None:
     reader.comparison = paired()
     reader.changed_rows = [change(V2, "row-1", -1.0), change(V2, "row-2", -0.5)]
