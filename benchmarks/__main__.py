@@ -17,6 +17,7 @@ BENCHMARKS = {
     "calls": "what the calls that make and switch versions take",
     "exporter": "throughput of the exporter against the one that it wraps",
     "importing": "what importing the library adds",
+    "evaluation": "what the harness of an evaluation adds to each row",
     "memory": "whether memory stays flat over many spans and many versions",
     "ingest": "spans a second that the backend takes and stores, beside MLflow's server and Phoenix",
     "queries": "how long the backend takes to answer with a million and ten million spans, and what room it takes",

@@ -32,8 +32,8 @@ STATUS = {"gate": 1}
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     directory = tmp_path_factory.mktemp("readme")
     with Serving(directory / "log", "--data", directory / "data") as serving:
-        (snippet,) = re.findall(r"```python\n(.*?)```", STORY, re.DOTALL)
-        run(snippet, serving.http, set_up="")
+        for snippet in re.findall(r"```python\n(.*?)```", STORY, re.DOTALL):
+            run(snippet, serving.http, set_up="", XDG_STATE_HOME=str(directory / "state"))
         yield serving
 
 
