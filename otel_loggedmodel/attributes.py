@@ -30,6 +30,7 @@ EVALUATION_SOURCE_ID: Final = "logged_model.evaluation.source_id"
 EVALUATION_DATASET: Final = "logged_model.evaluation.dataset"
 EVALUATION_DATASET_NAME: Final = "logged_model.evaluation.dataset_name"
 EVALUATION_ROW: Final = "logged_model.evaluation.row"
+EVALUATION_TAG_PREFIX: Final = "logged_model.evaluation.tag."
 EVALUATION_SCORER: Final = "logged_model.evaluation.scorer"
 
 # The Collector's probabilistic sampler and several vendors' agents honour this older OpenTracing attribute.

@@ -103,6 +103,7 @@ class Predictor:
             values[attributes.EVALUATION_DATASET] = self._dataset.digest
         if self._dataset.name:
             values[attributes.EVALUATION_DATASET_NAME] = self._dataset.name
+        values.update((attributes.EVALUATION_TAG_PREFIX + key, value) for key, value in row.tags.items())
         if self._record_content:
             values.update(content(INPUT, row.inputs))
         start_ns = time.time_ns()

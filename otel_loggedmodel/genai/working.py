@@ -182,6 +182,7 @@ class Worker:
         }
         if self._dataset.name:
             values[attributes.EVALUATION_DATASET_NAME] = self._dataset.name
+        values.update((attributes.EVALUATION_TAG_PREFIX + key, value) for key, value in row.tags.items())
         if self._record_content:
             values |= content(INPUT, row.inputs) | content(OUTPUT, row.outputs)
         time_ns = time.time_ns()

@@ -65,6 +65,14 @@ def test_content_is_on_the_entry_span_unless_it_is_not_wanted(evaluate, traced) 
     assert not [key for key in traced.spans["double"].attributes if key.endswith(".value")]
 
 
+def test_tags_of_a_row_are_on_its_span(evaluate, traced) -> None:
+    row = {**ROWS[0], "tags": {"topic": "numbers"}}
+    evaluate([row], [], double)
+    evaluate([{**row, "outputs": 0}])
+    for name in ("double", "evaluated output"):
+        assert traced.spans[name].attributes["logged_model.evaluation.tag.topic"] == "numbers"
+
+
 def test_results_come_in_the_order_of_the_data_with_what_belongs_to_them(evaluate) -> None:
     def slow_at_first(number):
         time.sleep(0.05 if number == 0 else 0)
