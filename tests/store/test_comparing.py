@@ -237,6 +237,26 @@ def test_feedback_that_names_no_version_is_of_the_one_that_it_judges(store: Stor
     assert [trace.trace_id for trace in store.reader.traces("v1", TraceFilter(order="worst"))] == [second, first]
 
 
+def test_a_trace_of_production_that_became_a_row_is_in_both(store: Store, send: Send) -> None:
+    """Production counts by what people said of it, the data set by what was said of the row."""
+    (trace_id,) = send("v1", [100.0])
+    version = {"logged_model.id": "v1"}
+    row = {"logged_model.evaluation.dataset": "d1", "logged_model.evaluation.row": "r1"}
+    store.writer.insert(
+        [judge(trace_id, None, "said", 1.0, **version), judge(trace_id, "34" * 8, "said", 0.25, **version, **row)]
+    )
+
+    def score(selection: Selection = EVERYTHING) -> tuple[float | None, int]:
+        (metrics,) = store.reader.compare(["v1"], selection).versions
+        return metrics.scores["said"].mean, metrics.scores["said"].count
+
+    assert (score(), score(Selection(production=True)), score(Selection(dataset="d1"))) == (
+        (0.625, 2),
+        (1.0, 1),
+        (0.25, 1),
+    )
+
+
 def test_worst_traces_are_those_of_the_lowest_scores(store: Store, send: Send) -> None:
     ids = send("v1", [10.0] * 3)
     message = ExportTraceServiceRequest()
