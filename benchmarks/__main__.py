@@ -15,6 +15,7 @@ from benchmarks.reporting import Budget, Report, describe, machine, render
 BENCHMARKS = {
     "processor": "what stamping adds to a span, beside other processors and MLflow's decorator",
     "calls": "what the calls that make and switch versions take",
+    "propagation": "what sending the version with requests takes",
     "exporter": "throughput of the exporter against the one that it wraps",
     "importing": "what importing the library adds",
     "evaluation": "what the harness of an evaluation adds to each row",

@@ -228,10 +228,19 @@ def _wrap_exporter_of(processor: SpanProcessor, *, unwrap: bool = False) -> bool
         if unwrap:
             setattr(holder, attribute, exporter.wrapped)
         return not unwrap
-    if unwrap or not isinstance(exporter, SpanExporter):
+    if unwrap or not isinstance(exporter, SpanExporter) or _sends_what_it_kept(exporter):
         return False
     try:
         setattr(holder, attribute, LoggedModelExporter(exporter))
     except AttributeError:
         return False
     return True
+
+
+def _sends_what_it_kept(exporter: SpanExporter) -> bool:
+    """Whether spans that an exporter is given only tell it which of its own to send, as with those to MLflow's server.
+
+    Records mean nothing to them, they do not say whether they succeeded, and MLflow uses more of them than what a
+    `LoggedModelExporter` has.
+    """
+    return type(exporter).__module__.partition(".")[0] == "mlflow"

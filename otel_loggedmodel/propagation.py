@@ -7,6 +7,7 @@ requests, when the scope or the environment asked for that and the host may know
 take its place, nothing goes out.
 """
 
+import functools
 import ipaddress
 import re
 import threading
@@ -154,24 +155,26 @@ def version_from_baggage(context: Context | None) -> Version | None:
 
 
 _installing: Final = threading.Lock()
+_installed: LoggedModelPropagator | None = None
 
 
 def install(*, propagate: bool | None = None, hosts: Iterable[str] | None = None) -> None:
     """Have the global propagator send versions, as `LoggedModelPropagator` does; one that does is left alone."""
+    global _installed  # noqa: PLW0603 - the global propagator is one for a process, too
     try:
         with _installing:
             if not isinstance(_global_propagator(), LoggedModelPropagator):
-                _set_global_propagator(LoggedModelPropagator(propagate=propagate, hosts=hosts))
+                _installed = LoggedModelPropagator(propagate=propagate, hosts=hosts)
+                _set_global_propagator(_installed)
     except Exception:
         swallow("installing the propagator")
 
 
 def uninstall() -> None:
-    """Have the global propagator be what it is without us."""
+    """Put the propagator back that `install` found, unless another one has been set since."""
     with _installing:
-        installed = _global_propagator()
-        if isinstance(installed, LoggedModelPropagator):
-            _set_global_propagator(installed.wrapped)
+        if _installed is not None and _global_propagator() is _installed:
+            _set_global_propagator(_installed.wrapped)
 
 
 # Imported when it is needed: the import loads every propagator of OTEL_PROPAGATORS, and raises where one is not there.
@@ -237,10 +240,14 @@ def _host_called(context: Context) -> str | None:
         return None  # a server's span names the server's own host, as its caller spelled it
     attributes = getattr(span, "attributes", None) or {}
     value = next((value for name in _HOST_ATTRIBUTES if isinstance(value := attributes.get(name), str) and value), None)
-    if value is None:
-        return None
+    return None if value is None else _host_in(value)
+
+
+@functools.lru_cache(maxsize=1024)
+def _host_in(text: str) -> str | None:
+    """The host of a URL, of `host:port` or of a host alone, as `hosts` are spelled."""
     try:
-        host = _address(value) or urlsplit(value if "://" in value else f"//{value}").hostname or ""
+        host = _address(text) or urlsplit(text if "://" in text else f"//{text}").hostname or ""
     except ValueError:
         return None
     return _address(host) or host.lower().rstrip(".") or None

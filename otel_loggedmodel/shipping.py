@@ -75,6 +75,7 @@ class RecordShipper:
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()
+        self.resource = None  # that of its parent
         self._delivered = catalogue.last_number
         self._announced = {}  # whatever this child uses, it announces itself: its parent may be gone
         self._retry_at = None
@@ -89,7 +90,7 @@ class RecordShipper:
                 self._deliver(due)
                 due = None
             result = self._export(spans) if due is None else self._export_together(due, spans)
-            if result is not SpanExportResult.SUCCESS:
+            if result is SpanExportResult.FAILURE:
                 self._note_failure()
             elif self._spans_failed:
                 # The backend is back: the records that it missed go now, not when their next try is due.
@@ -141,6 +142,7 @@ class RecordShipper:
     def shutdown(self) -> None:
         """Deliver what is due, unless the backend was away a moment ago: no process has to wait for it twice."""
         self.flush(insist=not self._spans_failed)
+        _live.discard(self)  # its exporter takes nothing any more
 
     def seconds_to_retry(self) -> float | None:
         """How long until a refused record may be tried again, or None where none is waiting."""
@@ -167,6 +169,9 @@ class RecordShipper:
             if self._retry_at is not None and now < self._retry_at:
                 return None
             numbered = catalogue.events_after(self._delivered)
+            # An activation is a use: its model goes before it, and with it, so that the spans need not repeat either.
+            used = (event.model_id for _, event in numbered if event.kind == "activated")
+            stale = self._stale(dict.fromkeys((*stale, *used)), now)
             are_fresh = {id(event) for _, event in numbered}
             announced_again = (event for model_id in stale for event in catalogue.announcement_of(model_id))
             repeated = [event for event in announced_again if id(event) not in are_fresh]
@@ -233,7 +238,8 @@ class RecordShipper:
     def _send_batch(self, batch: list[ReadableSpan]) -> bool:
         error: object = "it was refused"
         try:
-            if self._exporter.export(batch) is SpanExportResult.SUCCESS:
+            # Some exporters, against the interface, return nothing; they did not refuse.
+            if self._exporter.export(batch) is not SpanExportResult.FAILURE:
                 return True
         except Exception as raised:
             error = repr(raised)

@@ -517,3 +517,28 @@ def test_an_exporter_that_is_dropped_is_freed() -> None:
     del exporter
     assert gone() is None
     assert all(shipper is not None for shipper in shipping._live)
+
+
+def test_an_exporter_that_was_shut_down_is_given_no_more_records(make_traced, caplog) -> None:
+    inner = ScriptedExporter()
+    exporter = mlflow.LoggedModelExporter(inner)
+    exporter.shutdown()
+    attempts = len(inner.attempts)
+    mlflow.set_active_model("a")
+    make_traced().provider.force_flush()
+    assert len(inner.attempts) == attempts
+
+
+def test_an_exporter_that_returns_nothing_has_not_refused(traced, caplog) -> None:
+    class Silent(ScriptedExporter):
+        def export(self, spans):
+            super().export(spans)
+
+    inner = Silent()
+    traced.provider.add_span_processor(SimpleSpanProcessor(mlflow.LoggedModelExporter(inner)))
+    mlflow.set_active_model("a")
+    traced.tracer.start_span("own").end()
+    assert [[span.name for span in batch] for batch in inner.batches] == [
+        ["logged_model.created", "logged_model.activated", "own"]
+    ]
+    assert caplog.text == ""

@@ -271,6 +271,17 @@ def test_processors_that_are_added_later_deliver_records_too(provider) -> None:
     assert [event for event, _ in late.events] == ["created", "activated"]
 
 
+def test_exporters_to_mlflows_server_are_left_alone(provider) -> None:
+    exporter = type("MlflowV3SpanExporter", (ScriptedExporter,), {"__module__": "mlflow.tracing.export.mlflow_v3"})()
+    LoggedModelInstrumentor().instrument(tracer_provider=provider)
+    provider.add_span_processor(processor := SimpleSpanProcessor(exporter))
+    mlflow.set_active_model("a")
+    provider.get_tracer("x").start_span("linked").end()
+    assert processor.span_exporter is exporter
+    assert [[span.name for span in batch] for batch in exporter.batches] == [["linked"]]
+    assert exporter.batches[0][0].attributes["logged_model.name"] == "a"
+
+
 def test_a_provider_that_the_application_sets_late() -> None:
     program = """
         from opentelemetry import trace

@@ -74,27 +74,6 @@ def test_opentelemetry_instrument(tmp_path, block: int) -> None:
     assert recorded == (["activated"] if block == 0 else ["created", "activated"])
 
 
-@pytest.mark.parametrize("disabled", ["false", "true"])
-def test_spans_of_the_last_seconds(tmp_path, disabled: str) -> None:
-    Page("opentelemetry-instrument").write_to(tmp_path, ["app.py"])
-    start = ["opentelemetry-instrument", "uvicorn", "app:app", "--port"]
-    with OtlpReceiver() as receiver:
-        settings = telemetry_to(
-            receiver.endpoint,
-            MLFLOW_ACTIVE_MODEL_ID="v1",
-            OTEL_SDK_DISABLED=disabled,
-            OTEL_BSP_SCHEDULE_DELAY="60000",
-            PATH=f"{BIN}:{os.environ['PATH']}",
-        )
-        with Server(lambda port: ["env", *start, str(port)], tmp_path, settings, ready="/openapi.json") as server:
-            server.stop()
-            assert "Traceback" not in server.log
-        entries = [span for span in receiver.spans() if span.kind == "SERVER"]
-    assert {(span.name, version_on(span)) for span in entries} == (
-        set() if disabled == "true" else {("GET /openapi.json", "v1")}
-    )
-
-
 # A provider of one's own
 
 

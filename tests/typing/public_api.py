@@ -13,6 +13,9 @@ with mlflow.set_active_model(name="a") as active:
     assert_type(active, mlflow.ActiveModel)
 with mlflow.use_model("a") as model:
     assert_type(model, mlflow.LoggedModel)
+with mlflow.use_model("a", propagate=True) as propagated:
+    assert_type(propagated, mlflow.LoggedModel)
+assert_type(mlflow.LoggedModelPropagator(hosts=["search"]).fields, set[str])
 assert_type(mlflow.create_external_model("a").params, Mapping[str, str])
 assert_type(mlflow.get_active_model_id(), str | None)
 assert_type(mlflow.finalize_logged_model("m", "READY").status, mlflow.LoggedModelStatus)
