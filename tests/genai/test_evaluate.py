@@ -258,6 +258,41 @@ def test_spans_of_a_scorer_are_of_no_version_and_in_traces_of_their_own(evaluate
     assert spans["judging"].context.trace_id != int(result.rows[0].trace_id, 16)
 
 
+def test_a_scorer_sees_the_trace_of_its_row_and_of_no_other(evaluate, traced) -> None:
+    def app(number):
+        with traced.tracer.start_as_current_span("llm") as span:
+            span.set_attribute("gen_ai.usage.output_tokens", 100 * number)
+            time.sleep(0.01)
+        return number
+
+    seen = {}
+
+    @scorer
+    def looks(inputs, trace):
+        seen[inputs["number"]] = trace
+        return trace.tokens[1]
+
+    result = evaluate(ROWS, [looks], app, max_workers=3)
+    assert [row.feedback[0].value for row in result.rows] == [0, 100, 200, 300, 400, 500]
+    for row in result.rows:
+        trace = seen[row.inputs["number"]]
+        assert (trace.info.trace_id, trace.root.span_id) == (row.trace_id, row.span_id)
+        assert [span.name for span in trace.spans][1:] == ["llm"]
+        assert trace.info.execution_duration >= 10
+        assert trace.outputs == row.outputs
+
+
+def test_a_trace_that_is_scored_again_has_the_same_results(evaluate, results) -> None:
+    row = {**ROWS[0], "outputs": 0, "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7"}
+    evaluate([row], [exact])
+    evaluate([row], [exact])
+    first, second = results()
+    assert f"{first.context.trace_id:032x}" == row["trace_id"]
+    assert f"{first.parent.span_id:016x}" == row["span_id"]
+    assert first.context.span_id == second.context.span_id
+    assert evaluate([{**row, "trace_id": "none"}], [exact]).error_count == 1
+
+
 def test_a_call_that_takes_too_long_is_an_error_and_stops_nothing(evaluate, traced) -> None:
     released = threading.Event()
 
