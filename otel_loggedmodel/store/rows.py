@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows of a data set on which two versions differ most: what was asked and answered, and in which traces."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from otel_loggedmodel.store import schema
 from otel_loggedmodel.store.database import Database
@@ -18,6 +18,11 @@ MAX_CHARACTERS: Final = 4000
 _INPUTS: Final = ("input.value", "gen_ai.input.messages", "mlflow.spanInputs")
 _OUTPUTS: Final = ("output.value", "gen_ai.output.messages", "mlflow.spanOutputs")
 _ROUNDING: Final = 1e-12
+_AT_ONCE: Final = 1000
+
+T = TypeVar("T")
+# Version, name, source and scorer, data set, hash of the row's key.
+_Key = tuple[str, str, tuple[str, str], str, int]
 
 
 def changed(
@@ -48,8 +53,12 @@ def changed(
     ]
     if not chosen:
         return []
-    told = _told(database, scope, [(name, pair.row) for _, name, _, pair in chosen])
-    texts = _texts(database, sorted({row["trace_id"] for row in told.values()}))
+    told: dict[_Key, dict[str, Any]] = {}
+    for part in _parts(sorted({(name, pair.row) for _, name, _, pair in chosen})):
+        told |= _told(database, scope, part)
+    texts: dict[str, list[tuple[str, str, str]]] = {}
+    for ids in _parts(sorted({row["trace_id"] for row in told.values()})):
+        texts |= _texts(database, ids)
     changes = []
     for candidate, name, match, pair in chosen:
         kind = match.kind or ("", "")
@@ -71,6 +80,12 @@ def changed(
     return changes
 
 
+def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Few enough for the parameters of one query, which go into a URL."""
+    for start in range(0, len(values), _AT_ONCE):
+        yield values[start : start + _AT_ONCE]
+
+
 def _most_changed(pairs: Sequence[Pair], limit: int) -> list[Pair]:
     """The largest changes first; of two that are as large, what became worse."""
 
@@ -81,9 +96,7 @@ def _most_changed(pairs: Sequence[Pair], limit: int) -> list[Pair]:
     return [pair for pair in sorted(pairs, key=key) if abs(pair.candidate - pair.base) > _ROUNDING][:limit]
 
 
-def _told(
-    database: Database, scope: Scope, wanted: Sequence[tuple[str, int]]
-) -> dict[tuple[str, str, tuple[str, str], str, int], dict[str, Any]]:
+def _told(database: Database, scope: Scope, wanted: Sequence[tuple[str, int]]) -> dict[_Key, dict[str, Any]]:
     """What was said last of each row, by version, name, who scored, data set and hash of the row's key."""
     found = results(scope)
     rows = database.query(

@@ -78,6 +78,13 @@ def test_every_version_and_evaluation_has_its_share(reader: StoreReader) -> None
     ]
 
 
+def test_more_rows_than_one_query_takes(reader: StoreReader) -> None:
+    changes = found(reader, "many", "many_lower", "many_twin", score=SIMILAR, limit=1000)
+    assert len(changes) == 2000
+    assert all(change.input == f"question {change.row}" for change in changes)
+    assert all(change.candidate.output == f"{change.model_id} answers {change.input}" for change in changes)
+
+
 def test_a_row_that_ran_several_times_shows_its_newest_trace(reader: StoreReader, evaluations: Evaluations) -> None:
     (change,) = found(reader, "base", "repeated", score=SIMILAR, limit=1)
     runs = [
