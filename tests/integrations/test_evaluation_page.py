@@ -13,7 +13,7 @@ def test_evaluation(tmp_path) -> None:
     page = Page("evaluation")
     page.write_to(tmp_path, ["app.py", "quality.py", "run.py"])
     with OtlpReceiver() as receiver:
-        environment = {**telemetry_to(receiver), "XDG_STATE_HOME": str(tmp_path)}
+        environment = telemetry_to(receiver.endpoint, XDG_STATE_HOME=str(tmp_path))
         run_in_shell(page.console[0], tmp_path, environment)
         subprocess.run([sys.executable, "run.py"], cwd=tmp_path, env=environment, check=True, timeout=60)
         results = [span for span in receiver.spans() if span.name == "gen_ai.evaluation.result"]
