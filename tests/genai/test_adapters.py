@@ -11,6 +11,13 @@ ROWS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is reported to whoever made these libraries."""
+    for variable in ("RAGAS_DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        monkeypatch.setenv(variable, "true")
+
+
 def answer(question: str) -> str:
     return "Paris"
 
@@ -37,6 +44,8 @@ def test_autoevals_gets_what_it_calls_by_other_names(evaluate) -> None:
     assert seen == {"output": "Paris", "expected": "e", "input": "q", "question": "q", "context": "c"}
 
 
+# It leaves a file of its own open.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 def test_ragas(evaluate) -> None:
     pytest.importorskip("ragas", exc_type=ImportError)
     from ragas.metrics._string import NonLLMStringSimilarity
