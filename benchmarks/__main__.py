@@ -20,6 +20,7 @@ BENCHMARKS = {
     "spool": "keeping spans on disk against encoding them, and finding ten thousand files that were left",
     "draining": "delivering what was kept against exporting it in the first place",
     "importing": "what importing the library adds",
+    "evaluation": "what the harness of an evaluation adds to each row",
     "memory": "whether memory stays flat over many spans and many versions",
     "ingest": "spans a second that the backend takes and stores, beside MLflow's server and Phoenix",
     "queries": "how long the backend takes to answer with a million and ten million spans, and what room it takes",

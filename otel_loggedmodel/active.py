@@ -72,7 +72,7 @@ class Scope:
     """A version that is active in a Context.
 
     Attributes:
-        version: The active version.
+        version: The active version; None where no version is active, whatever the process default is.
         propagate: Whether the version goes out with requests to other services; None where nobody said.
         undecided: Not empty until the scope's first span with a local parent has started. A list, because of the tasks
             that share a scope only one may empty it.
@@ -80,7 +80,7 @@ class Scope:
 
     __slots__ = ("propagate", "undecided", "version")
 
-    def __init__(self, version: Version, propagate: bool | None = None, *, has_begun: bool = False) -> None:
+    def __init__(self, version: Version | None, propagate: bool | None = None, *, has_begun: bool = False) -> None:
         self.version: Final = version
         self.propagate: Final = propagate
         self.undecided = [] if has_begun else [None]
@@ -95,7 +95,9 @@ class Scope:
             self.undecided.pop()
         except IndexError:
             return False
-        return _version_id_on(trace.get_current_span(parent_context)) != self.version.model_id
+        return self.version is not None and (
+            _version_id_on(trace.get_current_span(parent_context)) != self.version.model_id
+        )
 
 
 class _Entered:
@@ -139,6 +141,17 @@ def enter_scope(version: Version, owner: object, propagate: bool | None = None) 
     scope = Scope(version, propagate, has_begun=has_begun)
     process.has_scopes = True
     _Entered(owner, context_api.attach(context_api.set_value(SCOPE_KEY, scope)))
+
+
+def with_version(context: Context, version: Version | None) -> Context:
+    """A Context in which a version is active; with None none is, whatever the process default says.
+
+    For whoever makes Contexts instead of entering and leaving scopes. Spans that are started in it without a parent are
+    entry spans.
+    """
+    process.has_scopes = True
+    propagate = False if version is None else is_propagated(context)
+    return context_api.set_value(SCOPE_KEY, Scope(version, propagate), context)
 
 
 def leave_scope(owner: object) -> None:

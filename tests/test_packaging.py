@@ -57,6 +57,7 @@ def test_lower_layers_know_nothing_of_higher_ones() -> None:
         *("restamping", "segments", "leases", "disk_queue", "memory_queue", "neglected", "spool", "spool_survey"),
         *("otlp_payloads", "otlp_sending", "health", "durable"),
         *("shipping", "sender", "exporter", "processor", "tracing", "fluent", "versioning", "instrumentor", "genai"),
+        "entities",
         *("store", "server", "commands", "cli", "__main__"),
     ]
     package = ROOT / "otel_loggedmodel"

@@ -9,7 +9,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from otel_loggedmodel.commands import compare, doctor, env, exits, gate, models, prepare, serve, show, spool, traces
+from otel_loggedmodel.commands import (
+    compare,
+    doctor,
+    env,
+    evaluate,
+    exits,
+    gate,
+    models,
+    prepare,
+    serve,
+    show,
+    spool,
+    traces,
+)
 from otel_loggedmodel.commands.printing import complain, write
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError, UnknownVersionError
 from otel_loggedmodel.version import __version__
@@ -91,6 +104,7 @@ _add(app, models.models, models.EXAMPLES)
 _add(app, show.show, show.EXAMPLES)
 _add(app, compare.compare, compare.EXAMPLES)
 _add(app, traces.traces, traces.EXAMPLES)
+_add(app, evaluate.evaluate, evaluate.EXAMPLES)
 _add(app, gate.gate, gate.EXAMPLES)
 _add(app, env.env, env.EXAMPLES)
 _add(app, doctor.doctor, doctor.EXAMPLES)

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
+    MOST_CHANGED,
     RECENT,
+    RowFilter,
     Selection,
     TraceFilter,
     UnknownTraceError,
@@ -18,6 +20,7 @@ from otel_loggedmodel.store.results import (
     Comparison,
     Difference,
     LatencyMs,
+    RowChange,
     Score,
     Tokens,
     Trace,
@@ -43,6 +46,7 @@ class MemoryReader:
     listed: Sequence[Version] = ()
     details: Mapping[str, VersionDetail] = field(default_factory=dict)
     comparison: Comparison | None = None
+    changed_rows: Sequence[RowChange] = ()
     summaries: Sequence[TraceSummary] = ()
     whole_traces: Mapping[str, Trace] = field(default_factory=dict)
     error: Exception | None = None
@@ -63,6 +67,12 @@ class MemoryReader:
         self._ask("compare", tuple(versions), selection)
         assert self.comparison is not None
         return self.comparison
+
+    def rows(
+        self, versions: Sequence[str], which: RowFilter = MOST_CHANGED, selection: Selection = EVERYTHING
+    ) -> list[RowChange]:
+        self._ask("rows", tuple(versions), which, selection)
+        return list(self.changed_rows)
 
     def traces(
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING

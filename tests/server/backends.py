@@ -24,14 +24,24 @@ from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
+    MOST_CHANGED,
     RECENT,
+    RowFilter,
     Selection,
     TraceFilter,
     UnknownTraceError,
     UnknownVersionError,
     VersionFilter,
 )
-from otel_loggedmodel.store.results import Comparison, Trace, TraceSummary, Version, VersionDetail, VersionMetrics
+from otel_loggedmodel.store.results import (
+    Comparison,
+    RowChange,
+    Trace,
+    TraceSummary,
+    Version,
+    VersionDetail,
+    VersionMetrics,
+)
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
@@ -83,6 +93,7 @@ class MemoryReader:
 
     listed: Sequence[Version] = ()
     details: Mapping[str, VersionDetail] = field(default_factory=dict)
+    changed_rows: Sequence[RowChange] = ()
     summaries: Sequence[TraceSummary] = ()
     whole: Mapping[str, Trace] = field(default_factory=dict)
     error: Exception | None = None
@@ -111,6 +122,12 @@ class MemoryReader:
     def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
         self._note("compare", list(versions), selection)
         return Comparison(versions=tuple(VersionMetrics(model_id=version) for version in versions))
+
+    def rows(
+        self, versions: Sequence[str], which: RowFilter = MOST_CHANGED, selection: Selection = EVERYTHING
+    ) -> list[RowChange]:
+        self._note("rows", list(versions), which, selection)
+        return list(self.changed_rows)
 
     def traces(
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
