@@ -43,7 +43,7 @@ def evaluate() -> None:
 
     mlflow.instrument()
     for name, answer in (("code-search-v1", app.answer_v1), ("code-search-v2", app.answer_v2)):
-        model = mlflow.create_external_model(name, params={"words_read": str(app.WORDS_READ[name])})
+        model = mlflow.create_external_model(name, params={"words_read": str(app.WORDS_READ[name] or "all")})
         result = mlflow.genai.evaluate(
             data=questions.rows(),
             predict_fn=answer,
