@@ -66,7 +66,7 @@ def test_lower_layers_know_nothing_of_higher_ones() -> None:
             "restamping",
         ),
         *("shipping", "sender", "exporter", "processor", "tracing", "fluent", "versioning", "instrumentor", "genai"),
-        *("store", "server", "commands", "cli", "__main__"),
+        *("store", "presenting", "pages", "server", "commands", "cli", "__main__"),
     ]
     package = ROOT / "otel_loggedmodel"
     sources = {path.stem: [path] for path in package.glob("*.py") if path.stem != "__init__"}

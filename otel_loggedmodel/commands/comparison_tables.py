@@ -9,11 +9,11 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from otel_loggedmodel.commands import formatting
-from otel_loggedmodel.commands.metrics import Metric, change_of, metrics_of, value_of
 from otel_loggedmodel.commands.printing import console_for
 from otel_loggedmodel.commands.tables import fits, plain_table
-from otel_loggedmodel.commands.texts import clean
+from otel_loggedmodel.presenting import formatting
+from otel_loggedmodel.presenting.metrics import Metric, change_of, metrics_of, value_of
+from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.results import Comparison, Difference, Verdict, VersionDifferences, VersionMetrics
 
 HOW_TO_READ: Final = (

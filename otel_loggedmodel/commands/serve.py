@@ -11,8 +11,8 @@ from urllib.parse import quote
 import typer
 
 from otel_loggedmodel.commands import exits, opening, printing
-from otel_loggedmodel.commands.deploying import OTLP_ENDPOINT
-from otel_loggedmodel.commands.texts import without_secrets
+from otel_loggedmodel.presenting.deploying import OTLP_ENDPOINT
+from otel_loggedmodel.presenting.texts import without_secrets
 from otel_loggedmodel.server.settings import Settings, SettingsError
 from otel_loggedmodel.version import __version__
 

@@ -27,6 +27,7 @@ from otel_loggedmodel.store.reading import (
     AmbiguousVersionError,
     Reader,
     ReadingError,
+    Selection,
     StoreUnavailableError,
     TraceFilter,
     UnknownTraceError,
@@ -46,6 +47,9 @@ _PATHS: Final = (
     "/api/v1/versions",
     "/api/v1/versions/{version}",
     "/api/v1/compare",
+    "/api/v1/activities",
+    "/api/v1/behaviour",
+    "/api/v1/revision",
     "/api/v1/traces",
     "/api/v1/traces/{trace_id}",
     "/metrics",
@@ -131,11 +135,13 @@ class Api:
             "/api/v1/versions": self._versions,
             "/api/v1/versions/{version:anything}": self._version,
             "/api/v1/compare": self._compare,
+            "/api/v1/activities": self._activities,
+            "/api/v1/behaviour": self._behaviour,
+            "/api/v1/revision": self._revision,
             "/api/v1/traces": self._traces,
             "/api/v1/traces/{trace_id:anything}": self._trace,
         }
         return [
-            Route("/", self._guarded(self._index)),
             Route("/metrics", self._guarded(self._show_metrics)),
             Route("/healthz", self._show_health),
             Route("/readyz", self._show_readiness),
@@ -150,7 +156,7 @@ class Api:
                 self._access.check_host(request.headers.get("host"))
                 self._access.check_token(request.headers.get("authorization"))
             except RefusalError as error:
-                return _from_refusal(error).response()
+                return error_of_refusal(error).response()
             return await handler(request)
 
         return guarded
@@ -163,7 +169,7 @@ class Api:
             try:
                 response = _response(await handler(request))
             except (Exception, asyncio.CancelledError) as error:
-                response = _from_exception(error).response()
+                response = error_of(error).response()
             self._metrics.questions.labels(str(response.status_code)).inc()
             self._metrics.question_seconds.observe(time.perf_counter() - started)
             return response
@@ -188,12 +194,20 @@ class Api:
         return await self._ask(lambda: self._reader.version(version, selection))
 
     async def _compare(self, request: Request) -> bytes:
-        parameters = _parameters(request, {"version"} | SELECTION)
-        versions = parameters.texts("version")
-        if not 1 <= len(versions) <= MAX_COMPARED:
-            raise BadParameterError(f"version is given {len(versions)} times: expected 1 to {MAX_COMPARED}")
-        selection = parameters.selection()
+        versions, selection = _versions_asked(request)
         return await self._ask(lambda: self._reader.compare(versions, selection))
+
+    async def _activities(self, request: Request) -> bytes:
+        versions, selection = _versions_asked(request)
+        return await self._ask(lambda: self._reader.activities(versions, selection))
+
+    async def _behaviour(self, request: Request) -> bytes:
+        versions, selection = _versions_asked(request)
+        return await self._ask(lambda: self._reader.behaviour(versions, selection))
+
+    async def _revision(self, request: Request) -> bytes:
+        _parameters(request, ())
+        return await self._ask(lambda: {"revision": self._reader.revision()})
 
     async def _traces(self, request: Request) -> bytes:
         parameters = _parameters(request, {"version", "errors_only", "order", "limit", "offset"} | SELECTION)
@@ -215,6 +229,10 @@ class Api:
     async def _ask(self, question: Callable[[], object]) -> bytes:
         # Encoded in the thread as well: a long list would keep the event loop from everything else.
         return await self._questions.ask(lambda: msgspec.json.encode(question()))
+
+    async def index(self, request: Request) -> Response:
+        """What there is, for programs; where it is depends on the pages."""
+        return await self._guarded(self._index)(request)
 
     async def _index(self, request: Request) -> Response:
         return _json({"name": "otel-loggedmodel", "version": __version__, "traces": "/v1/traces", "paths": _PATHS})
@@ -241,6 +259,14 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
     return ApiError(404, "not_found", f"nothing here; there are: {', '.join(_PATHS)}").response()
 
 
+def _versions_asked(request: Request) -> tuple[list[str], Selection]:
+    parameters = _parameters(request, {"version"} | SELECTION)
+    versions = parameters.texts("version")
+    if not 1 <= len(versions) <= MAX_COMPARED:
+        raise BadParameterError(f"version is given {len(versions)} times: expected 1 to {MAX_COMPARED}")
+    return versions, parameters.selection()
+
+
 def _parameters(request: Request, known: Collection[str]) -> Parameters:
     return Parameters(request.query_params.multi_items(), known)
 
@@ -253,13 +279,15 @@ def _response(content: bytes, status: int = 200, headers: dict[str, str] | None 
     return Response(content, status, {**_HEADERS, **(headers or {})}, "application/json")
 
 
-def _from_refusal(error: RefusalError) -> ApiError:
+def error_of_refusal(error: RefusalError) -> ApiError:
+    """What is answered to those who may not ask."""
     if error.reason is Reason.UNAUTHENTICATED:
         return ApiError(401, "unauthorized", str(error), headers={"WWW-Authenticate": "Bearer"})
     return ApiError(error.reason.http_status, error.reason.name.lower(), str(error))
 
 
-def _from_exception(error: BaseException) -> ApiError:
+def error_of(error: BaseException) -> ApiError:
+    """What is answered where a question fails."""
     match error:
         case UnknownVersionError():
             return ApiError(404, "unknown_version", str(error), error.suggestions)

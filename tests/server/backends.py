@@ -31,7 +31,18 @@ from otel_loggedmodel.store.reading import (
     UnknownVersionError,
     VersionFilter,
 )
-from otel_loggedmodel.store.results import Comparison, Trace, TraceSummary, Version, VersionDetail, VersionMetrics
+from otel_loggedmodel.store.results import (
+    Activities,
+    Activity,
+    Behaviour,
+    Comparison,
+    Point,
+    Trace,
+    TraceSummary,
+    Version,
+    VersionDetail,
+    VersionMetrics,
+)
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
@@ -123,6 +134,19 @@ class MemoryReader:
         if trace_id not in self.whole:
             raise UnknownTraceError(f"no trace {trace_id!r}")
         return self.whole[trace_id]
+
+    def activities(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Activities:
+        self._note("activities", list(versions), selection)
+        total = Point(start_ms=0)
+        known = tuple(Activity(model_id=version, total=total) for version in versions)
+        return Activities(start_ms=0, step_ms=60_000, parts=1, versions=known)
+
+    def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
+        self._note("behaviour", list(versions), selection)
+        return Behaviour(model_ids=tuple(versions), latency_bins=tuple({} for _ in versions))
+
+    def revision(self) -> str:
+        return "1"
 
     def close(self) -> None:
         pass

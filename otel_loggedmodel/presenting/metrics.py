@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from otel_loggedmodel.commands import formatting
+from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.store.results import Difference, VersionMetrics
 
 SCORE_PREFIX: Final = "scores."
