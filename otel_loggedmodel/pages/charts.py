@@ -20,8 +20,8 @@ from otel_loggedmodel.store.behaving import BINS_PER_DECADE
 COLOURS: Final = 8
 
 _SPARK_WIDTH, _SPARK_HEIGHT = 72, 18
-_WIDTH, _HEIGHT = 640, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 12, 30
+_WIDTH, _HEIGHT = 460, 190
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 14, 30
 _MOST_INTERVAL: Final = 120
 
 
@@ -32,10 +32,7 @@ def sparkline(values: Sequence[float | None], label: str) -> Markup:
         values: From 0 on.
         label: What it is, for those who cannot see it.
     """
-    known = [value for value in values if value is not None]
-    if len(known) < 2:
-        return Markup("")
-    most = max(known) or 1.0
+    most = max((value for value in values if value is not None), default=0.0) or 1.0
     step = (_SPARK_WIDTH - 2) / max(len(values) - 1, 1)
     points = [
         None if value is None else (1 + place * step, 1 + (_SPARK_HEIGHT - 2) * (1 - value / most))

@@ -15,6 +15,7 @@ from otel_loggedmodel.pages.templates import label_of, short_id
 from otel_loggedmodel.pages.versions import Trends
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.metrics import Metric, change_of, metrics_of, value_of
+from otel_loggedmodel.store.behaving import BINS_PER_DECADE
 from otel_loggedmodel.store.results import (
     Activities,
     Behaviour,
@@ -75,11 +76,11 @@ def values(comparison: Comparison, activities: Activities, behaviour: Behaviour,
         "operations": behaviour.operations[:_MOST_OPERATIONS],
         "configuration": [(part, _lines(part)) for part in comparison.configuration],
         "diffs": [
-            (place, [_line(text) for text in part.values[place].splitlines()[:_MOST_LINES]])
+            (place, [_line(text) for text in value.splitlines()[:_MOST_LINES]])
             for part in comparison.configuration
             if part.kind == "tag" and part.key == DIFF_TAG
-            for place in range(len(versions))
-            if part.values[place]
+            for place, value in enumerate(part.values)
+            if value
         ],
         "chosen": chosen,
         "links": Links(chosen),
@@ -149,7 +150,7 @@ def _bins(behaviour: Behaviour) -> list[tuple[str, list[str]]]:
     if not places:
         return []
     rows = []
-    decade = charts.BINS_PER_DECADE
+    decade = BINS_PER_DECADE
     for limit in range(places[0] // (decade // 2) + 1, places[-1] // (decade // 2) + 2):
         below = limit * (decade // 2)
         shares = []

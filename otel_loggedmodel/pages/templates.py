@@ -38,7 +38,7 @@ def static(name: str) -> bytes:
     Raises:
         FileNotFoundError: There is none of this name.
     """
-    return resources.files("otel_loggedmodel.pages").joinpath("static", name).read_bytes()
+    return resources.files("otel_loggedmodel.pages").joinpath("static").joinpath(name).read_bytes()
 
 
 def short_id(model_id: str) -> str:

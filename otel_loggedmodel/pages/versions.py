@@ -13,6 +13,7 @@ from otel_loggedmodel.store.results import Activities, Activity, Version
 MOST_SHOWN: Final = 25
 LIVE_MS: Final = 15 * 60 * 1000
 _MOST_CHANGES: Final = 3
+_SHOWN_CHARACTERS: Final = 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +188,7 @@ def _changes(version: Version, earlier: Version | None) -> tuple[str, ...]:
         return ()
     keys = sorted({*version.params, *earlier.params})
     changed = [
-        f"{_cut(key)}: {_cut(earlier.params.get(key, 'none'))} → {_cut(version.params.get(key, 'none'))}"
+        _change(key, earlier.params.get(key), version.params.get(key))
         for key in keys
         if version.params.get(key) != earlier.params.get(key)
     ]
@@ -197,5 +198,10 @@ def _changes(version: Version, earlier: Version | None) -> tuple[str, ...]:
     return tuple(changed[:_MOST_CHANGES]) + ((f"and {more} more",) if more > 0 else ())
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= 24 else text[:23] + "…"
+def _change(key: str, before: str | None, after: str | None) -> str:
+    key = key if len(key) <= _SHOWN_CHARACTERS else key[: _SHOWN_CHARACTERS - 1] + "…"
+    if before is None or after is None:
+        return f"{key} {'added' if before is None else 'removed'}"
+    # Of a prompt, the beginning says nothing.
+    is_short = max(len(before), len(after)) <= _SHOWN_CHARACTERS
+    return f"{key}: {before} → {after}" if is_short else f"{key} changed"

@@ -100,9 +100,9 @@ class Server:
         self._grpc = OtlpGrpc(access, self._intake, self._metrics, self.trouble)
         otlp = OtlpHttp(settings, access, self._intake, self._metrics)
         api = Api(reader, self._questions, access, self._metrics, self.trouble)
-        site = Site(reader, self._questions, access, settings, self._metrics, api)
+        self._site = Site(reader, self._questions, access, settings, self._metrics, api)
         self._app = Starlette(
-            routes=[*otlp.routes(), *api.routes(), *site.routes()],
+            routes=[*otlp.routes(), *api.routes(), *self._site.routes()],
             exception_handlers={HTTPException: answer_http_exception},
         )
         self._app.router.redirect_slashes = False

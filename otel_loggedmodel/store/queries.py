@@ -119,8 +119,8 @@ class StoreReader:
         known, seen = self._load(), self._seen()
         model_ids = [known.resolve(version, seen) for version in versions]
         found = behaving.activities(self._database, self._scope(known, model_ids, selection, seen))
-        versions = (replace(one, previous=known.previous(one.model_id)) for one in found.versions)
-        return replace(found, versions=tuple(versions))
+        with_previous = (replace(one, previous=known.previous(one.model_id)) for one in found.versions)
+        return replace(found, versions=tuple(with_previous))
 
     def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
         """What is behind the numbers, as `Reader.behaviour` says."""

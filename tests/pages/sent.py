@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the pages are shown of: spans with messages in every convention, a huge trace, versions that say how they came to be."""
+"""What there is to see: messages in every convention, a huge trace, versions that say how they came to be."""
 
 import json
 import random
@@ -112,7 +112,7 @@ def request_of_big_trace(now_ns: int) -> bytes:
             start_time_unix_nano=now_ns - 10**9 * 3600 + number * 10**6,
             end_time_unix_nano=now_ns - 10**9 * 3600 + (number + 3) * 10**6,
         )
-        write_attributes(span.attributes, {"number": number, "logged_model.id": OLD_CHAT})
+        write_attributes(span.attributes, {"number": number, "logged_model.id": "batch-v1"})
     return request.SerializeToString()
 
 
@@ -216,7 +216,9 @@ def _records(time_ns: int) -> bytes:
             ModelEvent(
                 kind="created", time_ns=made_ns, params=params, tags=tags, status=LoggedModelStatus.READY, **common
             ),
-            ModelEvent(kind="activated", time_ns=made_ns + 10**9, span_id=number + 1, **common),
+            ModelEvent(
+                kind="activated", time_ns=made_ns + (20 if number else 10) * 3600 * 10**9, span_id=number + 1, **common
+            ),
         ]
     resource = Resource({"service.name": CHAT, "host.name": f"{CHAT}-1", "deployment.environment.name": "production"})
     return encode_spans([records.span_of(event, resource) for event in events]).SerializeToString()

@@ -97,6 +97,7 @@ class MemoryReader:
     summaries: Sequence[TraceSummary] = ()
     whole: Mapping[str, Trace] = field(default_factory=dict)
     error: Exception | None = None
+    revised: str = "1"
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
 
@@ -146,7 +147,7 @@ class MemoryReader:
         return Behaviour(model_ids=tuple(versions), latency_bins=tuple({} for _ in versions))
 
     def revision(self) -> str:
-        return "1"
+        return self.revised
 
     def close(self) -> None:
         pass
