@@ -22,6 +22,7 @@ COLOURS: Final = 8
 _SPARK_WIDTH, _SPARK_HEIGHT = 72, 18
 _WIDTH, _HEIGHT = 460, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 14, 30
+_LABEL_ROOM: Final = 52
 _MOST_INTERVAL: Final = 120
 
 
@@ -183,7 +184,11 @@ def distributions(bins: Sequence[Mapping[int, int]], labels: Sequence[str], titl
         return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - share / top)
 
     body = [_level(y(level), formatting.rate(level)) for level in (0.0, top / 2, top)]
-    body += [_below(x(place), label) for place, label in _decades(low, high)]
+    taken = 0.0
+    for place, label in _decades(low, high):
+        if x(place) - taken >= _LABEL_ROOM and x(place) <= _WIDTH - _LABEL_ROOM / 2:
+            taken = x(place)
+            body.append(_below(taken, label))
     for number, (share, label) in enumerate(zip(shares, labels, strict=True)):
         points = [(x(low), y(0))]
         for place, value in enumerate(share):
