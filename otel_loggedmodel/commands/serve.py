@@ -169,6 +169,7 @@ def _greeting(addresses: "Addresses", settings: Settings, url: str) -> str:
         f"  export {OTLP_ENDPOINT}={address} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
         *(["  export OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20<token>"] if settings.token is not None else []),
         f"Then: otel-loggedmodel models{option}",
+        f"In a browser: {address}",
         "Ctrl-C stops it.",
     ]
     return "\n".join(lines) + "\n"

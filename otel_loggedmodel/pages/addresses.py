@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -38,13 +39,16 @@ class Chosen:
         attributes = tuple(value for value in query.get("attribute", ()) if value)
         return cls(since=one("since"), until=one("until"), service=one("service"), attributes=attributes)
 
-    def selection(self) -> Selection:
+    def selection(self, now: datetime) -> Selection:
         """The same for a reader.
+
+        Args:
+            now: What `7d` is counted from; aware.
 
         Raises:
             ValueError: A time or an attribute cannot be understood.
         """
-        return selection_of(self.since, self.until, self.service, self.attributes)
+        return selection_of(self.since, self.until, self.service, self.attributes, now)
 
     @property
     def parameters(self) -> list[tuple[str, str]]:

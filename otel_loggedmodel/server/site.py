@@ -2,15 +2,14 @@
 """The pages: what is asked of the store for each, and who may see them.
 
 A page that takes long begins with its head, so that a browser shows something at once; the rest follows on the same
-connection. A page is kept until something is stored, and so opening it again costs next to nothing.
+connection.
 """
 
 import asyncio
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any, Final
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -28,9 +27,10 @@ from otel_loggedmodel.server.metrics import Metrics
 from otel_loggedmodel.server.parameters import BadParameterError
 from otel_loggedmodel.server.questions import Questions
 from otel_loggedmodel.server.refusing import RefusalError
+from otel_loggedmodel.server.remembering import Memory, Remembering
 from otel_loggedmodel.server.sessions import COOKIE, SESSION_SECONDS, Sessions
 from otel_loggedmodel.server.settings import Settings
-from otel_loggedmodel.store.reading import Reader, TraceFilter, VersionFilter
+from otel_loggedmodel.store.reading import Reader, Selection, TraceFilter, VersionFilter
 
 _MOST_VERSIONS: Final = 10_000
 _TRACES_A_PAGE: Final = 50
@@ -38,7 +38,6 @@ _TRACES_OF_A_KIND: Final = 5
 _MOST_PAGES: Final = 1000
 _MOST_FORM_BYTES: Final = 16 * 1024
 _FORM_SECONDS: Final = 10.0
-_KEPT: Final = 64
 # A page that takes longer than this begins before it is known whether it can be made.
 _PATIENCE_SECONDS: Final = 0.15
 _CONTENT: Final = "<!--content-->"
@@ -65,16 +64,14 @@ class _Page:
     Attributes:
         name: Of the page.
         title: As the browser's tab shows it.
-        key: All that it depends on, but for what is stored.
         make: Asks the store, and makes the values that the template shows.
         template: Its file.
     """
 
     name: str
     title: str
-    key: tuple[Any, ...]
-    make: Callable[[], Mapping[str, Any]]
-    template: str = field(default="")
+    template: str
+    make: Callable[[Reader], Mapping[str, Any]]
 
 
 class Site:
@@ -98,8 +95,7 @@ class Site:
         self._sessions = Sessions(settings)
         self._metrics = metrics
         self._api = api
-        self._kept: OrderedDict[tuple[Any, ...], tuple[str, str]] = OrderedDict()
-        self._keeping = threading.Lock()
+        self._memory = Memory(reader)
 
     def routes(self) -> list[Route]:
         """The routes."""
@@ -210,10 +206,10 @@ class Site:
         )
         address = f"{request.url.scheme}://{request.headers.get('host', 'localhost:4318')}"
 
-        def make() -> Mapping[str, Any]:
-            found = self._reader.versions(VersionFilter(deleted=True, limit=_MOST_VERSIONS), selection)
+        def make(reader: Reader) -> Mapping[str, Any]:
+            found = reader.versions(VersionFilter(deleted=True, limit=_MOST_VERSIONS), selection)
             listing = versions.listed(found, which, now_ms)
-            activities = self._reader.activities(listing.model_ids, selection)
+            activities = reader.activities(listing.model_ids, selection)
             links = Links(chosen)
             given = [(name, value) for name, value in request.query_params.multi_items() if name in _OF_VERSIONS]
             return {
@@ -223,7 +219,7 @@ class Site:
                 "page_address": lambda page: links.versions(*given, ("page", page)),
             }
 
-        return _Page("versions", "Versions", (which, chosen, address), make, "versions.html")
+        return _Page("versions", "Versions", "versions.html", make)
 
     def _compare(self, request: Request) -> _Page:
         query = _query(request, {"version"})
@@ -232,14 +228,14 @@ class Site:
         if not 1 <= len(asked) <= MAX_COMPARED:
             raise BadParameterError("Tick two or more versions on the first page to compare them.")
 
-        def make() -> Mapping[str, Any]:
-            compared = self._reader.compare(asked, selection)
-            activities = self._reader.activities(asked, selection)
-            behaviour = self._reader.behaviour(asked, selection)
+        def make(reader: Reader) -> Mapping[str, Any]:
+            compared = reader.compare(asked, selection)
+            activities = reader.activities(asked, selection)
+            behaviour = reader.behaviour(asked, selection)
             return {**comparison.values(compared, activities, behaviour, chosen), "asked": asked}
 
         title = "Compare " + " and ".join(map(short_id, asked[:3])) + (" and others" if len(asked) > 3 else "")
-        return _Page("compare", title, (*asked, chosen), make, "compare.html")
+        return _Page("compare", title, "compare.html", make)
 
     def _version(self, request: Request) -> _Page:
         query = _query(request, {"id"})
@@ -248,10 +244,10 @@ class Site:
         if model_id is None:
             raise BadParameterError("The address names no version.")
 
-        def make() -> Mapping[str, Any]:
-            detail = self._reader.version(model_id, selection)
+        def make(reader: Reader) -> Mapping[str, Any]:
+            detail = reader.version(model_id, selection)
             own_id = detail.version.model_id
-            (activity,) = self._reader.activities([own_id], selection).versions
+            (activity,) = reader.activities([own_id], selection).versions
             found = []
             for label, order in (
                 ("Slowest", "slowest"),
@@ -264,10 +260,10 @@ class Site:
                     order="newest" if order == "failed" else order,
                     limit=_TRACES_OF_A_KIND,
                 )
-                found.append((label, order, self._reader.traces(own_id, kind, selection)))
+                found.append((label, order, reader.traces(own_id, kind, selection)))
             return dict(version.values(detail, activity.previous, found, chosen, now_ms))
 
-        return _Page("version", f"Version {short_id(model_id)}", (model_id, chosen), make, "version.html")
+        return _Page("version", f"Version {short_id(model_id)}", "version.html", make)
 
     def _traces(self, request: Request) -> _Page:
         query = _query(request, {"version", "order", "errors_only", "page"})
@@ -280,8 +276,8 @@ class Site:
             errors_only=errors_only, order=order, limit=_TRACES_A_PAGE + 1, offset=(page - 1) * _TRACES_A_PAGE
         )
 
-        def make() -> Mapping[str, Any]:
-            found = self._reader.traces(model_id, which, selection)
+        def make(reader: Reader) -> Mapping[str, Any]:
+            found = reader.traces(model_id, which, selection)
             links = Links(chosen)
             failed = [("errors_only", "true")] if errors_only else []
             return {
@@ -298,7 +294,7 @@ class Site:
             }
 
         title = "Traces" if model_id is None else f"Traces of {short_id(model_id)}"
-        return _Page("traces", title, (model_id, which, chosen), make, "traces.html")
+        return _Page("traces", title, "traces.html", make)
 
     def _trace(self, request: Request) -> _Page:
         query = _query(request, {"id", "span", "text", "only", "page"})
@@ -308,8 +304,8 @@ class Site:
         text, only = _one(query, "text") or "", _one(query, "only") or ""
         page = _number(query, "page", 0)
 
-        def make() -> Mapping[str, Any]:
-            found = trace.values(self._reader.trace(trace_id), span_id, text, only, page)
+        def make(reader: Reader) -> Mapping[str, Any]:
+            found = trace.values(reader.trace(trace_id), span_id, text, only, page)
             links = Links()
 
             def page_address(number: int) -> str:
@@ -317,7 +313,7 @@ class Site:
 
             return {**found, "page_address": page_address}
 
-        return _Page("trace", f"Trace {trace_id[:12]}", (trace_id, span_id, text, only, page), make, "trace.html")
+        return _Page("trace", f"Trace {trace_id[:12]}", "trace.html", make)
 
     # How they are made
 
@@ -345,20 +341,10 @@ class Site:
         yield text.partition(_CONTENT)[2]
 
     def _made(self, page: _Page) -> str:
-        """A page, in a thread of its own; one that was made before, where nothing has been stored since."""
-        # A time such as `24h` moves on, and what was live is not for ever.
-        key = (page.name, page.key, int(time.time() // 60))
-        revision = self._reader.revision()
-        with self._keeping:
-            kept = self._kept.get(key)
-        if kept is not None and kept[0] == revision:
-            return kept[1]
-        text = render(page.template, {**self._around(page.name, page.title), **page.make(), "revision": revision})
-        with self._keeping:
-            self._kept[key] = (revision, text)
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        return text
+        """A page; in a thread of its own."""
+        reader = Remembering(self._memory)
+        values = page.make(reader)
+        return render(page.template, {**self._around(page.name, page.title), **values, "revision": reader.shown})
 
     async def _revision(self, request: Request) -> Response:
         refused = self._refused(request)
@@ -419,9 +405,13 @@ def _query(request: Request, known: set[str]) -> dict[str, list[str]]:
     return found
 
 
-def _chosen(query: Mapping[str, Sequence[str]]) -> tuple[Chosen, Any, int]:
+def _chosen(query: Mapping[str, Sequence[str]]) -> tuple[Chosen, Selection, int]:
+    """Which traces count, the same for a reader, and the time in ms."""
     chosen = Chosen.of(query)
-    return chosen, chosen.selection(), int(time.time() * 1000)
+    now = time.time()
+    # What `24h` means moves on by the minute, so that its answers are good for some time.
+    minute = datetime.fromtimestamp(now // 60 * 60, timezone.utc)
+    return chosen, chosen.selection(minute), int(now * 1000)
 
 
 def _one(query: Mapping[str, Sequence[str]], name: str) -> str | None:
