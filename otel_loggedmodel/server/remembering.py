@@ -3,13 +3,15 @@
 
 An answer is good until something is stored. Where spans arrive all the time that is no time at all; so an answer is
 also good for some times as long as it took. A small store is thus shown as it is, and a huge one with a little delay
-instead of being read all the time for every page that somebody has left open.
+instead of being read all the time for every page that somebody has left open. After that time, whoever asks what takes
+long still gets the answer that is there, and the question is asked again meanwhile: a page that is open brings it in.
 """
 
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
@@ -38,6 +40,9 @@ _MOST_ANSWERS: Final = 128
 # At most a tenth of the time is spent on one question, however often it is asked.
 _GOOD_FOR_TIMES: Final = 10.0
 _GOOD_FOR_MOST_SECONDS: Final = 300.0
+# What takes longer than this is asked again in the background, where there is an answer that is not older than that.
+_LONG_SECONDS: Final = 0.5
+_OLDEST_SECONDS: Final = 900.0
 
 
 @dataclass
@@ -47,7 +52,25 @@ class _Answer:
     lock: threading.Lock = field(default_factory=threading.Lock)
     revision: str | None = None
     value: object = None
-    good_until: float = 0.0
+    asked_at: float = 0.0
+    took: float = 0.0
+
+    def is_good(self, revision: str, now: float) -> bool:
+        """Whether it need not be asked again."""
+        lasts = min(_GOOD_FOR_TIMES * self.took, _GOOD_FOR_MOST_SECONDS)
+        return self.revision == revision or (self.revision is not None and now < self.asked_at + self.took + lasts)
+
+    def is_usable(self, now: float) -> bool:
+        """Whether it is better than waiting."""
+        return self.revision is not None and self.took > _LONG_SECONDS and now < self.asked_at + _OLDEST_SECONDS
+
+    def renew(self, revision: str, ask: Callable[[], object]) -> None:
+        """Ask; the caller holds the lock."""
+        began = time.monotonic()
+        self.value = ask()
+        self.took = time.monotonic() - began
+        self.asked_at = began
+        self.revision = revision
 
 
 class Memory:
@@ -61,6 +84,12 @@ class Memory:
         self.reader = reader
         self._answers: OrderedDict[str, _Answer] = OrderedDict()
         self._lock = threading.Lock()
+        # One for all, so that what is asked in the background leaves room for what is waited for.
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="otel-loggedmodel pages")
+
+    def close(self) -> None:
+        """Wait for what is being asked in the background."""
+        self._background.shutdown(cancel_futures=True)
 
     def answer(self, question: str, revision: str, ask: Callable[[], T]) -> tuple[str, T]:
         """The revision that an answer is of, and the answer.
@@ -75,14 +104,19 @@ class Memory:
             self._answers.move_to_end(question)
             while len(self._answers) > _MOST_ANSWERS:
                 self._answers.popitem(last=False)
+        before = known.revision, known.value
+        now = time.monotonic()
+        if before[0] is not None and known.is_usable(now):
+            if not known.is_good(revision, now) and not known.lock.locked():
+                self._background.submit(self._renewed, known, revision, ask)
+            return before[0], cast(T, before[1])
+        return self._renewed(known, revision, ask)
+
+    def _renewed(self, known: _Answer, revision: str, ask: Callable[[], T]) -> tuple[str, T]:
         with known.lock:
-            if known.revision is None or (known.revision != revision and time.monotonic() >= known.good_until):
-                began = time.monotonic()
-                known.value = ask()
-                ended = time.monotonic()
-                known.revision = revision
-                known.good_until = ended + min(_GOOD_FOR_TIMES * (ended - began), _GOOD_FOR_MOST_SECONDS)
-            return known.revision, cast(T, known.value)
+            if not known.is_good(revision, time.monotonic()):
+                known.renew(revision, ask)
+            return known.revision or revision, cast(T, known.value)
 
 
 class Remembering:

@@ -97,6 +97,10 @@ class Site:
         self._api = api
         self._memory = Memory(reader)
 
+    def close(self) -> None:
+        """Ask nothing more."""
+        self._memory.close()
+
     def routes(self) -> list[Route]:
         """The routes."""
         pages = {"/compare": self._compare, "/version": self._version, "/traces": self._traces, "/trace": self._trace}

@@ -44,17 +44,68 @@ def test_the_same_question_is_asked_once_until_something_is_stored() -> None:
     assert len(reader.asked) == 4
 
 
+def take(clock: Clock, seconds: float, answer: str) -> Callable[[], str]:
+    """A question that takes so long."""
+
+    def ask() -> str:
+        clock.now += seconds
+        return answer
+
+    return ask
+
+
 def test_what_was_expensive_is_good_for_longer(clock: Clock) -> None:
-    reader = MemoryReader()
-    memory = Memory(reader)
-    memory.answer("question", "1", lambda: setattr(clock, "now", clock.now + 2.0))
-    ask: Callable[[], str] = lambda: "new"  # noqa: E731
-    clock.now += 19.9
-    assert memory.answer("question", "2", ask) == ("1", None)
+    memory = Memory(MemoryReader())
+    memory.answer("question", "1", take(clock, 0.4, "old"))
+    clock.now += 3.9
+    assert memory.answer("question", "2", take(clock, 0, "new")) == ("1", "old")
     clock.now += 0.2
-    assert memory.answer("question", "2", ask) == ("2", "new")
+    assert memory.answer("question", "2", take(clock, 0, "new")) == ("2", "new")
     # This one took no time.
-    assert memory.answer("question", "3", lambda: "newer") == ("3", "newer")
+    assert memory.answer("question", "3", take(clock, 0, "newer")) == ("3", "newer")
+
+
+def test_what_takes_long_is_asked_again_meanwhile(clock: Clock) -> None:
+    memory = Memory(MemoryReader())
+    memory.answer("question", "1", take(clock, 2, "old"))
+    clock.now += 19
+    assert memory.answer("question", "2", take(clock, 2, "new")) == ("1", "old")
+    clock.now += 2
+    gate = threading.Event()
+
+    def ask() -> str:
+        assert gate.wait(20)
+        return "new"
+
+    assert memory.answer("question", "2", ask) == ("1", "old")
+    gate.set()
+    wait_until(lambda: memory.answer("question", "2", ask) == ("2", "new"))
+    memory.close()
+
+
+def test_what_is_too_old_is_waited_for(clock: Clock) -> None:
+    memory = Memory(MemoryReader())
+    memory.answer("question", "1", take(clock, 2, "old"))
+    clock.now += 900
+    assert memory.answer("question", "2", take(clock, 2, "new")) == ("2", "new")
+
+
+def test_closing_waits_for_what_is_being_asked(clock: Clock) -> None:
+    memory = Memory(MemoryReader())
+    memory.answer("question", "1", take(clock, 2, "old"))
+    clock.now += 21
+    began, gate, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def ask() -> None:
+        began.set()
+        assert gate.wait(20)
+        ended.set()
+
+    memory.answer("question", "2", ask)
+    assert began.wait(20)
+    gate.set()
+    memory.close()
+    assert ended.is_set()
 
 
 def test_a_page_says_that_one_of_its_answers_is_older(clock: Clock) -> None:
@@ -62,7 +113,7 @@ def test_a_page_says_that_one_of_its_answers_is_older(clock: Clock) -> None:
     memory = Memory(reader)
     Remembering(memory).traces()
     answer = next(iter(memory._answers.values()))
-    answer.good_until = clock.now + 1
+    answer.asked_at, answer.took = clock.now, 0.4
     reader.revised = "2"
     page = Remembering(memory)
     assert page.shown == "2"
