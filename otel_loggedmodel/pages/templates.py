@@ -41,6 +41,14 @@ def static(name: str) -> bytes:
     return resources.files("otel_loggedmodel.pages").joinpath("static").joinpath(name).read_bytes()
 
 
+def warm_up() -> None:
+    """Do what the first page would else wait for: templates are compiled when they are first used."""
+    for name in _environment().list_templates():
+        _environment().get_template(name)
+    for name in ("pages.css", "pages.js"):
+        static(name)
+
+
 def short_id(model_id: str) -> str:
     """What tells a version from others of its name: the end of its id, or the id where it is of another shape."""
     if has_id_shape(model_id):

@@ -135,7 +135,6 @@ class Server:
             listener = stack.enter_context(listen_http(settings.host, settings.http_port))
             http = "http://" + show_address(settings.host, listener.getsockname()[1])
             stack.callback(self._questions.close)
-            stack.callback(self._site.close)
             stack.callback(self._intake.close)
             grpc, grpc_server = self._listen_grpc(stack)
             if settings.retention_days is not None:
@@ -143,6 +142,8 @@ class Server:
                 retention.start()
                 stack.callback(retention.close)
             self._inserter.start()
+            self._site.start()
+            stack.callback(self._site.close)
             try:
                 if grpc_server is not None:
                     grpc_server.start()

@@ -6,6 +6,7 @@ connection.
 """
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from starlette.routing import Route
 
 from otel_loggedmodel.pages import comparison, trace, version, versions
 from otel_loggedmodel.pages.addresses import Chosen, Links
-from otel_loggedmodel.pages.templates import render, short_id, static
+from otel_loggedmodel.pages.templates import render, short_id, static, warm_up
 from otel_loggedmodel.server.access import Access
 from otel_loggedmodel.server.api import MAX_COMPARED, TRACE_ORDERS, Api, error_of, error_of_refusal
 from otel_loggedmodel.server.metrics import Metrics
@@ -39,7 +40,7 @@ _MOST_PAGES: Final = 1000
 _MOST_FORM_BYTES: Final = 16 * 1024
 _FORM_SECONDS: Final = 10.0
 # A page that takes longer than this begins before it is known whether it can be made.
-_PATIENCE_SECONDS: Final = 0.15
+_PATIENCE_SECONDS: Final = 0.08
 _CONTENT: Final = "<!--content-->"
 _STATIC: Final = {"pages.css": "text/css", "pages.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _POLICY: Final = (
@@ -96,9 +97,15 @@ class Site:
         self._metrics = metrics
         self._api = api
         self._memory = Memory(reader)
+        self._warming_up = threading.Thread(target=warm_up, name="otel-loggedmodel templates")
+
+    def start(self) -> None:
+        """Prepare, without keeping anybody waiting."""
+        self._warming_up.start()
 
     def close(self) -> None:
         """Ask nothing more."""
+        self._warming_up.join()
         self._memory.close()
 
     def routes(self) -> list[Route]:

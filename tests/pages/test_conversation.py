@@ -73,7 +73,7 @@ def test_numbered_messages(attributes: dict[str, object]) -> None:
 
 
 def test_numbers_are_numbers() -> None:
-    attributes = {f"gen_ai.prompt.{number}.content": f"message {number}" for number in range(12)}
+    attributes = {f"gen_ai.prompt.{number}.content": f"message {number}" for number in reversed(range(12))}
     assert [message.parts[0].text for message in messages_of(span_of(attributes))] == [
         f"message {number}" for number in range(12)
     ]
