@@ -6,6 +6,7 @@ come from the style sheet by class, so that they follow light and dark; lines di
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +24,7 @@ _SPARK_WIDTH, _SPARK_HEIGHT = 72, 18
 _WIDTH, _HEIGHT = 460, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 14, 30
 _LABEL_ROOM: Final = 52
+_IDLE_ZEROS: Final = re.compile(r"(?:(\.\d*?[1-9])|\.)0+(?!\d)")
 _MOST_INTERVAL: Final = 120
 
 
@@ -117,7 +119,9 @@ def over_time(
     def y(value: float) -> float:
         return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - value / top)
 
-    body = [_level(y(level), write(level)) for level in (0.0, top / 2, top)]
+    # Of levels that read alike, such as none and half a trace, one is enough.
+    levels = {write(level): level for level in (top / 2, 0.0, top)}
+    body = [_level(y(level), label) for label, level in sorted(levels.items(), key=lambda one: one[1])]
     for place in sorted({0, parts // 2, parts - 1}):
         body.append(_below(x(place), _time(start_ms + place * step_ms, step_ms)))
     for number, one in enumerate(series):
@@ -226,7 +230,7 @@ def _level(y: float, label: str) -> Markup:
     return Markup(
         '<line class="grid" x1="{}" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/><text x="{}" y="{:.1f}" text-anchor="end">{}'
         "</text>"
-    ).format(_LEFT, _WIDTH - _RIGHT, _LEFT - 6, y + 4, label, y=y)
+    ).format(_LEFT, _WIDTH - _RIGHT, _LEFT - 6, y + 4, _IDLE_ZEROS.sub(r"\1", label), y=y)
 
 
 def _below(x: float, label: str) -> Markup:

@@ -3,7 +3,9 @@
 
 import math
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,3 +71,17 @@ def test_an_interval_contains_what_it_says(low: float, width: float, delta: floa
     shown = svg.find("line[@class='range']")
     assert shown is not None
     assert 0 <= float(shown.get("x1", "")) <= float(shown.get("x2", "")) <= 121
+
+
+@pytest.mark.parametrize(
+    ("most", "write", "labels"),
+    [
+        (0.00001, formatting.dollars, ["$0", "$0.000005", "$0.00001"]),
+        (0.5, formatting.rate, ["0 %", "25 %", "50 %"]),
+        (2000, formatting.milliseconds, ["0 ms", "1,000 ms", "2,000 ms"]),
+        (0, formatting.count, ["0", "1"]),
+    ],
+)
+def test_the_axis_says_round_numbers(most: float, write: Callable[[float | None], str], labels: list[str]) -> None:
+    svg = ET.fromstring(charts.over_time([charts.Series("A", [most / 3, most])], 0, 60_000, "", write))
+    assert [one.text for one in svg if one.get("text-anchor") == "end"] == labels
