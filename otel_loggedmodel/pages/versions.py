@@ -53,7 +53,7 @@ class Shown:
         version: The version.
         previous: The one of its name that was made before it.
         changes: What of its params is not as it was in that one.
-        is_live: Whether it is used now.
+        is_live: Whether it has traces now.
     """
 
     version: Version
@@ -68,7 +68,7 @@ class Listing:
 
     Attributes:
         groups: By name, that of the version used last first; the versions of a name, newest first.
-        live: Those that are used now, of all pages.
+        live: Those that have traces now, of all pages.
         count: How many versions there are on all pages.
         page: Which page this is.
         pages: How many there are.
@@ -124,10 +124,20 @@ def listed(versions: Sequence[Version], which: Filter, now_ms: int) -> Listing:
     )
 
 
-def values(listing: Listing, activities: Activities, which: Filter, chosen: Chosen) -> Mapping[str, Any]:
+def values(listing: Listing, activities: Activities, which: Filter, chosen: Chosen, now_ms: int) -> Mapping[str, Any]:
     """What the template shows."""
+    # A process that has just begun to run a version says so before it has any traffic.
+    activated = {
+        activity.model_id
+        for activity in activities.versions
+        if activity.activations and now_ms - activity.activations[-1].time_ms < LIVE_MS
+    }
+    shown = [one for _, group in listing.groups for one in group]
+    live = [*listing.live, *(one for one in shown if not one.is_live and one.version.model_id in activated)]
     return {
         "listing": listing,
+        "live": live,
+        "live_ids": {one.version.model_id for one in live},
         "activities": {activity.model_id: activity for activity in activities.versions},
         "trends": {activity.model_id: Trends(activity, activities) for activity in activities.versions},
         "which": which,

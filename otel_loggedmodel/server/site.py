@@ -224,7 +224,7 @@ class Site:
             links = Links(chosen)
             given = [(name, value) for name, value in request.query_params.multi_items() if name in _OF_VERSIONS]
             return {
-                **versions.values(listing, activities, which, chosen),
+                **versions.values(listing, activities, which, chosen, now_ms),
                 "is_empty": not found and not chosen.parameters,
                 "address": address,
                 "page_address": lambda page: links.versions(*given, ("page", page)),

@@ -4,6 +4,7 @@
 The field names are those of the JSON that the command line prints and the server answers, and of the messages in
 `proto/otel_loggedmodel/v1/`. Everything here is a value: frozen, and equal when its content is. Times are nanoseconds
 since the Unix epoch where the name ends in `_ns` and milliseconds where it ends in `_ms` or MLflow's names say so.
+`Activities` and `Behaviour`, which charts are made of, have no messages: they may change with what is drawn.
 """
 
 import enum

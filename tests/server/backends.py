@@ -98,6 +98,8 @@ class MemoryReader:
     whole: Mapping[str, Trace] = field(default_factory=dict)
     error: Exception | None = None
     revised: str = "1"
+    active: Activities | None = None
+    behaved: Behaviour | None = None
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
 
@@ -138,13 +140,15 @@ class MemoryReader:
 
     def activities(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Activities:
         self._note("activities", list(versions), selection)
+        if self.active is not None:
+            return self.active
         total = Point(start_ms=0)
         known = tuple(Activity(model_id=version, total=total) for version in versions)
         return Activities(start_ms=0, step_ms=60_000, parts=1, versions=known)
 
     def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
         self._note("behaviour", list(versions), selection)
-        return Behaviour(model_ids=tuple(versions), latency_bins=tuple({} for _ in versions))
+        return self.behaved or Behaviour(model_ids=tuple(versions), latency_bins=tuple({} for _ in versions))
 
     def revision(self) -> str:
         return self.revised

@@ -4,6 +4,7 @@
 import http.client
 import re
 import threading
+import time
 from collections.abc import Callable
 from html import unescape
 from typing import Any
@@ -20,7 +21,16 @@ from otel_loggedmodel.store.reading import (
     UnknownVersionError,
     VersionFilter,
 )
-from otel_loggedmodel.store.results import Trace, Version, VersionDetail, VersionMetrics
+from otel_loggedmodel.store.results import (
+    Activation,
+    Activities,
+    Activity,
+    Point,
+    Trace,
+    Version,
+    VersionDetail,
+    VersionMetrics,
+)
 
 from .backends import Answer, Backend, MemoryReader, wait_until
 
@@ -339,3 +349,26 @@ def test_a_client_that_leaves_harms_nobody(shared: Backend, reader: MemoryReader
     reader.gate.set()
     wait_until(lambda: shared.server._questions._open == 0)
     assert browse(shared, "/traces").status == 200
+
+
+def test_a_version_that_was_just_activated_is_live_before_it_has_traces(shared: Backend, reader: MemoryReader) -> None:
+    now_ms = int(time.time() * 1000)
+    reader.listed = [Version(model_id=f"m-{age}", name=f"agent {age}", creation_timestamp=1) for age in (1, 20)]
+    reader.active = Activities(
+        start_ms=0,
+        step_ms=60_000,
+        parts=1,
+        versions=tuple(
+            Activity(
+                model_id=f"m-{age}",
+                total=Point(start_ms=0),
+                activations=(Activation(time_ms=now_ms - age * 60_000, service="s"),),
+            )
+            for age in (1, 20)
+        ),
+    )
+    text = browse(shared, "/").body.decode()
+    live = text[text.index('id="live-now"') : text.index("</section>")]
+    assert "agent 1<" in live
+    assert "agent 20" not in live
+    assert text.count('class="badge live"') == 1
