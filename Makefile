@@ -7,11 +7,11 @@ BIN := $(VENV)/bin
 # Reproducible set-up: constraints.txt has the versions that were tested together.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off
 
-.PHONY: help demo test test-integrations test-oldest test-pythons lint format docs proto otelcol bench clean
+.PHONY: help demo test test-integrations test-distros test-oldest test-pythons lint format docs proto otelcol bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  make %-13s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  make %-17s %s\n' "$$name" "$$text"; done
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -56,6 +56,9 @@ $(VENV)/.integrations: $(VENV)/.python pyproject.toml constraints-integrations.t
 test-integrations: $(VENV)/.integrations ## Run the tests with real servers, task queues and instrumentations
 	@OTEL_LOGGEDMODEL_REQUIRE_INTEGRATIONS=1 $(VENV)/integrations/bin/python -m pytest --numprocesses auto \
 	  $(or $(PYTEST_ARGS),tests/integrations)
+
+test-distros: ## Run the tests with vendors' distributions of OpenTelemetry
+	@$(PYTHON) scripts/test_distros.py $(PYTEST_ARGS)
 
 test-pythons: ## Run the tests with every supported Python that is installed
 	@$(PYTHON) scripts/test_pythons.py $(PYTEST_ARGS)

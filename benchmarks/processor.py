@@ -217,8 +217,8 @@ def _check(contestant: Contestant, expected: int | None) -> None:
 
 def _children() -> _Group:
     parent = trace.set_span_in_context(_local_parent(), Context())
-    # The scope lies around the parent: a span whose parent is outside of the scope is an entry span.
-    scoped = trace.set_span_in_context(_local_parent(), _in_scope(Context()))
+    scoped = _Spans(trace.set_span_in_context(_local_parent(), _in_scope(Context())), _Empty(), _ours())
+    scoped.one()  # the first of a scope is an entry span, where its version begins
     with_id = context_api.set_value(_KEY, MODEL_ID, parent)
     contestants = [
         Contestant(NO_PROCESSOR, _Spans(parent)),
@@ -227,7 +227,7 @@ def _children() -> _Group:
         Contestant(FLOOR, _Spans(with_id, _Empty(), _Floor())),
         Contestant(IDLE_BESIDE_SCOPES, _Spans(parent, _Empty(), _ours())),
         _by_default(DEFAULT, _Spans(parent, _Empty(), _ours())),
-        Contestant(SCOPED, _Spans(scoped, _Empty(), _ours())),
+        Contestant(SCOPED, scoped),
     ]
     expected = {FLOOR: 1, IDLE_BESIDE_SCOPES: 0, DEFAULT: 1, SCOPED: 1, BAGGAGE_1: 1, BAGGAGE_3: 3}
     try:

@@ -11,7 +11,7 @@
 The names follow MLflow's version tracking, so code written for it runs after `import otel_loggedmodel as mlflow`.
 """
 
-from otel_loggedmodel import genai
+from otel_loggedmodel import entities, genai
 from otel_loggedmodel.exporter import LoggedModelExporter
 from otel_loggedmodel.fluent import (
     clear_active_model,
@@ -28,6 +28,8 @@ from otel_loggedmodel.fluent import (
     start_run,
     use_model,
 )
+from otel_loggedmodel.genai.feedback import log_feedback
+from otel_loggedmodel.genai.stored import search_traces
 from otel_loggedmodel.instrumentor import instrument
 from otel_loggedmodel.model import ActiveModel, LoggedModel, LoggedModelStatus
 from otel_loggedmodel.processor import LoggedModelSpanProcessor
@@ -49,12 +51,15 @@ __all__ = [
     "delete_logged_model",
     "delete_logged_model_tag",
     "enable_git_model_versioning",
+    "entities",
     "finalize_logged_model",
     "genai",
     "get_active_model_id",
     "get_logged_model",
     "instrument",
+    "log_feedback",
     "log_model_params",
+    "search_traces",
     "set_active_model",
     "set_experiment",
     "set_logged_model_tags",

@@ -69,30 +69,35 @@ _NOTE: Final = "_otel_loggedmodel_stamp"
 
 
 class Scope:
-    """A version that is active in a Context, and the span under which it began.
+    """A version that is active in a Context.
 
     Attributes:
-        version: The active version.
-        boundary: Id of the span that encloses the scope and is not of this version; its first child within the scope
-            is an entry span. None where there is no such span.
+        version: The active version; None where no version is active, whatever the process default is.
         propagate: Whether the version goes out with requests to other services; None where nobody said.
+        undecided: Not empty until the scope's first span with a local parent has started. A list, because of the tasks
+            that share a scope only one may empty it.
     """
 
-    __slots__ = ("_entry", "boundary", "propagate", "version")
+    __slots__ = ("propagate", "undecided", "version")
 
-    def __init__(self, version: Version, boundary: int | None, propagate: bool | None = None) -> None:
+    def __init__(self, version: Version | None, propagate: bool | None = None, *, has_begun: bool = False) -> None:
         self.version: Final = version
-        self.boundary: Final = boundary
         self.propagate: Final = propagate
-        self._entry = [None]
+        self.undecided = [] if has_begun else [None]
 
-    def take_entry(self) -> bool:
-        """Whether this is the first call: of the tasks that share a scope, one span is where its version starts."""
+    def begins_under(self, parent_context: Context | None) -> bool:
+        """Whether a span with a local parent is where the version starts: the first, under one of another version.
+
+        The parent need not be the span that was current when the scope was entered: instrumentations that work by
+        callbacks, as those of LangChain do, do not make their spans current.
+        """
         try:
-            self._entry.pop()
+            self.undecided.pop()
         except IndexError:
             return False
-        return True
+        return self.version is not None and (
+            _version_id_on(trace.get_current_span(parent_context)) != self.version.model_id
+        )
 
 
 class _Entered:
@@ -124,18 +129,29 @@ def enter_scope(version: Version, owner: object, propagate: bool | None = None) 
     """
     enclosing = trace.get_current_span()
     enclosing_context = enclosing.get_span_context()
-    boundary = None
+    has_begun = False
     if enclosing_context.is_valid:
         stamped = _version_id_on(enclosing)
         if stamped is None and enclosing.is_recording():
             stamp_entry(enclosing, version)
-        elif stamped != version.model_id:
-            boundary = enclosing_context.span_id
+            stamped = version.model_id
+        has_begun = stamped == version.model_id
     if propagate is None:
         propagate = is_propagated()
-    scope = Scope(version, boundary, propagate)
+    scope = Scope(version, propagate, has_begun=has_begun)
     process.has_scopes = True
     _Entered(owner, context_api.attach(context_api.set_value(SCOPE_KEY, scope)))
+
+
+def with_version(context: Context, version: Version | None) -> Context:
+    """A Context in which a version is active; with None none is, whatever the process default says.
+
+    For whoever makes Contexts instead of entering and leaving scopes. Spans that are started in it without a parent are
+    entry spans.
+    """
+    process.has_scopes = True
+    propagate = False if version is None else is_propagated(context)
+    return context_api.set_value(SCOPE_KEY, Scope(version, propagate), context)
 
 
 def leave_scope(owner: object) -> None:

@@ -18,5 +18,20 @@ PARAM_PREFIX: Final = "logged_model.param."
 TAG_PREFIX: Final = "logged_model.tag."
 TAGS_DELETED: Final = "logged_model.tags_deleted"
 
+# The conventions' own: https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-events/
+EVALUATION_NAME: Final = "gen_ai.evaluation.name"
+EVALUATION_VALUE: Final = "gen_ai.evaluation.score.value"
+EVALUATION_LABEL: Final = "gen_ai.evaluation.score.label"
+EVALUATION_EXPLANATION: Final = "gen_ai.evaluation.explanation"
+ERROR_TYPE: Final = "error.type"
+# Who or what judged, and what makes two results comparable.
+EVALUATION_SOURCE: Final = "logged_model.evaluation.source"
+EVALUATION_SOURCE_ID: Final = "logged_model.evaluation.source_id"
+EVALUATION_DATASET: Final = "logged_model.evaluation.dataset"
+EVALUATION_DATASET_NAME: Final = "logged_model.evaluation.dataset_name"
+EVALUATION_ROW: Final = "logged_model.evaluation.row"
+EVALUATION_TAG_PREFIX: Final = "logged_model.evaluation.tag."
+EVALUATION_SCORER: Final = "logged_model.evaluation.scorer"
+
 # The Collector's probabilistic sampler and several vendors' agents honour this older OpenTracing attribute.
 SAMPLING_PRIORITY: Final = "sampling.priority"

@@ -5,7 +5,10 @@ The README's table is made of the names here and of the text under each, by `mak
 """
 
 import json
+import math
 import os
+import re
+from pathlib import Path
 from typing import Final
 
 from otel_loggedmodel._errors import warn_once
@@ -51,6 +54,18 @@ MLFLOW_EXPERIMENT_NAME: Final = "MLFLOW_EXPERIMENT_NAME"
 MLFLOW_RUN_ID: Final = "MLFLOW_RUN_ID"
 """Source run of new versions where neither the call nor an active run names one."""
 
+OTEL_LOGGEDMODEL_SPOOL: Final = "OTEL_LOGGEDMODEL_SPOOL"
+"""`0` keeps nothing for later: what cannot be delivered at once is lost, as without this library."""
+
+OTEL_LOGGEDMODEL_SPOOL_DIR: Final = "OTEL_LOGGEDMODEL_SPOOL_DIR"
+"""Where spans are kept that cannot be delivered yet; by default `~/.local/state/otel-loggedmodel/spool`."""
+
+OTEL_LOGGEDMODEL_SPOOL_MAX_BYTES: Final = "OTEL_LOGGEDMODEL_SPOOL_MAX_BYTES"
+"""How much disk they may take, for each backend, as in `200MB` or `1GiB`; by default 512 MiB."""
+
+OTEL_LOGGEDMODEL_SPOOL_MAX_AGE: Final = "OTEL_LOGGEDMODEL_SPOOL_MAX_AGE"
+"""How long they are kept, in seconds or as in `12h` or `7d`; by default `48h`."""
+
 OTEL_LOGGEDMODEL_STORE: Final = "OTEL_LOGGEDMODEL_STORE"
 """Where the command line reads from: a running backend, a directory or a cluster."""
 
@@ -65,6 +80,14 @@ _OTLP_TRACES_PROTOCOL: Final = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
 """The same, and wins. The other `OTEL_EXPORTER_OTLP_*` variables count as they always do."""
 _SDK_DISABLED: Final = "OTEL_SDK_DISABLED"
 """`true` switches OpenTelemetry off, and with it this library."""
+
+_AMOUNT: Final = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,9})?)\s*([a-zA-Z]*)")
+_BYTES: Final = {"": 1, "b": 1} | {
+    prefix + unit: base**power
+    for power, prefix in enumerate("kmgt", start=1)
+    for unit, base in (("", 1000), ("b", 1000), ("ib", 1024))
+}
+_SECONDS: Final = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
 def active_model_id() -> str | None:
@@ -152,6 +175,59 @@ def otlp_traces_protocol() -> str:
     return "http/protobuf"
 
 
+def is_spool_wanted() -> bool:
+    """Whether what cannot be delivered yet is kept."""
+    return _switch(OTEL_LOGGEDMODEL_SPOOL, default=True)
+
+
+def spool_directory() -> Path | None:
+    """The directory for what could not be delivered yet; None where there is no place for it."""
+    value = os.environ.get(OTEL_LOGGEDMODEL_SPOOL_DIR, "").strip()
+    try:
+        return Path(value).expanduser().absolute() if value else default_spool_directory()
+    except (RuntimeError, OSError) as error:  # a user's home, or a working directory, that does not exist
+        variable = OTEL_LOGGEDMODEL_SPOOL_DIR
+        warn_once(variable, "%s is %r and is ignored: %s", variable, value, error)
+        return default_spool_directory()
+
+
+def default_spool_directory() -> Path | None:
+    """`otel-loggedmodel/spool` below the user's state directory.
+
+    Source: https://specifications.freedesktop.org/basedir-spec/latest/
+    """
+    state = os.environ.get("XDG_STATE_HOME", "") or (os.environ.get("LOCALAPPDATA", "") if os.name == "nt" else "")
+    try:
+        # The specification has relative paths ignored. A user without a home has no state either.
+        base = Path(state) if state and Path(state).is_absolute() else Path.home() / ".local" / "state"
+    except RuntimeError:
+        return None
+    return base / "otel-loggedmodel" / "spool" if base.is_absolute() else None
+
+
+def spool_max_bytes() -> int | None:
+    """Bytes of disk that may be taken for one destination."""
+    found = _amount(OTEL_LOGGEDMODEL_SPOOL_MAX_BYTES, _BYTES, "bytes, as in 536870912, 512MB or 1GiB")
+    return None if found is None else int(found)
+
+
+def spool_max_age() -> float | None:
+    """Seconds after which something is not worth delivering."""
+    return _amount(OTEL_LOGGEDMODEL_SPOOL_MAX_AGE, _SECONDS, "seconds, as in 172800, 48h or 2d")
+
+
+def _amount(variable: str, units: dict[str, int], wanted: str) -> float | None:
+    value = os.environ.get(variable, "").strip()
+    if not value:
+        return None
+    match = _AMOUNT.fullmatch(value)
+    amount = float(match[1]) * units.get(match[2].lower(), 0) if match else 0.0
+    if amount > 0 and math.isfinite(amount):
+        return amount
+    warn_once(variable, "%s is %r and is ignored: write %s", variable, value, wanted)
+    return None
+
+
 def _text(variable: str) -> str | None:
     value = os.environ.get(variable, "").strip()
     if not value:
@@ -179,10 +255,12 @@ def _texts(variable: str) -> dict[str, str]:
         return {}
 
 
-def _switch(variable: str) -> bool:
+def _switch(variable: str, *, default: bool = False) -> bool:
     value = os.environ.get(variable, "").strip().lower()
     if value in ("1", "true", "yes", "on"):
         return True
-    if value not in ("", "0", "false", "no", "off"):
-        warn_once(variable, "%s is %r and counts as off: write 1 or 0", variable, value)
-    return False
+    if value in ("0", "false", "no", "off"):
+        return False
+    if value:
+        warn_once(variable, "%s is %r and counts as %s: write 1 or 0", variable, value, "on" if default else "off")
+    return default

@@ -11,11 +11,11 @@ spans.
 import logging
 import threading
 import weakref
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from otel_loggedmodel import environment, propagation
@@ -64,6 +64,22 @@ def instrument(tracer_provider: trace.TracerProvider | None = None, exporter: Sp
             provider.add_span_processor(LoggedModelSpanProcessor(exporter or otlp_exporter_from_environment()))
         _instrumented.add(provider)
         return True
+
+
+def extended_provider(tracer_provider: trace.TracerProvider | None = None) -> trace.TracerProvider:
+    """The tracer provider, or the global one, stamping spans: extended as by `instrument` where it does not yet."""
+    with _lock:
+        provider = tracer_provider or trace.get_tracer_provider()
+        processors = _processors_of(provider) or ()
+        if not any(isinstance(processor, LoggedModelSpanProcessor) for processor in processors):
+            instrument(tracer_provider)
+        return tracer_provider or trace.get_tracer_provider()
+
+
+def intake_of(provider: object) -> Callable[[ReadableSpan], None] | None:
+    """What takes finished spans that no tracer of a provider has started, or None where there is nothing like it."""
+    intake = getattr(getattr(provider, "_active_span_processor", None), "on_end", None)
+    return intake if callable(intake) else None
 
 
 class LoggedModelInstrumentor:
@@ -210,7 +226,7 @@ def _wrap_exporter_of(processor: SpanProcessor, *, unwrap: bool = False) -> bool
     exporter = getattr(holder, attribute, None)
     if isinstance(exporter, LoggedModelExporter):
         if unwrap:
-            setattr(holder, attribute, exporter.wrapped)
+            setattr(holder, attribute, exporter.unwrap())
         return not unwrap
     if unwrap or not isinstance(exporter, SpanExporter) or _sends_what_it_kept(exporter):
         return False

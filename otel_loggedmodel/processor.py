@@ -62,11 +62,11 @@ class LoggedModelSpanProcessor(SpanProcessor):
                 if version is None:
                     return
             parent = span.parent
-            # A SpanContext is a tuple: [1] is its span_id, [2] its is_remote, without the cost of a property.
+            # A SpanContext is a tuple: [2] is its is_remote, without the cost of a property.
             if (
                 parent is not None
                 and not parent[2]
-                and (scope is None or parent[1] != scope.boundary or not scope.take_entry())
+                and (scope is None or not scope.undecided or not scope.begins_under(parent_context))
             ):
                 span.set_attribute(ID, version.model_id)
                 # active.note_stamp knows the name; setattr() would cost as much as a property.

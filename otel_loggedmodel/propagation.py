@@ -155,24 +155,26 @@ def version_from_baggage(context: Context | None) -> Version | None:
 
 
 _installing: Final = threading.Lock()
+_installed: LoggedModelPropagator | None = None
 
 
 def install(*, propagate: bool | None = None, hosts: Iterable[str] | None = None) -> None:
     """Have the global propagator send versions, as `LoggedModelPropagator` does; one that does is left alone."""
+    global _installed  # noqa: PLW0603 - the global propagator is one for a process, too
     try:
         with _installing:
             if not isinstance(_global_propagator(), LoggedModelPropagator):
-                _set_global_propagator(LoggedModelPropagator(propagate=propagate, hosts=hosts))
+                _installed = LoggedModelPropagator(propagate=propagate, hosts=hosts)
+                _set_global_propagator(_installed)
     except Exception:
         swallow("installing the propagator")
 
 
 def uninstall() -> None:
-    """Have the global propagator be what it is without us."""
+    """Put the propagator back that `install` found, unless another one has been set since."""
     with _installing:
-        installed = _global_propagator()
-        if isinstance(installed, LoggedModelPropagator):
-            _set_global_propagator(installed.wrapped)
+        if _installed is not None and _global_propagator() is _installed:
+            _set_global_propagator(_installed.wrapped)
 
 
 # Imported when it is needed: the import loads every propagator of OTEL_PROPAGATORS, and raises where one is not there.

@@ -26,7 +26,7 @@ SPAN_NAME_PREFIX: Final = "logged_model."
 
 # One model has one trace id, so a sampler on the way would keep or drop it for good. Explicit randomness of all ones is
 # kept by every consistent sampler: https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/
-_KEPT_BY_SAMPLERS: Final = TraceState([("ot", "rv:ffffffffffffff")])
+KEPT_BY_SAMPLERS: Final = TraceState([("ot", "rv:ffffffffffffff")])
 _SCOPE: Final = InstrumentationScope("otel_loggedmodel", __version__)
 _NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
 _KINDS: Final[tuple[str, ...]] = get_args(EventKind)
@@ -50,7 +50,7 @@ def span_of(event: ModelEvent, resource: Resource, time_ns: int | None = None) -
             root.span_id if event.span_id is None else event.span_id,
             is_remote=False,
             trace_flags=TraceFlags(TraceFlags.SAMPLED),
-            trace_state=_KEPT_BY_SAMPLERS,
+            trace_state=KEPT_BY_SAMPLERS,
         ),
         parent=None if event.span_id is None else root,
         resource=resource,

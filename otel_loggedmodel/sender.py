@@ -37,6 +37,7 @@ class RecordSender:
 
     def note_use(self, model_id: str, resource: Resource) -> None:
         """A span of this version was started: it has to be known where the records go."""
+        self._follow_fork()
         if model_id not in self._used and len(self._used) < MAX_MODELS:
             self._used[model_id] = None
             self._shipper.resource = resource
@@ -46,12 +47,19 @@ class RecordSender:
         """Deliver what is due, within the time that the SDK grants, and stop."""
         if self._stopping:
             return
+        self._follow_fork()
         self._stopping = True
         self._wake.set()
         self._thread.join(_SHUTDOWN_SECONDS)
         self._exporter.shutdown()
 
+    def _follow_fork(self) -> None:
+        # uWSGI forks in C, and runs no hooks unless it is told to: nobody has started the thread in this process.
+        if self._pid != os.getpid():
+            self._after_fork()
+
     def _start(self) -> None:
+        self._pid = os.getpid()
         self._wake = threading.Event()
         catalogue.listeners.add(self._wake)
         self._wake.set()  # there may be events already

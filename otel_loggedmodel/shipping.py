@@ -5,7 +5,6 @@ Everything here runs on exporting threads. Two exporters in a process each deliv
 event is the same span, so a backend behind both keeps one.
 """
 
-import contextlib
 import dataclasses
 import math
 import os
@@ -15,7 +14,6 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -25,6 +23,7 @@ from otel_loggedmodel import records
 from otel_loggedmodel._errors import swallow, warn_rarely
 from otel_loggedmodel.catalogue import MAX_MODELS, catalogue
 from otel_loggedmodel.model import ModelEvent
+from otel_loggedmodel.otlp_sending import uninstrumented
 
 REPEAT_AFTER_SECONDS: Final = 12 * 3600.0
 
@@ -75,6 +74,7 @@ class RecordShipper:
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()
+        self.resource = None  # that of its parent
         self._delivered = catalogue.last_number
         self._announced = {}  # whatever this child uses, it announces itself: its parent may be gone
         self._retry_at = None
@@ -89,7 +89,7 @@ class RecordShipper:
                 self._deliver(due)
                 due = None
             result = self._export(spans) if due is None else self._export_together(due, spans)
-            if result is not SpanExportResult.SUCCESS:
+            if result is SpanExportResult.FAILURE:
                 self._note_failure()
             elif self._spans_failed:
                 # The backend is back: the records that it missed go now, not when their next try is due.
@@ -105,7 +105,8 @@ class RecordShipper:
         self._settle(due, delivered)
         if delivered:
             return SpanExportResult.SUCCESS
-        if self._clock() - started > _QUICK_REFUSAL_SECONDS:
+        takes_apart = getattr(self._exporter, "takes_requests_apart", False)
+        if takes_apart or self._clock() - started > _QUICK_REFUSAL_SECONDS:
             return SpanExportResult.FAILURE
         # Refused, not away: if the records were the reason, the spans have to get through without them.
         return self._export(spans)
@@ -133,7 +134,7 @@ class RecordShipper:
         try:
             if insist:
                 self._retry_at = None
-            with _uninstrumented():
+            with uninstrumented():
                 return self._ship(model_ids)
         finally:
             self._lock.release()
@@ -141,6 +142,11 @@ class RecordShipper:
     def shutdown(self) -> None:
         """Deliver what is due, unless the backend was away a moment ago: no process has to wait for it twice."""
         self.flush(insist=not self._spans_failed)
+        self.release()
+
+    def release(self) -> None:
+        """Deliver nothing any more when all are flushed: the exporter is shut down, or somebody else's."""
+        _live.discard(self)
 
     def seconds_to_retry(self) -> float | None:
         """How long until a refused record may be tried again, or None where none is waiting."""
@@ -167,6 +173,9 @@ class RecordShipper:
             if self._retry_at is not None and now < self._retry_at:
                 return None
             numbered = catalogue.events_after(self._delivered)
+            # An activation is a use: its model goes before it, and with it, so that the spans need not repeat either.
+            used = (event.model_id for _, event in numbered if event.kind == "activated")
+            stale = self._stale(dict.fromkeys((*stale, *used)), now)
             are_fresh = {id(event) for _, event in numbered}
             announced_again = (event for model_id in stale for event in catalogue.announcement_of(model_id))
             repeated = [event for event in announced_again if id(event) not in are_fresh]
@@ -233,14 +242,15 @@ class RecordShipper:
     def _send_batch(self, batch: list[ReadableSpan]) -> bool:
         error: object = "it was refused"
         try:
-            if self._exporter.export(batch) is SpanExportResult.SUCCESS:
+            # Some exporters, against the interface, return nothing; they did not refuse.
+            if self._exporter.export(batch) is not SpanExportResult.FAILURE:
                 return True
         except Exception as raised:
             error = repr(raised)
         warn_rarely(
             "records refused",
             "%s could not deliver model records (%s); trying again later",
-            type(self._exporter).__qualname__,
+            type(getattr(self._exporter, "wrapped", self._exporter)).__qualname__,
             error,
         )
         return False
@@ -291,14 +301,3 @@ def _process_resource() -> Resource:
     """The resource of an application that has exported no span yet."""
     resource = getattr(trace.get_tracer_provider(), "resource", None)
     return resource if isinstance(resource, Resource) else Resource.create()
-
-
-@contextlib.contextmanager
-def _uninstrumented() -> Iterator[None]:
-    """Keep an instrumented HTTP client from tracing our own requests, as the SDK's processors do."""
-    key = getattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
-    token = context_api.attach(context_api.set_value(key, True))
-    try:
-        yield
-    finally:
-        context_api.detach(token)

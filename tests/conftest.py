@@ -3,6 +3,7 @@
 
 import importlib.util
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,6 +35,8 @@ if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_SERVER") and importlib.util.find
     ]
 if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_INTEGRATIONS"):
     collect_ignore.append("integrations")  # they have an environment of their own: `make test-integrations`
+if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_DISTROS"):
+    collect_ignore.append("distros")  # each has an environment of its own: `make test-distros`
 
 # What it keeps belongs with the other leftovers of a run.
 set_hypothesis_home_dir(Path(__file__).resolve().parent.parent / ".venv" / ".hypothesis")
@@ -42,11 +45,15 @@ hypothesis.settings.load_profile("default")
 
 
 @pytest.fixture(autouse=True)
-def new_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def new_process(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nothing known, nothing active, nothing in the environment; and what production swallows is raised."""
     for variable in list(os.environ):
-        if variable.startswith(("OTEL_EXPORTER", "OTEL_LOGGEDMODEL_ID", "OTEL_LOGGEDMODEL_NAME", "MLFLOW_")):
+        if variable.startswith(
+            ("OTEL_EXPORTER", "OTEL_LOGGEDMODEL_ID", "OTEL_LOGGEDMODEL_NAME", "OTEL_LOGGEDMODEL_SPOOL", "MLFLOW_")
+        ):
             monkeypatch.delenv(variable)
+    # What cannot be delivered is kept there, and not with what the user's own applications keep.
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state" / uuid.uuid4().hex))
     catalogue.__init__()  # type: ignore[misc]
     process.__init__()  # type: ignore[misc]
     runs.use_experiment(None)

@@ -83,12 +83,19 @@ class Work:
 
 @dataclass(frozen=True)
 class Result:
-    """That a trace has an evaluation of a version's work."""
+    """That a trace has an evaluation of a version's work.
+
+    Attributes:
+        kind: Source, scorer and data set; empty where it does not say.
+        row: Key of the row of the data set; empty where there is none.
+    """
 
     trace_id: str
     model_id: str
     name: str
     value: float
+    kind: tuple[str, str, str] = ("", "", "")
+    row: str = ""
 
 
 @dataclass(frozen=True, order=True)

@@ -445,7 +445,22 @@ def test_what_is_no_exporter_is_refused_with_advice(wrong: object, taker) -> Non
         taker(wrong)
 
 
-def test_a_backend_that_was_down_gets_the_models_when_it_is_back() -> None:
+def test_a_backend_that_was_down_gets_models_and_spans_when_it_is_back() -> None:
+    with OtlpReceiver() as receiver:
+        receiver.answer_with = 503
+        exporter = mlflow.LoggedModelExporter(HttpExporter(receiver.traces_endpoint, timeout=1))
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(mlflow.LoggedModelSpanProcessor())
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+        mlflow.set_active_model("agent")
+        provider.get_tracer("test").start_span("late").end()
+        receiver.answer_with = None
+        spans = receiver.wait_for(lambda spans: len(spans) == 3)
+        assert [span.name for span in spans] == ["logged_model.created", "logged_model.activated", "late"]
+        provider.shutdown()
+
+
+def test_a_backend_that_refused_models_gets_them_with_the_next_spans() -> None:
     with OtlpReceiver() as receiver:
         receiver.answer_with = 400
         exporter = mlflow.LoggedModelExporter(HttpExporter(receiver.traces_endpoint, timeout=1))
@@ -453,7 +468,9 @@ def test_a_backend_that_was_down_gets_the_models_when_it_is_back() -> None:
         provider.add_span_processor(mlflow.LoggedModelSpanProcessor())
         provider.add_span_processor(SimpleSpanProcessor(exporter))
         mlflow.set_active_model("agent")
-        provider.get_tracer("test").start_span("lost").end()
+        provider.get_tracer("test").start_span("refused").end()
+        receiver.wait_for_requests(lambda requests: len(requests) == 2)
+        assert exporter._durable.force_flush()
         receiver.answer_with = None
         provider.get_tracer("test").start_span("kept").end()
         assert [span.name for span in receiver.spans()] == ["kept", "logged_model.created", "logged_model.activated"]
@@ -517,3 +534,28 @@ def test_an_exporter_that_is_dropped_is_freed() -> None:
     del exporter
     assert gone() is None
     assert all(shipper is not None for shipper in shipping._live)
+
+
+def test_an_exporter_that_was_shut_down_is_given_no_more_records(make_traced, caplog) -> None:
+    inner = ScriptedExporter()
+    exporter = mlflow.LoggedModelExporter(inner)
+    exporter.shutdown()
+    attempts = len(inner.attempts)
+    mlflow.set_active_model("a")
+    make_traced().provider.force_flush()
+    assert len(inner.attempts) == attempts
+
+
+def test_an_exporter_that_returns_nothing_has_not_refused(traced, caplog) -> None:
+    class Silent(ScriptedExporter):
+        def export(self, spans):
+            super().export(spans)
+
+    inner = Silent()
+    traced.provider.add_span_processor(SimpleSpanProcessor(mlflow.LoggedModelExporter(inner)))
+    mlflow.set_active_model("a")
+    traced.tracer.start_span("own").end()
+    assert [[span.name for span in batch] for batch in inner.batches] == [
+        ["logged_model.created", "logged_model.activated", "own"]
+    ]
+    assert caplog.text == ""

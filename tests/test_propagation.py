@@ -188,6 +188,15 @@ def test_the_instrumentor_takes_it_from_yaml_and_gives_it_back() -> None:
     assert propagate.get_global_textmap() is STANDARD
 
 
+def test_uninstrumenting_leaves_the_applications_own_propagator() -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    own = LoggedModelPropagator(hosts=["search"])
+    propagate.set_global_textmap(own)
+    LoggedModelInstrumentor().instrument(tracer_provider=provider, propagate=True)
+    LoggedModelInstrumentor().uninstrument(tracer_provider=provider)
+    assert propagate.get_global_textmap() is own
+
+
 def test_propagate_is_yes_or_no() -> None:
     with pytest.raises(TypeError, match=r"pass True or False; hosts belong to LoggedModelPropagator\(hosts="):
         use_model(name="agent", propagate="search")

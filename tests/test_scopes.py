@@ -3,6 +3,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import contextvars
 import gc
 import inspect
@@ -11,6 +12,7 @@ import threading
 
 import pytest
 from opentelemetry import context as context_api
+from opentelemetry import trace
 
 import otel_loggedmodel as mlflow
 from otel_loggedmodel import identity
@@ -346,3 +348,17 @@ def test_interleaved_decorated_generators_keep_their_versions(traced) -> None:
     assert {traced.id_on(f"a{number}") for number in range(3)} == {ref("a")}
     assert {traced.id_on(f"b{number}") for number in range(3)} == {ref("b")}
     assert context_api.get_current() == {}
+
+
+@pytest.mark.parametrize("enclosing", [False, True])
+def test_a_scope_begins_under_a_span_that_is_not_current_too(traced, enclosing: bool) -> None:
+    """Instrumentations that work by callbacks make spans, and children of them, without making them current."""
+    mlflow.set_active_model("a")
+    with traced.tracer.start_as_current_span("request") if enclosing else contextlib.nullcontext():
+        callback = traced.tracer.start_span("callback")
+        with mlflow.use_model(name="b"):
+            for name in ("first", "second"):
+                traced.tracer.start_span(name, trace.set_span_in_context(callback)).end()
+        callback.end()
+    assert {traced.id_on(name) for name in ("first", "second")} == {ref("b")}
+    assert [traced.is_entry(name) for name in ("callback", "first", "second")] == [not enclosing, True, False]

@@ -10,6 +10,7 @@ tested. The rules that it follows:
 - Tokens and cost are those of the version's spans in the traces that have such an entry span, whatever service they are
   of, whenever they began and however often they were sent. A call counts once, however many spans above it repeat what
   it took.
+- What one scorer said of one row of a data set, however often, is one value, the mean.
 - Scores are those of the version's spans: of all, as a Collector that samples keeps evaluations of traces that it
   drops, or where some entry spans are selected, of those in their traces.
 - What a trace takes on average is all that was taken by the number of traces, those that took nothing included.
@@ -32,7 +33,7 @@ from opentelemetry.sdk.resources import Resource as SdkResource
 
 from otel_loggedmodel import identity, records
 from otel_loggedmodel.model import EventKind, LoggedModelStatus, ModelEvent
-from otel_loggedmodel.store.results import LatencyMs, Score, Tokens, VersionMetrics
+from otel_loggedmodel.store.results import LatencyMs, Score, ScoreGroup, Tokens, VersionMetrics
 from planted_shapes import beside, headless, make_traces, unversioned
 from planted_traces import (
     API,
@@ -42,6 +43,7 @@ from planted_traces import (
     Recorder,
     Request,
     Resource,
+    Result,
     Stamp,
     Trace,
     write_attributes,
@@ -116,11 +118,12 @@ class Traffic:
         total = Call.total(
             [work.call for work in self._recorder.work if work.model_id == version and work.trace_id in traces]
         )
-        values = defaultdict(list)
         selects = bool(service or since or until or attributes)
-        for result in self._recorder.results:
-            if result.model_id == version and (result.trace_id in traces or not selects):
-                values[result.name].append(result.value)
+        results = [
+            result
+            for result in self._recorder.results
+            if result.model_id == version and (result.trace_id in traces or not selects)
+        ]
         count = len(entries)
         errors = sum(entry.error for entry in entries)
         return VersionMetrics(
@@ -138,8 +141,36 @@ class Traffic:
             ),
             cost_usd=total.cost,
             cost_usd_per_trace=None if total.cost is None else _each(total.cost, count),
-            scores={name: Score(mean=statistics.fmean(found), count=len(found)) for name, found in values.items()},
+            scores=scores_of(results),
         )
+
+
+def scores_of(results: Sequence[Result]) -> dict[str, Score]:
+    """What results come to, by name; groups are in the order of their kinds."""
+    values: dict[str, dict[tuple[str, str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
+    rows: dict[tuple[str, tuple[str, str, str], str], list[float]] = defaultdict(list)
+    for result in results:
+        if result.row:
+            rows[result.name, result.kind, result.row].append(result.value)
+        else:
+            values[result.name][result.kind].append(result.value)
+    for (name, kind, _), found in rows.items():
+        values[name][kind].append(statistics.fmean(found))
+    scores = {}
+    for name, by_kind in values.items():
+        everything = [value for found in by_kind.values() for value in found]
+        groups = [
+            ScoreGroup(
+                source=kind[0] or None,
+                scorer=kind[1] or None,
+                dataset=kind[2] or None,
+                mean=statistics.fmean(found),
+                count=len(found),
+            )
+            for kind, found in sorted(by_kind.items())
+        ]
+        scores[name] = Score(mean=statistics.fmean(everything), count=len(everything), groups=tuple(groups))
+    return scores
 
 
 def _each(total: float, count: int) -> float | None:

@@ -9,7 +9,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from otel_loggedmodel.commands import compare, doctor, env, exits, gate, models, prepare, serve, show, traces
+from otel_loggedmodel.commands import (
+    compare,
+    doctor,
+    env,
+    evaluate,
+    exits,
+    gate,
+    models,
+    prepare,
+    serve,
+    show,
+    spool,
+    traces,
+)
 from otel_loggedmodel.commands.printing import complain, write
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError, UnknownVersionError
 from otel_loggedmodel.version import __version__
@@ -76,6 +89,8 @@ def _application(
 
 _store = typer.Typer(cls=TyperGroup, no_args_is_help=True, help="Set up a store that others fill.")
 app.add_typer(_store, name="store")
+_spool = typer.Typer(cls=TyperGroup, no_args_is_help=True, help="What could not be delivered yet.")
+app.add_typer(_spool, name="spool")
 
 
 def _add(group: typer.Typer, command: Callable[..., None], examples: str) -> None:
@@ -89,10 +104,14 @@ _add(app, models.models, models.EXAMPLES)
 _add(app, show.show, show.EXAMPLES)
 _add(app, compare.compare, compare.EXAMPLES)
 _add(app, traces.traces, traces.EXAMPLES)
+_add(app, evaluate.evaluate, evaluate.EXAMPLES)
 _add(app, gate.gate, gate.EXAMPLES)
 _add(app, env.env, env.EXAMPLES)
 _add(app, doctor.doctor, doctor.EXAMPLES)
 _add(_store, prepare.prepare, prepare.EXAMPLES)
+_add(_spool, spool.status, spool.STATUS_EXAMPLES)
+_add(_spool, spool.drain, spool.DRAIN_EXAMPLES)
+_add(_spool, spool.export, spool.EXPORT_EXAMPLES)
 
 
 def run() -> None:

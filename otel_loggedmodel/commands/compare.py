@@ -9,12 +9,14 @@ import typer
 
 from otel_loggedmodel.commands import opening, options, printing
 from otel_loggedmodel.pages.addresses import Chosen
+from otel_loggedmodel.store.reading import RowFilter
 from otel_loggedmodel.store.results import Activities, Behaviour, Comparison
 
 EXAMPLES: Final = """
 otel-loggedmodel compare my-agent-v1 my-agent-v2
 otel-loggedmodel compare m-3f2a m-91bc m-c07d --since 7d --service support --details
 otel-loggedmodel compare my-agent-v1 my-agent-v2 --html comparison.html
+otel-loggedmodel compare my-agent-v1 my-agent-v2 --rows --score correctness
 """
 
 
@@ -23,12 +25,24 @@ def compare(
         list[str], typer.Argument(metavar="VERSION...", help="The first is what the others are held against.")
     ],
     details: Annotated[
-        bool, typer.Option("--details", help="With confidence intervals, effect sizes and p-values.")
+        bool, typer.Option("--details", help="With confidence intervals, effect sizes, p-values and what was paired.")
     ] = False,
+    rows: Annotated[
+        bool,
+        typer.Option("--rows", help="With the rows of data sets that changed most: inputs, outputs, traces."),
+    ] = False,
+    score: Annotated[
+        str | None, typer.Option("--score", metavar="NAME", help="Only the rows that changed under this evaluation.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=1000, help="At most so many rows of each evaluation.")
+    ] = RowFilter.limit,
     since: options.Since = None,
     until: options.Until = None,
     service: options.Service = None,
     attribute: options.Attributes = None,
+    dataset: options.Dataset = None,
+    production: options.Production = False,
     store: options.Store = None,
     token_file: options.TokenFile = None,
     json: options.Json = False,
@@ -40,20 +54,36 @@ def compare(
     ] = None,
 ) -> None:
     """Compare versions: latency, errors, tokens, cost, scores, and which differences are real."""
-    selection = options.read_selection(since, until, service, attribute)
+    selection = options.read_selection(since, until, service, attribute, dataset=dataset, production=production)
+    with_rows = rows or score is not None
+    if with_rows and len(versions) < 2:
+        raise typer.BadParameter("rows are held against those of the first version: name at least two")
     with opening.reader(store, token_file, "Comparing versions") as reader:
         comparison = reader.compare(versions, selection)
         if html is not None:
-            chosen = Chosen(since=since, until=until, service=service, attributes=tuple(attribute or ()))
+            chosen = Chosen(
+                since=since,
+                until=until,
+                service=service,
+                attributes=tuple(attribute or ()),
+                dataset=dataset,
+                production=production,
+            )
             _write(
                 html, comparison, reader.activities(versions, selection), reader.behaviour(versions, selection), chosen
             )
+        changes = reader.rows(versions, RowFilter(score=score, limit=limit), selection) if with_rows else []
     if json:
-        printing.show_json(comparison)
+        printing.show_json({**printing.as_document(comparison), "rows": changes} if with_rows else comparison)
         return
     from otel_loggedmodel.commands.comparison_tables import rendered
 
-    printing.show(*rendered(comparison, details=details))
+    parts = rendered(comparison, details=details)
+    if with_rows:
+        from otel_loggedmodel.commands.row_changes import rendered as rendered_rows
+
+        parts += rendered_rows(comparison, changes)
+    printing.show(*parts)
 
 
 def _write(path: Path, comparison: Comparison, activities: Activities, behaviour: Behaviour, chosen: Chosen) -> None:

@@ -14,13 +14,21 @@ from otel_loggedmodel.commands.tables import fits, plain_table
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.metrics import Metric, change_of, metrics_of, value_of
 from otel_loggedmodel.presenting.texts import clean
-from otel_loggedmodel.store.results import Comparison, Difference, Verdict, VersionDifferences, VersionMetrics
+from otel_loggedmodel.store.results import (
+    Comparison,
+    Difference,
+    ScoreComparison,
+    Verdict,
+    VersionDifferences,
+    VersionMetrics,
+)
 
 HOW_TO_READ: Final = (
     "Each version is held against A. better, worse: a difference that chance does not explain (95 %, corrected for the "
     "number of metrics) and that is large enough to matter. same: too small to matter. unknown: too few traces to tell."
 )
 _LABEL_CHARACTERS: Final = 24
+_TESTS: Final = {"mcnemar": "McNemar", "wilcoxon": "Wilcoxon", "welch": "Welch"}
 _SYMBOLS: Final = {
     Verdict.BETTER: ("✓", "+", "green"),
     Verdict.WORSE: ("✗", "!", "red"),
@@ -94,8 +102,8 @@ def _metric_lines(comparison: Comparison, console: Console) -> list[RenderableTy
     lines: list[RenderableType] = []
     for metric in metrics_of(comparison.versions):
         lines.append(Text(clean(metric.label), "bold"))
-        for position, version in enumerate(comparison.versions):
-            cells = [Text(f"  {label_of(position)}"), Text(_value(version, metric))]
+        for position in range(len(comparison.versions)):
+            cells = [Text(f"  {label_of(position)}"), Text(_value(comparison, position, metric))]
             if position:
                 cells += _judged(_difference(comparison.differences, position, metric), metric, console)
             lines.append(Text("  ").join(cells))
@@ -113,9 +121,9 @@ def _metric_table(comparison: Comparison, candidates: Sequence[int], console: Co
         table.add_column("change", justify="right", no_wrap=True)
         table.add_column("verdict", no_wrap=True)
     for metric in metrics:
-        row = [Text(clean(metric.label)), Text(_value(comparison.versions[0], metric))]
+        row = [Text(clean(metric.label)), Text(_value(comparison, 0, metric))]
         for position in candidates:
-            row.append(Text(_value(comparison.versions[position], metric)))
+            row.append(Text(_value(comparison, position, metric)))
             row += _judged(_difference(comparison.differences, position, metric), metric, console)
         table.add_row(*row)
     return table
@@ -134,16 +142,39 @@ def _difference(differences: Sequence[VersionDifferences], position: int, metric
     return differences[position - 1].metrics.get(metric.key)
 
 
-def _value(version: VersionMetrics, metric: Metric) -> str:
-    text = metric.write(value_of(version, metric.key))
+def _value(comparison: Comparison, position: int, metric: Metric) -> str:
+    version = comparison.versions[position]
     score = version.scores.get(metric.key.removeprefix("scores.")) if metric.key.startswith("scores.") else None
-    return text if score is None else f"{text} (n={formatting.count(score.count)})"
+    if score is None:
+        return metric.write(value_of(version, metric.key))
+    value, count = _compared_value(comparison, position, metric) or (score.mean, score.count)
+    return f"{metric.write(value)} (n={formatting.count(count)})"
+
+
+def _compared_value(comparison: Comparison, position: int, metric: Metric) -> tuple[float | None, int] | None:
+    """A score of what was compared alone, and of how many values that is; other results would belie the change."""
+    judged = comparison.differences if position == 0 else comparison.differences[position - 1 : position]
+    found = set()
+    for differences in judged:
+        difference = differences.metrics.get(metric.key)
+        evaluation = None if difference is None else difference.evaluation
+        if difference is not None and evaluation is not None and evaluation.base_count:
+            is_base = position == 0
+            found.add(
+                (difference.base, evaluation.base_count)
+                if is_base
+                else (difference.candidate, evaluation.candidate_count)
+            )
+    # The first version may be compared on other rows with each of the others.
+    return found.pop() if len(found) == 1 else None
 
 
 def _detail_tables(comparison: Comparison, console: Console) -> list[RenderableType]:
     tables: list[RenderableType] = []
     for position, differences in enumerate(comparison.differences, start=1):
-        table = plain_table(f"{label_of(position)} - A", "95 % interval", "effect size", "p", "p, corrected", "verdict")
+        headers = ["95 % interval", "effect size", "p", "p, corrected", "verdict"]
+        has_scores = any(difference.evaluation is not None for difference in differences.metrics.values())
+        table = plain_table(f"{label_of(position)} - A", *headers, *(["compared"] if has_scores else []))
         for metric in metrics_of(comparison.versions):
             difference = differences.metrics.get(metric.key)
             if difference is None:
@@ -155,9 +186,24 @@ def _detail_tables(comparison: Comparison, console: Console) -> list[RenderableT
                 formatting.p_value(difference.p_value),
                 formatting.p_value(difference.p_value_adjusted),
                 verdict_text(difference.verdict, ascii_only=console.options.ascii_only),
+                *([_compared(difference.evaluation)] if has_scores else []),
             )
         tables.append(table)
     return tables
+
+
+def _compared(evaluation: ScoreComparison | None) -> str:
+    """What of a score was compared, and how: `30 rows, 3 higher, 9 lower (McNemar)`."""
+    if evaluation is None:
+        return ""
+    if evaluation.pairs:
+        changes = f", {evaluation.higher} higher, {evaluation.lower} lower" if evaluation.test else ""
+        what = f"{formatting.count(evaluation.pairs)} rows{changes}"
+    elif evaluation.base_count:
+        what = f"{formatting.count(evaluation.base_count)} and {formatting.count(evaluation.candidate_count)} values"
+    else:
+        return "nothing"
+    return f"{what} ({_TESTS[evaluation.test]})" if evaluation.test in _TESTS else f"{what}, too few"
 
 
 def _interval(difference: Difference, metric: Metric) -> str:

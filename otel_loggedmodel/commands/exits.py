@@ -6,12 +6,13 @@ from typing import Final
 OK: Final = 0
 REGRESSION: Final = 1
 BROKEN: Final = 1
+UNDELIVERED: Final = 1
 USAGE: Final = 2
 NOT_ENOUGH_DATA: Final = 2
 STORE_UNAVAILABLE: Final = 3
 INTERRUPTED: Final = 130
 
 HELP: Final = (
-    "Exit codes: 0 done; 1 a regression (gate) or a broken chain (doctor); 2 wrong usage, an unknown version, or not "
-    "enough data; 3 the store cannot be reached; 130 interrupted."
+    "Exit codes: 0 done; 1 a regression (gate), a broken chain (doctor), or something left (spool drain); 2 wrong "
+    "usage, an unknown version, or not enough data; 3 the store cannot be reached; 130 interrupted."
 )

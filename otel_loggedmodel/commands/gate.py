@@ -28,7 +28,8 @@ A rule is one condition, or several joined with `and`:
 Metrics: error_rate, latency_ms.p50 .p90 .p95 .p99 .mean, tokens.input_per_trace,
 tokens.output_per_trace, cost_usd_per_trace, scores.NAME, and for limits also
 traces, errors, tokens.input, tokens.output, cost_usd.
-A metric that was not measured never passes: that is exit code 2.
+A metric that was not measured never passes: that is exit code 2. Nor does a
+score of fewer values than --min-scores, or of which none can be compared.
 
 otel-loggedmodel gate my-agent-v1 my-agent-v2 --fail-if 'error_rate > +1%' --junit gate.xml
 """
@@ -52,11 +53,23 @@ def gate(
     ] = None,
     rules: Annotated[
         Path | None,
-        typer.Option("--rules", metavar="FILE", help="TOML file with fail_if = [RULE, ...], min_traces and unknown."),
+        typer.Option(
+            "--rules", metavar="FILE", help="TOML file with fail_if = [RULE, ...], min_traces, min_scores and unknown."
+        ),
     ] = None,
     min_traces: Annotated[
         int | None,
-        typer.Option("--min-traces", min=0, help="Judge nothing with fewer traces of either version. Default: 20"),
+        typer.Option(
+            "--min-traces",
+            min=0,
+            help="Judge nothing but rules on scores alone with fewer traces of either version. Default: 20",
+        ),
+    ] = None,
+    min_scores: Annotated[
+        int | None,
+        typer.Option(
+            "--min-scores", min=0, help="Judge no score that is named with fewer values of either version. Default: 10"
+        ),
     ] = None,
     unknown: Annotated[
         OnUnknown | None,
@@ -72,12 +85,14 @@ def gate(
     until: options.Until = None,
     service: options.Service = None,
     attribute: options.Attributes = None,
+    dataset: options.Dataset = None,
+    production: options.Production = False,
     store: options.Store = None,
     token_file: options.TokenFile = None,
     json: options.Json = False,
 ) -> None:
     """Fail a build on a regression: exit code 0 passes, 1 fails, 2 says that there is not enough data."""
-    selection = options.read_selection(since, until, service, attribute)
+    selection = options.read_selection(since, until, service, attribute, dataset=dataset, production=production)
     try:
         file = RuleFile() if rules is None else read_rule_file(rules)
         parsed = _rules(fail_if or [], file)
@@ -86,16 +101,27 @@ def gate(
         raise typer.BadParameter(str(error)) from None
     except ValueError:
         raise typer.BadParameter(f"--rules {rules}: unknown is `pass` or `fail`") from None
-    needed = next(number for number in (min_traces, file.min_traces, gating.DEFAULT_MIN_TRACES) if number is not None)
+    needed = _first_given(min_traces, file.min_traces, gating.DEFAULT_MIN_TRACES)
+    needed_scores = _first_given(min_scores, file.min_scores, gating.DEFAULT_MIN_SCORES)
     with opening.reader(store, token_file, "Comparing versions") as reader:
         comparison = reader.compare([baseline, candidate], selection)
-    result = gating.judged(comparison, parsed, min_traces=needed, unknown_fails=on_unknown is OnUnknown.FAIL)
+    result = gating.judged(
+        comparison,
+        parsed,
+        min_traces=needed,
+        min_scores=needed_scores,
+        unknown_fails=on_unknown is OnUnknown.FAIL,
+    )
     if json:
         printing.show_json(result)
     else:
         _show_table(result)
     _report(result, junit, github, json)
     raise typer.Exit(result.exit_code)
+
+
+def _first_given(*numbers: int | None) -> int:
+    return next(number for number in numbers if number is not None)
 
 
 def _rules(texts: list[str], file: RuleFile) -> list[Rule]:

@@ -3,7 +3,7 @@
 
 import enum
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,8 @@ from otel_loggedmodel.presenting.texts import did_you_mean
 from otel_loggedmodel.store.results import Comparison, Difference, Verdict, VersionMetrics
 
 DEFAULT_MIN_TRACES: Final = 20
+# As many pairs as a verdict takes.
+DEFAULT_MIN_SCORES: Final = 10
 
 
 class Outcome(str, enum.Enum):
@@ -91,7 +93,8 @@ class GateResult:
         outcome: `passed`, `failed` or `no_data`.
         reason: Why, in a sentence.
         exit_code: What the command exits with.
-        min_traces: How many traces each version had to have.
+        min_traces: How many traces each version had to have, for rules that are not on scores alone.
+        min_scores: How many values of a score each version had to have, for rules that name it.
         baseline: The version that the candidate was held against.
         candidate: The version that was judged.
         rules: What became of each rule.
@@ -101,39 +104,51 @@ class GateResult:
     reason: str
     exit_code: int
     min_traces: int
+    min_scores: int
     baseline: VersionMetrics
     candidate: VersionMetrics
     rules: Sequence[RuleResult] = ()
 
 
 def judged(
-    comparison: Comparison, rules: Sequence[Rule], *, min_traces: int = DEFAULT_MIN_TRACES, unknown_fails: bool = False
+    comparison: Comparison,
+    rules: Sequence[Rule],
+    *,
+    min_traces: int = DEFAULT_MIN_TRACES,
+    min_scores: int = DEFAULT_MIN_SCORES,
+    unknown_fails: bool = False,
 ) -> GateResult:
     """Hold rules against a comparison of two versions, the baseline first.
 
     Args:
         comparison: Of the two.
         rules: Each fails the candidate by itself.
-        min_traces: With fewer traces of either version nothing is judged.
+        min_traces: With fewer traces of either version only rules are judged that are on scores alone.
+        min_scores: With fewer values of a score of either version, no rule is that names it.
         unknown_fails: Whether a rule fails that depends on a verdict which is unknown.
     """
     baseline, candidate = comparison.versions
+    judging = _Judging(comparison, min_scores)
     few = [
         f"{role} has {version.traces}"
         for role, version in (("the baseline", baseline), ("the candidate", candidate))
         if version.traces < min_traces
     ]
-    if few:
-        reason = f"{min_traces} traces are needed (--min-traces), {' and '.join(few)}"
-        outcome, code, results = Outcome.NO_DATA, exits.NOT_ENOUGH_DATA, [_not_judged(rule, reason) for rule in rules]
+    too_few = f"{min_traces} traces are needed (--min-traces), {' and '.join(few)}" if few else ""
+    results = [
+        _not_judged(rule, too_few) if too_few and not _is_on_scores(rule) else _held(rule, judging, unknown_fails)
+        for rule in rules
+    ]
+    if too_few and not any(_is_on_scores(rule) for rule in rules):
+        outcome, code, reason = Outcome.NO_DATA, exits.NOT_ENOUGH_DATA, too_few
     else:
-        results = [_held(rule, comparison, unknown_fails) for rule in rules]
         outcome, code, reason = _summed_up(results)
     return GateResult(
         outcome=outcome,
         reason=reason,
         exit_code=code,
         min_traces=min_traces,
+        min_scores=min_scores,
         baseline=baseline,
         candidate=candidate,
         rules=results,
@@ -157,16 +172,20 @@ def _not_judged(rule: Rule, reason: str) -> RuleResult:
     return RuleResult(rule=str(rule), outcome=Outcome.NO_DATA, fails=False, findings=[finding])
 
 
-def _held(rule: Rule, comparison: Comparison, unknown_fails: bool) -> RuleResult:
+def _is_on_scores(rule: Rule) -> bool:
+    return all((condition.metric or "").startswith(SCORE_PREFIX) for condition in rule.conditions)
+
+
+def _held(rule: Rule, judging: "_Judging", unknown_fails: bool) -> RuleResult:
     findings: list[Finding] = []
     outcomes: list[Outcome] = []
     for condition in rule.conditions:
         if isinstance(condition, Threshold):
-            found = [_beyond(condition, comparison)]
+            found = [judging.beyond(condition)]
         elif condition.metric is not None:
-            found = [_worse(condition.metric, comparison)]
+            found = [judging.worse(condition.metric)]
         else:
-            found = _any_worse(comparison)
+            found = judging.any_worse()
         findings += found
         outcomes.append(_any([finding.outcome for finding in found]))
     outcome = _all(outcomes)
@@ -190,24 +209,126 @@ def _all(outcomes: Sequence[Outcome]) -> Outcome:
     return Outcome.FAILED
 
 
-def _beyond(threshold: Threshold, comparison: Comparison) -> Finding:
-    baseline, candidate = _values(threshold.metric, comparison)
-    needed = [candidate, baseline] if threshold.limit.needs_baseline else [candidate]
-    if None in needed or candidate is None:
-        return _absent(threshold.metric, comparison, needed_of_baseline=threshold.limit.needs_baseline)
-    limit = threshold.limit.resolved(baseline if baseline is not None else math.nan)
-    is_beyond = COMPARISONS[threshold.comparison](candidate, limit)
-    write = _telling_apart(metric_named(threshold.metric).write, candidate, limit)
-    origin = f" ({threshold.limit} of {write(baseline)})" if threshold.limit.needs_baseline else ""
-    return Finding(
-        metric=threshold.metric,
-        outcome=Outcome.FAILED if is_beyond else Outcome.PASSED,
-        text=f"{threshold.metric} is {write(candidate)}, "
-        f"{'' if is_beyond else 'not '}{threshold.comparison} {write(limit)}{origin}",
-        baseline=baseline,
-        candidate=candidate,
-        limit=limit,
-    )
+class _Judging:
+    """Single conditions held against a comparison.
+
+    Args:
+        comparison: Of the baseline and the candidate.
+        min_scores: How many values of a score each has to have.
+    """
+
+    def __init__(self, comparison: Comparison, min_scores: int) -> None:
+        self._versions = comparison.versions
+        self._differences = comparison.differences[0].metrics if comparison.differences else {}
+        self._min_scores = min_scores
+
+    def beyond(self, threshold: Threshold) -> Finding:
+        """Whether the candidate's value lies beyond a limit."""
+        needs_baseline = threshold.limit.needs_baseline
+        baseline, candidate = (self._compared if needs_baseline else self._values)(threshold.metric)
+        if candidate is None or (needs_baseline and baseline is None):
+            return self._absent(threshold.metric, needed_of_baseline=needs_baseline)
+        few = self._few(threshold.metric, needed_of_baseline=needs_baseline)
+        if few is not None:
+            return few
+        limit = threshold.limit.resolved(baseline if baseline is not None else math.nan)
+        is_beyond = COMPARISONS[threshold.comparison](candidate, limit)
+        write = _telling_apart(metric_named(threshold.metric).write, candidate, limit)
+        origin = f" ({threshold.limit} of {write(baseline)})" if needs_baseline else ""
+        return Finding(
+            metric=threshold.metric,
+            outcome=Outcome.FAILED if is_beyond else Outcome.PASSED,
+            text=f"{threshold.metric} is {write(candidate)}, "
+            f"{'' if is_beyond else 'not '}{threshold.comparison} {write(limit)}{origin}",
+            baseline=baseline,
+            candidate=candidate,
+            limit=limit,
+        )
+
+    def worse(self, metric: str) -> Finding:
+        """Whether the comparison calls a metric worse; one that is named has to have been measured."""
+        return self._few(metric, needed_of_baseline=True) or self._called(metric)
+
+    def any_worse(self) -> list[Finding]:
+        """What is not plainly fine among the metrics that the baseline has; a new one has nothing to be worse than."""
+        metrics = [metric for metric in self._differences if self._values(metric)[0] is not None]
+        if not metrics:
+            nothing = "no metric of the baseline was measured"
+            return [Finding(metric="", outcome=Outcome.NO_DATA, text=nothing)]
+        findings = [self._called(metric) for metric in metrics]
+        fine = Finding(metric="", outcome=Outcome.PASSED, text=f"none of {len(metrics)} metrics is worse")
+        return [finding for finding in findings if finding.outcome is not Outcome.PASSED] or [fine]
+
+    def _called(self, metric: str) -> Finding:
+        baseline, candidate = self._compared(metric)
+        difference = self._differences.get(metric)
+        if difference is None or baseline is None or candidate is None:
+            return self._absent(metric, needed_of_baseline=True)
+        outcome = {Verdict.WORSE: Outcome.FAILED, Verdict.UNKNOWN: Outcome.UNKNOWN}.get(
+            difference.verdict, Outcome.PASSED
+        )
+        named = metric_named(metric)
+        return Finding(
+            metric=metric,
+            outcome=outcome,
+            text=f"{metric} is {difference.verdict}: {named.write(baseline)} to {named.write(candidate)} "
+            f"({change_of(named, difference)}){_rows(difference)}",
+            baseline=baseline,
+            candidate=candidate,
+            verdict=difference.verdict,
+        )
+
+    def _few(self, metric: str, *, needed_of_baseline: bool) -> Finding | None:
+        """What is wrong with a score of too few values, or of which none may be compared."""
+        if not metric.startswith(SCORE_PREFIX) or None in self._values(metric)[not needed_of_baseline :]:
+            return None
+        evaluation = self._differences[metric].evaluation if metric in self._differences else None
+        if needed_of_baseline and evaluation is not None:
+            counts = (evaluation.base_count, evaluation.candidate_count)
+        else:
+            name = metric.removeprefix(SCORE_PREFIX)
+            found = [version.scores.get(name) for version in self._versions]
+            counts = tuple(0 if score is None else score.count for score in found)[not needed_of_baseline :]  # type: ignore[assignment]
+        if min(counts) >= self._min_scores:
+            return None
+        what = "rows that both have" if evaluation is not None and evaluation.pairs and needed_of_baseline else "values"
+        if needed_of_baseline and evaluation is not None and not min(counts):
+            text = f"nothing of {metric} can be compared: other scorers or other rows"
+        else:
+            text = f"{metric} has {min(counts)} {what}, {self._min_scores} are needed (--min-scores)"
+        return Finding(metric=metric, outcome=Outcome.NO_DATA, text=text)
+
+    def _absent(self, metric: str, *, needed_of_baseline: bool) -> Finding:
+        baseline, candidate = self._values(metric)
+        lacking = ["the candidate"] if candidate is None else []
+        if baseline is None and needed_of_baseline:
+            lacking.insert(0, "the baseline")
+        text = (
+            f"{' and '.join(lacking)} {'has' if len(lacking) == 1 else 'have'} no {metric}"
+            if lacking
+            else (f"nothing judges {metric}")
+        )
+        if metric.startswith(SCORE_PREFIX):
+            scores = {SCORE_PREFIX + name for version in self._versions for name in version.scores}
+            if metric not in scores:
+                text += f".{did_you_mean(metric, sorted(scores))}" if scores else ": no scores were received at all"
+        return Finding(metric=metric, outcome=Outcome.NO_DATA, text=text, baseline=baseline, candidate=candidate)
+
+    def _values(self, metric: str) -> tuple[float | None, float | None]:
+        baseline, candidate = (value_of(version, metric) for version in self._versions)
+        return _finite(baseline), _finite(candidate)
+
+    def _compared(self, metric: str) -> tuple[float | None, float | None]:
+        """The values that are held against each other: of scores, those of the rows that both versions have."""
+        difference = self._differences.get(metric)
+        if difference is None or difference.evaluation is None:
+            return self._values(metric)
+        return _finite(difference.base), _finite(difference.candidate)
+
+
+def _rows(difference: Difference) -> str:
+    found = difference.evaluation
+    return f", {found.lower} of {found.pairs} rows lower, {found.higher} higher" if found and found.pairs else ""
 
 
 def _telling_apart(
@@ -217,60 +338,5 @@ def _telling_apart(
     return str if candidate != limit and write(candidate) == write(limit) else write
 
 
-def _worse(metric: str, comparison: Comparison) -> Finding:
-    baseline, candidate = _values(metric, comparison)
-    difference = _differences(comparison).get(metric)
-    if difference is None or baseline is None or candidate is None:
-        return _absent(metric, comparison, needed_of_baseline=True)
-    outcome = {Verdict.WORSE: Outcome.FAILED, Verdict.UNKNOWN: Outcome.UNKNOWN}.get(difference.verdict, Outcome.PASSED)
-    named = metric_named(metric)
-    return Finding(
-        metric=metric,
-        outcome=outcome,
-        text=f"{metric} is {difference.verdict}: {named.write(baseline)} to {named.write(candidate)} "
-        f"({change_of(named, difference)})",
-        baseline=baseline,
-        candidate=candidate,
-        verdict=difference.verdict,
-    )
-
-
-def _any_worse(comparison: Comparison) -> list[Finding]:
-    """What is not plainly fine among the metrics that the baseline has; a new one has nothing to be worse than."""
-    metrics = [metric for metric in _differences(comparison) if _values(metric, comparison)[0] is not None]
-    if not metrics:
-        nothing = "no metric of the baseline was measured"
-        return [Finding(metric="", outcome=Outcome.NO_DATA, text=nothing)]
-    findings = [_worse(metric, comparison) for metric in metrics]
-    fine = Finding(metric="", outcome=Outcome.PASSED, text=f"none of {len(metrics)} metrics is worse")
-    return [finding for finding in findings if finding.outcome is not Outcome.PASSED] or [fine]
-
-
-def _absent(metric: str, comparison: Comparison, *, needed_of_baseline: bool) -> Finding:
-    baseline, candidate = _values(metric, comparison)
-    lacking = ["the candidate"] if candidate is None else []
-    if baseline is None and needed_of_baseline:
-        lacking.insert(0, "the baseline")
-    text = (
-        f"{' and '.join(lacking)} {'has' if len(lacking) == 1 else 'have'} no {metric}"
-        if lacking
-        else (f"nothing judges {metric}")
-    )
-    if metric.startswith(SCORE_PREFIX):
-        scores = {SCORE_PREFIX + name for version in comparison.versions for name in version.scores}
-        if metric not in scores:
-            text += f".{did_you_mean(metric, sorted(scores))}" if scores else ": no scores were received at all"
-    return Finding(metric=metric, outcome=Outcome.NO_DATA, text=text, baseline=baseline, candidate=candidate)
-
-
-def _values(metric: str, comparison: Comparison) -> tuple[float | None, float | None]:
-    baseline, candidate = (value_of(version, metric) for version in comparison.versions)
-    return _finite(baseline), _finite(candidate)
-
-
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
-
-
-def _differences(comparison: Comparison) -> Mapping[str, Difference]:
-    return comparison.differences[0].metrics if comparison.differences else {}

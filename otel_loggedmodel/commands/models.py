@@ -31,6 +31,8 @@ def models(
     until: options.Until = None,
     service: options.Service = None,
     attribute: options.Attributes = None,
+    dataset: options.Dataset = None,
+    production: options.Production = False,
     store: options.Store = None,
     token_file: options.TokenFile = None,
     json: options.Json = False,
@@ -43,7 +45,7 @@ def models(
         deleted=deleted,
         limit=limit,
     )
-    selection = options.read_selection(since, until, service, attribute)
+    selection = options.read_selection(since, until, service, attribute, dataset=dataset, production=production)
     with opening.reader(store, token_file, "Reading versions") as reader:
         versions = reader.versions(which, selection)
     if json:

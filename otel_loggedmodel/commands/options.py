@@ -53,14 +53,32 @@ Attributes = Annotated[
         rich_help_panel=_SELECTION,
     ),
 ]
+Dataset = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        metavar="NAME",
+        help="Rows of this data set, by its name or digest, and their scores.",
+        rich_help_panel=_SELECTION,
+    ),
+]
+Production = Annotated[
+    bool, typer.Option("--production", help="Leave out evaluations of data sets.", rich_help_panel=_SELECTION)
+]
 
 
 def read_selection(
-    since: str | None, until: str | None, service: str | None, attributes: Sequence[str] | None
+    since: str | None,
+    until: str | None,
+    service: str | None,
+    attributes: Sequence[str] | None,
+    *,
+    dataset: str | None = None,
+    production: bool = False,
 ) -> Selection:
     """The selection that the options describe, or a usage error."""
     try:
-        return selection_of(since, until, service, attributes or ())
+        return selection_of(since, until, service, attributes or (), dataset=dataset, production=production)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

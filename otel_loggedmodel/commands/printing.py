@@ -40,6 +40,13 @@ def show(*renderables: "RenderableType") -> None:
     write(_without_blanks_around(captured.get()))
 
 
+def as_document(value: object) -> dict[str, object]:
+    """A dataclass as what `show_json` writes of it, to put something beside it."""
+    import msgspec
+
+    return dict(msgspec.to_builtins(value))
+
+
 def show_json(value: object) -> None:
     """Write a value as JSON: the field names of its dataclasses are the keys."""
     import msgspec

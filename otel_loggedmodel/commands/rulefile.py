@@ -24,11 +24,13 @@ class RuleFile:
     Attributes:
         fail_if: The rules.
         min_traces: How many traces each version needs.
+        min_scores: How many values of a score each version needs.
         unknown: `pass` or `fail`.
     """
 
     fail_if: tuple[str, ...] = ()
     min_traces: int | None = None
+    min_scores: int | None = None
     unknown: str | None = None
 
 

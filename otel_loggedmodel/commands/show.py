@@ -27,12 +27,14 @@ def show(
     until: options.Until = None,
     service: options.Service = None,
     attribute: options.Attributes = None,
+    dataset: options.Dataset = None,
+    production: options.Production = False,
     store: options.Store = None,
     token_file: options.TokenFile = None,
     json: options.Json = False,
 ) -> None:
     """Show a version: params, tags, commit, numbers, history, and how to deploy it."""
-    selection = options.read_selection(since, until, service, attribute)
+    selection = options.read_selection(since, until, service, attribute, dataset=dataset, production=production)
     with opening.reader(store, token_file, "Reading the version") as reader:
         detail = reader.version(version, selection)
     if json:

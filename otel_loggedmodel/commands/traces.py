@@ -47,6 +47,8 @@ def traces(
     until: options.Until = None,
     service: options.Service = None,
     attribute: options.Attributes = None,
+    dataset: options.Dataset = None,
+    production: options.Production = False,
     store: options.Store = None,
     token_file: options.TokenFile = None,
     json: options.Json = False,
@@ -54,7 +56,7 @@ def traces(
     """List the traces of a version, or of all, or show the spans of one."""
     if trace_id is not None and not _TRACE_ID.fullmatch(trace_id.lower()):
         raise typer.BadParameter("a trace id has 32 hex digits", param_hint="--id")
-    selection = options.read_selection(since, until, service, attribute)
+    selection = options.read_selection(since, until, service, attribute, dataset=dataset, production=production)
     which = TraceFilter(errors_only=errors, order=order.value, limit=limit, offset=offset)
     with opening.reader(store, token_file, "Reading traces") as reader:
         found = reader.trace(trace_id.lower()) if trace_id else _found(reader, version, which, selection)

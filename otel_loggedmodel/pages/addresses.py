@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from otel_loggedmodel.presenting.selecting import selection_of
 from otel_loggedmodel.store.reading import Selection
 
-SELECTION: Final = frozenset({"since", "until", "service", "attribute"})
+SELECTION: Final = frozenset({"since", "until", "service", "attribute", "dataset", "production"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +22,16 @@ class Chosen:
         until: The same.
         service: `service.name`.
         attributes: As `key=value`.
+        dataset: Digest or name of a data set that was evaluated.
+        production: Leave out what was evaluated on data sets.
     """
 
     since: str | None = None
     until: str | None = None
     service: str | None = None
     attributes: tuple[str, ...] = ()
+    dataset: str | None = None
+    production: bool = False
 
     @classmethod
     def of(cls, query: Mapping[str, Sequence[str]]) -> "Chosen":
@@ -37,7 +41,14 @@ class Chosen:
             return next((value for value in query.get(name, ()) if value), None)
 
         attributes = tuple(value for value in query.get("attribute", ()) if value)
-        return cls(since=one("since"), until=one("until"), service=one("service"), attributes=attributes)
+        return cls(
+            since=one("since"),
+            until=one("until"),
+            service=one("service"),
+            attributes=attributes,
+            dataset=one("dataset"),
+            production=one("production") == "true",
+        )
 
     def selection(self, now: datetime) -> Selection:
         """The same for a reader.
@@ -48,12 +59,26 @@ class Chosen:
         Raises:
             ValueError: A time or an attribute cannot be understood.
         """
-        return selection_of(self.since, self.until, self.service, self.attributes, now)
+        return selection_of(
+            self.since,
+            self.until,
+            self.service,
+            self.attributes,
+            now,
+            dataset=self.dataset,
+            production=self.production,
+        )
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
         """The same for an address."""
-        named = (("since", self.since), ("until", self.until), ("service", self.service))
+        named = (
+            ("since", self.since),
+            ("until", self.until),
+            ("service", self.service),
+            ("dataset", self.dataset),
+            ("production", "true" if self.production else None),
+        )
         return [
             *((name, value) for name, value in named if value is not None),
             *(("attribute", value) for value in self.attributes),

@@ -53,19 +53,35 @@ def parse_pair(text: str) -> tuple[str, str]:
 
 
 def selection_of(
-    since: str | None, until: str | None, service: str | None, attributes: Sequence[str], now: datetime | None = None
+    since: str | None,
+    until: str | None,
+    service: str | None,
+    attributes: Sequence[str],
+    now: datetime | None = None,
+    *,
+    dataset: str | None = None,
+    production: bool = False,
 ) -> Selection:
     """The selection that options describe.
 
     Raises:
-        ValueError: One of them cannot be understood, or no time is left between `since` and `until`.
+        ValueError: One of them cannot be understood, no time is left between `since` and `until`, or nothing else.
     """
     now = now or datetime.now(timezone.utc)
     begin = None if since is None else parse_time(since, now)
     end = None if until is None else parse_time(until, now)
     if begin is not None and end is not None and begin >= end:
         raise ValueError(f"--since {clean(since or '')} is not before --until {clean(until or '')}: nothing can match")
-    return Selection(since=begin, until=end, service=service, attributes=dict(map(parse_pair, attributes)))
+    if dataset is not None and production:
+        raise ValueError("--dataset and --production exclude each other: production is what is of no data set")
+    return Selection(
+        since=begin,
+        until=end,
+        service=service,
+        attributes=dict(map(parse_pair, attributes)),
+        dataset=dataset,
+        production=production,
+    )
 
 
 def _timestamp(match: re.Match[str]) -> datetime:

@@ -27,6 +27,7 @@ from otel_loggedmodel.store.reading import (
     AmbiguousVersionError,
     Reader,
     ReadingError,
+    RowFilter,
     Selection,
     StoreUnavailableError,
     TraceFilter,
@@ -41,6 +42,7 @@ _logger = logging.getLogger(__name__)
 MAX_LISTED: Final = 10_000
 MAX_OFFSET: Final = 10_000_000
 MAX_COMPARED: Final = 100
+MAX_ROWS: Final = 1000
 TRACE_ORDERS: Final = ("newest", "slowest", "costliest", "worst")
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _PATHS: Final = (
@@ -50,6 +52,7 @@ _PATHS: Final = (
     "/api/v1/activities",
     "/api/v1/behaviour",
     "/api/v1/revision",
+    "/api/v1/compare/rows",
     "/api/v1/traces",
     "/api/v1/traces/{trace_id}",
     "/metrics",
@@ -138,6 +141,7 @@ class Api:
             "/api/v1/activities": self._activities,
             "/api/v1/behaviour": self._behaviour,
             "/api/v1/revision": self._revision,
+            "/api/v1/compare/rows": self._rows,
             "/api/v1/traces": self._traces,
             "/api/v1/traces/{trace_id:anything}": self._trace,
         }
@@ -209,6 +213,15 @@ class Api:
         _parameters(request, ())
         return await self._ask(lambda: {"revision": self._reader.revision()})
 
+    async def _rows(self, request: Request) -> bytes:
+        parameters = _parameters(request, {"version", "score", "limit"} | SELECTION)
+        versions = _versions_to_compare(parameters, 2)
+        which = RowFilter(
+            score=parameters.text("score"), limit=parameters.number("limit", RowFilter.limit, 1, MAX_ROWS)
+        )
+        selection = parameters.selection()
+        return await self._ask(lambda: {"rows": self._reader.rows(versions, which, selection)})
+
     async def _traces(self, request: Request) -> bytes:
         parameters = _parameters(request, {"version", "errors_only", "order", "limit", "offset"} | SELECTION)
         version = parameters.text("version")
@@ -259,16 +272,20 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
     return ApiError(404, "not_found", f"nothing here; there are: {', '.join(_PATHS)}").response()
 
 
-def _versions_asked(request: Request) -> tuple[list[str], Selection]:
-    parameters = _parameters(request, {"version"} | SELECTION)
-    versions = parameters.texts("version")
-    if not 1 <= len(versions) <= MAX_COMPARED:
-        raise BadParameterError(f"version is given {len(versions)} times: expected 1 to {MAX_COMPARED}")
-    return versions, parameters.selection()
-
-
 def _parameters(request: Request, known: Collection[str]) -> Parameters:
     return Parameters(request.query_params.multi_items(), known)
+
+
+def _versions_asked(request: Request) -> tuple[list[str], Selection]:
+    parameters = _parameters(request, {"version"} | SELECTION)
+    return _versions_to_compare(parameters, 1), parameters.selection()
+
+
+def _versions_to_compare(parameters: Parameters, least: int) -> list[str]:
+    versions = parameters.texts("version")
+    if not least <= len(versions) <= MAX_COMPARED:
+        raise BadParameterError(f"version is given {len(versions)} times: expected {least} to {MAX_COMPARED}")
+    return versions
 
 
 def _json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -8,7 +8,7 @@ from typing import Final
 
 from otel_loggedmodel.store.reading import Selection
 
-SELECTION: Final = frozenset({"since", "until", "service", "attribute"})
+SELECTION: Final = frozenset({"since", "until", "service", "attribute", "dataset", "production"})
 
 # RFC 3339, section 5.6. A plus sign that nobody escaped arrives as a blank.
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+\- ])(\d\d):(\d\d))", re.ASCII)
@@ -108,4 +108,14 @@ class Parameters:
         since, until = self.time("since"), self.time("until")
         if since is not None and until is not None and since >= until:
             raise BadParameterError("since is not before until: nothing lies between them")
-        return Selection(since=since, until=until, service=self.text("service"), attributes=self.pairs("attribute"))
+        dataset, production = self.text("dataset"), self.flag("production")
+        if dataset is not None and production:
+            raise BadParameterError("dataset and production exclude each other: production is what is of no data set")
+        return Selection(
+            since=since,
+            until=until,
+            service=self.text("service"),
+            attributes=self.pairs("attribute"),
+            dataset=dataset,
+            production=production,
+        )

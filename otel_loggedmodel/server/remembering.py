@@ -18,8 +18,10 @@ from typing import Any, Final, TypeVar, cast
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
+    MOST_CHANGED,
     RECENT,
     Reader,
+    RowFilter,
     Selection,
     TraceFilter,
     VersionFilter,
@@ -28,6 +30,7 @@ from otel_loggedmodel.store.results import (
     Activities,
     Behaviour,
     Comparison,
+    RowChange,
     Trace,
     TraceSummary,
     Version,
@@ -147,6 +150,12 @@ class Remembering:
     def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
         """See `Reader.compare`."""
         return self._ask(lambda: self._reader.compare(versions, selection), "compare", versions, selection)
+
+    def rows(
+        self, versions: Sequence[str], which: RowFilter = MOST_CHANGED, selection: Selection = EVERYTHING
+    ) -> list[RowChange]:
+        """See `Reader.rows`."""
+        return self._ask(lambda: self._reader.rows(versions, which, selection), "rows", versions, which, selection)
 
     def activities(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Activities:
         """See `Reader.activities`."""

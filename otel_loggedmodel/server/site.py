@@ -20,7 +20,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from otel_loggedmodel.pages import comparison, trace, version, versions
-from otel_loggedmodel.pages.addresses import Chosen, Links
+from otel_loggedmodel.pages.addresses import SELECTION, Chosen, Links
 from otel_loggedmodel.pages.templates import render, short_id, static, warm_up
 from otel_loggedmodel.server.access import Access
 from otel_loggedmodel.server.api import MAX_COMPARED, TRACE_ORDERS, Api, error_of, error_of_refusal
@@ -403,14 +403,13 @@ def wants_html(request: Request) -> bool:
 
 
 _OF_VERSIONS: Final = frozenset({"text", "name", "tag", "deleted"})
-_OF_ALL: Final = frozenset({"since", "until", "service", "attribute"})
 
 
 def _query(request: Request, known: set[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name, value in request.query_params.multi_items():
         found.setdefault(name, []).append(value)
-    unknown = sorted(set(found) - known - _OF_ALL)
+    unknown = sorted(set(found) - known - SELECTION)
     if unknown:
         raise BadParameterError(f"The address has a parameter that is unknown here: {', '.join(unknown)}.")
     return found

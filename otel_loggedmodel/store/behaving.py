@@ -12,6 +12,7 @@ from typing import Any, Final
 from otel_loggedmodel.store import comparing, measuring, schema
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import START, Query, Scope
+from otel_loggedmodel.store.reading import EVERYTHING
 from otel_loggedmodel.store.results import (
     Activation,
     Activities,
@@ -20,7 +21,6 @@ from otel_loggedmodel.store.results import (
     ErrorKind,
     Operation,
     Point,
-    Score,
 )
 
 _MINUTE_MS: Final = 60_000
@@ -63,7 +63,7 @@ def activities(database: Database, scope: Scope) -> Activities:
             else:
                 points[row["version"]].append(_point(row, start_ms + row["part"] * step_ms))
     activations = _activations(database, scope, model_ids)
-    scores = _scores(database, scope) if model_ids else {}
+    scores = comparing.scores(database, scope) if model_ids else {}
     return Activities(
         start_ms=start_ms,
         step_ms=step_ms,
@@ -159,19 +159,6 @@ def _point(row: Mapping[str, Any], start_ms: int) -> Point:
     )
 
 
-def _scores(database: Database, scope: Scope) -> dict[str, dict[str, Score]]:
-    values = comparing.scores(scope)
-    rows = database.query(
-        f"SELECT toString(version) AS version, name, avg(value) AS mean, count() AS results FROM ({values.sql})"
-        " GROUP BY version, name ORDER BY name",
-        values.parameters,
-    )
-    found: dict[str, dict[str, Score]] = defaultdict(dict)
-    for row in rows:
-        found[row["version"]][row["name"]] = Score(mean=row["mean"], count=row["results"])
-    return found
-
-
 def _activations(database: Database, scope: Scope, model_ids: Sequence[str]) -> dict[str, list[Activation]]:
     """The newest activations of each version; copies of a record count once, at their newest."""
     model_id = scope.columns["LoggedModelId"]
@@ -249,9 +236,8 @@ def _durations(scope: Scope) -> Query:
     entry spans that it is divided by are counted alike.
     """
     version, spans, entry = scope.version, scope.spans, scope.entry
-    selection = scope.selection
     where = f"{spans.sql} AND {scope.columns['LoggedModelRole']} IN ('span', 'entry')"
-    if selection.since or selection.until or selection.service or selection.attributes:
+    if scope.selection != EVERYTHING:
         where += f" AND TraceId IN (SELECT TraceId FROM {schema.SPANS} WHERE {spans.sql} AND {entry.sql})"
     return Query(
         f"""

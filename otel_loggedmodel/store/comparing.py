@@ -1,26 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Versions side by side: their numbers, and which of their differences are real.
 
-Every value is read, sorted and tested in ClickHouse; a few dozen numbers come out of it. For each metric:
+Every value is read, sorted and tested in ClickHouse; a few dozen numbers come out of it, and the scores of rows of data
+sets. For each metric:
 
 - latency quantiles: exact, with the confidence limits of order statistics; the median is tested by the Mann-Whitney
   rank test, the others by the interval of their difference;
-- means (latency, tokens, cost, scores): Welch's t-test;
-- error rate: Fisher's exact test on small counts, else the z-test of two proportions, with Newcombe's interval.
+- means (latency, tokens, cost): Welch's t-test;
+- error rate: Fisher's exact test on small counts, else the z-test of two proportions, with Newcombe's interval;
+- scores: see `score_comparison`.
 
 P-values are corrected by Holm's method over all metrics that are shown.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from otel_loggedmodel.store import measuring, schema, statistics
+from otel_loggedmodel.store import measuring, statistics
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.measuring import START, Query, Scope
-from otel_loggedmodel.store.reading import EVERYTHING
+from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.results import Difference, LatencyMs, Score, Tokens, VersionDifferences, VersionMetrics
+from otel_loggedmodel.store.score_comparison import Match, Scores, match, read, score_of
+from otel_loggedmodel.store.scores import groups
 
 _QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 _VALUES: Final = ("latencies", "inputs", "outputs", "costs")
@@ -44,10 +46,38 @@ def measure(database: Database, scope: Scope, names: Mapping[str, str | None]) -
     """
     model_ids = list(scope.model_ids or ())
     rows = {row["version"]: row for row in _run(database, _measured(scope, model_ids))}
-    scores: dict[str, list[Row]] = {model_id: [] for model_id in model_ids}
-    for row in _run(database, _scored(scope, model_ids)):
+    return Measurement(model_ids, rows, _scores(database, scope), names)
+
+
+def matches(database: Database, scope: Scope) -> dict[str, dict[str, Match]]:
+    """What is compared of the scores of each version but the first, by its id and their names.
+
+    Args:
+        database: Where.
+        scope: Which versions, in order, and which of their traces.
+    """
+    return _all_matches(list(scope.model_ids or ()), _scores(database, scope))
+
+
+def scores(database: Database, scope: Scope) -> dict[str, dict[str, Score]]:
+    """The scores of versions, by their ids and by name; the arguments are those of `measure`."""
+    return {model_id: _shown(found) for model_id, found in _scores(database, scope).items()}
+
+
+def _shown(found: Scores) -> dict[str, Score]:
+    return {name: score_of(groups) for name, groups in sorted(found.items())}
+
+
+def _scores(database: Database, scope: Scope) -> dict[str, Scores]:
+    scores: dict[str, list[Row]] = {model_id: [] for model_id in scope.model_ids or ()}
+    for row in _run(database, groups(scope)):
         scores[row["version"]].append(row)
-    return Measurement(model_ids, rows, scores, names)
+    return {model_id: read(found) for model_id, found in scores.items()}
+
+
+def _all_matches(model_ids: Sequence[str], scores: Mapping[str, Scores]) -> dict[str, dict[str, Match]]:
+    base, *candidates = model_ids
+    return {candidate: _matches(scores[base], scores[candidate]) for candidate in candidates}
 
 
 def _run(database: Database, query: Query) -> list[dict[str, Any]]:
@@ -60,20 +90,25 @@ class Measurement:
     Args:
         model_ids: The versions, in order.
         rows: Their numbers, by version, where there are traces.
-        scores: Their scores, by version.
+        scores: Their scores, by version and name.
         names: Their names, by version.
+
+    Attributes:
+        versions: Their numbers.
+        matches: What is compared of the scores of each version but the first, by their names.
     """
 
     def __init__(
         self,
         model_ids: Sequence[str],
         rows: Mapping[str, Row],
-        scores: Mapping[str, Sequence[Row]],
+        scores: Mapping[str, Scores],
         names: Mapping[str, str | None],
     ) -> None:
         self._model_ids = model_ids
         self._rows = rows
-        self._scores = {model_id: {row["name"]: row for row in found} for model_id, found in scores.items()}
+        self._scores = scores
+        self.matches = _all_matches(model_ids, scores)
         self.versions = [self._metrics(model_id, names.get(model_id)) for model_id in model_ids]
 
     @property
@@ -91,9 +126,7 @@ class Measurement:
         ]
 
     def _metrics(self, model_id: str, name: str | None) -> VersionMetrics:
-        scores = {
-            name: Score(mean=_finite(row["mean"]), count=row["count"]) for name, row in self._scores[model_id].items()
-        }
+        scores = _shown(self._scores[model_id])
         row = self._rows.get(model_id)
         if row is None:
             return VersionMetrics(model_id=model_id, name=name, scores=scores)
@@ -119,6 +152,12 @@ class Measurement:
             scores=scores,
         )
 
+    def notes(self) -> Iterator[str]:
+        """What a reader of the scores has to know."""
+        for candidate in self._model_ids[1:]:
+            for name, matched in self.matches[candidate].items():
+                yield from matched.notes(name, candidate)
+
     def _differences(self, base_id: str, candidate_id: str) -> dict[str, Difference]:
         base, candidate = self._rows.get(base_id), self._rows.get(candidate_id)
         found: dict[str, Difference] = {}
@@ -126,11 +165,13 @@ class Measurement:
             found["error_rate"] = _rate_difference(base, candidate)
             found.update(_quantile_differences(base, candidate))
             found.update(_mean_differences(base, candidate))
-        for name in sorted({*self._scores[base_id], *self._scores[candidate_id]}):
-            found[f"scores.{name}"] = _score_difference(
-                self._scores[base_id].get(name), self._scores[candidate_id].get(name)
-            )
+        for name, matched in self.matches[candidate_id].items():
+            found[f"scores.{name}"] = matched.difference()
         return found
+
+
+def _matches(base: Scores, candidate: Scores) -> dict[str, Match]:
+    return {name: match(base.get(name, ()), candidate.get(name, ())) for name in sorted({*base, *candidate})}
 
 
 def _measured(scope: Scope, model_ids: Sequence[str]) -> Query:
@@ -212,104 +253,6 @@ arrayMap((before, after, varies) ->
     [base[1]], [own[1]], [vary[1]])[1]"""
 
 
-def _scored(scope: Scope, model_ids: Sequence[str]) -> Query:
-    """One row for each version and evaluation, with the test of its values against those of the first version."""
-    values = scores(scope)
-    sql = f"""
-        SELECT name, row.1 AS version, [row.2] AS own,
-            [if(place = 1 OR rows[1].1 != {{model_ids:Array(String)}}[1], [], rows[1].2)] AS base
-        FROM (
-            SELECT name, arraySort(row -> indexOf({{model_ids:Array(String)}}, row.1), groupArray((version, found)))
-                AS rows
-            FROM (
-                SELECT toString(version) AS version, name, groupArray(value) AS found FROM ({values.sql})
-                GROUP BY version, name
-            )
-            GROUP BY name
-        )
-        ARRAY JOIN rows AS row, arrayEnumerate(rows) AS place"""
-    for step in (_VARY, _WELCH):
-        sql = f"SELECT {step} FROM ({sql})"
-    sql = f"""
-        SELECT version, name, length(own[1]) AS count, arrayAvg(own[1]) AS mean, welch[1] AS welch_scores
-        FROM ({sql}) ORDER BY name"""
-    return Query(sql, {**values.parameters, "model_ids": list(model_ids)})
-
-
-def scores(scope: Scope) -> Query:
-    """One row for each result of an evaluation: `version`, `TraceId`, `name` and `value`.
-
-    A result is a span of that name or an event of that name on a span; a label that says whether it passed is 1 or 0.
-    With a selection, only results on traces that were asked for count.
-    """
-    spans, parameters = scope.spans.sql, {**scope.spans.parameters, **scope.version.parameters}
-    wanted = "name != '' AND isFinite(value)"
-    if scope.model_ids is not None and scope.aliases:
-        wanted += " AND version IN {model_ids:Array(String)}"
-        parameters["model_ids"] = list(scope.model_ids)
-    selection = scope.selection
-    if selection.since or selection.until or selection.service or selection.attributes:
-        wanted += (
-            f" AND (toString(version), TraceId) IN (SELECT toString({scope.version.sql}), TraceId FROM {schema.SPANS}"
-            f" WHERE {spans} AND {scope.entry.sql})"
-        )
-        parameters.update(scope.entry.parameters)
-        # Results come later than what they judge.
-        spans = replace(scope, selection=EVERYTHING).spans.sql
-    return Query(
-        f"""
-        SELECT version, TraceId, attributes['gen_ai.evaluation.name'] AS name, {_value("attributes")} AS value
-        FROM ({_results_in_spans(scope, spans)} UNION ALL {_results_in_events(scope, spans)})
-        WHERE {wanted}""",
-        parameters,
-    )
-
-
-def _results_in_spans(scope: Scope, spans: str) -> str:
-    model_id, role = scope.columns["LoggedModelId"], scope.columns["LoggedModelRole"]
-    found = f"""
-            SELECT {model_id} AS model_id, TraceId, ParentSpanId, SpanAttributes AS attributes, {START} AS own_ns
-            FROM {schema.SPANS} WHERE {role} = 'evaluation' AND {spans}
-            LIMIT 1 BY TraceId, SpanId"""
-    if not scope.aliases:
-        return f"SELECT model_id AS version, TraceId, attributes FROM ({found})"
-    # A result is one of the version that what it judges was of: an id that stands for another is read as of then.
-    version = scope.version_of("model_id", "if(judged_ns = 0, own_ns, judged_ns)")
-    return f"""
-            SELECT {version.sql} AS version, TraceId, attributes
-            FROM ({found}) AS results
-            LEFT JOIN (
-                SELECT TraceId, SpanId AS ParentSpanId, min({START}) AS judged_ns FROM {schema.SPANS}
-                WHERE {role} IN ('span', 'entry') AND (TraceId, SpanId) IN (
-                    SELECT TraceId, ParentSpanId FROM {schema.SPANS}
-                    WHERE {role} = 'evaluation' AND {model_id} IN {{alias_ids:Array(String)}}
-                )
-                GROUP BY TraceId, SpanId
-            ) AS judged USING (TraceId, ParentSpanId)"""
-
-
-def _results_in_events(scope: Scope, spans: str) -> str:
-    return f"""
-            SELECT version, TraceId, arrayJoin(results) AS attributes FROM (
-                SELECT {scope.version.sql} AS version, TraceId, arrayFilter(
-                    (attributes, name) -> name = '{schema.EVALUATION_NAME}', `Events.Attributes`, `Events.Name`
-                ) AS results
-                FROM {schema.SPANS}
-                WHERE {scope.columns["LoggedModelHasScores"]}
-                    AND {scope.columns["LoggedModelRole"]} IN ('span', 'entry') AND {spans}
-                LIMIT 1 BY TraceId, SpanId
-            )"""
-
-
-def _value(attributes: str) -> str:
-    label = f"lower({attributes}['gen_ai.evaluation.score.label'])"
-    return (
-        f"coalesce(toFloat64OrNull({attributes}['gen_ai.evaluation.score.value']),"
-        f" multiIf({label} IN ('pass', 'passed', 'true', 'yes', 'correct'), 1.,"
-        f" {label} IN ('fail', 'failed', 'false', 'no', 'incorrect'), 0., NULL))"
-    )
-
-
 def _enough(base: int, candidate: int) -> bool:
     return min(base, candidate) >= statistics.MIN_SAMPLES
 
@@ -362,19 +305,9 @@ def _mean_differences(base: Row, candidate: Row) -> dict[str, Difference]:
     return found
 
 
-def _score_difference(base: Row | None, candidate: Row | None) -> Difference:
-    if base is None or candidate is None:
-        return statistics.difference(base["mean"] if base else None, candidate["mean"] if candidate else None)
-    return _tested(
-        candidate["welch_scores"], _enough(base["count"], candidate["count"]), (base["mean"], candidate["mean"])
-    )
-
-
-def _tested(test: Any, is_enough: bool, means: tuple[float, float] | None = None) -> Difference:
+def _tested(test: Any, is_enough: bool) -> Difference:
     """The difference of two means, from the result of Welch's test, which says base less candidate."""
     _, p_value, low, high, base_mean, mean = _values(test)
-    if means is not None:
-        base_mean, mean = means
     if not is_enough:
         return statistics.difference(base_mean, mean)
     interval = (-high, -low)
@@ -385,7 +318,3 @@ def _tested(test: Any, is_enough: bool, means: tuple[float, float] | None = None
 
 def _values(row: Any) -> tuple[float, ...]:
     return tuple(row.values()) if isinstance(row, Mapping) else tuple(row)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

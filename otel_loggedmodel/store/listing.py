@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from otel_loggedmodel.store import comparing, measuring, schema
+from otel_loggedmodel.store import measuring, schema
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
-from otel_loggedmodel.store.reading import ReadingError, TraceFilter, UnknownTraceError
+from otel_loggedmodel.store.reading import EVERYTHING, ReadingError, TraceFilter, UnknownTraceError
 from otel_loggedmodel.store.results import Span, SpanEvent, SpanLink, Trace, TraceSummary
+from otel_loggedmodel.store.scores import results
 
 # A trace is shown with at most so many spans, earliest first.
 MAX_SPANS: Final = 50_000
@@ -115,7 +116,7 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
                 ORDER BY cost DESC LIMIT {{wanted:UInt64}})""",
             {**parameters, **measured.parameters},
         )
-    scored = comparing.scores(scope)
+    scored = results(scope)
     return Query(
         f"""
         SELECT TraceId FROM (SELECT TraceId, avg(value) AS mean FROM ({scored.sql}) GROUP BY TraceId)
@@ -141,7 +142,7 @@ def _entries(scope: Scope) -> Query:
 
 
 def _scores_by_trace(database: Database, scope: Scope) -> dict[str, dict[str, float]]:
-    query = comparing.scores(Scope(scope.columns, scope.aliases, scope.model_ids, trace_ids=scope.trace_ids))
+    query = results(replace(scope, selection=EVERYTHING))
     found: dict[str, dict[str, float]] = defaultdict(dict)
     sql = f"SELECT TraceId, name, avg(value) AS mean FROM ({query.sql}) GROUP BY TraceId, name ORDER BY name"
     for row in database.query(sql, query.parameters):

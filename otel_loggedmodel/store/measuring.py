@@ -28,6 +28,9 @@ _AFTER: Final = timedelta(days=1)
 START: Final = "toUnixTimestamp64Nano(Timestamp)"
 # A span that ended before it began has a huge duration, as the Collector subtracts without sign.
 _END: Final = f"{START} + greatest(0, toInt64(Duration))"
+# On the entry span of a row of a data set, and on results.
+DATASET: Final = "logged_model.evaluation.dataset"
+DATASET_NAME: Final = "logged_model.evaluation.dataset_name"
 FAILED: Final = "StatusCode IN ('Error', 'STATUS_CODE_ERROR')"
 
 
@@ -50,6 +53,7 @@ class Scope:
         selection: Which traces.
         prices: Of the models that were called.
         trace_ids: Of these traces only.
+        has_unclaimed: Whether there are results of evaluations that name no version.
     """
 
     columns: schema.Columns
@@ -58,6 +62,7 @@ class Scope:
     selection: Selection = EVERYTHING
     prices: dict[str, tuple[pricing.Prices, ...]] = field(default_factory=dict)
     trace_ids: Sequence[str] | None = None
+    has_unclaimed: bool = False
 
     @property
     def version(self) -> Query:
@@ -126,6 +131,11 @@ class Scope:
             )
             parameters[f"attribute_{place}"] = key
             parameters[f"attribute_value_{place}"] = value
+        if selection.dataset is not None:
+            conditions.append(f"{{dataset:String}} IN (SpanAttributes['{DATASET}'], SpanAttributes['{DATASET_NAME}'])")
+            parameters["dataset"] = selection.dataset
+        if selection.production:
+            conditions.append(f"SpanAttributes['{DATASET}'] = ''")
         return Query(" AND ".join(conditions), parameters)
 
 

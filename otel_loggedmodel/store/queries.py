@@ -9,15 +9,17 @@ from typing import Any, Final
 
 from otel_loggedmodel.model import LoggedModel
 from otel_loggedmodel.records import event_of
-from otel_loggedmodel.store import behaving, catalogue, comparing, listing, measuring, pricing, schema
+from otel_loggedmodel.store import behaving, catalogue, comparing, listing, measuring, pricing, rows, schema, scores
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
+    MOST_CHANGED,
     RECENT,
     ReadingError,
+    RowFilter,
     Selection,
     TraceFilter,
     VersionFilter,
@@ -28,6 +30,7 @@ from otel_loggedmodel.store.results import (
     Comparison,
     ConfigurationDifference,
     HistoryEntry,
+    RowChange,
     Trace,
     TraceSummary,
     Version,
@@ -90,21 +93,27 @@ class StoreReader:
     def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
         """Versions side by side, as `Reader.compare` says."""
         known, seen = self._load(), self._seen()
-        model_ids = [known.resolve(version, seen) for version in versions]
-        for place, model_id in enumerate(model_ids):
-            if model_id in model_ids[:place]:
-                other = versions[model_ids.index(model_id)]
-                raise ReadingError(f"{other!r} and {versions[place]!r} are the same version, {model_id}")
-        if not model_ids:
-            raise ReadingError("name at least one version to compare")
+        model_ids = _different(known, versions, seen)
         scope = self._scope(known, model_ids, selection, seen)
         measured = comparing.measure(self._database, scope, self._names(known, model_ids))
         return Comparison(
             versions=tuple(measured.versions),
             differences=tuple(measured.differences()),
             configuration=_configuration([known.model(model_id) for model_id in model_ids]),
-            notes=(*self._notes(known, model_ids, seen), *_notes_on_prices(measured.unpriced)),
+            notes=(*self._notes(known, model_ids, seen), *_notes_on_prices(measured.unpriced), *measured.notes()),
         )
+
+    def rows(
+        self, versions: Sequence[str], which: RowFilter = MOST_CHANGED, selection: Selection = EVERYTHING
+    ) -> list[RowChange]:
+        """Rows of data sets, as `Reader.rows` says."""
+        if len(versions) < 2:
+            raise ReadingError("rows are held against those of the first version: name at least two")
+        known, seen = self._load(), self._seen()
+        model_ids = _different(known, versions, seen)
+        scope = self._unpriced(known, model_ids, selection, seen)
+        matches = comparing.matches(self._database, scope)
+        return rows.changed(self._database, scope, model_ids[0], matches, which)
 
     def traces(
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
@@ -158,7 +167,7 @@ class StoreReader:
     def _scope(
         self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
     ) -> Scope:
-        scope = Scope(self._columns, _aliases(known, model_ids, seen), model_ids, selection)
+        scope = self._unpriced(known, model_ids, selection, seen)
         llm = self._columns["LoggedModelLlm"]
         rows = self._database.query(
             f"SELECT DISTINCT {llm} AS llm FROM {schema.SPANS} WHERE {scope.spans.sql} AND llm != ''",
@@ -166,6 +175,19 @@ class StoreReader:
         )
         prices = pricing.prices_of((row["llm"] for row in rows), selection.until or datetime.now(timezone.utc))
         return replace(scope, prices=prices)
+
+    def _unpriced(
+        self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
+    ) -> Scope:
+        """The same without prices, for what asks for no cost."""
+        unclaimed = scores.unclaimed(self._columns)
+        return Scope(
+            self._columns,
+            _aliases(known, model_ids, seen),
+            model_ids,
+            selection,
+            has_unclaimed=bool(self._database.query(unclaimed.sql, unclaimed.parameters)),
+        )
 
     def _usage(
         self,
@@ -262,6 +284,18 @@ class StoreReader:
             yield f"Spans of {', '.join(aliases)} count for the version that was the newest of its name at the time."
         if not self._is_prepared:
             yield f"{self._database.name} is not prepared, which makes this slow: run `otel-loggedmodel store prepare`."
+
+
+def _different(known: Catalogue, versions: Sequence[str], seen: Collection[str]) -> list[str]:
+    """The ids of versions, each of which has to be another."""
+    if not versions:
+        raise ReadingError("name at least one version to compare")
+    model_ids = [known.resolve(version, seen) for version in versions]
+    for place, model_id in enumerate(model_ids):
+        if model_id in model_ids[:place]:
+            other = versions[model_ids.index(model_id)]
+            raise ReadingError(f"{other!r} and {versions[place]!r} are the same version, {model_id}")
+    return model_ids
 
 
 def _aliases(known: Catalogue, model_ids: Sequence[str] | None, seen: Collection[str]) -> tuple[Alias, ...]:

@@ -15,6 +15,7 @@ from otel_loggedmodel.store.results import (
     Activities,
     Behaviour,
     Comparison,
+    RowChange,
     Trace,
     TraceSummary,
     Version,
@@ -59,12 +60,16 @@ class Selection:
         until: Entry spans that began before; aware.
         service: `service.name` of the entry span.
         attributes: What the entry span, or else its resource, has to have.
+        dataset: Digest or name of the data set that was evaluated; of scores, those on it.
+        production: Leave out what was evaluated on data sets.
     """
 
     since: datetime | None = None
     until: datetime | None = None
     service: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    dataset: str | None = None
+    production: bool = False
 
 
 EVERYTHING = Selection()
@@ -112,6 +117,22 @@ class TraceFilter:
 RECENT = TraceFilter()
 
 
+@dataclass(frozen=True, kw_only=True)
+class RowFilter:
+    """Which rows of data sets to list; by default those that changed most under each evaluation.
+
+    Attributes:
+        score: Under this evaluation only, by its name.
+        limit: At most so many of each version and evaluation.
+    """
+
+    score: str | None = None
+    limit: int = 10
+
+
+MOST_CHANGED = RowFilter()
+
+
 class Reader(Protocol):
     """Answers about versions and traces; safe to use from several threads.
 
@@ -137,6 +158,18 @@ class Reader(Protocol):
         Raises:
             UnknownVersionError: There is none of one of these names.
             AmbiguousVersionError: One is the prefix of several ids.
+        """
+        ...
+
+    def rows(
+        self, versions: Sequence[str], which: RowFilter = MOST_CHANGED, selection: Selection = EVERYTHING
+    ) -> list[RowChange]:
+        """The rows of data sets on which versions differ from the first, as far as `compare` compares them.
+
+        Raises:
+            UnknownVersionError: There is none of one of these names.
+            AmbiguousVersionError: One is the prefix of several ids.
+            ReadingError: There is no such evaluation, or fewer than two versions.
         """
         ...
 

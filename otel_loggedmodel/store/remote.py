@@ -11,9 +11,11 @@ import msgspec
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
+    MOST_CHANGED,
     RECENT,
     AmbiguousVersionError,
     ReadingError,
+    RowFilter,
     Selection,
     StoreUnavailableError,
     TraceFilter,
@@ -25,6 +27,7 @@ from otel_loggedmodel.store.results import (
     Activities,
     Behaviour,
     Comparison,
+    RowChange,
     Trace,
     TraceSummary,
     Version,
@@ -36,6 +39,10 @@ T = TypeVar("T")
 
 class _Versions(msgspec.Struct):
     versions: list[Version]
+
+
+class _Rows(msgspec.Struct):
+    rows: list[RowChange]
 
 
 class _Traces(msgspec.Struct):
@@ -109,6 +116,17 @@ class RemoteReader:
     def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
         """Versions side by side; see `Reader.compare`."""
         return self._ask("compare", Comparison, [("version", version) for version in versions], selection)
+
+    def rows(
+        self, versions: Sequence[str], which: RowFilter = MOST_CHANGED, selection: Selection = EVERYTHING
+    ) -> list[RowChange]:
+        """Rows of data sets; see `Reader.rows`."""
+        parameters = [
+            *(("version", version) for version in versions),
+            *_given("score", which.score),
+            ("limit", str(which.limit)),
+        ]
+        return self._ask("compare/rows", _Rows, parameters, selection).rows
 
     def traces(
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
@@ -211,3 +229,6 @@ def _selected(selection: Selection) -> Iterator[tuple[str, Any]]:
         yield "until", selection.until.isoformat()
     yield from _given("service", selection.service)
     yield from _pairs("attribute", selection.attributes)
+    yield from _given("dataset", selection.dataset)
+    if selection.production:
+        yield "production", "true"

@@ -51,11 +51,42 @@ class Tokens:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScoreGroup:
+    """The results of one evaluation that one scorer gave on one data set, or on none.
+
+    Attributes:
+        source: `human`, `code` or `llm`; None where the results do not say.
+        scorer: Digest of the scorer; None where the results have none, as those of people.
+        dataset: Digest of the data set; None for production traffic.
+        dataset_name: What the data set is called, if anything.
+        mean: Of all values.
+        count: How many there are.
+    """
+
+    source: str | None = None
+    scorer: str | None = None
+    dataset: str | None = None
+    dataset_name: str | None = None
+    mean: float | None = None
+    count: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Score:
-    """The results of one evaluation."""
+    """The results of one evaluation, by its name.
+
+    The results of one scorer on one row of a data set are one value, their mean: scoring a row again makes it more
+    certain, and is no further row.
+
+    Attributes:
+        mean: Of all values.
+        count: How many there are.
+        groups: What they are made of, the newest first.
+    """
 
     mean: float | None = None
     count: int = 0
+    groups: tuple[ScoreGroup, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +120,36 @@ class VersionMetrics:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScoreComparison:
+    """What was compared of an evaluation of two versions; results of different scorers never are.
+
+    Attributes:
+        test: `mcnemar` or `wilcoxon` of pairs of rows, `welch` of values without pairs, None where nothing could be
+            compared.
+        pairs: Rows that both versions have; 0 where values were compared without pairs.
+        higher: Pairs where the candidate's value is higher.
+        lower: Pairs where it is lower.
+        equal: Pairs where neither is.
+        base_count: How many of the first version's values were compared.
+        candidate_count: How many of this version's were.
+        source: `human`, `code` or `llm`, if the results say.
+        scorer: Digest of the scorer, if there is one.
+        datasets: Digests of the data sets; none for production traffic.
+    """
+
+    test: str | None = None
+    pairs: int = 0
+    higher: int = 0
+    lower: int = 0
+    equal: int = 0
+    base_count: int = 0
+    candidate_count: int = 0
+    source: str | None = None
+    scorer: str | None = None
+    datasets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Difference:
     """How one metric of a version differs from the same of the first version.
 
@@ -99,10 +160,13 @@ class Difference:
         ratio: `candidate / base`; None where `base` is 0.
         interval: The 95 % confidence interval of `delta`, its low and its high end.
         effect_size: Between -1 and 1, positive where the candidate's values are higher: Cliff's delta for values that
-            are ranked, the difference of the two rates for rates.
+            are ranked, the matched-pairs rank-biserial correlation for pairs that are, the difference of the rates for
+            rates.
         p_value: The probability of a difference this large where there is none; not corrected.
         p_value_adjusted: The same, corrected by Holm's method for all metrics that were looked at together.
         verdict: What it amounts to.
+        evaluation: For scores, what was compared. Where that is pairs of rows, `base` and `candidate` are means of
+            those rows alone.
     """
 
     base: float | None = None
@@ -114,6 +178,7 @@ class Difference:
     p_value: float | None = None
     p_value_adjusted: float | None = None
     verdict: Verdict = Verdict.UNKNOWN
+    evaluation: ScoreComparison | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,6 +343,52 @@ class Behaviour:
     latency_bins: tuple[Mapping[int, int], ...] = ()
     errors: tuple[ErrorKind, ...] = ()
     operations: tuple[Operation, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowResult:
+    """What one version did with a row of a data set, and what was said of it.
+
+    Attributes:
+        trace_id: The newest trace of the row, 32 hex digits.
+        span_id: The span that was judged, 16 hex digits.
+        value: The mean where the row was scored several times.
+        label: As `pass` or `fail`.
+        explanation: Of the scorer.
+        output: What the version answered, cut off where it is long.
+    """
+
+    trace_id: str
+    span_id: str
+    value: float
+    label: str | None = None
+    explanation: str | None = None
+    output: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowChange:
+    """A row of a data set that two versions have, under one evaluation.
+
+    Attributes:
+        model_id: The version that is held against the first.
+        score: The evaluation's name.
+        dataset: Digest of the data set.
+        row: Key of the row.
+        delta: The value of this version less that of the first.
+        input: What the versions were given, cut off where it is long.
+        base: What the first version did.
+        candidate: What this version did.
+    """
+
+    model_id: str
+    score: str
+    dataset: str
+    row: str
+    delta: float
+    input: str | None = None
+    base: RowResult
+    candidate: RowResult
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,8 @@ def _first_number(*keys: str) -> str:
     return "coalesce(" + ", ".join(f"toUInt64OrNull(SpanAttributes['{key}'])" for key in keys) + ", NULL)"
 
 
-def _first_text(*keys: str) -> str:
+def first_text(*keys: str) -> str:
+    """The first of a span's attributes that it has, as SQL."""
     *others, last = [f"SpanAttributes['{key}']" for key in keys]
     return "multiIf(" + "".join(f"{other} != '', {other}, " for other in others) + last + ")"
 
@@ -117,9 +118,9 @@ COLUMNS: Final[Mapping[str, Column]] = {
     "LoggedModelLlm": Column(
         "LowCardinality(String)",
         f"if(bitTest({{LoggedModelUsage}}, {TOKENS_BIT}), concat("
-        + _first_text("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
+        + first_text("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
         + ", '/', "
-        + _first_text("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "embedding.model_name")
+        + first_text("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "embedding.model_name")
         + "), '')",
     ),
     # Whether a span is of a kind that sums up the calls below it, where it says tokens or cost at all.

@@ -77,12 +77,30 @@ class Tokens(_message.Message):
     def __init__(self, input: _Optional[int] = ..., output: _Optional[int] = ..., input_per_trace: _Optional[float] = ..., output_per_trace: _Optional[float] = ...) -> None: ...
 
 class Score(_message.Message):
-    __slots__ = ("mean", "count")
+    __slots__ = ("mean", "count", "groups")
     MEAN_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
     mean: float
     count: int
-    def __init__(self, mean: _Optional[float] = ..., count: _Optional[int] = ...) -> None: ...
+    groups: _containers.RepeatedCompositeFieldContainer[ScoreGroup]
+    def __init__(self, mean: _Optional[float] = ..., count: _Optional[int] = ..., groups: _Optional[_Iterable[_Union[ScoreGroup, _Mapping]]] = ...) -> None: ...
+
+class ScoreGroup(_message.Message):
+    __slots__ = ("source", "scorer", "dataset", "dataset_name", "mean", "count")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    SCORER_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    DATASET_NAME_FIELD_NUMBER: _ClassVar[int]
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    scorer: str
+    dataset: str
+    dataset_name: str
+    mean: float
+    count: int
+    def __init__(self, source: _Optional[str] = ..., scorer: _Optional[str] = ..., dataset: _Optional[str] = ..., dataset_name: _Optional[str] = ..., mean: _Optional[float] = ..., count: _Optional[int] = ...) -> None: ...
 
 class VersionDifferences(_message.Message):
     __slots__ = ("model_id", "metrics")
@@ -100,7 +118,7 @@ class VersionDifferences(_message.Message):
     def __init__(self, model_id: _Optional[str] = ..., metrics: _Optional[_Mapping[str, Difference]] = ...) -> None: ...
 
 class Difference(_message.Message):
-    __slots__ = ("base", "candidate", "delta", "ratio", "p_value", "verdict", "interval", "effect_size", "p_value_adjusted")
+    __slots__ = ("base", "candidate", "delta", "ratio", "p_value", "verdict", "interval", "effect_size", "p_value_adjusted", "evaluation")
     class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         unknown: _ClassVar[Difference.Verdict]
@@ -120,6 +138,7 @@ class Difference(_message.Message):
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
     EFFECT_SIZE_FIELD_NUMBER: _ClassVar[int]
     P_VALUE_ADJUSTED_FIELD_NUMBER: _ClassVar[int]
+    EVALUATION_FIELD_NUMBER: _ClassVar[int]
     base: float
     candidate: float
     delta: float
@@ -129,7 +148,32 @@ class Difference(_message.Message):
     interval: _containers.RepeatedScalarFieldContainer[float]
     effect_size: float
     p_value_adjusted: float
-    def __init__(self, base: _Optional[float] = ..., candidate: _Optional[float] = ..., delta: _Optional[float] = ..., ratio: _Optional[float] = ..., p_value: _Optional[float] = ..., verdict: _Optional[_Union[Difference.Verdict, str]] = ..., interval: _Optional[_Iterable[float]] = ..., effect_size: _Optional[float] = ..., p_value_adjusted: _Optional[float] = ...) -> None: ...
+    evaluation: ScoreComparison
+    def __init__(self, base: _Optional[float] = ..., candidate: _Optional[float] = ..., delta: _Optional[float] = ..., ratio: _Optional[float] = ..., p_value: _Optional[float] = ..., verdict: _Optional[_Union[Difference.Verdict, str]] = ..., interval: _Optional[_Iterable[float]] = ..., effect_size: _Optional[float] = ..., p_value_adjusted: _Optional[float] = ..., evaluation: _Optional[_Union[ScoreComparison, _Mapping]] = ...) -> None: ...
+
+class ScoreComparison(_message.Message):
+    __slots__ = ("test", "pairs", "higher", "lower", "equal", "base_count", "candidate_count", "source", "scorer", "datasets")
+    TEST_FIELD_NUMBER: _ClassVar[int]
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
+    HIGHER_FIELD_NUMBER: _ClassVar[int]
+    LOWER_FIELD_NUMBER: _ClassVar[int]
+    EQUAL_FIELD_NUMBER: _ClassVar[int]
+    BASE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    SCORER_FIELD_NUMBER: _ClassVar[int]
+    DATASETS_FIELD_NUMBER: _ClassVar[int]
+    test: str
+    pairs: int
+    higher: int
+    lower: int
+    equal: int
+    base_count: int
+    candidate_count: int
+    source: str
+    scorer: str
+    datasets: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, test: _Optional[str] = ..., pairs: _Optional[int] = ..., higher: _Optional[int] = ..., lower: _Optional[int] = ..., equal: _Optional[int] = ..., base_count: _Optional[int] = ..., candidate_count: _Optional[int] = ..., source: _Optional[str] = ..., scorer: _Optional[str] = ..., datasets: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ConfigurationDifference(_message.Message):
     __slots__ = ("kind", "key", "values")

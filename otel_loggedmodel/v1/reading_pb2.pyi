@@ -162,6 +162,48 @@ class TraceSummary(_message.Message):
     scores: _containers.ScalarMap[str, float]
     def __init__(self, trace_id: _Optional[str] = ..., span_id: _Optional[str] = ..., model_id: _Optional[str] = ..., span_name: _Optional[str] = ..., service: _Optional[str] = ..., start_ns: _Optional[int] = ..., duration_ms: _Optional[float] = ..., error: bool = ..., status_message: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., cost_usd: _Optional[float] = ..., scores: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
+class ListRowsResponse(_message.Message):
+    __slots__ = ("rows",)
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    rows: _containers.RepeatedCompositeFieldContainer[RowChange]
+    def __init__(self, rows: _Optional[_Iterable[_Union[RowChange, _Mapping]]] = ...) -> None: ...
+
+class RowChange(_message.Message):
+    __slots__ = ("model_id", "score", "dataset", "row", "delta", "input", "base", "candidate")
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    ROW_FIELD_NUMBER: _ClassVar[int]
+    DELTA_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_FIELD_NUMBER: _ClassVar[int]
+    model_id: str
+    score: str
+    dataset: str
+    row: str
+    delta: float
+    input: str
+    base: RowResult
+    candidate: RowResult
+    def __init__(self, model_id: _Optional[str] = ..., score: _Optional[str] = ..., dataset: _Optional[str] = ..., row: _Optional[str] = ..., delta: _Optional[float] = ..., input: _Optional[str] = ..., base: _Optional[_Union[RowResult, _Mapping]] = ..., candidate: _Optional[_Union[RowResult, _Mapping]] = ...) -> None: ...
+
+class RowResult(_message.Message):
+    __slots__ = ("trace_id", "span_id", "value", "label", "explanation", "output")
+    TRACE_ID_FIELD_NUMBER: _ClassVar[int]
+    SPAN_ID_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    trace_id: str
+    span_id: str
+    value: float
+    label: str
+    explanation: str
+    output: str
+    def __init__(self, trace_id: _Optional[str] = ..., span_id: _Optional[str] = ..., value: _Optional[float] = ..., label: _Optional[str] = ..., explanation: _Optional[str] = ..., output: _Optional[str] = ...) -> None: ...
+
 class Trace(_message.Message):
     __slots__ = ("trace_id", "spans")
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]

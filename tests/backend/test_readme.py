@@ -17,7 +17,10 @@ from programs import run
 from .serving import Serving
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-STORY = README[README.index("## See which version is better") : README.index("## Which version is active")]
+QUALITY = README[README.index("### Is it better on quality") : README.index("### What is counted")]
+STORY = README[README.index("## See which version is better") : README.index("## Which version is active")].replace(
+    QUALITY, ""
+)
 CLUSTER = "clickhouse://otel@clickhouse:8123/otel"
 COMMANDS = [
     line.split("    #")[0].strip()
@@ -71,6 +74,18 @@ def test_the_comparison_looks_as_printed(backend: Serving) -> None:
 
     assert skeleton(shown)[: len(skeleton(printed))] == skeleton(printed)
     assert re.search(r"latency p50 .*✗ worse", shown)
+
+
+def test_the_story_of_quality_is_caught_by_its_gate(backend: Serving, tmp_path: Path) -> None:
+    (snippet,) = re.findall(r"```python\n(.*?)```", QUALITY, re.DOTALL)
+    said = run(snippet, backend.http, set_up="", XDG_STATE_HOME=str(tmp_path))
+    assert "adder-v1 {'exact_match/mean': 1.0, 'short/mean': 1.0}" in said
+    (lines,) = re.findall(r"```console\n(.*?)```", QUALITY, re.DOTALL)
+    compare, gate = (command(line, backend.http) for line in lines.splitlines())
+    assert compare.returncode == 0, compare.stderr
+    assert "0 of 30 rows higher, 10 lower, 20 the same" in compare.stdout
+    assert gate.returncode == 1, gate.stderr
+    assert "10 of 30 rows lower" in gate.stdout
 
 
 def test_the_same_commands_run_on_a_cluster(

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
+    MOST_CHANGED,
     RECENT,
+    RowFilter,
     Selection,
     TraceFilter,
     UnknownTraceError,
@@ -22,6 +24,7 @@ from otel_loggedmodel.store.results import (
     Difference,
     LatencyMs,
     Point,
+    RowChange,
     Score,
     Tokens,
     Trace,
@@ -47,6 +50,7 @@ class MemoryReader:
     listed: Sequence[Version] = ()
     details: Mapping[str, VersionDetail] = field(default_factory=dict)
     comparison: Comparison | None = None
+    changed_rows: Sequence[RowChange] = ()
     summaries: Sequence[TraceSummary] = ()
     whole_traces: Mapping[str, Trace] = field(default_factory=dict)
     error: Exception | None = None
@@ -67,6 +71,12 @@ class MemoryReader:
         self._ask("compare", tuple(versions), selection)
         assert self.comparison is not None
         return self.comparison
+
+    def rows(
+        self, versions: Sequence[str], which: RowFilter = MOST_CHANGED, selection: Selection = EVERYTHING
+    ) -> list[RowChange]:
+        self._ask("rows", tuple(versions), which, selection)
+        return list(self.changed_rows)
 
     def traces(
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING

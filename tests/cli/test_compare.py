@@ -8,16 +8,28 @@ from dataclasses import replace
 import pytest
 from typer.testing import Result
 
-from otel_loggedmodel.store.reading import AmbiguousVersionError, StoreUnavailableError, UnknownVersionError
+from otel_loggedmodel.store.reading import (
+    EVERYTHING,
+    AmbiguousVersionError,
+    RowFilter,
+    Selection,
+    StoreUnavailableError,
+    UnknownVersionError,
+)
 from otel_loggedmodel.store.results import (
     Comparison,
     ConfigurationDifference,
     LatencyMs,
+    RowChange,
+    RowResult,
+    Score,
+    ScoreComparison,
     Verdict,
     VersionDifferences,
     VersionMetrics,
 )
 
+from .conftest import unboxed
 from .doubles import HOSTILE, V1, V2, V3, MemoryReader, compared, difference, metrics
 from .terminal import run_in_terminal, without_colours
 
@@ -209,3 +221,114 @@ def test_a_terminal_without_unicode_gets_other_symbols() -> None:
     output = run_in_terminal(["compare", "a", "b", "c"], 160, THREE, PYTHONIOENCODING="ascii", NO_COLOR="1")
     assert "! worse" in output
     assert output.isascii() or output.replace("\x1b", "").isascii()
+
+
+def change(model_id: str, row: str, delta: float, text: str = "Paris") -> RowChange:
+    return RowChange(
+        model_id=model_id,
+        score="correct",
+        dataset="0f3a94d1c27b58e6",
+        row=row,
+        delta=delta,
+        input=f"What is {row}?",
+        base=RowResult(trace_id="a" * 32, span_id="1" * 16, value=1.0, label="pass", output=text),
+        candidate=RowResult(
+            trace_id="b" * 32, span_id="2" * 16, value=1.0 + delta, label="fail", explanation="not the answer"
+        ),
+    )
+
+
+def paired(**changes: object) -> Comparison:
+    evaluation = ScoreComparison(
+        test="mcnemar", pairs=30, higher=2, lower=9, equal=19, base_count=30, candidate_count=30
+    )
+    judged = difference(0.9, 0.6, Verdict.WORSE, evaluation=replace(evaluation, **changes))  # type: ignore[arg-type]
+    scores = {"correct": Score(mean=0.9, count=30)}
+    return Comparison(
+        versions=[metrics(V1, scores=scores), metrics(V2, scores={"correct": Score(mean=0.6, count=30)})],
+        differences=[VersionDifferences(model_id=V2, metrics={"scores.correct": judged})],
+    )
+
+
+def test_scores_are_those_of_what_was_compared(rows: Callable[..., dict[str, list[str]]], reader: MemoryReader) -> None:
+    two = paired(candidate_count=28)
+    mixed = [metrics(V1, scores={"correct": Score(mean=0.2, count=500)}), two.versions[1]]
+    reader.comparison = replace(two, versions=mixed)
+    assert rows("v1", "v2")["score correct"] == ["0.9 (n=30)", "0.6 (n=28)", "-33.3 %", "✗ worse"]
+    # Held against two, on rows of each.
+    other = difference(0.7, 0.8, Verdict.BETTER, evaluation=ScoreComparison(test="welch", base_count=50))
+    third = VersionDifferences(model_id=V3, metrics={"scores.correct": other})
+    reader.comparison = replace(two, versions=[*mixed, metrics(V3)], differences=[*two.differences, third])
+    assert rows("v1", "v2", "v3")["score correct"][0] == "0.2 (n=500)"
+    nothing = paired(test=None, pairs=0, base_count=0, candidate_count=0)
+    reader.comparison = replace(nothing, versions=mixed)
+    assert rows("v1", "v2")["score correct"][:2] == ["0.2 (n=500)", "0.6 (n=30)"]
+
+
+def test_rows_are_shown_with_what_went_in_and_came_out(run: Run, reader: MemoryReader) -> None:
+    reader.comparison = paired()
+    reader.changed_rows = [change(V2, "row-1", -1.0), change(V2, "row-2", -0.5)]
+    output = run("compare", "v1", "v2", "--rows").stdout
+    assert reader.asked[-1] == ("rows", ("v1", "v2"), RowFilter(), EVERYTHING)
+    lines = [line.rstrip() for line in output.splitlines()]
+    start = lines.index("score correct, A to B: 2 of 30 rows higher, 9 lower, 19 the same")
+    assert lines[start + 1 : start + 7] == [
+        "  row row-1  1 to 0  -1",
+        "    input  What is row-1?",
+        "    A      Paris",
+        f"           pass, trace {'a' * 32}",
+        "    B      (not recorded)",
+        "           not the answer",
+    ]
+    assert lines[start + 7] == f"           fail, trace {'b' * 32}"
+    assert "  row row-2  1 to 0.5  -0.5" in lines
+
+
+def test_rows_of_one_evaluation(run: Run, reader: MemoryReader) -> None:
+    reader.comparison = paired()
+    assert (
+        "No row that these versions have in common changed."
+        in run("compare", "v1", "v2", "--score", "correct", "--limit", "3", "--dataset", "questions").stdout
+    )
+    assert reader.asked[-1] == (
+        "rows",
+        ("v1", "v2"),
+        RowFilter(score="correct", limit=3),
+        Selection(dataset="questions"),
+    )
+    assert "name at least two" in unboxed(run("compare", "v1", "--rows", code=2).stderr)
+
+
+def test_rows_in_json_are_beside_the_comparison(run: Run, reader: MemoryReader) -> None:
+    reader.comparison = paired()
+    reader.changed_rows = [change(V2, HOSTILE, -1.0, HOSTILE)]
+    printed = json.loads(run("compare", "v1", "v2", "--rows", "--json").stdout)
+    assert set(printed) == {"versions", "differences", "configuration", "notes", "rows"}
+    assert printed["rows"][0]["base"]["output"] == HOSTILE
+    assert printed["differences"][0]["metrics"]["scores.correct"]["evaluation"]["lower"] == 9
+
+
+def test_hostile_rows_stay_on_their_lines(run: Run, reader: MemoryReader) -> None:
+    reader.comparison = paired()
+    reader.changed_rows = [replace(change(V2, HOSTILE, -1.0, HOSTILE), input=HOSTILE, score=HOSTILE)]
+    output = run("compare", "v1", "v2", "--rows").stdout
+    assert not {"\x1b", "\x9b", "\u202e", "\u2028"} & set(output)
+    assert not [line for line in output.splitlines() if line.lstrip().startswith("FORGED")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, "30 rows, 2 higher, 9 lower (McNemar)"),
+        ({"test": "wilcoxon"}, "30 rows, 2 higher, 9 lower (Wilcoxon)"),
+        ({"test": None, "pairs": 8}, "8 rows, too few"),
+        ({"test": "welch", "pairs": 0, "base_count": 1200}, "1,200 and 30 values (Welch)"),
+        ({"test": None, "pairs": 0}, "30 and 30 values, too few"),
+        ({"test": None, "pairs": 0, "base_count": 0, "candidate_count": 0}, "nothing"),
+    ],
+)
+def test_details_say_what_was_compared(
+    rows: Callable[..., dict[str, list[str]]], reader: MemoryReader, changes: dict[str, object], text: str
+) -> None:
+    reader.comparison = paired(**changes)
+    assert rows("v1", "v2", "--details")["score correct"][-1] == text

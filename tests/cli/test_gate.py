@@ -62,6 +62,17 @@ def test_too_few_traces(run: Run) -> None:
     assert "NO DATA: 5000 traces are needed" in result.stdout
 
 
+def test_too_few_scores(run: Run, tmp_path: Path) -> None:
+    rule = "scores.correctness < 0.5"
+    run("gate", "v1", "v2", "--fail-if", rule, code=0)
+    result = run("gate", "v1", "v2", "--fail-if", rule, "--min-scores", "1000", code=2)
+    assert "scores.correctness has 600 values, 1000 are needed (--min-scores)" in result.stdout
+    rules = tmp_path / "gate.toml"
+    rules.write_text(f'min_scores = 1000\nfail_if = ["{rule}"]\n')
+    run("gate", "v1", "v2", "--rules", rules, code=2)
+    run("gate", "v1", "v2", "--rules", rules, "--min-scores", "0", code=0)
+
+
 def test_unknown_fails_on_request(run: Run, reader: MemoryReader) -> None:
     reader.comparison = compared(metrics(V1), SLOWER, {"latency_ms.p95": Verdict.UNKNOWN})
     assert "unknown" in run("gate", "v1", "v2", code=0).stdout

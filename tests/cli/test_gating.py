@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from otel_loggedmodel.commands.gating import GateResult, Outcome, judged
 from otel_loggedmodel.commands.rules import ANY_METRIC_WORSE, parse_rule
-from otel_loggedmodel.store.results import Comparison, LatencyMs, Score, Verdict
+from otel_loggedmodel.store.results import Comparison, LatencyMs, Score, ScoreComparison, Verdict, VersionDifferences
 
-from .doubles import V1, V2, compared, metrics
+from .doubles import V1, V2, compared, difference, metrics
 
 BASELINE = metrics(V1)
 SAME = metrics(V2)
@@ -134,6 +134,76 @@ def test_few_traces_are_judged_by_no_rule() -> None:
     assert gate("traces < 1", candidate=metrics(V2, traces=0), min_traces=0).exit_code == 1
 
 
+def evaluated(
+    verdict: Verdict = Verdict.WORSE, *, base: float = 0.9, candidate: float = 0.6, **evaluation: object
+) -> Comparison:
+    """A comparison with a score of rows of a data set, and with hardly a trace."""
+    found = {"test": "mcnemar", "pairs": 30, "higher": 2, "lower": 9, "base_count": 30, "candidate_count": 30}
+    judgement = difference(
+        base,
+        candidate,
+        verdict,
+        evaluation=ScoreComparison(**{**found, **evaluation}),  # type: ignore[arg-type]
+    )
+    return Comparison(
+        # Of all results, those that are not compared included.
+        versions=[
+            metrics(V1, traces=1, scores={"correct": Score(mean=0.5, count=100)}),
+            metrics(V2, traces=1, scores={"correct": Score(mean=0.8, count=40)}),
+        ],
+        differences=[VersionDifferences(model_id=V2, metrics={"scores.correct": judgement})],
+    )
+
+
+def test_rules_on_scores_alone_need_no_traces() -> None:
+    result = judged(evaluated(), [parse_rule("worse(scores.correct)"), parse_rule("error_rate > 1%")])
+    assert [rule.outcome for rule in result.rules] == [Outcome.FAILED, Outcome.NO_DATA]
+    assert (result.outcome, result.exit_code, result.reason) == (Outcome.FAILED, 1, "1 of 2 rules failed")
+    assert result.rules[0].text == ("scores.correct is worse: 0.9 to 0.6 (-33.3 %), 9 of 30 rows lower, 2 higher")
+    fine = judged(evaluated(Verdict.SAME), [parse_rule("worse(scores.correct)")])
+    assert (fine.outcome, fine.exit_code) == (Outcome.PASSED, 0)
+    assert judged(evaluated(), [parse_rule("worse")]).outcome is Outcome.NO_DATA
+    assert judged(evaluated(), [parse_rule("worse")], min_traces=0).outcome is Outcome.FAILED
+
+
+def test_changes_of_scores_are_those_of_the_rows_that_both_have() -> None:
+    def outcome(rule: str) -> Outcome:
+        return judged(evaluated(), [parse_rule(rule)]).rules[0].outcome
+
+    assert outcome("scores.correct < -20%") is Outcome.FAILED
+    assert outcome("scores.correct < -40%") is Outcome.PASSED
+    # A value by itself is that of everything that was received.
+    assert outcome("scores.correct < 0.7") is Outcome.PASSED
+    assert outcome("scores.correct < 0.85") is Outcome.FAILED
+
+
+def test_scores_of_few_values_never_pass() -> None:
+    def text(comparison: Comparison, rule: str, min_scores: int = 10) -> str:
+        result = judged(comparison, [parse_rule(rule)], min_scores=min_scores)
+        assert (result.outcome, result.exit_code) == (Outcome.NO_DATA, 2)
+        return result.rules[0].text
+
+    few = evaluated(Verdict.UNKNOWN, test=None, pairs=9, base_count=9, candidate_count=9)
+    expected = "scores.correct has 9 rows that both have, 10 are needed (--min-scores)"
+    for rule in ("worse(scores.correct)", "scores.correct < -5%", "scores.correct < -5% and worse"):
+        assert text(few, rule).startswith(expected)
+    assert judged(few, [parse_rule("worse(scores.correct)")], min_scores=9).rules[0].outcome is Outcome.UNKNOWN
+    # The value by itself has others, too.
+    assert judged(few, [parse_rule("scores.correct < 0.7")]).outcome is Outcome.PASSED
+    assert text(few, "scores.correct < 0.7", 41) == "scores.correct has 40 values, 41 are needed (--min-scores)"
+
+
+def test_scores_that_cannot_be_compared_never_pass() -> None:
+    apart = evaluated(Verdict.UNKNOWN, test=None, pairs=0, base_count=0, candidate_count=0)
+    result = judged(apart, [parse_rule("worse(scores.correct)")])
+    assert (result.exit_code, result.rules[0].text) == (
+        2,
+        "nothing of scores.correct can be compared: other scorers or other rows",
+    )
+    # Not named, it is one metric of many of which nothing is known.
+    assert judged(apart, [parse_rule("worse")], min_traces=0).rules[0].outcome is Outcome.UNKNOWN
+
+
 def test_values_that_read_the_same_are_told_apart() -> None:
     candidate = metrics(V2, latency_ms=LatencyMs(p95=2000.3))
     assert gate("latency_ms.p95 > 2000", candidate=candidate).rules[0].text == "latency_ms.p95 is 2000.3, > 2000.0"
@@ -147,8 +217,8 @@ def test_whatever_the_numbers_absence_and_regressions_never_pass(
     base: float | None, candidate: float | None, verdict: Verdict, unknown_fails: bool, part: float
 ) -> None:
     comparison = compared(
-        metrics(V1, scores={"s": Score(mean=base, count=1)}),
-        metrics(V2, scores={"s": Score(mean=candidate, count=1)}),
+        metrics(V1, scores={"s": Score(mean=base, count=10)}),
+        metrics(V2, scores={"s": Score(mean=candidate, count=10)}),
         {"scores.s": verdict},
     )
     rules = [f"scores.s > {part * 100:+}%", "scores.s > (0)", "worse(scores.s)", "worse"]

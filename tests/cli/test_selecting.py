@@ -75,3 +75,10 @@ def test_selection() -> None:
     assert selection.attributes == {"a": "1", "b": "2"}
     with pytest.raises(ValueError, match="--since 1d is not before --until 2d"):
         selection_of("1d", "2d", None, [], NOW)
+
+
+def test_a_data_set_or_production_is_selected() -> None:
+    assert selection_of(None, None, None, [], NOW, dataset="questions").dataset == "questions"
+    assert selection_of(None, None, None, [], NOW, production=True).production
+    with pytest.raises(ValueError, match="exclude each other"):
+        selection_of(None, None, None, [], NOW, dataset="questions", production=True)

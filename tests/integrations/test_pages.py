@@ -74,27 +74,6 @@ def test_opentelemetry_instrument(tmp_path, block: int) -> None:
     assert recorded == (["activated"] if block == 0 else ["created", "activated"])
 
 
-@pytest.mark.parametrize("disabled", ["false", "true"])
-def test_spans_of_the_last_seconds(tmp_path, disabled: str) -> None:
-    Page("opentelemetry-instrument").write_to(tmp_path, ["app.py"])
-    start = ["opentelemetry-instrument", "uvicorn", "app:app", "--port"]
-    with OtlpReceiver() as receiver:
-        settings = telemetry_to(
-            receiver.endpoint,
-            MLFLOW_ACTIVE_MODEL_ID="v1",
-            OTEL_SDK_DISABLED=disabled,
-            OTEL_BSP_SCHEDULE_DELAY="60000",
-            PATH=f"{BIN}:{os.environ['PATH']}",
-        )
-        with Server(lambda port: ["env", *start, str(port)], tmp_path, settings, ready="/openapi.json") as server:
-            server.stop()
-            assert "Traceback" not in server.log
-        entries = [span for span in receiver.spans() if span.kind == "SERVER"]
-    assert {(span.name, version_on(span)) for span in entries} == (
-        set() if disabled == "true" else {("GET /openapi.json", "v1")}
-    )
-
-
 # A provider of one's own
 
 
@@ -113,6 +92,24 @@ def test_a_provider_that_a_vendor_made(tmp_path) -> None:
         run_in_shell("python vendor.py", tmp_path, telemetry_to(receiver.endpoint))
         assert versions(receiver) == {"answer": reference("my-agent")}
         assert events(receiver) == ["created", "activated"]
+
+
+# Durable delivery
+
+
+def test_a_backend_that_is_away_and_a_process_that_comes_after(tmp_path) -> None:
+    start = Page("durable-delivery").console[0]
+    (tmp_path / "app.py").write_text(APPLICATION)
+    home = {"HOME": str(tmp_path)}
+    with OtlpReceiver() as receiver:
+        endpoint = receiver.endpoint
+    # Nobody listens there now.
+    run_in_shell(start, tmp_path, telemetry_to(endpoint) | home)
+    assert len(list((tmp_path / "spool" / "my-agent").glob("*/*/spans_*"))) == 1
+    with OtlpReceiver(receiver.port) as receiver:
+        run_in_shell(start, tmp_path, telemetry_to(endpoint) | home)
+        assert sorted(span.name for span in receiver.spans()) == ["request", "request", "step", "step"]
+    assert list((tmp_path / "spool" / "my-agent").glob("*/*/spans_*")) == []
 
 
 # Declarative configuration

@@ -24,7 +24,9 @@ from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
+    MOST_CHANGED,
     RECENT,
+    RowFilter,
     Selection,
     TraceFilter,
     UnknownTraceError,
@@ -37,6 +39,7 @@ from otel_loggedmodel.store.results import (
     Behaviour,
     Comparison,
     Point,
+    RowChange,
     Trace,
     TraceSummary,
     Version,
@@ -94,6 +97,7 @@ class MemoryReader:
 
     listed: Sequence[Version] = ()
     details: Mapping[str, VersionDetail] = field(default_factory=dict)
+    changed_rows: Sequence[RowChange] = ()
     summaries: Sequence[TraceSummary] = ()
     whole: Mapping[str, Trace] = field(default_factory=dict)
     error: Exception | None = None
@@ -125,6 +129,12 @@ class MemoryReader:
     def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
         self._note("compare", list(versions), selection)
         return Comparison(versions=tuple(VersionMetrics(model_id=version) for version in versions))
+
+    def rows(
+        self, versions: Sequence[str], which: RowFilter = MOST_CHANGED, selection: Selection = EVERYTHING
+    ) -> list[RowChange]:
+        self._note("rows", list(versions), which, selection)
+        return list(self.changed_rows)
 
     def traces(
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING

@@ -134,14 +134,16 @@ def test_times(shared: Backend, reader: MemoryReader, text: str, time: datetime,
 
 def test_a_selection(shared: Backend, reader: MemoryReader) -> None:
     query = "since=2026-01-01T00:00:00Z&until=2026-02-01T00:00:00Z&service=a%26b&attribute=region=eu&attribute=x=y=z"
+    query += "&dataset=q%201"
     selection = Selection(
         since=datetime(2026, 1, 1, tzinfo=UTC),
         until=datetime(2026, 2, 1, tzinfo=UTC),
         service="a&b",
         attributes={"region": "eu", "x": "y=z"},
+        dataset="q 1",
     )
-    for path in ("versions", "versions/v", "compare", "traces"):
-        shared.get(f"/api/v1/{path}?{query}" + ("&version=v" if path == "compare" else ""))
+    for path in ("versions", "versions/v", "compare", "compare/rows", "traces"):
+        shared.get(f"/api/v1/{path}?{query}" + ("&version=v&version=w" if "compare" in path else ""))
         assert reader.asked[-1][-1] == selection
 
 
@@ -213,7 +215,7 @@ def test_a_version_with_all_there_is_to_it(shared: Backend, reader: MemoryReader
     reader.details = {"v": VersionDetail(version=Version(model_id="m-1"), metrics=metrics, history=history)}
     answer = json.loads(shared.get("/api/v1/versions/v").body)
     assert answer["metrics"]["latency_ms"] == {"p50": 1.5, "p90": None, "p95": None, "p99": None, "mean": None}
-    assert answer["metrics"]["scores"] == {"quality": {"mean": 0.5, "count": 2}}
+    assert answer["metrics"]["scores"] == {"quality": {"mean": 0.5, "count": 2, "groups": []}}
     assert answer["history"][0]["kind"] == "created"
 
 
@@ -268,6 +270,9 @@ def test_slashes_need_no_escape(shared: Backend, reader: MemoryReader) -> None:
         ("compare", "version is given 0 times"),
         ("compare?" + "version=x&" * 101, "version is given 101 times"),
         ("compare?version=a&limit=1", "'limit'"),
+        ("compare/rows?version=a", "version is given 1 times: expected 2 to 100"),
+        ("compare/rows?version=a&version=b&limit=1001", "limit"),
+        ("traces?dataset=a&production=true", "exclude each other"),
         ("traces?order=random", "order is 'random': expected one of newest, slowest, costliest, worst"),
         ("traces?errors_only=1", "errors_only"),
         ("traces?offset=-1", "offset"),

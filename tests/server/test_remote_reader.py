@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -16,10 +17,12 @@ from hypothesis import strategies as st
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
+    MOST_CHANGED,
     RECENT,
     AmbiguousVersionError,
     Reader,
     ReadingError,
+    RowFilter,
     Selection,
     StoreUnavailableError,
     TraceFilter,
@@ -38,6 +41,8 @@ from otel_loggedmodel.store.results import (
     LatencyMs,
     Operation,
     Point,
+    RowChange,
+    RowResult,
     Score,
     Span,
     SpanEvent,
@@ -114,6 +119,16 @@ BEHAVIOUR = Behaviour(
     errors=(ErrorKind(kind='odd "kind"', counts=(1, 0), trace_ids=("t", None)),),
     operations=(Operation(name="n", calls_per_trace=(1.5, None), mean_ms=(None, 0.1), ms_per_trace=(0.0, None)),),
 )
+ROW = RowChange(
+    model_id="m-1",
+    score="quality",
+    dataset="d",
+    row="r",
+    delta=-0.1,
+    input="ü",
+    base=RowResult(trace_id="t", span_id="s", value=0.3, label="pass", output="o"),
+    candidate=RowResult(trace_id="u", span_id="v", value=0.2, explanation="e"),
+)
 TRACE = Trace(
     trace_id="t",
     spans=(
@@ -151,6 +166,8 @@ def test_answers_come_back_as_they_were(shared: Backend, remote: RemoteReader) -
     reader.listed, reader.details, reader.summaries, reader.whole = [VERSION], {"v": DETAIL}, [SUMMARY], {"t": TRACE}
     assert remote.versions() == [VERSION]
     assert remote.version("v") == DETAIL
+    reader.changed_rows = [ROW]
+    assert remote.rows(["b", "a"]) == [ROW]
     assert remote.traces() == [SUMMARY]
     assert remote.trace("t") == TRACE
     assert remote.compare(["b", "a"]).versions == reader.compare(["b", "a"]).versions
@@ -169,6 +186,8 @@ def test_questions_arrive_as_they_were(shared: Backend, remote: RemoteReader) ->
     remote.versions()
     remote.version("v", SELECTION)
     remote.compare(["x", "x", ""], SELECTION)
+    remote.rows(["x", ""], RowFilter(score="a b", limit=3), replace(SELECTION, dataset="d&1"))
+    remote.rows(["x", "y"], selection=Selection(production=True))
     remote.traces("v", traces, SELECTION)
     remote.traces()
     remote.activities(["b", "a"], SELECTION)
@@ -178,6 +197,8 @@ def test_questions_arrive_as_they_were(shared: Backend, remote: RemoteReader) ->
         ("versions", ALL_VERSIONS, EVERYTHING),
         ("version", "v", SELECTION),
         ("compare", ["x", "x", ""], SELECTION),
+        ("rows", ["x", ""], RowFilter(score="a b", limit=3), replace(SELECTION, dataset="d&1")),
+        ("rows", ["x", "y"], MOST_CHANGED, Selection(production=True)),
         ("traces", "v", traces, SELECTION),
         ("traces", None, RECENT, EVERYTHING),
         ("activities", ["b", "a"], SELECTION),

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Comparisons at the edges: nothing, too little, nothing that varies, and the same version twice."""
 
-import dataclasses
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -13,7 +12,14 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from clickhouse_server import ClickHouseServer
 from otel_loggedmodel.store import open_database
 from otel_loggedmodel.store.opening import Store
-from otel_loggedmodel.store.reading import ReadingError, Selection, TraceFilter, UnknownTraceError, UnknownVersionError
+from otel_loggedmodel.store.reading import (
+    EVERYTHING,
+    ReadingError,
+    Selection,
+    TraceFilter,
+    UnknownTraceError,
+    UnknownVersionError,
+)
 from otel_loggedmodel.store.results import LatencyMs, Tokens, Verdict, VersionMetrics
 
 START_NS = 1_795_000_000 * 10**9
@@ -169,6 +175,88 @@ def test_traces_come_in_every_order(store: Store, send: Send) -> None:
         listed(order="fastest")
 
 
+def judge(trace_id: str, parent: str | None, name: str, value: float, **attributes: str) -> bytes:
+    message = ExportTraceServiceRequest()
+    span = (
+        message.resource_spans.add()
+        .scope_spans.add()
+        .spans.add(
+            trace_id=bytes.fromhex(trace_id),
+            span_id=random.Random(f"{trace_id}{parent}{name}").randbytes(8),
+            parent_span_id=bytes.fromhex(parent or "12" * 8),
+            name="gen_ai.evaluation.result",
+            start_time_unix_nano=START_NS + 10**13,
+            end_time_unix_nano=START_NS + 10**13,
+        )
+    )
+    add(span, {"gen_ai.evaluation.name": name, "gen_ai.evaluation.score.value": value, **attributes})
+    return message.SerializeToString()
+
+
+def test_feedback_that_names_no_version_is_of_the_one_that_it_judges(store: Store, send: Send) -> None:
+    first, second = send("v1", [100.0] * 2)
+    (other,) = send("v2", [100.0])
+    # The trace of v1 has a part of v2 in it.
+    message = ExportTraceServiceRequest()
+    span = (
+        message.resource_spans.add()
+        .scope_spans.add()
+        .spans.add(
+            trace_id=bytes.fromhex(first),
+            span_id=b"12345678",
+            parent_span_id=b"87654321",
+            name="part",
+            start_time_unix_nano=START_NS - 10,
+            end_time_unix_nano=START_NS,
+        )
+    )
+    add(span, {"logged_model.id": "v2"})
+    requests = [
+        message.SerializeToString(),
+        judge(first, None, "helpful", 1.0),
+        judge(first, b"12345678".hex(), "helpful", 0.25),
+        judge(second, None, "helpful", 0.5),
+        judge(other, None, "helpful", 0.75),
+        judge("ab" * 16, None, "helpful", 9.0),  # of a trace that is not stored
+        judge(other, None, "kind", 1.0, **{"logged_model.id": "v1"}),  # it says whose it is
+    ]
+    store.writer.insert(requests)
+    store.writer.insert(requests)
+
+    def scores(selection: Selection = EVERYTHING) -> list[dict[str, tuple[float, int]]]:
+        return [
+            {name: (score.mean, score.count) for name, score in version.scores.items()}
+            for version in store.reader.compare(["v1", "v2"], selection).versions
+        ]
+
+    assert scores() == [{"helpful": (0.75, 2), "kind": (1.0, 1)}, {"helpful": (0.5, 2)}]
+    # That of a span which is no entry span is in no trace of its version.
+    assert scores(Selection(production=True)) == [{"helpful": (0.75, 2)}, {"helpful": (0.75, 1)}]
+    listed = {trace.trace_id: trace.scores for trace in store.reader.traces("v1")}
+    assert listed == {first: {"helpful": 1.0}, second: {"helpful": 0.5}}
+    assert [trace.trace_id for trace in store.reader.traces("v1", TraceFilter(order="worst"))] == [second, first]
+
+
+def test_a_trace_of_production_that_became_a_row_is_in_both(store: Store, send: Send) -> None:
+    """Production counts by what people said of it, the data set by what was said of the row."""
+    (trace_id,) = send("v1", [100.0])
+    version = {"logged_model.id": "v1"}
+    row = {"logged_model.evaluation.dataset": "d1", "logged_model.evaluation.row": "r1"}
+    store.writer.insert(
+        [judge(trace_id, None, "said", 1.0, **version), judge(trace_id, "34" * 8, "said", 0.25, **version, **row)]
+    )
+
+    def score(selection: Selection = EVERYTHING) -> tuple[float | None, int]:
+        (metrics,) = store.reader.compare(["v1"], selection).versions
+        return metrics.scores["said"].mean, metrics.scores["said"].count
+
+    assert (score(), score(Selection(production=True)), score(Selection(dataset="d1"))) == (
+        (0.625, 2),
+        (1.0, 1),
+        (0.25, 1),
+    )
+
+
 def test_worst_traces_are_those_of_the_lowest_scores(store: Store, send: Send) -> None:
     ids = send("v1", [10.0] * 3)
     message = ExportTraceServiceRequest()
@@ -197,4 +285,5 @@ def test_worst_traces_are_those_of_the_lowest_scores(store: Store, send: Send) -
         (ids[0], {"helpful": 0.9}),
     ]
     (metrics,) = store.reader.compare(["v1"]).versions
-    assert dataclasses.asdict(metrics.scores["helpful"]) == {"mean": pytest.approx(0.5), "count": 3}
+    score = metrics.scores["helpful"]
+    assert (score.mean, score.count, len(score.groups)) == (pytest.approx(0.5), 3, 1)

@@ -34,27 +34,18 @@ def reader(clickhouse_server: ClickHouseServer, traffic: Traffic) -> Iterator[St
 
 def approximately(metrics: VersionMetrics) -> Mapping[str, Any]:
     """The numbers by dotted names, to compare with `pytest.approx`."""
-    flat: dict[str, Any] = {}
-
-    def add(prefix: str, value: Any) -> None:
-        if isinstance(value, Mapping):
-            for key, part in value.items():
-                add(f"{prefix}.{key}", part)
-        elif value is None or isinstance(value, str):
-            flat[prefix] = value
-        else:
-            flat[prefix] = pytest.approx(value, rel=1e-9, abs=1e-12)
-
-    add("", dataclasses.asdict(metrics))
-    return flat
+    return {
+        name: value if value is None or isinstance(value, str) else pytest.approx(value, rel=1e-9, abs=1e-12)
+        for name, value in plainly(metrics).items()
+    }
 
 
 def plainly(metrics: VersionMetrics) -> Mapping[str, Any]:
     flat: dict[str, Any] = {}
 
     def add(prefix: str, value: Any) -> None:
-        if isinstance(value, Mapping):
-            for key, part in value.items():
+        if isinstance(value, Mapping | tuple):
+            for key, part in value.items() if isinstance(value, Mapping) else enumerate(value):
                 add(f"{prefix}.{key}", part)
         else:
             flat[prefix] = value

@@ -21,6 +21,7 @@ ANSWERS: Mapping[Any, type[Message]] = {
     results.Version: reading_pb2.Version,
     results.VersionDetail: reading_pb2.VersionDetail,
     results.TraceSummary: reading_pb2.TraceSummary,
+    results.RowChange: reading_pb2.RowChange,
     results.Trace: reading_pb2.Trace,
 }
 HOSTILE = "<b>'\"\\\n\x00 🚀"

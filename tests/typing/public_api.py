@@ -55,6 +55,27 @@ async def awaits() -> None:
 def exporters(inner: SpanExporter) -> None:
     assert_type(mlflow.LoggedModelExporter(inner).wrapped, SpanExporter)
     mlflow.LoggedModelExporter(None, repeat_after=60)
+    kept = mlflow.LoggedModelExporter(inner, spool=True, spool_dir="d", spool_max_bytes=1 << 30, spool_max_age=3600)
+    assert_type(kept.pending.spans, int)
     mlflow.LoggedModelSpanProcessor(inner, accept_baggage=True)
     mlflow.create_external_model(params={"temperature": 0.7})  # type: ignore[dict-item]
     mlflow.set_active_model(3)  # type: ignore[arg-type]
+
+
+@mlflow.genai.scorer
+def exact(outputs: object, expectations: dict[str, object]) -> bool:
+    return outputs == expectations["answer"]
+
+
+@mlflow.genai.scorer(name="short", aggregations=["mean", "p90"])
+async def short(outputs: str) -> float:
+    return float(len(outputs) < 10)
+
+
+def evaluation() -> None:
+    result = mlflow.genai.evaluate([{"inputs": {"x": 1}}], [exact, short], plain, timeout=3)
+    assert_type(result.metrics, dict[str, float])
+    assert_type(result, mlflow.genai.EvaluationResult)
+    assert_type(mlflow.log_feedback(trace_id="a", value=True, source="human"), mlflow.entities.Feedback)
+    mlflow.genai.evaluate([], timeout="3")  # type: ignore[arg-type]
+    mlflow.log_feedback("a", value=True)  # type: ignore[call-arg]

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests as lines of OTLP JSON, which the Collector's `otlpjsonfile` receiver reads.
+
+OTLP's JSON is that of protobuf but for two things: ids are in hex, and enumerations are numbers.
+Source: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
+"""
+
+import base64
+import json
+from typing import Any, Final
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+_IDS: Final = ("traceId", "spanId", "parentSpanId")
+
+
+def line_of(payload: bytes) -> str:
+    """An ExportTraceServiceRequest in protobuf as one line of JSON, in ASCII: there are more ends of lines than one.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        request = ExportTraceServiceRequest.FromString(payload)
+    except DecodeError as error:
+        raise ValueError(f"no request of OTLP: {error}") from None
+    content = MessageToDict(request, use_integers_for_enums=True)
+    for resource_spans in content.get("resourceSpans", ()):
+        for scope_spans in resource_spans.get("scopeSpans", ()):
+            for span in scope_spans.get("spans", ()):
+                _write_ids_in_hex(span)
+                for link in span.get("links", ()):
+                    _write_ids_in_hex(link)
+    return json.dumps(content, separators=(",", ":"))
+
+
+def _write_ids_in_hex(content: dict[str, Any]) -> None:
+    for key in _IDS:
+        if key in content:
+            content[key] = base64.b64decode(content[key]).hex()

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is said of a trace, and by whom: Feedback and its source, shaped as MLflow's entities of these names."""
+
+import enum
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+DEFAULT_NAME: Final = "feedback"
+_MAX_LABEL_CHARACTERS: Final = 1024
+
+# What readers of scores take for 1 and for 0, where a result is a label.
+_PASSED: Final = frozenset({"pass", "passed", "true", "yes", "correct"})
+_FAILED: Final = frozenset({"fail", "failed", "false", "no", "incorrect"})
+
+
+class AssessmentSourceType(str, enum.Enum):
+    """Who judged: a person, code, or a language model. Equal to its text."""
+
+    HUMAN = "HUMAN"
+    CODE = "CODE"
+    LLM_JUDGE = "LLM_JUDGE"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def on_wire(self) -> str:
+        """`human`, `code` or `llm`."""
+        return "llm" if self is AssessmentSourceType.LLM_JUDGE else self.value.lower()
+
+
+_OTHER_SPELLINGS: Final = {"LLM": "LLM_JUDGE", "AI_JUDGE": "LLM_JUDGE", "USER": "HUMAN"}
+
+
+@dataclass(frozen=True)
+class AssessmentSource:
+    """The source of an assessment.
+
+    Args:
+        source_type: `HUMAN`, `CODE` or `LLM_JUDGE`, in any case.
+        source_id: Which person, code or model.
+
+    Raises:
+        ValueError: There is no such type.
+    """
+
+    source_type: AssessmentSourceType | str
+    source_id: str | None = None
+
+    def __post_init__(self) -> None:
+        text = str(self.source_type).upper()
+        try:
+            kind = AssessmentSourceType(_OTHER_SPELLINGS.get(text, text))
+        except ValueError:
+            choices = ", ".join(AssessmentSourceType)
+            raise ValueError(f"source_type is {self.source_type!r}: pass one of {choices}") from None
+        object.__setattr__(self, "source_type", kind)
+
+    @property
+    def kind(self) -> AssessmentSourceType:
+        """The type of the source."""
+        return AssessmentSourceType(self.source_type)
+
+
+CODE: Final = AssessmentSource(AssessmentSourceType.CODE)
+
+
+@dataclass
+class AssessmentError:
+    """Why there is no value."""
+
+    error_code: str
+    error_message: str | None = None
+    stack_trace: str | None = None
+
+
+@dataclass
+class Feedback:
+    """What is said of an output.
+
+    Args:
+        name: What was judged, such as `"correctness"`; of a scorer's result, by default the scorer's name.
+        value: A bool, a number, a text, or a list or dict of those. None together with an error.
+        error: Why there is no value: an exception, a text, or an `AssessmentError`.
+        source: Who judged; by default code.
+        trace_id: The trace it is about.
+        metadata: Anything else; not sent.
+        span_id: The span it is about.
+        rationale: Why.
+    """
+
+    name: str = DEFAULT_NAME
+    value: Any = None
+    error: AssessmentError | BaseException | str | None = None
+    source: AssessmentSource | None = None
+    trace_id: str | None = None
+    metadata: dict[str, Any] | None = None
+    span_id: str | None = None
+    create_time_ms: int | None = None
+    last_update_time_ms: int | None = None
+    rationale: str | None = None
+
+    def __post_init__(self) -> None:
+        self.error = as_error(self.error)
+
+    @property
+    def error_code(self) -> str | None:
+        """The kind of the error, if there is one."""
+        return self.error.error_code if isinstance(self.error, AssessmentError) else None
+
+    @property
+    def error_message(self) -> str | None:
+        """What the error says, if there is one."""
+        return self.error.error_message if isinstance(self.error, AssessmentError) else None
+
+
+def as_error(error: object) -> AssessmentError | None:
+    """An error in the one form that the rest of this package reads.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if error is None or isinstance(error, AssessmentError):
+        return error
+    if isinstance(error, BaseException):
+        return AssessmentError(type(error).__name__, str(error))
+    if isinstance(error, str):
+        return AssessmentError("ASSESSMENT_ERROR", error)
+    if hasattr(error, "error_code") and hasattr(error, "error_message"):  # MLflow's own
+        return AssessmentError(str(error.error_code), error.error_message)
+    raise TypeError(f"error is {error!r}: pass an exception, a text or an AssessmentError")
+
+
+def plain(value: Any) -> Any:
+    """A number of NumPy's as Python's own; anything else as it is."""
+    if type(value).__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        return value.item()
+    return value
+
+
+def score_and_label(value: Any) -> tuple[float | None, str | None]:
+    """What a value is on the wire.
+
+    Returns:
+        The score, or None where it is no number; the label, or None where the number says it all. True is
+        `(1.0, "pass")`, False `(0.0, "fail")`.
+
+    Raises:
+        ValueError: It is a number that is not finite.
+    """
+    value = plain(value)
+    if value is None:
+        return None, None
+    if isinstance(value, bool):
+        return float(value), "pass" if value else "fail"
+    if isinstance(value, int | float):
+        if not math.isfinite(value):
+            raise ValueError(f"the score is {value}, which is no number to compare")
+        return float(value), None
+    if isinstance(value, enum.Enum):
+        value = value.value
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return None, text[:_MAX_LABEL_CHARACTERS]
+
+
+def as_number(value: Any) -> float | None:
+    """The number that readers take a value for, or None: numbers, bools, and labels that say whether it passed."""
+    try:
+        score, label = score_and_label(value)
+    except ValueError:
+        return None
+    if score is not None or label is None:
+        return score
+    word = label.strip().lower()
+    return 1.0 if word in _PASSED else 0.0 if word in _FAILED else None
+
+
+def feedback_from(values: Mapping[str, Any]) -> Feedback:
+    """The Feedback that `feedback_values` was made of."""
+    source = values.get("source")
+    return Feedback(
+        name=values["name"],
+        value=values.get("value"),
+        error=AssessmentError(*values["error"]) if values.get("error") else None,
+        source=AssessmentSource(*source) if source else None,
+        rationale=values.get("rationale"),
+    )
+
+
+def feedback_values(feedback: Feedback) -> dict[str, Any]:
+    """What is kept of a Feedback in a file, as values that JSON has."""
+    values: dict[str, Any] = {"name": feedback.name, "value": plain(feedback.value)}
+    if isinstance(feedback.error, AssessmentError):
+        values["error"] = [feedback.error.error_code, feedback.error.error_message]
+    if feedback.source is not None:
+        values["source"] = [str(feedback.source.kind), feedback.source.source_id]
+    if feedback.rationale:
+        values["rationale"] = feedback.rationale
+    return values

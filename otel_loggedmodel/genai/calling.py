@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls of functions that may be async, may hang and may fail: with a time limit and with retries.
+
+The contextvars of the caller go along, into the event loop and into the thread that a time limit needs.
+"""
+
+import contextvars
+import inspect
+import random
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import asyncio
+
+_FIRST_WAIT_SECONDS: Final = 0.5
+_LONGEST_WAIT_SECONDS: Final = 30.0
+
+
+class CallTimeoutError(TimeoutError):
+    """A call took longer than it may."""
+
+
+class Caller:
+    """Calls functions from any thread. Async ones share one event loop, in a thread of its own.
+
+    Args:
+        sleep: Waits between retries; for tests.
+    """
+
+    def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def call(self, function: Callable[[], Any], *, timeout: float | None = None, retries: int = 0) -> Any:
+        """What a function returns, awaited if it has to be.
+
+        Args:
+            function: Takes nothing.
+            timeout: Seconds that each try may take. What runs longer in a thread cannot be stopped: it is left alone.
+            retries: How often to try again after an exception.
+
+        Raises:
+            CallTimeoutError: The last try took too long.
+            Exception: Whatever the last try raised.
+        """
+        for attempt in range(retries + 1):
+            try:
+                return self._once(function, timeout)
+            except Exception:
+                if attempt == retries:
+                    raise
+                # Doubled each time, and spread, so that many rows do not come back at once.
+                wait = min(_FIRST_WAIT_SECONDS * 2**attempt, _LONGEST_WAIT_SECONDS)
+                self._sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """Stop the event loop, if there was one."""
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+
+    def _once(self, function: Callable[[], Any], timeout: float | None) -> Any:
+        if timeout is None:
+            value = function()
+            return self._awaited(value, None) if inspect.isawaitable(value) else value
+        deadline = time.monotonic() + timeout
+        value = _in_thread(function, timeout)
+        return self._awaited(value, deadline - time.monotonic(), timeout) if inspect.isawaitable(value) else value
+
+    def _awaited(self, awaitable: Awaitable[Any], seconds: float | None, limit: float | None = None) -> Any:
+        import asyncio
+
+        future = asyncio.run_coroutine_threadsafe(_wait(awaitable), self._running_loop())
+        try:
+            return future.result(None if seconds is None else max(0.0, seconds))
+        except FutureTimeoutError:
+            if future.done():
+                raise  # the function's own
+            future.cancel()
+            raise CallTimeoutError(f"took longer than {limit} s") from None
+
+    def _running_loop(self) -> "asyncio.AbstractEventLoop":
+        with self._lock:
+            if self._loop is None:
+                import asyncio
+
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=_run_loop, args=(self._loop,), name="OtelLoggedModelEvaluationLoop", daemon=True
+                )
+                self._thread.start()
+            return self._loop
+
+
+async def _wait(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+def _run_loop(loop: "asyncio.AbstractEventLoop") -> None:
+    import asyncio
+
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        remaining = asyncio.all_tasks(loop)
+        for task in remaining:
+            task.cancel()
+        if remaining:
+            loop.run_until_complete(asyncio.gather(*remaining, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+def _in_thread(function: Callable[[], Any], timeout: float) -> Any:
+    future: Future[Any] = Future()
+    context = contextvars.copy_context()
+
+    def run() -> None:
+        try:
+            future.set_result(context.run(function))
+        except BaseException as error:
+            future.set_exception(error)
+
+    # A daemon: a call that hangs for good does not keep the process from ending.
+    threading.Thread(target=run, name="OtelLoggedModelEvaluationCall", daemon=True).start()
+    try:
+        return future.result(timeout)
+    except FutureTimeoutError:
+        if future.done():
+            raise
+        raise CallTimeoutError(f"took longer than {timeout:g} s") from None

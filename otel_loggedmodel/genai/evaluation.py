@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`evaluate`: runs a version over a data set, has its outputs judged, and sends what was said to where the spans go."""
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from typing import Any, Final
+
+from opentelemetry import trace as trace_api
+
+from otel_loggedmodel.active import Version
+from otel_loggedmodel.catalogue import catalogue
+from otel_loggedmodel.fluent import get_active_model_id
+from otel_loggedmodel.genai.outcome import EvaluationResult
+from otel_loggedmodel.genai.scoring import Scorer
+from otel_loggedmodel.identity import has_id_shape
+from otel_loggedmodel.model import LoggedModel, check_name
+from otel_loggedmodel.resolution import activate, model_for, version_for
+
+_logger = logging.getLogger(__name__)
+
+DEFAULT_WORKERS: Final = 8
+
+
+def evaluate(
+    data: Any,
+    scorers: Sequence[Any] = (),
+    predict_fn: Callable[..., Any] | None = None,
+    model_id: str | LoggedModel | None = None,
+    *,
+    dataset: str | None = None,
+    max_workers: int = DEFAULT_WORKERS,
+    timeout: float | None = None,
+    retries: int = 0,
+    scorer_timeout: float | None = None,
+    scorer_retries: int = 0,
+    record_content: bool = True,
+    resume: bool = True,
+    resume_dir: str | PathLike[str] | None = None,
+    progress: bool | None = None,
+    tracer_provider: trace_api.TracerProvider | None = None,
+) -> EvaluationResult:
+    """Run a version over a data set and score it. The scores stand beside its latency, errors, tokens and cost.
+
+    Each row is a trace of the version, with `predict_fn` as its entry span; each score is a span in that trace. A row
+    or a scorer that fails is a result, and the others go on. Rows that were done before a kill are not run again.
+
+    Args:
+        data: Rows with `inputs`, a dict that becomes the keyword arguments of `predict_fn`, and whatever scorers read
+            of `outputs`, `expectations` and `trace`: a list of dicts, the path of a .jsonl, .json, .csv or .tsv file, a
+            pandas or polars data frame, traces from `search_traces`, or another iterable together with `dataset`.
+        scorers: Who judges: `@scorer` functions, the classes of `genai.scorers`, scorers of MLflow, autoevals or ragas,
+            or functions of any of `inputs`, `outputs`, `expectations` and `trace`.
+        predict_fn: What is evaluated, sync or async. Without it, the outputs or traces in the data are.
+        model_id: The version, by id, name or LoggedModel; the active one by default, else a reference by the name of
+            `predict_fn`.
+        dataset: What the data set is called; of a file, its name by default. A stream is identified by it.
+        max_workers: How many rows are worked on at once.
+        timeout: Seconds that a call of `predict_fn` may take. A sync function that takes longer is left running.
+        retries: How often to call it again when it raises; each try is a trace.
+        scorer_timeout: Seconds that a scorer may take for a row, if it does not say so itself.
+        scorer_retries: How often to call a scorer again when it raises.
+        record_content: Whether inputs and outputs are put onto the spans, where whoever reads traces can see them.
+        resume: Whether to go on where an evaluation of this version and data set was killed.
+        resume_dir: Where to keep what is needed for that; `$XDG_STATE_HOME/otel-loggedmodel/evaluations` by default.
+        progress: Whether to show a progress bar; by default on a terminal.
+        tracer_provider: Makes and exports the spans; the global one by default, set up as `instrument` does if need be.
+
+    Raises:
+        TypeError: An argument has the wrong type, or `predict_fn` does not take the inputs of the first row.
+        ValueError: The data are of no shape that can be read, or two scorers have one name.
+        OSError: The file cannot be read.
+    """
+    # Loaded when it is used: importing the library is to cost next to nothing.
+    from otel_loggedmodel.genai.running import Options, run
+    from otel_loggedmodel.genai.sources import dataset_of
+
+    judges = checked_scorers(scorers)
+    if predict_fn is not None and not callable(predict_fn):
+        raise TypeError(f"predict_fn is {type(predict_fn).__name__}: pass a function")
+    for count, least in ((max_workers, 1), (retries, 0), (scorer_retries, 0)):
+        if isinstance(count, bool) or not isinstance(count, int) or count < least:
+            raise ValueError(f"max_workers or retries are {count!r}: pass {least} or more")
+    for limit in (timeout, scorer_timeout):
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float) or limit <= 0):
+            raise ValueError(f"a timeout is {limit!r}: pass seconds, or None for no limit")
+    rows = dataset_of(data, None if dataset is None else check_name(dataset, "dataset"))
+    first = rows.first()
+    if predict_fn is not None and first is not None:
+        _check_call(predict_fn, first.inputs)
+    options = Options(
+        max_workers=max_workers,
+        timeout=timeout,
+        retries=retries,
+        scorer_timeout=scorer_timeout,
+        scorer_retries=scorer_retries,
+        record_content=record_content,
+        resume=resume,
+        resume_dir=resume_dir,
+        progress=progress,
+    )
+    return run(rows, judges, predict_fn, _version(model_id, predict_fn), options, tracer_provider)
+
+
+def checked_scorers(scorers: Any) -> list[Scorer]:
+    """Scorers, whatever they were given as.
+
+    Raises:
+        TypeError: One is none.
+        ValueError: Two have one name.
+    """
+    from otel_loggedmodel.genai.adapters import as_scorer
+
+    if isinstance(scorers, str) or not hasattr(scorers, "__iter__"):
+        raise TypeError(f"scorers is {type(scorers).__name__}: pass a list of scorers")
+    found = [as_scorer(judge) for judge in scorers]
+    names = [judge.name for judge in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"two scorers are called {twice[0]!r}: give one another name, name=...")
+    return found
+
+
+def _check_call(predict_fn: Callable[..., Any], inputs: Any) -> None:
+    """See that a function takes what the rows have: a wrong name is a mistake of the call, not a row that failed.
+
+    Raises:
+        TypeError: It does not.
+    """
+    try:
+        signature = inspect.signature(predict_fn)
+    except (TypeError, ValueError):
+        return
+    try:
+        if isinstance(inputs, Mapping):
+            signature.bind(**inputs)
+        else:
+            signature.bind(inputs)
+    except TypeError as error:
+        name = getattr(predict_fn, "__qualname__", "predict_fn")
+        given = list(inputs) if isinstance(inputs, Mapping) else type(inputs).__name__
+        raise TypeError(
+            f"{name}{signature} cannot be called with the inputs of the first row, {given}: {error}. "
+            "The keys of `inputs` are the names of its parameters"
+        ) from None
+
+
+def _version(model_id: object, predict_fn: Callable[..., Any] | None) -> Version | None:
+    """The version that is evaluated; None where the traces in the data say."""
+    if isinstance(model_id, LoggedModel):
+        model = model_for(model_id.name if catalogue.get(model_id.model_id) else None, model_id.model_id)
+    elif isinstance(model_id, str):
+        is_id = has_id_shape(model_id) or catalogue.get(model_id) is not None
+        model = model_for(None if is_id else model_id, model_id if is_id else None)
+    elif model_id is not None:
+        raise TypeError(f"model_id is {type(model_id).__name__}: pass the id or name of a version, or a LoggedModel")
+    else:
+        active = get_active_model_id()
+        if active is not None:
+            model = model_for(None, active)
+        elif predict_fn is None:
+            return None
+        else:
+            name = getattr(predict_fn, "__name__", type(predict_fn).__name__).strip("<>")
+            _logger.warning("no version is active: the results count for one called %r; pass model_id=...", name)
+            model = model_for(name, None)
+    version = version_for(model)
+    if predict_fn is not None:
+        activate(version)
+    return version

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`log_feedback`: what a person, code or a judge says of a trace, from whichever process and however much later."""
+
+from typing import Any
+
+from opentelemetry import trace as trace_api
+
+from otel_loggedmodel._errors import swallow
+from otel_loggedmodel.active import current_version
+from otel_loggedmodel.genai.assessments import DEFAULT_NAME, AssessmentSource, Feedback, score_and_label
+from otel_loggedmodel.instrumentor import extended_provider
+from otel_loggedmodel.model import LoggedModel, check_name
+
+
+def log_feedback(
+    *,
+    trace_id: str,
+    name: str = DEFAULT_NAME,
+    value: Any = None,
+    source: AssessmentSource | str | None = None,
+    error: Any = None,
+    rationale: str | None = None,
+    metadata: dict[str, Any] | None = None,
+    span_id: str | None = None,
+    model_id: str | LoggedModel | None = None,
+    tracer_provider: trace_api.TracerProvider | None = None,
+) -> Feedback:
+    """Say something of a trace. It goes out as a span of that trace, through the exporters that there are.
+
+    The process need not be the one that made the trace, and nothing is waited for.
+
+    Args:
+        trace_id: 32 hex digits, as `opentelemetry.trace.format_trace_id` gives them; MLflow's `tr-` may stand before.
+        name: What is judged, such as `"helpful"`.
+        value: A bool, a number or a text. Scores are compared by it.
+        source: Who judges: an `AssessmentSource`, or `"human"`, `"code"` or `"llm"`; code by default.
+        error: Why there is no value: an exception, a text or an `AssessmentError`.
+        rationale: Why.
+        metadata: Kept in what is returned; not sent.
+        span_id: The span that is judged, 16 hex digits. Without it, the trace is.
+        model_id: The version whose work it is. By default the one that is active, if the trace is the current one;
+            else readers take that of the trace.
+        tracer_provider: Exports it; the global one by default, set up as `instrument` does if need be.
+
+    Returns:
+        What was said.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An id is none, there is no such source, there is neither value nor error, or a number is not finite.
+    """
+    from otel_loggedmodel.genai.recording import Judged, Recorder, result_span
+
+    if value is None and error is None:
+        raise ValueError("pass a value, True for instance, or an error")
+    score_and_label(value)
+    feedback = Feedback(
+        name=check_name(name),
+        value=value,
+        error=error,
+        source=AssessmentSource(source) if isinstance(source, str) else _checked(source),
+        trace_id=trace_id,
+        metadata=metadata,
+        span_id=span_id,
+        rationale=rationale,
+    )
+    trace, span = _id(trace_id, 32, "trace_id"), None if span_id is None else _id(span_id, 16, "span_id")
+    current = trace_api.get_current_span().get_span_context()
+    if current.trace_id == trace:
+        version = current_version()
+        span = span or current.span_id
+        model_id = model_id or (None if version is None else version.model_id)
+    if isinstance(model_id, LoggedModel):
+        model_id = model_id.model_id
+    model = None if model_id is None else check_name(model_id, "model_id")
+    try:
+        recorder = Recorder(extended_provider(tracer_provider))
+        recorder.record([result_span(feedback, Judged(trace, span, model), recorder.resource)])
+    except Exception:
+        swallow("recording feedback")
+    return feedback
+
+
+def _checked(source: object) -> AssessmentSource | None:
+    if source is None or isinstance(source, AssessmentSource):
+        return source
+    if hasattr(source, "source_type"):  # MLflow's own
+        return AssessmentSource(str(source.source_type), getattr(source, "source_id", None))
+    raise TypeError(f"source is {type(source).__name__}: pass an AssessmentSource, or 'human', 'code' or 'llm'")
+
+
+def _id(text: object, digits: int, what: str) -> int:
+    if not isinstance(text, str):
+        raise TypeError(f"{what} is {type(text).__name__}: pass {digits} hex digits")
+    bare = text.removeprefix("tr-")
+    try:
+        number = int(bare, 16) if len(bare) == digits else 0
+    except ValueError:
+        number = 0
+    if not number:
+        raise ValueError(f"{what} is {text!r}: pass {digits} hex digits, not all 0")
+    return number

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Works on many rows at once, in threads, with hardly more of them in hand than there are threads to work on them."""
+
+import contextvars
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def worked(items: Iterable[Item], work: Callable[[Item], Result], workers: int) -> Iterator[Result]:
+    """The results of work on items, in the order in which they are done.
+
+    Each item is worked on in a copy of the caller's contextvars. Items are taken as they are needed. With one worker,
+    everything happens in the caller's thread.
+
+    Args:
+        items: What to work on.
+        work: The work; an exception of it is raised here.
+        workers: How many threads.
+    """
+    context = contextvars.copy_context()
+    if workers == 1:
+        for item in items:
+            yield context.copy().run(work, item)
+        return
+    pool = _Pool(work, workers, context)
+    try:
+        in_hand = 0
+        for item in items:
+            pool.todo.put(item)
+            in_hand += 1
+            # Two for each worker: what it works on, and what it takes next.
+            while in_hand >= 2 * workers:
+                yield pool.result()
+                in_hand -= 1
+        while in_hand:
+            yield pool.result()
+            in_hand -= 1
+    finally:
+        pool.close()
+
+
+class _Pool(Generic[Item, Result]):
+    def __init__(self, work: Callable[[Item], Result], workers: int, context: contextvars.Context) -> None:
+        self.todo: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+        self._work = work
+        self._context = context
+        self._closed = False
+        self._workers = workers
+        for number in range(workers):
+            # Daemons: an interrupted evaluation does not wait for calls that hang.
+            threading.Thread(target=self._run, name=f"OtelLoggedModelEvaluation-{number}", daemon=True).start()
+
+    def result(self) -> Result:
+        result, error = self._done.get()
+        if error is not None:
+            raise error
+        return result  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        self._closed = True
+        for _ in range(self._workers):
+            self.todo.put(_END)
+
+    def _run(self) -> None:
+        while True:
+            item = self.todo.get()
+            if item is _END or self._closed:
+                return
+            try:
+                self._done.put((self._context.copy().run(self._work, item), None))
+            except BaseException as error:
+                self._done.put((None, error))
+
+
+_END = object()

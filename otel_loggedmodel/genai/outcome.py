@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an evaluation comes to: a row's results, and all of them together."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from otel_loggedmodel.genai.assessments import Feedback, as_number
+from otel_loggedmodel.genai.rows import MISSING
+from otel_loggedmodel.genai.scoring import Aggregation, Scorer
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """The results of one row.
+
+    Attributes:
+        row: Its key.
+        feedback: What the scorers said, in their order.
+        error: Why there are no outputs, or None.
+        trace_id: The trace of the outputs, or None.
+        span_id: The judged span in it, or None.
+        inputs: What went in; None where rows are read from a stream or file, and are not kept.
+        outputs: What came out; likewise, and where the row was done before a kill.
+        expectations: What should have come out; likewise.
+        resumed: Whether it was done before a kill.
+    """
+
+    row: str
+    feedback: Sequence[Feedback] = ()
+    error: str | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+    inputs: Any = None
+    outputs: Any = None
+    expectations: Any = None
+    resumed: bool = False
+
+
+class Tally:
+    """Adds results up while they come in, keeping a number for each.
+
+    Args:
+        scorers: The scorers, for what is wanted of each.
+    """
+
+    def __init__(self, scorers: Sequence[Scorer]) -> None:
+        self._wanted: dict[str, Sequence[Aggregation]] = {
+            scorer.name: scorer.aggregations for scorer in scorers if scorer.aggregations is not None
+        }
+        self._values: dict[str, list[float]] = {}
+        self.errors: dict[str, int] = {}
+
+    def add(self, feedback: Sequence[Feedback]) -> None:
+        """Take in what was said of a row."""
+        for one in feedback:
+            if one.error is not None:
+                self.errors[one.name] = self.errors.get(one.name, 0) + 1
+                continue
+            number = as_number(one.value)
+            if number is not None:
+                self._values.setdefault(one.name, []).append(number)
+
+    def counts(self) -> dict[str, int]:
+        """How many numbers there are of each name."""
+        return {name: len(values) for name, values in self._values.items()}
+
+    def metrics(self) -> dict[str, float]:
+        """`name/mean` and whatever else scorers want, by name."""
+        from otel_loggedmodel.genai.aggregating import aggregated
+
+        found: dict[str, float] = {}
+        for name, values in self._values.items():
+            for aggregation in self._wanted.get(name, ("mean",)):
+                if callable(aggregation):
+                    found[f"{name}/{getattr(aggregation, '__name__', 'aggregation')}"] = aggregation(values)
+                else:
+                    found[f"{name}/{aggregation}"] = aggregated(aggregation, values)
+        return found
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """What an evaluation came to.
+
+    Attributes:
+        run_id: The run that was active, else one for this evaluation alone.
+        metrics: By `<scorer>/<aggregation>`, such as `exact_match/mean`.
+        model_id: The version.
+        dataset: Digest of the data set, as results carry it; empty for traces.
+        dataset_name: What it is called, or None.
+        count: How many rows there were.
+        error_count: How many of them have no outputs, because the predict function failed.
+        resumed_count: How many were done before, by a run that was killed.
+        scorer_errors: How often each scorer failed.
+        rows: Of each row, in the order of the data.
+    """
+
+    run_id: str
+    metrics: dict[str, float]
+    model_id: str
+    dataset: str = ""
+    dataset_name: str | None = None
+    count: int = 0
+    error_count: int = 0
+    resumed_count: int = 0
+    scorer_errors: dict[str, int] = field(default_factory=dict)
+    rows: Sequence[RowResult] = field(default=(), repr=False)
+
+    @property
+    def result_df(self) -> Any:
+        """A pandas data frame: a row for each row, columns as MLflow's have them, `<name>/value` and so on.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError("result_df needs pandas: pip install 'otel-loggedmodel[evaluation]'") from None
+        return pandas.DataFrame(list(self._records()))
+
+    @property
+    def tables(self) -> dict[str, Any]:
+        """The data frame under the name that MLflow's has: `eval_results`."""
+        return {"eval_results": self.result_df}
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        for row in self.rows:
+            record = {
+                "row": row.row,
+                "inputs": row.inputs,
+                "outputs": None if row.outputs is MISSING else row.outputs,
+                "expectations": row.expectations,
+                "trace_id": row.trace_id,
+                "error_message": row.error,
+            }
+            for feedback in row.feedback:
+                record[f"{feedback.name}/value"] = feedback.value
+                record[f"{feedback.name}/rationale"] = feedback.rationale
+                record[f"{feedback.name}/error_message"] = feedback.error_message
+            yield record

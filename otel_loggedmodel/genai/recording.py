@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluation results as spans: built directly, past the SDK's sampler, and handed to a provider's own processors.
+
+So they reach whatever the application's spans reach. A result is a child of the span that it judges, has no duration,
+and carries what makes a sampler on the way keep it.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+
+from otel_loggedmodel import attributes
+from otel_loggedmodel._errors import warn_once
+from otel_loggedmodel.genai.assessments import CODE, AssessmentError, Feedback, score_and_label
+from otel_loggedmodel.instrumentor import intake_of
+from otel_loggedmodel.records import KEPT_BY_SAMPLERS
+from otel_loggedmodel.version import __version__
+
+RESULT: Final = "gen_ai.evaluation.result"
+INSTRUMENTATION: Final = InstrumentationScope("otel_loggedmodel.genai", __version__)
+_SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
+_MAX_EXPLANATION_CHARACTERS: Final = 16 * 1024
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a result is about.
+
+    Attributes:
+        trace_id: The trace.
+        span_id: The span in it; None where only the trace is known.
+        model_id: The version whose work it is; None where a reader has to find out from the trace.
+        dataset: Digest of the data set, or None.
+        dataset_name: What that is called, or None.
+        row: Key of the row, or None.
+    """
+
+    trace_id: int
+    span_id: int | None = None
+    model_id: str | None = None
+    dataset: str | None = None
+    dataset_name: str | None = None
+    row: str | None = None
+
+
+def result_span(
+    feedback: Feedback, judged: Judged, resource: Resource, scorer: str | None = None, time_ns: int | None = None
+) -> ReadableSpan:
+    """The span that says what was said of an output.
+
+    Args:
+        feedback: What was said.
+        judged: Of what.
+        resource: Where.
+        scorer: Digest of the scorer; of results that have one, copies of a result are the same span.
+        time_ns: When; now by default.
+    """
+    time_ns = time.time_ns() if time_ns is None else time_ns
+    return direct_span(
+        RESULT,
+        SpanContext(
+            judged.trace_id,
+            _random_id() if scorer is None else _id_of(judged, scorer, feedback.name),
+            is_remote=False,
+            trace_flags=_SAMPLED,
+            trace_state=KEPT_BY_SAMPLERS,
+        ),
+        SpanContext(judged.trace_id, judged.span_id or _unknown_span_of(judged.trace_id), True, _SAMPLED),
+        resource,
+        _attributes_of(feedback, judged, scorer),
+        time_ns,
+        time_ns,
+    )
+
+
+def direct_span(
+    name: str,
+    context: SpanContext,
+    parent: SpanContext | None,
+    resource: Resource,
+    values: dict[str, Any],
+    start_ns: int,
+    end_ns: int,
+    **more: Any,
+) -> ReadableSpan:
+    """A span that no sampler was asked about."""
+    return ReadableSpan(
+        name=name,
+        context=context,
+        parent=parent,
+        resource=resource,
+        attributes=values,
+        kind=SpanKind.INTERNAL,
+        status=more.pop("status", Status(StatusCode.UNSET)),
+        start_time=start_ns,
+        end_time=end_ns,
+        instrumentation_scope=INSTRUMENTATION,
+        **more,
+    )
+
+
+def new_context() -> SpanContext:
+    """Of a span that begins a trace of its own."""
+    return SpanContext(
+        int.from_bytes(os.urandom(16), "big") or 1,
+        _random_id(),
+        is_remote=False,
+        trace_flags=_SAMPLED,
+        trace_state=TraceState(),
+    )
+
+
+def _attributes_of(feedback: Feedback, judged: Judged, scorer: str | None) -> dict[str, Any]:
+    source = feedback.source or CODE
+    score = label = error_type = None
+    explanation = feedback.rationale
+    if isinstance(feedback.error, AssessmentError):
+        error_type = feedback.error.error_code
+        explanation = feedback.error.error_message or explanation
+    else:
+        score, label = score_and_label(feedback.value)
+    found = {
+        attributes.EVALUATION_NAME: feedback.name,
+        attributes.EVALUATION_VALUE: score,
+        attributes.EVALUATION_LABEL: label,
+        attributes.EVALUATION_EXPLANATION: None if not explanation else str(explanation)[:_MAX_EXPLANATION_CHARACTERS],
+        attributes.ERROR_TYPE: error_type,
+        attributes.ID: judged.model_id,
+        attributes.EVALUATION_SOURCE: source.kind.on_wire,
+        attributes.EVALUATION_SOURCE_ID: source.source_id,
+        attributes.EVALUATION_DATASET: judged.dataset or None,
+        attributes.EVALUATION_DATASET_NAME: judged.dataset_name,
+        attributes.EVALUATION_ROW: judged.row,
+        attributes.EVALUATION_SCORER: scorer,
+        attributes.SAMPLING_PRIORITY: 1,
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _id_of(judged: Judged, scorer: str, name: str) -> int:
+    text = f"result:{judged.trace_id:032x}:{judged.span_id or 0:016x}:{scorer}:{name}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") or 1
+
+
+def _unknown_span_of(trace_id: int) -> int:
+    # A parent that is not there. Without any, backends would take the result for the root of its trace.
+    return int.from_bytes(hashlib.sha256(f"judged:{trace_id:032x}".encode()).digest()[:8], "big") or 1
+
+
+def _random_id() -> int:
+    return int.from_bytes(os.urandom(8), "big") or 1
+
+
+class Recorder:
+    """Hands finished spans to the processors of a tracer provider, and so to its exporters.
+
+    Args:
+        provider: The SDK's tracer provider; another has no processors, and nothing is recorded there.
+    """
+
+    def __init__(self, provider: Any) -> None:
+        self._provider = provider
+        self._intake = intake_of(provider)
+        if self._intake is None:
+            warn_once(
+                "no SDK provider",
+                "%s.%s is not the OpenTelemetry SDK's tracer provider: evaluation results are not recorded",
+                type(provider).__module__,
+                type(provider).__qualname__,
+            )
+
+    @property
+    def can_record(self) -> bool:
+        """Whether there is anything to record to."""
+        return self._intake is not None
+
+    @property
+    def resource(self) -> Resource:
+        """The resource of the provider."""
+        found = getattr(self._provider, "resource", None)
+        return found if isinstance(found, Resource) else Resource.get_empty()
+
+    def record(self, spans: Sequence[ReadableSpan]) -> None:
+        """Hand spans over."""
+        if self._intake is not None:
+            for span in spans:
+                self._intake(span)
+
+    def flush(self) -> bool:
+        """Have everything delivered that was handed over. It may wait for the backend."""
+        flush = getattr(self._provider, "force_flush", None)
+        return bool(flush()) if callable(flush) else False

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of a data set: what they hold, and the key by which the same row is found again in another run."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from otel_loggedmodel.genai.digests import DatasetDigest, digest
+
+ID_FIELDS: Final = ("row_id", "id")
+_FIELDS: Final = ("inputs", "outputs", "expectations", "trace", "trace_id", "span_id", "tags")
+_PREFIXES: Final = ("inputs.", "expectations.", "inputs/", "expectations/")
+
+
+class _Missing:
+    """That a row has no outputs, which is not the output None."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = _Missing()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row.
+
+    Attributes:
+        number: Its place, from 0.
+        key: What it is the same row by.
+        inputs: What goes in; a dict becomes keyword arguments.
+        outputs: What came out, or `MISSING`.
+        expectations: What should come out.
+        trace: The trace in which it came out, or None.
+        trace_id: Of that trace, or None.
+        span_id: Of the span in it that is judged, or None.
+        tags: What else is to be said of it.
+    """
+
+    number: int
+    key: str
+    inputs: Any
+    outputs: Any = MISSING
+    expectations: Any = None
+    trace: Any = None
+    trace_id: str | None = None
+    span_id: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class RowReader:
+    """Makes rows of records, one at a time. Keys of equal inputs get a number each, so they are remembered."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, int] = {}
+        self._number = 0
+        self.digest = DatasetDigest()
+
+    def read(self, records: Iterable[Any]) -> Iterator[Row]:
+        """The rows of records.
+
+        Raises:
+            TypeError: A record is none.
+            ValueError: A record has neither inputs nor outputs nor a trace.
+        """
+        for record in records:
+            row = self._row(record)
+            self.digest.add(row.key, row.expectations)
+            self._number += 1
+            yield row
+
+    def _row(self, record: Any) -> Row:
+        number = self._number
+        if not isinstance(record, Mapping):
+            if not _is_trace(record):
+                raise TypeError(f"row {number} is {type(record).__name__}: pass dicts with `inputs`, or traces")
+            record = {"trace": record}
+        values = _nested(record)
+        if not any(_is_present(values.get(key)) for key in ("inputs", "outputs", "trace", "trace_id")):
+            known = ", ".join(map(repr, list(record)[:8]))
+            raise ValueError(
+                f"row {number} has the fields {known} and no `inputs`: name them `inputs` and `expectations` (dicts), "
+                "or, in a table, `inputs.question` and `expectations.answer`"
+            )
+        inputs = _parsed(values.get("inputs"))
+        trace_id = values.get("trace_id")
+        trace = values.get("trace")
+        if isinstance(trace, str):
+            trace_id, trace = trace, None
+        if trace is not None and not _is_present(trace_id):
+            trace_id = trace_id_of(trace)
+        tags = values.get("tags")
+        return Row(
+            number=number,
+            key=self._key(record, inputs, trace_id),
+            inputs=inputs,
+            outputs=values["outputs"] if "outputs" in values and values["outputs"] is not None else MISSING,
+            expectations=_parsed(values.get("expectations")),
+            trace=trace,
+            trace_id=trace_id if _is_present(trace_id) else None,
+            span_id=values.get("span_id") if _is_present(values.get("span_id")) else None,
+            tags={str(key): str(value) for key, value in tags.items()} if isinstance(tags, Mapping) else {},
+        )
+
+    def _key(self, record: Mapping[Any, Any], inputs: Any, trace_id: Any) -> str:
+        own = next((record[name] for name in ID_FIELDS if _is_present(record.get(name))), None)
+        if own is None and inputs is None and trace_id is not None:
+            own = trace_id
+        if own is None:
+            key = digest(inputs)
+            count = self._count(key)
+            return key if count == 0 else digest([inputs, count])
+        count = self._count(str(own))
+        return str(own) if count == 0 else f"{own}#{count + 1}"
+
+    def _count(self, key: str) -> int:
+        # A hash of the key takes a third of the room of the key.
+        place = hash(key)
+        count = self._seen.get(place, 0)
+        self._seen[place] = count + 1
+        return count
+
+
+def trace_id_of(trace: Any) -> str | None:
+    """The id of a trace, ours, the store's or MLflow's, as 32 hex digits where it can be."""
+    if isinstance(trace, Mapping):
+        found = trace.get("trace_id") or trace.get("info", {}).get("trace_id")
+    else:
+        found = getattr(trace, "trace_id", None) or getattr(getattr(trace, "info", None), "trace_id", None)
+    return None if found is None else str(found).removeprefix("tr-").lower()
+
+
+def _is_trace(value: Any) -> bool:
+    return hasattr(value, "spans") or hasattr(value, "data")
+
+
+def _is_present(value: Any) -> bool:
+    # A cell of a table that is empty is NaN.
+    return value is not None and value != "" and not (isinstance(value, float) and value != value)  # noqa: PLR0124
+
+
+def _nested(record: Mapping[Any, Any]) -> dict[str, Any]:
+    """A record with `inputs.question` and the like put into `inputs`."""
+    values: dict[str, Any] = {}
+    for key, value in record.items():
+        if key in _FIELDS:
+            if _is_present(value) or key == "outputs":
+                values[key] = None if isinstance(value, float) and value != value else value  # noqa: PLR0124
+        elif isinstance(key, str) and key.startswith(_PREFIXES):
+            outer, inner = key.replace("/", ".", 1).split(".", 1)
+            if _is_present(value) and isinstance(values.setdefault(outer, {}), dict):
+                values[outer][inner] = value
+    return values
+
+
+def _parsed(value: Any) -> Any:
+    """Inputs and expectations that are texts of JSON objects, as tables keep them."""
+    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One evaluation from its first row to its result: the parts put together."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final
+
+from opentelemetry import context as context_api
+from opentelemetry import trace as trace_api
+
+from otel_loggedmodel import runs
+from otel_loggedmodel.active import Version
+from otel_loggedmodel.genai.assessments import Feedback
+from otel_loggedmodel.genai.calling import Caller
+from otel_loggedmodel.genai.capturing import Capture, capture_of
+from otel_loggedmodel.genai.delivery import Delivery
+from otel_loggedmodel.genai.harness import worked
+from otel_loggedmodel.genai.journal import DoneRow, Journal, default_directory
+from otel_loggedmodel.genai.outcome import EvaluationResult, RowResult, Tally
+from otel_loggedmodel.genai.predicting import Predictor
+from otel_loggedmodel.genai.progress import Progress
+from otel_loggedmodel.genai.recording import Recorder
+from otel_loggedmodel.genai.rows import MISSING, Row
+from otel_loggedmodel.genai.scoring import Scorer
+from otel_loggedmodel.genai.sources import Dataset
+from otel_loggedmodel.genai.working import DoneRowWork, Worker
+from otel_loggedmodel.instrumentor import extended_provider
+
+# Results of rows from streams and files are kept up to here; those of data that is in memory all.
+_MAX_ROWS_KEPT: Final = 10_000
+
+_Todo = tuple[Row, frozenset[str]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an evaluation is done; the arguments of `evaluate` of these names."""
+
+    max_workers: int
+    timeout: float | None
+    retries: int
+    scorer_timeout: float | None
+    scorer_retries: int
+    record_content: bool
+    resume: bool
+    resume_dir: str | PathLike[str] | None
+    progress: bool | None
+
+
+def run(
+    dataset: Dataset,
+    scorers: Sequence[Scorer],
+    predict_fn: Callable[..., Any] | None,
+    version: Version | None,
+    options: Options,
+    tracer_provider: trace_api.TracerProvider | None,
+) -> EvaluationResult:
+    """Evaluate.
+
+    Args:
+        dataset: The rows.
+        scorers: Who judges.
+        predict_fn: What is evaluated; None where the rows have outputs.
+        version: Whose work it is; None where the traces in the data say.
+        options: How.
+        tracer_provider: Makes and exports the spans; the global one by default.
+    """
+    provider = extended_provider(tracer_provider)
+    recorder, capture, caller = Recorder(provider), capture_of(provider), Caller()
+    worker = _worker(dataset, scorers, predict_fn, version, options, provider, recorder, capture, caller)
+    journal = _journal(dataset, version, options)
+    known: Mapping[str, DoneRow] = {} if journal is None else journal.rows
+    wanted = frozenset(scorer.digest for scorer in scorers)
+    results = _Results(scorers, dataset)
+
+    def left() -> Iterator[_Todo]:
+        for row in dataset.open():
+            done = known.get(row.key)
+            if done is not None and done.scores_known >= wanted:
+                results.add(row, done.scores, done.trace_id, done.span_id, resumed=True)
+                bar.advance(failed=False)
+            else:
+                yield row, frozenset() if done is None else done.scores_known
+
+    def work(todo: _Todo) -> DoneRowWork:
+        return worker.work(*todo)
+
+    finished = False
+    delivery = Delivery(recorder, journal, capture)
+    try:
+        with Progress(dataset.size, options.progress) as bar:
+            for done in worked(left(), work, options.max_workers):
+                delivery.put(done)
+                earlier = known.get(done.row.key)
+                scores = {**({} if earlier is None else earlier.scores), **done.scores}
+                results.add(done.row, scores, done.trace_id, done.span_id, done.outputs, done.error)
+                bar.advance(failed=done.error is not None)
+        finished = True
+    finally:
+        delivery.close()
+        caller.close()
+        if journal is not None:
+            journal.close(finished=finished)
+    return results.result("" if version is None else version.model_id)
+
+
+def _worker(
+    dataset: Dataset,
+    scorers: Sequence[Scorer],
+    predict_fn: Callable[..., Any] | None,
+    version: Version | None,
+    options: Options,
+    provider: trace_api.TracerProvider,
+    recorder: Recorder,
+    capture: Capture,
+    caller: Caller,
+) -> Worker:
+    looked_at = capture if any("trace" in scorer.takes for scorer in scorers) else None
+    base = context_api.get_current()
+    predictor = None
+    if predict_fn is not None and version is not None:
+        predictor = Predictor(
+            predict_fn,
+            version,
+            dataset,
+            provider=provider,
+            recorder=recorder,
+            capture=looked_at,
+            caller=caller,
+            base=base,
+            timeout=options.timeout,
+            retries=options.retries,
+            record_content=options.record_content,
+        )
+    return Worker(
+        scorers,
+        predictor,
+        None if version is None else version.model_id,
+        dataset,
+        recorder=recorder,
+        capture=looked_at,
+        caller=caller,
+        base=base,
+        timeout=options.scorer_timeout,
+        retries=options.scorer_retries,
+        record_content=options.record_content,
+    )
+
+
+def _journal(dataset: Dataset, version: Version | None, options: Options) -> Journal | None:
+    if not options.resume or not dataset.digest:
+        return None
+    directory = default_directory() if options.resume_dir is None else Path(options.resume_dir)
+    return Journal(directory, "" if version is None else version.model_id, dataset.digest)
+
+
+class _Results:
+    """Takes the results of rows in, in any order."""
+
+    def __init__(self, scorers: Sequence[Scorer], dataset: Dataset) -> None:
+        self._order = [scorer.digest for scorer in scorers]
+        self._tally = Tally(scorers)
+        self._dataset = dataset
+        self._rows: list[tuple[int, RowResult]] = []
+        self._count = self._errors = self._resumed = 0
+
+    def add(
+        self,
+        row: Row,
+        scores: Mapping[str, Sequence[Feedback]],
+        trace_id: str | None,
+        span_id: str | None,
+        outputs: Any = None,
+        error: str | None = None,
+        *,
+        resumed: bool = False,
+    ) -> None:
+        feedback = [one for digest in self._order for one in scores.get(digest, ())]
+        self._tally.add(feedback)
+        self._count += 1
+        self._errors += error is not None
+        self._resumed += resumed
+        if not self._dataset.in_memory and len(self._rows) >= _MAX_ROWS_KEPT:
+            return
+        given = None if outputs is MISSING else outputs
+        kept = RowResult(row.key, feedback, error, trace_id, span_id, row.inputs, given, row.expectations, resumed)
+        self._rows.append((row.number, kept))
+
+    def result(self, model_id: str) -> EvaluationResult:
+        self._rows.sort(key=lambda numbered: numbered[0])
+        return EvaluationResult(
+            run_id=runs.default_run_id() or runs.new_run(None).info.run_id,
+            metrics=self._tally.metrics(),
+            model_id=model_id,
+            dataset=self._dataset.digest,
+            dataset_name=self._dataset.name,
+            count=self._count,
+            error_count=self._errors,
+            resumed_count=self._resumed,
+            scorer_errors=self._tally.errors,
+            rows=[row for _, row in self._rows],
+        )

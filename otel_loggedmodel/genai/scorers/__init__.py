@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scorers that are there already. None but `Judge` needs a language model, and what they need is imported when made."""
+
+from otel_loggedmodel.genai.scorers.budgets import LatencyBudget, TokenBudget, ToolCallCorrectness
+from otel_loggedmodel.genai.scorers.judging import Judge, make_judge
+from otel_loggedmodel.genai.scorers.overlap import Bleu, EmbeddingSimilarity, RougeL
+from otel_loggedmodel.genai.scorers.structured import JSONSchema, NumericCloseness, ValidJSON
+from otel_loggedmodel.genai.scorers.text import Contains, ExactMatch, NormalizedMatch, RegexMatch, ResponseLength
+from otel_loggedmodel.genai.scoring import Scorer, scorer
+
+__all__ = [
+    "Bleu",
+    "Contains",
+    "EmbeddingSimilarity",
+    "ExactMatch",
+    "JSONSchema",
+    "Judge",
+    "LatencyBudget",
+    "NormalizedMatch",
+    "NumericCloseness",
+    "RegexMatch",
+    "ResponseLength",
+    "RougeL",
+    "Scorer",
+    "TokenBudget",
+    "ToolCallCorrectness",
+    "ValidJSON",
+    "make_judge",
+    "scorer",
+]

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trace as scorers see it, whether it was captured in this process or read from a store: spans, times, tokens."""
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
+
+_INPUT_TOKENS: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
+_OUTPUT_TOKENS: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
+
+
+class TraceSpan:
+    """One span.
+
+    Attributes:
+        name: Its name.
+        trace_id: 32 hex digits.
+        span_id: 16 hex digits.
+        parent_id: Of its parent, or None.
+        start_time_ns: When it began.
+        end_time_ns: When it ended.
+        attributes: What it says. Of a span from a store, numbers may be texts.
+        status: `OK`, `ERROR` or `UNSET`.
+    """
+
+    __slots__ = ("attributes", "end_time_ns", "name", "parent_id", "span_id", "start_time_ns", "status", "trace_id")
+
+    def __init__(
+        self,
+        name: str,
+        trace_id: str,
+        span_id: str,
+        parent_id: str | None,
+        start_time_ns: int,
+        end_time_ns: int,
+        attributes: Mapping[str, Any],
+        status: str,
+    ) -> None:
+        self.name = name
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.parent_id = parent_id
+        self.start_time_ns = start_time_ns
+        self.end_time_ns = end_time_ns
+        self.attributes = attributes
+        self.status = status
+
+    @property
+    def span_type(self) -> str | None:
+        """What kind of work it is, such as `LLM`, `TOOL` or `RETRIEVER`, where the span says so."""
+        kind = self.attributes.get("openinference.span.kind") or self.attributes.get("traceloop.span.kind")
+        if kind is not None:
+            return str(kind).upper()
+        operation = self.attributes.get("gen_ai.operation.name")
+        return None if operation is None else _TYPES.get(str(operation), str(operation).upper())
+
+    @property
+    def inputs(self) -> Any:
+        """What went in, where the span says so; parsed where it is JSON."""
+        return _value(self.attributes, "input.value")
+
+    @property
+    def outputs(self) -> Any:
+        """What came out, where the span says so; parsed where it is JSON."""
+        return _value(self.attributes, "output.value")
+
+    @property
+    def duration_ms(self) -> float:
+        """How long it took."""
+        return max(0, self.end_time_ns - self.start_time_ns) / 1e6
+
+    def get_attribute(self, key: str) -> Any:
+        """One attribute, or None."""
+        return self.attributes.get(key)
+
+    def __repr__(self) -> str:
+        return f"TraceSpan(name={self.name!r}, span_id={self.span_id!r})"
+
+
+_TYPES: Final = {
+    "chat": "LLM",
+    "text_completion": "LLM",
+    "generate_content": "LLM",
+    "execute_tool": "TOOL",
+    "embeddings": "EMBEDDING",
+    "invoke_agent": "AGENT",
+    "create_agent": "AGENT",
+}
+
+
+class Trace:
+    """The spans of one call, by their start.
+
+    The names that MLflow's scorers use work, too: `info.trace_id`, `info.execution_duration` (ms), `data.spans`.
+
+    Args:
+        spans: Of one trace.
+        judged: Id of the span that is judged; by default the one without a parent here.
+    """
+
+    def __init__(self, spans: Sequence[TraceSpan], judged: str | None = None) -> None:
+        self.spans = sorted(spans, key=lambda span: span.start_time_ns)
+        self._judged = judged
+
+    @property
+    def trace_id(self) -> str:
+        """32 hex digits."""
+        return self.spans[0].trace_id if self.spans else ""
+
+    @functools.cached_property
+    def root(self) -> TraceSpan | None:
+        """The span that is judged: the one that was asked for, else the first whose parent is not in the trace."""
+        known = {span.span_id for span in self.spans}
+        wanted = [span for span in self.spans if span.span_id == self._judged]
+        return next(iter(wanted or [span for span in self.spans if span.parent_id not in known]), None)
+
+    @property
+    def info(self) -> "Trace":
+        """What MLflow keeps under `trace.info`."""
+        return self
+
+    @property
+    def data(self) -> "Trace":
+        """What MLflow keeps under `trace.data`."""
+        return self
+
+    @property
+    def execution_duration(self) -> float:
+        """Milliseconds that the judged span took."""
+        return 0.0 if self.root is None else self.root.duration_ms
+
+    execution_time_ms = execution_duration
+
+    @property
+    def state(self) -> str:
+        """`OK` or `ERROR`."""
+        return "ERROR" if self.root is not None and self.root.status == "ERROR" else "OK"
+
+    @property
+    def inputs(self) -> Any:
+        """What went into the judged span."""
+        return None if self.root is None else self.root.inputs
+
+    @property
+    def outputs(self) -> Any:
+        """What came out of the judged span."""
+        return None if self.root is None else self.root.outputs
+
+    def search_spans(
+        self, span_type: str | None = None, name: str | None = None, span_id: str | None = None
+    ) -> list[TraceSpan]:
+        """The spans of a type, a name and an id, each if given."""
+        return [
+            span
+            for span in self.spans
+            if (name is None or span.name == name)
+            and (span_id is None or span.span_id == span_id)
+            and (span_type is None or span.span_type == span_type.upper())
+        ]
+
+    @functools.cached_property
+    def tokens(self) -> tuple[int, int]:
+        """Tokens in and out. A span that sums up those below it counts with what is more."""
+        below: dict[str | None, list[TraceSpan]] = {}
+        for span in self.spans:
+            below.setdefault(span.parent_id, []).append(span)
+        known = {span.span_id for span in self.spans}
+        tops = [span for span in self.spans if span.parent_id not in known]
+        totals = [_tokens_of(span, below, 0) for span in tops]
+        return sum(total[0] for total in totals), sum(total[1] for total in totals)
+
+
+def _tokens_of(span: TraceSpan, below: Mapping[str | None, list[TraceSpan]], depth: int) -> tuple[int, int]:
+    children = [_tokens_of(child, below, depth + 1) for child in below.get(span.span_id, ())] if depth < 200 else []
+    own = (_number(span.attributes, _INPUT_TOKENS), _number(span.attributes, _OUTPUT_TOKENS))
+    return max(own[0], sum(child[0] for child in children)), max(own[1], sum(child[1] for child in children))
+
+
+def _number(attributes: Mapping[str, Any], keys: Sequence[str]) -> int:
+    for key in keys:
+        if key in attributes:
+            try:
+                return int(attributes[key])
+            except (TypeError, ValueError):
+                continue
+    return 0
+
+
+def _value(attributes: Mapping[str, Any], key: str) -> Any:
+    value = attributes.get(key)
+    if not isinstance(value, str):
+        return value
+    kind = attributes.get(key.replace(".value", ".mime_type"))
+    if kind == "application/json" or value[:1] in ("{", "["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def trace_of_finished(spans: Sequence[ReadableSpan], judged: str | None = None) -> Trace:
+    """The trace that spans of this process make."""
+    return Trace([_finished(span) for span in spans if span.context is not None], judged)
+
+
+def _finished(span: ReadableSpan) -> TraceSpan:
+    context = span.context
+    assert context is not None
+    return TraceSpan(
+        span.name,
+        format_trace_id(context.trace_id),
+        format_span_id(context.span_id),
+        None if span.parent is None else format_span_id(span.parent.span_id),
+        span.start_time or 0,
+        span.end_time or span.start_time or 0,
+        span.attributes or {},
+        "ERROR" if span.status.status_code is StatusCode.ERROR else span.status.status_code.name,
+    )
+
+
+def trace_of_stored(stored: Any, judged: str | None = None) -> Trace:
+    """The trace that a store gave: anything whose spans have the field names of `store.results.Span`."""
+    spans = [
+        TraceSpan(
+            span.name,
+            span.trace_id,
+            span.span_id,
+            span.parent_span_id,
+            span.start_ns,
+            span.start_ns + span.duration_ns,
+            span.attributes,
+            "ERROR" if span.status.upper().endswith("ERROR") else span.status.upper(),
+        )
+        for span in stored.spans
+        if span.name != "gen_ai.evaluation.result"
+    ]
+    return Trace(spans, judged or next((span.span_id for span in stored.spans if span.is_entry), None))

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The work on one row: get its outputs, have the scorers judge them, and make spans of what they said."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from opentelemetry import context as context_api
+from opentelemetry import trace as trace_api
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import format_span_id, format_trace_id
+
+from otel_loggedmodel import attributes
+from otel_loggedmodel.active import with_version
+from otel_loggedmodel.genai.assessments import Feedback
+from otel_loggedmodel.genai.calling import Caller
+from otel_loggedmodel.genai.capturing import Capture
+from otel_loggedmodel.genai.predicting import INPUT, OUTPUT, Predictor, content
+from otel_loggedmodel.genai.recording import Judged, Recorder, direct_span, new_context, result_span
+from otel_loggedmodel.genai.rows import MISSING, Row
+from otel_loggedmodel.genai.scoring import Scorer, failed, feedback_of
+from otel_loggedmodel.genai.sources import Dataset
+from otel_loggedmodel.genai.traces import Trace, trace_of_finished, trace_of_stored
+
+_STATIC: str = "evaluated output"
+
+
+@dataclass(frozen=True)
+class DoneRowWork:
+    """What came of the work on a row.
+
+    Attributes:
+        row: The row.
+        outputs: What was judged.
+        error: Why there is nothing to judge, or None.
+        trace_id: The trace of the outputs.
+        span_id: The judged span in it.
+        scores: What each scorer said, by the scorer's digest.
+        results: The spans that say so.
+    """
+
+    row: Row
+    outputs: Any = None
+    error: str | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+    scores: Mapping[str, Sequence[Feedback]] = field(default_factory=dict)
+    results: Sequence[ReadableSpan] = ()
+
+
+@dataclass(frozen=True)
+class _Output:
+    outputs: Any
+    judged: Judged
+    inputs: Any
+    trace: Callable[[], Any]
+    spans: Sequence[ReadableSpan] = ()
+
+
+class Worker:
+    """Works on rows, from any thread.
+
+    Args:
+        scorers: Who judges.
+        predictor: Gets the outputs; None where the rows have them.
+        model_id: The version whose work is judged; None where the traces say.
+        dataset: Whose rows.
+        recorder: For the resource of results.
+        capture: Where a predictor's spans are kept, if any scorer looks.
+        caller: Calls scorers.
+        base: The Context to start from.
+        timeout: Seconds that a scorer may take, if it does not say so itself.
+        retries: How often to try a scorer again.
+        record_content: Whether inputs and outputs go onto spans.
+    """
+
+    def __init__(
+        self,
+        scorers: Sequence[Scorer],
+        predictor: Predictor | None,
+        model_id: str | None,
+        dataset: Dataset,
+        *,
+        recorder: Recorder,
+        capture: Capture | None,
+        caller: Caller,
+        base: Context,
+        timeout: float | None,
+        retries: int,
+        record_content: bool,
+    ) -> None:
+        self._scorers = scorers
+        self._predictor = predictor
+        self._model_id = model_id
+        self._dataset = dataset
+        self._recorder = recorder
+        self._capture = capture
+        self._caller = caller
+        # What a judge calls is nobody's work here: a trace of its own, of no version but one of the judge's choosing.
+        self._context = with_version(trace_api.set_span_in_context(trace_api.INVALID_SPAN, base), None)
+        self._timeout = timeout
+        self._retries = retries
+        self._record_content = record_content
+
+    def work(self, row: Row, done: frozenset[str] = frozenset()) -> DoneRowWork:
+        """Work on a row.
+
+        Args:
+            row: The row.
+            done: Digests of scorers that have judged it already.
+        """
+        try:
+            output = self._predicted(row) if self._predictor is not None else self._given(row)
+        except _NothingToJudgeError as nothing:
+            return DoneRowWork(row, error=str(nothing), trace_id=nothing.trace_id, span_id=nothing.span_id)
+        token = context_api.attach(self._context)
+        try:
+            scores = {
+                scorer.digest: self._scored(scorer, row, output)
+                for scorer in self._scorers
+                if scorer.digest not in done
+            }
+        finally:
+            context_api.detach(token)
+        judged = output.judged
+        results = [
+            result_span(feedback, judged, self._recorder.resource, digest)
+            for digest, found in scores.items()
+            for feedback in found
+        ]
+        return DoneRowWork(
+            row,
+            output.outputs,
+            None,
+            format_trace_id(judged.trace_id),
+            None if judged.span_id is None else format_span_id(judged.span_id),
+            scores,
+            [*output.spans, *results],
+        )
+
+    def _scored(self, scorer: Scorer, row: Row, output: _Output) -> list[Feedback]:
+        trace = output.trace() if "trace" in scorer.takes else None
+        expectations = {} if row.expectations is None else row.expectations
+
+        def run() -> Any:
+            return scorer.run(inputs=output.inputs, outputs=output.outputs, expectations=expectations, trace=trace)
+
+        timeout = self._timeout if scorer.timeout is None else scorer.timeout
+        try:
+            return feedback_of(scorer, self._caller.call(run, timeout=timeout or None, retries=self._retries))
+        except Exception as error:
+            return failed(scorer, error)
+
+    def _predicted(self, row: Row) -> _Output:
+        assert self._predictor is not None
+        prediction = self._predictor.predict(row)
+        span = prediction.span
+        span_id = format_span_id(span.span_id)
+        finished = [] if self._capture is None else self._capture.take(span.trace_id)
+        if prediction.error is not None:
+            raise _NothingToJudgeError(prediction.error, format_trace_id(span.trace_id), span_id)
+        return _Output(
+            prediction.outputs,
+            self._judged(row, span.trace_id, span.span_id),
+            row.inputs,
+            _once(lambda: trace_of_finished(finished, span_id)),
+        )
+
+    def _given(self, row: Row) -> _Output:
+        if row.trace is not None or row.trace_id is not None:
+            return self._in_trace(row)
+        if row.outputs is MISSING:
+            raise _NothingToJudgeError("the row has no outputs: add them, or pass predict_fn")
+        context = new_context()
+        judged = self._judged(row, context.trace_id, context.span_id)
+        values: dict[str, Any] = {
+            attributes.EVALUATION_ROW: row.key,
+            attributes.EVALUATION_DATASET: self._dataset.digest,
+            attributes.SAMPLING_PRIORITY: 1,
+        }
+        if self._dataset.name:
+            values[attributes.EVALUATION_DATASET_NAME] = self._dataset.name
+        values.update((attributes.EVALUATION_TAG_PREFIX + key, value) for key, value in row.tags.items())
+        if self._record_content:
+            values |= content(INPUT, row.inputs) | content(OUTPUT, row.outputs)
+        time_ns = time.time_ns()
+        # Not the version's span: nothing was called, so there is no latency to count.
+        span = direct_span(_STATIC, context, None, self._recorder.resource, values, time_ns, time_ns)
+        return _Output(row.outputs, judged, row.inputs, _once(lambda: trace_of_finished([span])), [span])
+
+    def _in_trace(self, row: Row) -> _Output:
+        trace: Any = row.trace
+        if trace is not None and not isinstance(trace, Trace) and hasattr(trace, "spans") and _is_stored(trace):
+            trace = trace_of_stored(trace, row.span_id)
+        root = trace.root if isinstance(trace, Trace) else None
+        said: Mapping[str, Any] = {} if root is None else root.attributes
+        try:
+            trace_id = int(row.trace_id or "", 16)
+            span_id = row.span_id or (None if root is None else root.span_id)
+            span = None if span_id is None else int(span_id, 16)
+        except ValueError:
+            raise _NothingToJudgeError(f"{row.trace_id!r} is no trace id of 32 hex digits") from None
+        own_row, own_dataset = said.get(attributes.EVALUATION_ROW), said.get(attributes.EVALUATION_DATASET)
+        judged = Judged(
+            trace_id,
+            span,
+            self._model_id or said.get(attributes.ID) or _model_of_stored(row.trace, span_id),
+            own_dataset or self._dataset.digest or None,
+            said.get(attributes.EVALUATION_DATASET_NAME) or self._dataset.name,
+            own_row or (row.key if self._dataset.digest else None),
+        )
+        outputs = row.outputs
+        if outputs is MISSING:
+            outputs = getattr(trace, "outputs", None)
+        inputs = row.inputs if row.inputs is not None else getattr(trace, "inputs", None)
+        return _Output(outputs, judged, inputs, lambda: trace)
+
+    def _judged(self, row: Row, trace_id: int, span_id: int) -> Judged:
+        return Judged(trace_id, span_id, self._model_id, self._dataset.digest or None, self._dataset.name, row.key)
+
+
+class _NothingToJudgeError(Exception):
+    def __init__(self, text: str, trace_id: str | None = None, span_id: str | None = None) -> None:
+        super().__init__(text)
+        self.trace_id = trace_id
+        self.span_id = span_id
+
+
+def _is_stored(trace: Any) -> bool:
+    return all(hasattr(span, "start_ns") for span in trace.spans)
+
+
+def _model_of_stored(trace: Any, span_id: str | None) -> str | None:
+    for span in getattr(trace, "spans", ()):
+        if span.span_id == span_id:
+            return getattr(span, "model_id", None)
+    return None
+
+
+def _once(make: Callable[[], Any]) -> Callable[[], Any]:
+    made: list[Any] = []
+
+    def get() -> Any:
+        if not made:
+            made.append(make())
+        return made[0]
+
+    return get

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which differences of pairs are real: two versions on the same rows of a data set.
+
+Rows differ from each other far more than versions do on one row. Where each row is held against itself, that drops out,
+and a few dozen rows can tell what takes hundreds without pairs (Miller, 2024, "Adding error bars to evals",
+https://arxiv.org/abs/2411.00640). In plain Python, as SciPy would take the command line a second to import.
+
+- Pass or fail, where every value is 0 or 1: McNemar's test, and Newcombe's interval for paired rates. A bootstrap of
+  rows that did not change has no width, which would say more than is known.
+- Numbers: Wilcoxon's signed-rank test, and a bootstrap interval of the mean difference; with more than
+  `BOOTSTRAP_PAIRS` pairs the interval of the paired t-test, which is nearly the same then (Efron and Tibshirani, 1993,
+  "An introduction to the bootstrap", chapters 12 and 13).
+"""
+
+import math
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist, fmean, stdev
+from typing import Final
+
+from otel_loggedmodel.store import student
+from otel_loggedmodel.store.statistics import CONFIDENCE, Interval, wilson
+
+# With fewer there is no verdict. Of ten rows, six that change to one side are beyond chance.
+MIN_PAIRS: Final = 10
+BOOTSTRAP_PAIRS: Final = 1000
+# The ends of the interval are known to about a twentieth of its width then.
+RESAMPLES: Final = 2000
+_SEED: Final = 20240411
+
+# Up to here the distributions are summed up exactly.
+_EXACT_SIGNED_RANKS: Final = 50
+_EXACT_MCNEMAR: Final = 1000
+# What is less than that in parts of the values is a rounding error, and no difference.
+_ROUNDING: Final = 1e-12
+# Where fewer rows changed, resampling them says little about those that did not.
+_FEW_CHANGED: Final = 5
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """What pairs of values come to.
+
+    Attributes:
+        test: `mcnemar` or `wilcoxon`.
+        base: Mean of the first values.
+        candidate: Mean of the second values.
+        higher: Pairs of which the second value is higher.
+        lower: Pairs of which it is lower.
+        equal: Pairs of which neither is.
+        interval: The 95 % confidence interval of the mean difference.
+        effect_size: Between -1 and 1.
+        p_value: Two-sided.
+    """
+
+    test: str
+    base: float
+    candidate: float
+    higher: int
+    lower: int
+    equal: int
+    interval: Interval
+    effect_size: float
+    p_value: float
+
+
+def tested(base: Sequence[float], candidate: Sequence[float]) -> PairedTest:
+    """Test pairs of values.
+
+    Args:
+        base: The first value of each pair; at least two.
+        candidate: The second, in the same order.
+    """
+    differences = [_difference(before, after) for before, after in zip(base, candidate, strict=True)]
+    higher = sum(difference > 0 for difference in differences)
+    lower = sum(difference < 0 for difference in differences)
+    is_binary = {*base, *candidate} <= {0.0, 1.0}
+    before, after = fmean(base), fmean(candidate)
+    if is_binary:
+        interval = rates_interval(
+            both=sum(value == 1 == other for value, other in zip(base, candidate, strict=True)),
+            base_only=lower,
+            candidate_only=higher,
+            neither=sum(value == 0 == other for value, other in zip(base, candidate, strict=True)),
+        )
+        p_value, effect_size = mcnemar(higher, lower), after - before
+    else:
+        p_value, effect_size = signed_rank(differences)
+        if higher + lower < _FEW_CHANGED:
+            values = [*base, *candidate]
+            interval = _of_few_changes(differences, max(values) - min(values))
+        else:
+            interval = mean_interval(differences)
+    return PairedTest(
+        test="mcnemar" if is_binary else "wilcoxon",
+        base=before,
+        candidate=after,
+        higher=higher,
+        lower=lower,
+        equal=len(differences) - higher - lower,
+        interval=interval,
+        effect_size=effect_size,
+        p_value=p_value,
+    )
+
+
+def mcnemar(higher: int, lower: int) -> float:
+    """The two-sided p-value of McNemar's test, of the pairs that changed to either side (McNemar, 1947).
+
+    Exact, the binomial test, up to a thousand of them; with the continuity correction above.
+    """
+    changed = higher + lower
+    if changed > _EXACT_MCNEMAR:
+        return min(1.0, 2 * NormalDist().cdf(-max(abs(higher - lower) - 1, 0) / math.sqrt(changed)))
+    tail = sum(math.comb(changed, count) for count in range(min(higher, lower) + 1))
+    return min(1.0, tail / (1 << changed) * 2)
+
+
+def rates_interval(both: int, base_only: int, candidate_only: int, neither: int) -> Interval:
+    """The interval of the difference of two rates of the same pairs.
+
+    Method 10 of Newcombe, 1998, "Improved confidence intervals for the difference between binomial proportions based on
+    paired data": Wilson's intervals of the two rates, and their correlation.
+    """
+    total = both + base_only + candidate_only + neither
+    base, candidate = both + base_only, both + candidate_only
+    before, after = base / total, candidate / total
+    before_low, before_high = wilson(base, total)
+    after_low, after_high = wilson(candidate, total)
+    excess = float(both * neither - base_only * candidate_only)
+    # A continuity correction of positive correlations.
+    excess = max(excess - total / 2, 0.0) if excess > 0 else excess
+    margins = base * (total - base) * candidate * (total - candidate)
+    correlation = excess / math.sqrt(margins) if margins else 0.0
+    below = _combined(after - after_low, before_high - before, correlation)
+    above = _combined(after_high - after, before - before_low, correlation)
+    return after - before - below, after - before + above
+
+
+def signed_rank(differences: Sequence[float]) -> tuple[float, float]:
+    """The two-sided p-value of Wilcoxon's signed-rank test, and the matched-pairs rank-biserial correlation.
+
+    Differences of 0 are left out (Wilcoxon, 1945, "Individual comparisons by ranking methods"). Exact for up to fifty
+    others, ties included: every choice of signs is counted. Above, the normal approximation, with its variance
+    corrected for ties. The correlation is that of Kerby, 2014, "The simple difference formula".
+    """
+    changes = [difference for difference in differences if difference]
+    count = len(changes)
+    if not count:
+        return 1.0, 0.0
+    ranks, ties = _doubled_ranks([abs(change) for change in changes])
+    positive = sum(rank for rank, change in zip(ranks, changes, strict=True) if change > 0)
+    total = count * (count + 1)  # twice the sum of all ranks
+    if count <= _EXACT_SIGNED_RANKS:
+        p_value = _exact_signed_ranks(ranks, min(positive, total - positive))
+    else:
+        variance = count * (count + 1) * (2 * count + 1) / 24 - sum(size**3 - size for size in ties) / 48
+        p_value = 2 * NormalDist().cdf(-abs(positive - total / 2) / 2 / math.sqrt(variance))
+    return p_value, (2 * positive - total) / total
+
+
+def mean_interval(differences: Sequence[float]) -> Interval:
+    """The interval of a mean: the percentiles of a bootstrap with a fixed seed, or with many values Student's."""
+    count, mean = len(differences), fmean(differences)
+    if count > BOOTSTRAP_PAIRS:
+        half = student.critical_value(CONFIDENCE, count - 1) * stdev(differences, mean) / math.sqrt(count)
+        return mean - half, mean + half
+    choose = random.Random(_SEED).choices  # noqa: S311 - no secret
+    means = sorted(math.fsum(choose(differences, k=count)) / count for _ in range(RESAMPLES))
+    tail = round(RESAMPLES * (1 - CONFIDENCE) / 2)
+    return means[tail - 1], means[-tail]
+
+
+def _difference(before: float, after: float) -> float:
+    """`after - before` without rounding errors, so that equal differences are."""
+    difference = after - before
+    if abs(difference) <= _ROUNDING * max(abs(before), abs(after)):
+        return 0.0
+    return float(f"{difference:.12g}")
+
+
+def _combined(one: float, other: float, correlation: float) -> float:
+    return math.sqrt(max(one * one - 2 * correlation * one * other + other * other, 0.0))
+
+
+def _doubled_ranks(sizes: Sequence[float]) -> tuple[list[int], list[int]]:
+    """Twice the rank of each, the mean of their ranks for those that tie, and how many tie at each rank."""
+    ties = Counter(sizes)
+    doubled, below = {}, 0
+    for size in sorted(ties):
+        doubled[size] = 2 * below + ties[size] + 1
+        below += ties[size]
+    return [doubled[size] for size in sizes], list(ties.values())
+
+
+def _exact_signed_ranks(ranks: Sequence[int], smaller: int) -> float:
+    """The p-value of the smaller of the two sums of ranks, by counting the signs that give each sum."""
+    ways = [1] + [0] * sum(ranks)
+    reached = 0
+    for rank in ranks:
+        reached += rank
+        for place in range(reached, rank - 1, -1):
+            ways[place] += ways[place - rank]
+    return min(1.0, sum(ways[: smaller + 1]) / (1 << len(ranks)) * 2)
+
+
+def _of_few_changes(differences: Sequence[float], span: float) -> Interval:
+    """An interval where hardly a row changed: more of them may, as many as chance allows, each by as much as it can."""
+    count = len(differences)
+    changed = sum(difference != 0 for difference in differences)
+    unseen = (wilson(changed, count)[1] - changed / count) * span
+    mean = fmean(differences)
+    return mean - unseen, mean + unseen

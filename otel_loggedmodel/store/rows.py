@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of a data set on which two versions differ most: what was asked and answered, and in which traces."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from otel_loggedmodel.store import schema
+from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.measuring import Scope
+from otel_loggedmodel.store.reading import ReadingError, RowFilter
+from otel_loggedmodel.store.results import RowChange, RowResult
+from otel_loggedmodel.store.score_comparison import Match, Pair
+from otel_loggedmodel.store.scores import results
+
+# Longer texts are cut off; the trace has them whole.
+MAX_CHARACTERS: Final = 4000
+# By this library and OpenInference, by the GenAI conventions, by MLflow.
+_INPUTS: Final = ("input.value", "gen_ai.input.messages", "mlflow.spanInputs")
+_OUTPUTS: Final = ("output.value", "gen_ai.output.messages", "mlflow.spanOutputs")
+_ROUNDING: Final = 1e-12
+_AT_ONCE: Final = 1000
+
+T = TypeVar("T")
+# Version, name, source and scorer, data set, hash of the row's key.
+_Key = tuple[str, str, tuple[str, str], str, int]
+
+
+def changed(
+    database: Database, scope: Scope, base: str, matches: Mapping[str, Mapping[str, Match]], which: RowFilter
+) -> list[RowChange]:
+    """The rows that changed most, by version, evaluation and size of the change.
+
+    Args:
+        database: Where.
+        scope: Which versions, and which of their traces.
+        base: Id of the first version.
+        matches: What is compared of each other version, by its id and the name of the evaluation.
+        which: Which rows.
+
+    Raises:
+        ReadingError: There is no such evaluation.
+    """
+    names = {name for found in matches.values() for name in found}
+    if which.score is not None and which.score not in names:
+        there_are = ", ".join(sorted(names)) or "none"
+        raise ReadingError(f"these versions have no score {which.score!r}; there are: {there_are}")
+    chosen = [
+        (candidate, name, match, pair)
+        for candidate, found in matches.items()
+        for name, match in found.items()
+        if which.score in {None, name}
+        for pair in _most_changed(match.pairs, which.limit)
+    ]
+    if not chosen:
+        return []
+    told: dict[_Key, dict[str, Any]] = {}
+    for part in _parts(sorted({(name, pair.row) for _, name, _, pair in chosen})):
+        told |= _told(database, scope, part)
+    texts: dict[str, list[tuple[str, str, str]]] = {}
+    for ids in _parts(sorted({row["trace_id"] for row in told.values()})):
+        texts |= _texts(database, ids)
+    changes = []
+    for candidate, name, match, pair in chosen:
+        kind = match.kind or ("", "")
+        before = told[base, name, kind, pair.datasets[0], pair.row]
+        after = told[candidate, name, kind, pair.datasets[1], pair.row]
+        asked = _text_of(texts, before)[0] or _text_of(texts, after)[0]
+        changes.append(
+            RowChange(
+                model_id=candidate,
+                score=name,
+                dataset=pair.datasets[1],
+                row=before["row"],
+                delta=pair.candidate - pair.base,
+                input=asked or None,
+                base=_result(before, pair.base, _text_of(texts, before)[1]),
+                candidate=_result(after, pair.candidate, _text_of(texts, after)[1]),
+            )
+        )
+    return changes
+
+
+def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Few enough for the parameters of one query, which go into a URL."""
+    for start in range(0, len(values), _AT_ONCE):
+        yield values[start : start + _AT_ONCE]
+
+
+def _most_changed(pairs: Sequence[Pair], limit: int) -> list[Pair]:
+    """The largest changes first; of two that are as large, what became worse."""
+
+    def key(pair: Pair) -> tuple[float, float, int]:
+        delta = round(pair.candidate - pair.base, 12)
+        return -abs(delta), delta, pair.row
+
+    return [pair for pair in sorted(pairs, key=key) if abs(pair.candidate - pair.base) > _ROUNDING][:limit]
+
+
+def _told(database: Database, scope: Scope, wanted: Sequence[tuple[str, int]]) -> dict[_Key, dict[str, Any]]:
+    """What was said last of each row, by version, name, who scored, data set and hash of the row's key."""
+    found = results(scope)
+    rows = database.query(
+        f"""
+        SELECT version, name, source, scorer, dataset, row, cityHash64(row) AS row_hash, last.1 AS trace_id,
+            last.2 AS span_id, last.3 AS label, last.4 AS explanation
+        FROM (
+            SELECT toString(version) AS version, name, source, scorer, dataset, row,
+                argMax((TraceId, judged, attributes['gen_ai.evaluation.score.label'],
+                    attributes['gen_ai.evaluation.explanation']), (at, TraceId)) AS last
+            FROM ({found.sql})
+            WHERE dataset != '' AND name IN {{wanted_names:Array(String)}}
+                AND cityHash64(row) IN {{wanted_rows:Array(UInt64)}}
+            GROUP BY version, name, source, scorer, dataset, row
+        )""",
+        {
+            **found.parameters,
+            "wanted_names": sorted({name for name, _ in wanted}),
+            "wanted_rows": sorted({row for _, row in wanted}),
+        },
+    )
+    return {
+        (row["version"], row["name"], (row["source"], row["scorer"]), row["dataset"], row["row_hash"]): row
+        for row in rows
+    }
+
+
+def _texts(database: Database, trace_ids: Sequence[str]) -> dict[str, list[tuple[str, str, str]]]:
+    """The spans that say what went in and out, by trace, a row's own first: id, input and output."""
+    rows = database.query(
+        f"""
+        SELECT TraceId, SpanId, substringUTF8({schema.first_text(*_INPUTS)}, 1, {MAX_CHARACTERS}) AS input,
+            substringUTF8({schema.first_text(*_OUTPUTS)}, 1, {MAX_CHARACTERS}) AS output
+        FROM {schema.SPANS}
+        WHERE TraceId IN {{trace_ids:Array(String)}} AND (input != '' OR output != '')
+        ORDER BY SpanAttributes['logged_model.evaluation.row'] = '', ParentSpanId != '', Timestamp
+        LIMIT 1 BY TraceId, SpanId""",
+        {"trace_ids": list(trace_ids)},
+    )
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for row in rows:
+        found.setdefault(row["TraceId"], []).append((row["SpanId"], row["input"], row["output"]))
+    return found
+
+
+def _text_of(texts: Mapping[str, Sequence[tuple[str, str, str]]], told: Mapping[str, Any]) -> tuple[str, str]:
+    """Input and output of the span that was judged, else of the first that has any."""
+    of_trace = texts.get(told["trace_id"], [])
+    own = [text for text in of_trace if text[0] == told["span_id"]]
+    return (own or of_trace)[0][1:] if of_trace else ("", "")
+
+
+def _result(told: Mapping[str, Any], value: float, output: str) -> RowResult:
+    return RowResult(
+        trace_id=told["trace_id"],
+        span_id=told["span_id"],
+        value=value,
+        label=told["label"] or None,
+        explanation=told["explanation"] or None,
+        output=output or None,
+    )

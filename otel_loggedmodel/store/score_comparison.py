@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What of the evaluations of two versions may be compared, and what comes of it.
+
+Two versions differ in a score only where the same scorer gave it: results of scorers of different digest are never held
+against each other. Of what one scorer gave to both, the first of these that there is enough of is compared, and of
+several scorers the one that was used last:
+
+1. pairs: rows of a data set that both versions have (`paired`);
+2. pairs of rows that ask the same, of data sets of different digest, as where a row was added;
+3. values without pairs, of one data set or of production, by Welch's t-test.
+
+What is not compared is said in notes.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any, Final
+
+from otel_loggedmodel.store import paired, statistics, student
+from otel_loggedmodel.store.results import Difference, Score, ScoreComparison, ScoreGroup
+
+_DIGEST_CHARACTERS: Final = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """The values that one scorer gave to a version on one data set.
+
+    Attributes:
+        source: `human`, `code`, `llm` or empty.
+        scorer: Digest, or empty.
+        dataset: Digest; empty for production.
+        dataset_name: What it is called, or empty.
+        count: How many values there are.
+        mean: Of them.
+        variance: Of them, as a sample's; NaN of one.
+        at: When the last was given, in ns.
+        is_portable: Whether keys of rows mean the same rows in another data set.
+        rows: The values of rows, by the hash of their keys.
+    """
+
+    source: str = ""
+    scorer: str = ""
+    dataset: str = ""
+    dataset_name: str = ""
+    count: int = 0
+    mean: float = 0.0
+    variance: float = math.nan
+    at: int = 0
+    is_portable: bool = False
+    rows: Mapping[int, float]
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Who scored; only values of one kind are compared."""
+        return self.source, self.scorer
+
+
+Scores = Mapping[str, Sequence[Group]]
+
+
+def read(found: Sequence[Mapping[str, Any]]) -> Scores:
+    """The scores of a version by name, from rows of `scores.groups`."""
+    by_name: dict[str, list[Group]] = defaultdict(list)
+    for row in found:
+        by_name[row["name"]].append(
+            Group(
+                source=row["source"],
+                scorer=row["scorer"],
+                dataset=row["dataset"],
+                dataset_name=row["dataset_name"],
+                count=row["count"],
+                mean=row["mean"],
+                variance=row["variance"],
+                at=row["at"],
+                is_portable=bool(row["is_portable"]),
+                rows=dict(zip(row["rows"], row["row_values"], strict=True)),
+            )
+        )
+    return by_name
+
+
+def score_of(groups: Sequence[Group]) -> Score:
+    """All results of one evaluation of one version."""
+    count = sum(group.count for group in groups)
+    return Score(
+        mean=math.fsum(group.mean * group.count for group in groups) / count,
+        count=count,
+        groups=tuple(
+            ScoreGroup(
+                source=group.source or None,
+                scorer=group.scorer or None,
+                dataset=group.dataset or None,
+                dataset_name=group.dataset_name or None,
+                mean=group.mean,
+                count=group.count,
+            )
+            for group in groups
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A row that both versions have.
+
+    Attributes:
+        datasets: The data set of the first version's value and that of the other's.
+        row: Hash of its key.
+        base: The first version's value.
+        candidate: The other's.
+    """
+
+    datasets: tuple[str, str]
+    row: int
+    base: float
+    candidate: float
+
+
+@dataclass(frozen=True)
+class Match:
+    """What can be compared of an evaluation of two versions.
+
+    Attributes:
+        base: All values of the first version.
+        candidate: All values of the other.
+        kind: Who gave what is compared; None where nothing is.
+        pairs: The rows that are.
+        is_across: Whether they are of data sets that differ.
+        unpaired: Or the values that are, of each.
+    """
+
+    base: Sequence[Group]
+    candidate: Sequence[Group]
+    kind: tuple[str, str] | None = None
+    pairs: Sequence[Pair] = ()
+    is_across: bool = False
+    unpaired: tuple[Group, Group] | None = None
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The data sets of what is compared."""
+        if self.unpaired is not None:
+            return tuple(filter(None, [self.unpaired[0].dataset]))
+        return tuple(sorted({dataset for pair in self.pairs for dataset in pair.datasets}))
+
+    @property
+    def compared(self) -> tuple[int, int]:
+        """How many values of each are compared."""
+        if self.unpaired is not None:
+            return self.unpaired[0].count, self.unpaired[1].count
+        return len(self.pairs), len(self.pairs)
+
+    @property
+    def alone(self) -> int:
+        """How many rows of the compared data sets only one of the two has."""
+        if not self.pairs:
+            return 0
+        keys = [
+            {
+                (group.dataset if not self.is_across else "", row)
+                for group in groups
+                if group.kind == self.kind and group.dataset in self.datasets
+                for row in group.rows
+            }
+            for groups in (self.base, self.candidate)
+        ]
+        return len(keys[0] ^ keys[1])
+
+    def difference(self) -> Difference:
+        """What it comes to; without a p-value where there is too little to tell."""
+        if self.pairs:
+            return self._paired()
+        if self.unpaired is not None:
+            return self._unpaired(*self.unpaired)
+        means = [score_of(groups).mean if groups else None for groups in (self.base, self.candidate)]
+        found = statistics.difference(*means)
+        return replace(found, evaluation=ScoreComparison()) if None not in means else found
+
+    def _paired(self) -> Difference:
+        before, after = [pair.base for pair in self.pairs], [pair.candidate for pair in self.pairs]
+        if len(self.pairs) < paired.MIN_PAIRS:
+            found = statistics.difference(fmean(before), fmean(after))
+            return replace(found, evaluation=replace(self._evaluation(None), pairs=len(self.pairs)))
+        test = paired.tested(before, after)
+        found = statistics.difference(
+            test.base, test.candidate, interval=test.interval, effect_size=test.effect_size, p_value=test.p_value
+        )
+        evaluation = replace(
+            self._evaluation(test.test), pairs=len(self.pairs), higher=test.higher, lower=test.lower, equal=test.equal
+        )
+        return replace(found, evaluation=evaluation)
+
+    def _unpaired(self, base: Group, candidate: Group) -> Difference:
+        if min(base.count, candidate.count) < statistics.MIN_SAMPLES:
+            found = statistics.difference(base.mean, candidate.mean)
+            return replace(found, evaluation=self._evaluation(None))
+        interval, p_value = _welch(base, candidate)
+        found = statistics.difference(base.mean, candidate.mean, interval=interval, p_value=p_value)
+        return replace(found, evaluation=self._evaluation("welch"))
+
+    def _evaluation(self, test: str | None) -> ScoreComparison:
+        source, scorer = self.kind or ("", "")
+        base_count, candidate_count = self.compared
+        return ScoreComparison(
+            test=test,
+            base_count=base_count,
+            candidate_count=candidate_count,
+            source=source or None,
+            scorer=scorer or None,
+            datasets=self.datasets,
+        )
+
+    def notes(self, name: str, candidate: str) -> Iterator[str]:
+        """What a reader has to know.
+
+        Args:
+            name: Of the evaluation.
+            candidate: What the other version is called.
+        """
+        if not self.base or not self.candidate:
+            return
+        about = f"Score {name} of {candidate}:"
+        if self.kind is None:
+            if {group.kind for group in self.base}.isdisjoint({group.kind for group in self.candidate}):
+                scorers = " and ".join(_names(groups, "scorer", "none") for groups in (self.base, self.candidate))
+                yield f"{about} not compared, as the two versions have no scorer in common ({scorers})."
+            else:
+                datasets = " and ".join(
+                    _names(groups, "dataset", "production") for groups in (self.base, self.candidate)
+                )
+                yield f"{about} not compared, as it is of other rows ({datasets})."
+            return
+        if self.is_across:
+            yield (
+                f"{about} the data sets differ ({_shortly(self.datasets)}); compared are rows with the same inputs,"
+                " of which the expectations may differ."
+            )
+        elif len(self.datasets) > 1:
+            yield f"{about} rows of {len(self.datasets)} data sets are compared together."
+        if self.alone:
+            yield (
+                f"{about} compared are the {len(self.pairs)} rows that both versions have a value of;"
+                f" {self.alone} have one in one version only."
+            )
+        others = sum(group.count for group in (*self.base, *self.candidate)) - sum(self.compared) - self.alone
+        if others and not self.is_across:
+            yield f"{about} {others} values of other scorers, other data sets or production are not compared."
+
+
+def match(base: Sequence[Group], candidate: Sequence[Group]) -> Match:
+    """What can be compared of an evaluation of two versions.
+
+    Args:
+        base: The first version's values; the newest first.
+        candidate: The other's.
+    """
+    best: tuple[int, int, Match] | None = None
+    kinds = {group.kind for group in base} & {group.kind for group in candidate}
+    for kind in sorted(kinds):
+        before = [group for group in base if group.kind == kind]
+        after = [group for group in candidate if group.kind == kind]
+        at = max(group.at for group in after)
+        for rank, found in _matches(before, after):
+            if best is None or (rank, at) > best[:2]:
+                best = (rank, at, replace(found, base=base, candidate=candidate, kind=kind))
+    return best[2] if best else Match(base, candidate)
+
+
+def _matches(base: Sequence[Group], candidate: Sequence[Group]) -> Iterator[tuple[int, Match]]:
+    """What can be compared of the values of one scorer, each with how good that is."""
+    pairs = _pairs(base, candidate)
+    if pairs:
+        yield (5 if len(pairs) >= paired.MIN_PAIRS else 2), Match(base, candidate, pairs=pairs)
+    across = _pairs_across(base, candidate)
+    if len(across) >= paired.MIN_PAIRS:
+        yield 4, Match(base, candidate, pairs=across, is_across=True)
+    after = {group.dataset: group for group in candidate}
+    for before in base:
+        other = after.get(before.dataset)
+        if other is not None:
+            is_enough = min(before.count, other.count) >= statistics.MIN_SAMPLES
+            yield (3 if is_enough else 1), Match(base, candidate, unpaired=(before, other))
+
+
+def _pairs(base: Sequence[Group], candidate: Sequence[Group]) -> list[Pair]:
+    after = {group.dataset: group.rows for group in candidate}
+    return [
+        Pair((group.dataset, group.dataset), row, value, after[group.dataset][row])
+        for group in sorted(base, key=lambda group: group.dataset)
+        if group.dataset in after
+        for row, value in sorted(group.rows.items())
+        if row in after[group.dataset]
+    ]
+
+
+def _pairs_across(base: Sequence[Group], candidate: Sequence[Group]) -> list[Pair]:
+    """Pairs by the key alone, each of the newest data sets that have it."""
+    before, after = _by_row(base), _by_row(candidate)
+    return [
+        Pair((before[row][0], after[row][0]), row, before[row][1], after[row][1])
+        for row in sorted(before)
+        if row in after
+    ]
+
+
+def _by_row(groups: Sequence[Group]) -> dict[int, tuple[str, float]]:
+    found: dict[int, tuple[str, float]] = {}
+    for group in groups:  # the newest first
+        if group.is_portable:
+            for row, value in group.rows.items():
+                found.setdefault(row, (group.dataset, value))
+    return found
+
+
+def _welch(base: Group, candidate: Group) -> tuple[statistics.Interval, float]:
+    """The interval of the difference of two means, and its p-value (Welch, 1947)."""
+    parts = [group.variance / group.count for group in (base, candidate)]
+    delta, error = candidate.mean - base.mean, math.sqrt(sum(parts))
+    if not error:
+        return (delta, delta), float(delta == 0)
+    freedom = sum(parts) ** 2 / sum(
+        part * part / (group.count - 1) for part, group in zip(parts, (base, candidate), strict=True)
+    )
+    half = student.critical_value(statistics.CONFIDENCE, freedom) * error
+    return (delta - half, delta + half), student.two_sided_p(delta / error, freedom)
+
+
+def _names(groups: Sequence[Group], kind: str, otherwise: str) -> str:
+    names = {
+        group.dataset_name or group.dataset if kind == "dataset" else group.scorer or group.source for group in groups
+    }
+    return _shortly(sorted(name or otherwise for name in names))
+
+
+def _shortly(names: Sequence[str]) -> str:
+    shown = [name[:_DIGEST_CHARACTERS] if len(name) == 16 else name for name in names[:4]]
+    return ", ".join(shown) + (", ..." if len(names) > 4 else "")

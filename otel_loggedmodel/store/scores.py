@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The SQL that finds the results of evaluations: of which version, by which scorer, on which row of which data set.
+
+A result is a span named `gen_ai.evaluation.result`, child of the span it judges, or an event of that name on a span. A
+label that says whether it passed is 1 or 0. Results without any such value do not count.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from otel_loggedmodel.store import schema
+from otel_loggedmodel.store.measuring import START, Query, Scope
+from otel_loggedmodel.store.reading import EVERYTHING, Selection
+
+_PREFIX: Final = "logged_model.evaluation."
+# The table is sorted by the names of spans, so that this alone leaves nearly everything out.
+_IS_RESULT: Final = f"SpanName = '{schema.EVALUATION_NAME}'"
+# A key that is a digest of what the row asks means the same row in another data set; an id of its own does not.
+IS_DIGEST: Final = "match(row, '^[0-9a-f]{16}$')"
+
+
+def results(scope: Scope) -> Query:
+    """One row for each result: `version`, `TraceId`, `judged` (span id), `at` (ns), `attributes`, `name`, `value`.
+
+    And `source`, `scorer`, `dataset`, `dataset_name` and `row`, each empty where the result does not say. With a
+    selection of traces, only results on traces that were asked for count; a data set is that of the result.
+    """
+    spans, parameters = scope.spans.sql, {**scope.spans.parameters, **scope.version.parameters}
+    wanted = "name != '' AND isFinite(value)"
+    if scope.model_ids is not None and (scope.aliases or scope.has_unclaimed):
+        wanted += " AND version IN {model_ids:Array(String)}"
+        parameters["model_ids"] = list(scope.model_ids)
+    selection = scope.selection
+    if selection.dataset is not None:
+        wanted += " AND {dataset:String} IN (dataset, dataset_name)"
+        parameters["dataset"] = selection.dataset
+        # A trace of production that was made a row of a data set later does not say so itself.
+        scope = replace(scope, selection=replace(selection, dataset=None))
+    if selection.production:
+        wanted += " AND dataset = ''"
+    if replace(selection, dataset=None) != EVERYTHING:
+        wanted += (
+            f" AND ((toString(version), TraceId) IN (SELECT toString({scope.version.sql}), TraceId FROM {schema.SPANS}"
+            f" WHERE {spans} AND {scope.entry.sql}){_or_evaluated_then(selection)})"
+        )
+        parameters.update(scope.entry.parameters)
+        # Results come later than what they judge.
+        spans = replace(scope, selection=EVERYTHING).spans.sql
+    details = ", ".join(
+        f"attributes['{_PREFIX}{detail}'] AS {detail}"
+        for detail in ("source", "scorer", "dataset", "dataset_name", "row")
+    )
+    parts = [_results_in_spans(scope, spans), _results_in_events(scope, spans)]
+    if scope.has_unclaimed:
+        parts.append(_unclaimed_results(scope))
+    return Query(
+        f"""
+        SELECT version, TraceId, judged, at, attributes, attributes['gen_ai.evaluation.name'] AS name,
+            {_value("attributes")} AS value, {details}
+        FROM ({" UNION ALL ".join(parts)})
+        WHERE {wanted}""",
+        parameters,
+    )
+
+
+def _or_evaluated_then(selection: Selection) -> str:
+    """What a data set's own outputs are selected by: they were scored, and no version made a trace of them."""
+    if selection.service or selection.attributes or selection.production:
+        return ""
+    times = [
+        f"at {comparison} toUnixTimestamp64Nano({{{name}:DateTime64(9, 'UTC')}})"
+        for comparison, name, time in ((">=", "since", selection.since), ("<", "until", selection.until))
+        if time is not None
+    ]
+    return f" OR dataset != '' AND {' AND '.join(times)}"
+
+
+def groups(scope: Scope) -> Query:
+    """One row for each version, evaluation, scorer and data set, the newest first.
+
+    Columns: `version`, `name`, `source`, `scorer`, `dataset`, `dataset_name`, `count`, `mean`, `variance` (NaN of one
+    value), `at`; and of rows of a data set `rows` (hashes of their keys) and `values`, in the same order, and
+    `is_portable`, whether their keys mean the same rows in another data set.
+    """
+    found = results(scope)
+    return Query(
+        f"""
+        SELECT version, name, source, scorer, dataset, max(last_name) AS dataset_name,
+            countArray(values) AS count, avgArray(values) AS mean, varSampStableArray(values) AS variance,
+            max(last_at) AS at, min(is_digest) AS is_portable,
+            groupArrayIf(cityHash64(row), dataset != '' AND row != '') AS rows,
+            groupArrayIf(values[1], dataset != '' AND row != '') AS row_values
+        FROM (
+            -- What was said of one row several times is one value.
+            SELECT toString(version) AS version, name, source, scorer, dataset, row, {IS_DIGEST} AS is_digest,
+                if(row = '', groupArray(value), [avg(value)]) AS values, max(at) AS last_at,
+                max(dataset_name) AS last_name
+            FROM ({found.sql})
+            GROUP BY version, name, source, scorer, dataset, row
+        )
+        GROUP BY version, name, source, scorer, dataset
+        ORDER BY at DESC, source, scorer, dataset""",
+        found.parameters,
+    )
+
+
+def _results_in_spans(scope: Scope, spans: str) -> str:
+    model_id, role = scope.columns["LoggedModelId"], scope.columns["LoggedModelRole"]
+    found = f"""
+            SELECT {model_id} AS model_id, TraceId, ParentSpanId, SpanAttributes AS attributes, {START} AS own_ns
+            FROM {schema.SPANS} WHERE {_IS_RESULT} AND {role} = 'evaluation' AND {spans}
+            LIMIT 1 BY TraceId, SpanId"""
+    if not scope.aliases:
+        return f"SELECT model_id AS version, TraceId, ParentSpanId AS judged, own_ns AS at, attributes FROM ({found})"
+    # A result is one of the version that what it judges was of: an id that stands for another is read as of then.
+    version = scope.version_of("model_id", "if(judged_ns = 0, own_ns, judged_ns)")
+    return f"""
+            SELECT {version.sql} AS version, TraceId, ParentSpanId AS judged, own_ns AS at, attributes
+            FROM ({found}) AS results
+            LEFT JOIN (
+                SELECT TraceId, SpanId AS ParentSpanId, min({START}) AS judged_ns FROM {schema.SPANS}
+                WHERE {role} IN ('span', 'entry') AND (TraceId, SpanId) IN (
+                    SELECT TraceId, ParentSpanId FROM {schema.SPANS}
+                    WHERE {_IS_RESULT} AND {role} = 'evaluation' AND {model_id} IN {{alias_ids:Array(String)}}
+                )
+                GROUP BY TraceId, SpanId
+            ) AS judged_spans USING (TraceId, ParentSpanId)"""
+
+
+def unclaimed(columns: schema.Columns) -> Query:
+    """A row where there are results that name no version."""
+    return Query(f"SELECT 1 AS found FROM {schema.SPANS} WHERE {_is_unclaimed(columns)} LIMIT 1")
+
+
+def _is_unclaimed(columns: schema.Columns) -> str:
+    return f"{_IS_RESULT} AND {columns['LoggedModelRole']} = 'evaluation' AND {columns['LoggedModelId']} = ''"
+
+
+def _unclaimed_results(scope: Scope) -> str:
+    """Results that name no version: they are of that of the span which they judge, else of the trace's entry span.
+
+    Who gives feedback later often knows the trace alone.
+    """
+    model_id, role = scope.columns["LoggedModelId"], scope.columns["LoggedModelRole"]
+    condition = _is_unclaimed(scope.columns)
+    if scope.trace_ids is not None:
+        condition += " AND TraceId IN {trace_ids:Array(String)}"
+    version = scope.version_of("owner.1", "owner.2")
+    return f"""
+            SELECT {version.sql} AS version, TraceId, judged, at, attributes FROM (
+                SELECT TraceId, result, any(parent) AS judged, any(own_ns) AS at, any(own_attributes) AS attributes,
+                    argMin((owner_id, owner_ns), (owner_span != parent, is_no_entry, owner_ns)) AS owner
+                FROM (
+                    SELECT TraceId, SpanId AS result, ParentSpanId AS parent, {START} AS own_ns,
+                        SpanAttributes AS own_attributes
+                    FROM {schema.SPANS} WHERE {condition}
+                    LIMIT 1 BY TraceId, SpanId
+                ) AS unclaimed
+                JOIN (
+                    SELECT TraceId, SpanId AS owner_span, toString({model_id}) AS owner_id, {START} AS owner_ns,
+                        {role} != 'entry' AS is_no_entry
+                    FROM {schema.SPANS}
+                    WHERE {role} IN ('span', 'entry')
+                        AND TraceId IN (SELECT TraceId FROM {schema.SPANS} WHERE {condition})
+                ) AS owners USING (TraceId)
+                GROUP BY TraceId, result
+            )"""
+
+
+def _results_in_events(scope: Scope, spans: str) -> str:
+    return f"""
+            SELECT version, TraceId, SpanId AS judged, at, arrayJoin(found) AS attributes FROM (
+                SELECT {scope.version.sql} AS version, TraceId, SpanId, {START} AS at, arrayFilter(
+                    (attributes, name) -> name = '{schema.EVALUATION_NAME}', `Events.Attributes`, `Events.Name`
+                ) AS found
+                FROM {schema.SPANS}
+                WHERE {scope.columns["LoggedModelHasScores"]}
+                    AND {scope.columns["LoggedModelRole"]} IN ('span', 'entry') AND {spans}
+                LIMIT 1 BY TraceId, SpanId
+            )"""
+
+
+def _value(attributes: str) -> str:
+    label = f"lower({attributes}['gen_ai.evaluation.score.label'])"
+    return (
+        f"coalesce(toFloat64OrNull({attributes}['gen_ai.evaluation.score.value']),"
+        f" multiIf({label} IN ('pass', 'passed', 'true', 'yes', 'correct'), 1.,"
+        f" {label} IN ('fail', 'failed', 'false', 'no', 'incorrect'), 0., NULL))"
+    )

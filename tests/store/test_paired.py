@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of pairs agree with SciPy, find what only pairs can tell, and call no difference that is none."""
+
+import random
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otel_loggedmodel.store import paired, student
+
+small = st.integers(min_value=0, max_value=40)
+
+
+@given(st.integers(min_value=0, max_value=3000), st.integers(min_value=0, max_value=3000))
+def test_mcnemars_test_is_the_binomial_test_of_the_pairs_that_changed(higher: int, lower: int) -> None:
+    found = paired.mcnemar(higher, lower)
+    if higher + lower == 0:
+        assert found == 1.0
+        return
+    expected = scipy.stats.binomtest(higher, higher + lower, 0.5).pvalue
+    exact = higher + lower <= 1000
+    assert (
+        found == pytest.approx(expected, rel=1e-9, abs=1e-300)
+        if exact
+        else found == pytest.approx(expected, rel=0.05, abs=1e-4)
+    )
+
+
+@given(st.lists(st.floats(min_value=-10, max_value=10), min_size=1, max_size=50, unique_by=abs))
+def test_signed_ranks_without_ties_are_exact(values: list[float]) -> None:
+    values = [round(value, 6) for value in values]
+    values = list({abs(value): value for value in values if value}.values())
+    if not values:
+        return
+    expected = scipy.stats.wilcoxon(values, method="exact").pvalue
+    assert paired.signed_rank(values)[0] == pytest.approx(expected, rel=1e-9)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.integers(min_value=-4, max_value=4), max_size=9).filter(lambda values: sum(map(bool, values)) > 1))
+def test_signed_ranks_with_ties_count_every_choice_of_signs(values: list[int]) -> None:
+    changes = [value for value in values if value]
+    expected = scipy.stats.wilcoxon(changes, method=scipy.stats.PermutationMethod(n_resamples=10_000)).pvalue
+    assert paired.signed_rank(values)[0] == pytest.approx(min(expected, 1.0), rel=1e-9)
+
+
+@given(st.integers(min_value=0, max_value=10**9), st.integers(min_value=51, max_value=400), st.booleans())
+def test_many_signed_ranks_are_approximated_as_scipy_does(seed: int, count: int, has_ties: bool) -> None:
+    rng = random.Random(seed)
+    values = [rng.gauss(0.2, 1) for _ in range(count)]
+    if has_ties:
+        values = [float(round(2 * value)) for value in values]
+    changes = [value for value in values if value]
+    if len(changes) <= 50:
+        return
+    expected = scipy.stats.wilcoxon(changes, method="approx", correction=False).pvalue
+    assert paired.signed_rank(values)[0] == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_effect_size_of_signed_ranks() -> None:
+    assert paired.signed_rank([1, 2, 3])[1] == 1.0
+    assert paired.signed_rank([-1, -2, -3, 0])[1] == -1.0
+    assert paired.signed_rank([1, -1, 2, -2])[1] == 0.0
+    assert paired.signed_rank([0.0, 0.0]) == (1.0, 0.0)
+
+
+def test_a_bootstrap_interval_is_that_of_scipy() -> None:
+    rng = random.Random(3)
+    for count in (10, 30, 200, 1000):
+        values = [rng.expovariate(1) - 0.8 for _ in range(count)]
+        low, high = paired.mean_interval(values)
+        expected = scipy.stats.bootstrap(
+            (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(1)
+        ).confidence_interval
+        close = 0.06 * (expected.high - expected.low)
+        assert (low, high) == (pytest.approx(expected.low, abs=close), pytest.approx(expected.high, abs=close))
+        assert paired.mean_interval(values) == (low, high)
+
+
+def test_the_interval_of_many_is_that_of_the_paired_t_test() -> None:
+    rng = random.Random(4)
+    values = [rng.gauss(0.1, 1) for _ in range(1001)]
+    expected = scipy.stats.ttest_1samp(values, 0).confidence_interval()
+    assert paired.mean_interval(values) == pytest.approx((expected.low, expected.high), rel=1e-9)
+
+
+def test_a_thousand_pairs_take_little_time() -> None:
+    rng = random.Random(4)
+    base = [rng.random() for _ in range(1000)]
+    began = time.process_time()
+    paired.tested(base, [value + rng.gauss(0, 0.1) for value in base])
+    assert time.process_time() - began < 2
+
+
+@given(small, small, small, small)
+def test_the_interval_of_paired_rates_holds_their_difference(both: int, lower: int, higher: int, neither: int) -> None:
+    total = both + lower + higher + neither
+    if not total:
+        return
+    low, high = paired.rates_interval(both, lower, higher, neither)
+    assert -1 - 1e-9 <= low <= (higher - lower) / total <= high <= 1 + 1e-9
+    # The other way round it is the other way round.
+    assert paired.rates_interval(both, higher, lower, neither) == pytest.approx((-high, -low), abs=1e-12)
+
+
+def test_the_interval_of_paired_rates_is_right_as_often_as_it_says() -> None:
+    rng = random.Random(5)
+    for cells in ([0.6, 0.15, 0.05, 0.2], [0.9, 0.02, 0.06, 0.02], [0.3, 0.2, 0.2, 0.3]):
+        truth = cells[2] - cells[1]
+        held = 0
+        for _ in range(2000):
+            drawn = rng.choices(range(4), cells, k=40)
+            low, high = paired.rates_interval(*(drawn.count(cell) for cell in range(4)))
+            held += low <= truth <= high
+        assert 0.935 < held / 2000 < 0.995
+
+
+@given(st.floats(min_value=-60, max_value=60), st.floats(min_value=1, max_value=5000))
+def test_students_distribution(t: float, freedom: float) -> None:
+    assert student.two_sided_p(t, freedom) == pytest.approx(2 * scipy.stats.t.sf(abs(t), freedom), rel=1e-7, abs=1e-13)
+
+
+@given(st.floats(min_value=1, max_value=1e6))
+def test_students_critical_values(freedom: float) -> None:
+    assert student.critical_value(0.95, freedom) == pytest.approx(scipy.stats.t.ppf(0.975, freedom), rel=1e-7)
+
+
+def of(base: Sequence[float], candidate: Sequence[float]) -> paired.PairedTest:
+    return paired.tested(list(base), list(candidate))
+
+
+def test_pass_or_fail() -> None:
+    found = of([1.0] * 20 + [0.0] * 10, [1.0] * 11 + [0.0] * 19)
+    assert (found.test, found.higher, found.lower, found.equal) == ("mcnemar", 0, 9, 21)
+    assert (found.base, found.candidate) == (pytest.approx(20 / 30), pytest.approx(11 / 30))
+    assert found.effect_size == pytest.approx(-9 / 30)
+    assert found.p_value == pytest.approx(2 / 2**9)
+    assert found.interval[1] < 0
+
+
+def test_one_value_between_makes_numbers() -> None:
+    assert of([1.0, 0.0, 1.0], [1.0, 1.0, 0.0]).test == "mcnemar"
+    assert of([1.0, 0.0, 1.0], [1.0, 0.5, 0.0]).test == "wilcoxon"
+
+
+def test_rounding_errors_are_no_differences() -> None:
+    found = of([0.1 + 0.2] * 12, [0.3] * 12)
+    assert (found.higher, found.lower, found.equal) == (0, 0, 12)
+    # 0.3 - 0.1 and 0.4 - 0.2 differ in the last bit, and tie.
+    p_value, _ = paired.signed_rank([paired._difference(0.1, 0.3), -paired._difference(0.2, 0.4)])
+    assert p_value == 1.0
+
+
+def test_rows_that_did_not_change_say_little_about_rows_that_were_not_seen() -> None:
+    values = [0.2, 0.5, 0.9] * 10
+    few = of(values, values)
+    assert few.p_value == 1.0
+    assert few.interval == (pytest.approx(-0.0795, abs=1e-3), pytest.approx(0.0795, abs=1e-3))
+    many = of(values * 100, values * 100)
+    assert many.interval[1] < 0.001
+    # Values that never vary cannot change.
+    assert of([0.5] * 30, [0.5] * 30).interval == (0.0, 0.0)
+    one = of(values, [*values[:-1], 0.8])
+    assert one.interval[0] < -0.05
+    assert one.interval[1] > 0
+
+
+def test_thirty_pairs_tell_what_thirty_and_thirty_values_do_not() -> None:
+    rng = random.Random(6)
+    base = [min(max(rng.gauss(0.6, 0.25), 0), 1) for _ in range(30)]
+    candidate = [value - 0.06 + rng.gauss(0, 0.04) for value in base]
+    assert scipy.stats.ttest_ind(base, candidate, equal_var=False).pvalue > 0.2
+    found = of(base, candidate)
+    assert found.p_value < 0.0001
+    assert found.interval[1] < 0
+    assert found.interval == (pytest.approx(-0.06, abs=0.02), pytest.approx(-0.06, abs=0.02))
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_pairs_that_do_not_differ_are_rarely_called_different(binary: bool) -> None:
+    rng = random.Random(7)
+    called = 0
+    for _ in range(300):
+        base, candidate = [], []
+        for _ in range(30):
+            mean = rng.random()
+            one, other = (
+                (float(rng.random() < mean), float(rng.random() < mean))
+                if binary
+                else (rng.gauss(mean, 0.1), rng.gauss(mean, 0.1))
+            )
+            base.append(one)
+            candidate.append(other)
+        found = of(base, candidate)
+        called += found.p_value < 0.05 and not found.interval[0] <= 0 <= found.interval[1]
+    assert called <= 300 * 0.07
