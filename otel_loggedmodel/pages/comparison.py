@@ -14,7 +14,7 @@ from otel_loggedmodel.pages.addresses import Chosen, Links
 from otel_loggedmodel.pages.templates import label_of, short_id
 from otel_loggedmodel.pages.versions import Trends
 from otel_loggedmodel.presenting import formatting
-from otel_loggedmodel.presenting.metrics import Metric, change_of, metrics_of, value_of
+from otel_loggedmodel.presenting.metrics import Metric, change_of, compared_of, metrics_of, value_of
 from otel_loggedmodel.store.behaving import BINS_PER_DECADE
 from otel_loggedmodel.store.results import (
     Activities,
@@ -40,6 +40,7 @@ class Cell:
         count: How many results it is of; None for all traces.
         difference: To the first version; None for that one itself, and where there is nothing to compare.
         change: The same for reading.
+        compared: Of a score, what was compared and how.
         interval: The interval of the difference for reading.
         picture: The same as a picture.
     """
@@ -48,6 +49,7 @@ class Cell:
     count: int | None = None
     difference: Difference | None = None
     change: str = ""
+    compared: str = ""
     interval: str = ""
     picture: Markup | None = None
 
@@ -102,15 +104,16 @@ def _cells(comparison: Comparison, metric: Metric) -> list[Cell]:
 def _cell(metric: Metric, text: str, count: int | None, difference: Difference | None) -> Cell:
     if difference is None:
         return Cell(text, count)
+    compared = compared_of(difference.evaluation)
     if difference.interval is None or difference.delta is None or difference.base is None:
-        return Cell(text, count, difference, change_of(metric, difference))
+        return Cell(text, count, difference, change_of(metric, difference), compared)
     write = formatting.points if metric.is_rate else metric.write
     low, high = difference.interval
     said = f"{write(low)} to {write(high)}"
     picture = charts.interval(
         low, high, difference.delta, meaning_of(metric.key).margin(difference.base), f"95 % interval {said}"
     )
-    return Cell(text, count, difference, change_of(metric, difference), said, picture)
+    return Cell(text, count, difference, change_of(metric, difference), compared, said, picture)
 
 
 def _tally(differences: Any) -> dict[Verdict, int]:
@@ -141,6 +144,16 @@ def _over_time(activities: Activities, labels: Sequence[str]) -> list[tuple[str,
             found.append(
                 (title, charts.over_time(series, activities.start_ms, activities.step_ms, f"{title} over time", write))
             )
+    for name in sorted({name for activity in activities.versions for name in activity.score_trends}):
+        series = [
+            charts.Series(label, activity.score_trends.get(name, ()), mark)
+            for label, activity, mark in zip(labels, activities.versions, marks, strict=True)
+        ]
+        title = f"Score {name}"
+        drawn = charts.over_time(
+            series, activities.start_ms, activities.step_ms, f"{title} over time", formatting.score
+        )
+        found.append((title, drawn))
     return found
 
 

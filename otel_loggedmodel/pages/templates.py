@@ -78,6 +78,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("otel_loggedmodel.pages"),
         autoescape=True,
+        auto_reload=False,
         undefined=StrictUndefined,
         finalize=_cleaned,
         trim_blocks=True,

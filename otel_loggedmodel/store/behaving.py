@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from otel_loggedmodel.store import comparing, measuring, schema
+from otel_loggedmodel.store import scores as evaluations
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import START, Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING
@@ -64,6 +65,7 @@ def activities(database: Database, scope: Scope) -> Activities:
                 points[row["version"]].append(_point(row, start_ms + row["part"] * step_ms))
     activations = _activations(database, scope, model_ids)
     scores = comparing.scores(database, scope) if model_ids else {}
+    score_trends = _score_trends(database, scope, start_ms, step_ms, parts) if model_ids else {}
     return Activities(
         start_ms=start_ms,
         step_ms=step_ms,
@@ -75,6 +77,7 @@ def activities(database: Database, scope: Scope) -> Activities:
                 points=tuple(points[model_id]),
                 activations=tuple(activations.get(model_id, ())),
                 scores=scores.get(model_id, {}),
+                score_trends=score_trends.get(model_id, {}),
             )
             for model_id in model_ids
         ),
@@ -157,6 +160,26 @@ def _point(row: Mapping[str, Any], start_ms: int) -> Point:
         tokens_per_trace=row["tokens"] if row["said"] else None,
         cost_usd_per_trace=row["cost"] if row["priced"] else None,
     )
+
+
+def _score_trends(
+    database: Database, scope: Scope, start_ms: int, step_ms: int, parts: int
+) -> dict[str, dict[str, tuple[float | None, ...]]]:
+    found = evaluations.results(scope)
+    rows = database.query(
+        f"""
+        SELECT toString(version) AS version, name, avg(value) AS mean, toInt64(least(greatest(
+            intDiv(at - {{start_ns:Int64}}, {{step_ns:Int64}}), 0), {{parts:Int64}} - 1)) AS part
+        FROM ({found.sql}) GROUP BY version, name, part""",
+        {**found.parameters, "start_ns": start_ms * 1_000_000, "step_ns": step_ms * 1_000_000, "parts": parts},
+    )
+    means: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    for row in rows:
+        means[row["version"], row["name"]][row["part"]] = row["mean"]
+    trends: dict[str, dict[str, tuple[float | None, ...]]] = defaultdict(dict)
+    for (version, name), by_part in sorted(means.items()):
+        trends[version][name] = tuple(by_part.get(part) for part in range(parts))
+    return trends
 
 
 def _activations(database: Database, scope: Scope, model_ids: Sequence[str]) -> dict[str, list[Activation]]:

@@ -268,7 +268,8 @@ class Activity:
         total: Over all the time; `start_ms` is that of the first part.
         points: The parts of time in which there are traces, in order.
         activations: The newest of its activations, oldest first.
-        scores: The mean of each evaluation.
+        scores: The results of each evaluation.
+        score_trends: Of each evaluation the mean of what was said in each part of time, and later in the last.
     """
 
     model_id: str
@@ -277,6 +278,7 @@ class Activity:
     points: tuple[Point, ...] = ()
     activations: tuple[Activation, ...] = ()
     scores: Mapping[str, Score] = field(default_factory=dict)
+    score_trends: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,6 +77,11 @@ def test_parts_of_time_have_the_traces_that_began_in_them(
         assert {name: (score.count, pytest.approx(score.mean)) for name, score in version.scores.items()} == {
             name: (score.count, score.mean) for name, score in truth.scores.items()
         }
+        for name, trend in version.score_trends.items():
+            assert len(trend) == found.parts
+            values = [value for value in trend if value is not None]
+            assert min(values) - 1e-9 <= truth.scores[name].mean <= max(values) + 1e-9
+        assert version.score_trends.keys() == truth.scores.keys()
         # Entry spans of one trace that count apart are in the part of the first.
         firsts: dict[str, int] = {}
         for entry in entries:
