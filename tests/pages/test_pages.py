@@ -136,7 +136,7 @@ def test_a_comparison_shows_what_is_planted(shop: Shop, open_page: Open) -> None
     assert row[:2] == [str(shop.traffic.truth(shop.id_of("base")).errors), str(truth.errors)]
     assert "worse" not in row_of(page, "#metrics", "latency p50")[3]
     assert page.locator("#latency .chart .area").count() == 2
-    assert page.locator("#time .chart").count() == 6
+    assert page.locator("#time .chart").count() == 8  # two of them of scores
     assert page.locator("#time .mark").count() >= 2
     assert page.locator("#metrics svg.interval").count() >= 8
 
