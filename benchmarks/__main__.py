@@ -24,9 +24,10 @@ BENCHMARKS = {
     "memory": "whether memory stays flat over many spans and many versions",
     "ingest": "spans a second that the backend takes and stores, beside MLflow's server and Phoenix",
     "queries": "how long the backend takes to answer with a million and ten million spans, and what room it takes",
+    "pages": "how long a browser takes to show the pages of as many spans",
 }
 # These can be cut short with --quick.
-BACKEND = {"ingest", "queries"}
+BACKEND = {"ingest", "queries", "pages"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m benchmarks",
         description="Measure what the library costs and what the backend bears, side by side with others.",
         epilog="\n".join(f"  {name:<10} {text}" for name, text in BENCHMARKS.items())
-        + "\n\nThose of the library take some six minutes together; ingest takes twenty with its peers, queries five.",
+        + "\n\nThose of the library take some six minutes together; ingest takes twenty with its peers, queries and"
+        + " pages five each.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", nargs="*", help="which to run; by default all")

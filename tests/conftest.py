@@ -26,6 +26,7 @@ if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_SERVER") and importlib.util.find
     collect_ignore = [
         "backend",
         "cli",
+        "pages",
         "server",
         "store",
         "test_examples.py",

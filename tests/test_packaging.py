@@ -58,7 +58,7 @@ def test_lower_layers_know_nothing_of_higher_ones() -> None:
         *("otlp_payloads", "otlp_sending", "health", "durable"),
         *("shipping", "sender", "exporter", "processor", "tracing", "fluent", "versioning", "instrumentor", "genai"),
         "entities",
-        *("store", "server", "commands", "cli", "__main__"),
+        *("store", "presenting", "pages", "server", "commands", "cli", "__main__"),
     ]
     package = ROOT / "otel_loggedmodel"
     sources = {path.stem: [path] for path in package.glob("*.py") if path.stem != "__init__"}

@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """`compare`: versions side by side."""
 
+import time
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from otel_loggedmodel.commands import opening, options, printing
+from otel_loggedmodel.pages.addresses import Chosen
 from otel_loggedmodel.store.reading import RowFilter
+from otel_loggedmodel.store.results import Activities, Behaviour, Comparison
 
 EXAMPLES: Final = """
 otel-loggedmodel compare my-agent-v1 my-agent-v2
 otel-loggedmodel compare m-3f2a m-91bc m-c07d --since 7d --service support --details
+otel-loggedmodel compare my-agent-v1 my-agent-v2 --html comparison.html
 otel-loggedmodel compare my-agent-v1 my-agent-v2 --rows --score correctness
 """
 
@@ -41,6 +46,12 @@ def compare(
     store: options.Store = None,
     token_file: options.TokenFile = None,
     json: options.Json = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="Also write it, with charts, as one HTML file that needs no other."
+        ),
+    ] = None,
 ) -> None:
     """Compare versions: latency, errors, tokens, cost, scores, and which differences are real."""
     selection = options.read_selection(since, until, service, attribute, dataset=dataset, production=production)
@@ -49,6 +60,18 @@ def compare(
         raise typer.BadParameter("rows are held against those of the first version: name at least two")
     with opening.reader(store, token_file, "Comparing versions") as reader:
         comparison = reader.compare(versions, selection)
+        if html is not None:
+            chosen = Chosen(
+                since=since,
+                until=until,
+                service=service,
+                attributes=tuple(attribute or ()),
+                dataset=dataset,
+                production=production,
+            )
+            _write(
+                html, comparison, reader.activities(versions, selection), reader.behaviour(versions, selection), chosen
+            )
         changes = reader.rows(versions, RowFilter(score=score, limit=limit), selection) if with_rows else []
     if json:
         printing.show_json({**printing.as_document(comparison), "rows": changes} if with_rows else comparison)
@@ -61,3 +84,13 @@ def compare(
 
         parts += rendered_rows(comparison, changes)
     printing.show(*parts)
+
+
+def _write(path: Path, comparison: Comparison, activities: Activities, behaviour: Behaviour, chosen: Chosen) -> None:
+    from otel_loggedmodel.pages.report import report
+
+    text = report(comparison, activities, behaviour, chosen, time.time() * 1000)
+    try:
+        path.write_text(text, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise typer.BadParameter(f"{path} cannot be written: {error.strerror}", param_hint="--html") from None

@@ -9,15 +9,14 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from otel_loggedmodel.commands import formatting
-from otel_loggedmodel.commands.metrics import Metric, change_of, metrics_of, value_of
 from otel_loggedmodel.commands.printing import console_for
 from otel_loggedmodel.commands.tables import fits, plain_table
-from otel_loggedmodel.commands.texts import clean
+from otel_loggedmodel.presenting import formatting
+from otel_loggedmodel.presenting.metrics import Metric, change_of, compared_of, metrics_of, value_of
+from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.results import (
     Comparison,
     Difference,
-    ScoreComparison,
     Verdict,
     VersionDifferences,
     VersionMetrics,
@@ -28,7 +27,6 @@ HOW_TO_READ: Final = (
     "number of metrics) and that is large enough to matter. same: too small to matter. unknown: too few traces to tell."
 )
 _LABEL_CHARACTERS: Final = 24
-_TESTS: Final = {"mcnemar": "McNemar", "wilcoxon": "Wilcoxon", "welch": "Welch"}
 _SYMBOLS: Final = {
     Verdict.BETTER: ("✓", "+", "green"),
     Verdict.WORSE: ("✗", "!", "red"),
@@ -186,24 +184,10 @@ def _detail_tables(comparison: Comparison, console: Console) -> list[RenderableT
                 formatting.p_value(difference.p_value),
                 formatting.p_value(difference.p_value_adjusted),
                 verdict_text(difference.verdict, ascii_only=console.options.ascii_only),
-                *([_compared(difference.evaluation)] if has_scores else []),
+                *([compared_of(difference.evaluation)] if has_scores else []),
             )
         tables.append(table)
     return tables
-
-
-def _compared(evaluation: ScoreComparison | None) -> str:
-    """What of a score was compared, and how: `30 rows, 3 higher, 9 lower (McNemar)`."""
-    if evaluation is None:
-        return ""
-    if evaluation.pairs:
-        changes = f", {evaluation.higher} higher, {evaluation.lower} lower" if evaluation.test else ""
-        what = f"{formatting.count(evaluation.pairs)} rows{changes}"
-    elif evaluation.base_count:
-        what = f"{formatting.count(evaluation.base_count)} and {formatting.count(evaluation.candidate_count)} values"
-    else:
-        return "nothing"
-    return f"{what} ({_TESTS[evaluation.test]})" if evaluation.test in _TESTS else f"{what}, too few"
 
 
 def _interval(difference: Difference, metric: Metric) -> str:

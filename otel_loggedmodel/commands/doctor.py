@@ -45,7 +45,7 @@ def _show(step: "Step") -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    from otel_loggedmodel.commands.texts import clean
+    from otel_loggedmodel.presenting.texts import clean
 
     style = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}[step.outcome.value]
     indent = 9

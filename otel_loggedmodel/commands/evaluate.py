@@ -145,7 +145,7 @@ def _show_table(result: Any) -> None:
     from rich.text import Text
 
     from otel_loggedmodel.commands.tables import Column, fitted
-    from otel_loggedmodel.commands.texts import clean
+    from otel_loggedmodel.presenting.texts import clean
 
     resumed = f", {result.resumed_count} of them before" if result.resumed_count else ""
     head = Text.assemble(

@@ -9,10 +9,11 @@ from typing import Annotated, Final
 
 import typer
 
-from otel_loggedmodel.commands import formatting, gating, opening, options, printing
+from otel_loggedmodel.commands import gating, opening, options, printing
 from otel_loggedmodel.commands.gating import GateResult, Outcome
 from otel_loggedmodel.commands.rulefile import RuleFile, read_rule_file
 from otel_loggedmodel.commands.rules import ANY_METRIC_WORSE, Rule, RuleError, parse_rule
+from otel_loggedmodel.presenting import formatting
 
 EXAMPLES: Final = """
 A rule is one condition, or several joined with `and`:
@@ -151,7 +152,7 @@ def _show_table(result: GateResult) -> None:
     from rich.text import Text
 
     from otel_loggedmodel.commands.tables import Column, fitted
-    from otel_loggedmodel.commands.texts import clean
+    from otel_loggedmodel.presenting.texts import clean
 
     styles = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.UNKNOWN: "yellow", Outcome.NO_DATA: "yellow"}
     rows: list[tuple[Text, str, str]] = []

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from otel_loggedmodel.commands import exits
-from otel_loggedmodel.commands.metrics import SCORE_PREFIX, change_of, metric_named, value_of
 from otel_loggedmodel.commands.rules import COMPARISONS, Rule, Threshold
-from otel_loggedmodel.commands.texts import did_you_mean
+from otel_loggedmodel.presenting.metrics import SCORE_PREFIX, change_of, metric_named, value_of
+from otel_loggedmodel.presenting.texts import did_you_mean
 from otel_loggedmodel.store.results import Comparison, Difference, Verdict, VersionMetrics
 
 DEFAULT_MIN_TRACES: Final = 20

@@ -6,7 +6,8 @@ from typing import Annotated, Final
 
 import typer
 
-from otel_loggedmodel.commands import formatting, opening, options, printing
+from otel_loggedmodel.commands import opening, options, printing
+from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.store.reading import VersionFilter
 from otel_loggedmodel.store.results import Version
 

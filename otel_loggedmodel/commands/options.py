@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from otel_loggedmodel import environment
-from otel_loggedmodel.commands.selecting import TIME_HELP, parse_pair, selection_of
+from otel_loggedmodel.presenting.selecting import TIME_HELP, parse_pair, selection_of
 from otel_loggedmodel.store.reading import Selection
 
 STORE_VARIABLE: Final = environment.OTEL_LOGGEDMODEL_STORE

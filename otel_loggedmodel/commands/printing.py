@@ -72,7 +72,7 @@ def write(text: str, stream: TextIO | None = None) -> None:
 
 def complain(text: str) -> None:
     """Write a message to standard error."""
-    from otel_loggedmodel.commands.texts import clean_lines
+    from otel_loggedmodel.presenting.texts import clean_lines
 
     write(clean_lines(text) + "\n", sys.stderr)
 

@@ -9,9 +9,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from otel_loggedmodel.commands import formatting
 from otel_loggedmodel.commands.gating import GateResult, Outcome, RuleResult
-from otel_loggedmodel.commands.texts import clean
+from otel_loggedmodel.presenting import formatting
+from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.results import VersionMetrics
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from otel_loggedmodel.commands import formatting
 from otel_loggedmodel.commands.comparison_tables import label_of
-from otel_loggedmodel.commands.texts import clean
+from otel_loggedmodel.presenting import formatting
+from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.results import Comparison, RowChange, RowResult
 
 # On a terminal; a pipe gets all that the store gives.

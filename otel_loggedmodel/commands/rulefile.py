@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from otel_loggedmodel.commands.rules import RuleError
-from otel_loggedmodel.commands.texts import clean, did_you_mean
+from otel_loggedmodel.presenting.texts import clean, did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True)

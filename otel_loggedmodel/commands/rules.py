@@ -24,8 +24,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from otel_loggedmodel.commands.metrics import BY_KEY, SCORE_PREFIX, metric_named
-from otel_loggedmodel.commands.texts import clean, did_you_mean
+from otel_loggedmodel.presenting.metrics import BY_KEY, SCORE_PREFIX, metric_named
+from otel_loggedmodel.presenting.texts import clean, did_you_mean
 
 COMPARISONS: Final[dict[str, Callable[[float, float], bool]]] = {
     ">": operator.gt,

@@ -11,8 +11,8 @@ from urllib.parse import quote
 import typer
 
 from otel_loggedmodel.commands import exits, opening, printing
-from otel_loggedmodel.commands.deploying import OTLP_ENDPOINT
-from otel_loggedmodel.commands.texts import without_secrets
+from otel_loggedmodel.presenting.deploying import OTLP_ENDPOINT
+from otel_loggedmodel.presenting.texts import without_secrets
 from otel_loggedmodel.server.settings import Settings, SettingsError
 from otel_loggedmodel.version import __version__
 
@@ -169,6 +169,7 @@ def _greeting(addresses: "Addresses", settings: Settings, url: str) -> str:
         f"  export {OTLP_ENDPOINT}={address} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
         *(["  export OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20<token>"] if settings.token is not None else []),
         f"Then: otel-loggedmodel models{option}",
+        f"In a browser: {address}",
         "Ctrl-C stops it.",
     ]
     return "\n".join(lines) + "\n"

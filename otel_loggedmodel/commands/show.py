@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from otel_loggedmodel.commands import formatting, opening, options, printing
-from otel_loggedmodel.commands.metrics import metrics_of, value_of
-from otel_loggedmodel.commands.texts import clean
+from otel_loggedmodel.commands import opening, options, printing
+from otel_loggedmodel.presenting import formatting
+from otel_loggedmodel.presenting.metrics import metrics_of, value_of
+from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.results import HistoryEntry, Version, VersionDetail, VersionMetrics
 
 if TYPE_CHECKING:

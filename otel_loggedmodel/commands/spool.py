@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from otel_loggedmodel import environment
-from otel_loggedmodel.commands import exits, formatting, options, printing
-from otel_loggedmodel.commands.texts import clean
+from otel_loggedmodel.commands import exits, options, printing
+from otel_loggedmodel.presenting import formatting
+from otel_loggedmodel.presenting.texts import clean
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from otel_loggedmodel.commands.printing import UNLIMITED, console_for
-from otel_loggedmodel.commands.texts import clean
+from otel_loggedmodel.presenting.texts import clean
 
 _FEWEST_CHARACTERS = 12
 

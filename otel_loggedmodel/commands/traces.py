@@ -8,7 +8,8 @@ from typing import Annotated, Final
 
 import typer
 
-from otel_loggedmodel.commands import formatting, opening, options, printing
+from otel_loggedmodel.commands import opening, options, printing
+from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.store.reading import Reader, Selection, TraceFilter, UnknownVersionError
 from otel_loggedmodel.store.results import Trace, TraceSummary
 

@@ -12,10 +12,10 @@ from typing import Final
 from rich.console import RenderableType
 from rich.text import Text
 
-from otel_loggedmodel.commands import formatting
 from otel_loggedmodel.commands.printing import console_for
 from otel_loggedmodel.commands.tables import plain_table
-from otel_loggedmodel.commands.texts import clean
+from otel_loggedmodel.presenting import formatting
+from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.results import Span, Trace
 
 # The spellings of the conventions, past and present, and of OpenInference; the first that a span has counts.

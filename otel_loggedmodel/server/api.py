@@ -28,6 +28,7 @@ from otel_loggedmodel.store.reading import (
     Reader,
     ReadingError,
     RowFilter,
+    Selection,
     StoreUnavailableError,
     TraceFilter,
     UnknownTraceError,
@@ -48,6 +49,9 @@ _PATHS: Final = (
     "/api/v1/versions",
     "/api/v1/versions/{version}",
     "/api/v1/compare",
+    "/api/v1/activities",
+    "/api/v1/behaviour",
+    "/api/v1/revision",
     "/api/v1/compare/rows",
     "/api/v1/traces",
     "/api/v1/traces/{trace_id}",
@@ -134,12 +138,14 @@ class Api:
             "/api/v1/versions": self._versions,
             "/api/v1/versions/{version:anything}": self._version,
             "/api/v1/compare": self._compare,
+            "/api/v1/activities": self._activities,
+            "/api/v1/behaviour": self._behaviour,
+            "/api/v1/revision": self._revision,
             "/api/v1/compare/rows": self._rows,
             "/api/v1/traces": self._traces,
             "/api/v1/traces/{trace_id:anything}": self._trace,
         }
         return [
-            Route("/", self._guarded(self._index)),
             Route("/metrics", self._guarded(self._show_metrics)),
             Route("/healthz", self._show_health),
             Route("/readyz", self._show_readiness),
@@ -154,7 +160,7 @@ class Api:
                 self._access.check_host(request.headers.get("host"))
                 self._access.check_token(request.headers.get("authorization"))
             except RefusalError as error:
-                return _from_refusal(error).response()
+                return error_of_refusal(error).response()
             return await handler(request)
 
         return guarded
@@ -167,7 +173,7 @@ class Api:
             try:
                 response = _response(await handler(request))
             except (Exception, asyncio.CancelledError) as error:
-                response = _from_exception(error).response()
+                response = error_of(error).response()
             self._metrics.questions.labels(str(response.status_code)).inc()
             self._metrics.question_seconds.observe(time.perf_counter() - started)
             return response
@@ -192,10 +198,20 @@ class Api:
         return await self._ask(lambda: self._reader.version(version, selection))
 
     async def _compare(self, request: Request) -> bytes:
-        parameters = _parameters(request, {"version"} | SELECTION)
-        versions = _versions_to_compare(parameters, 1)
-        selection = parameters.selection()
+        versions, selection = _versions_asked(request)
         return await self._ask(lambda: self._reader.compare(versions, selection))
+
+    async def _activities(self, request: Request) -> bytes:
+        versions, selection = _versions_asked(request)
+        return await self._ask(lambda: self._reader.activities(versions, selection))
+
+    async def _behaviour(self, request: Request) -> bytes:
+        versions, selection = _versions_asked(request)
+        return await self._ask(lambda: self._reader.behaviour(versions, selection))
+
+    async def _revision(self, request: Request) -> bytes:
+        _parameters(request, ())
+        return await self._ask(lambda: {"revision": self._reader.revision()})
 
     async def _rows(self, request: Request) -> bytes:
         parameters = _parameters(request, {"version", "score", "limit"} | SELECTION)
@@ -227,6 +243,10 @@ class Api:
         # Encoded in the thread as well: a long list would keep the event loop from everything else.
         return await self._questions.ask(lambda: msgspec.json.encode(question()))
 
+    async def index(self, request: Request) -> Response:
+        """What there is, for programs; where it is depends on the pages."""
+        return await self._guarded(self._index)(request)
+
     async def _index(self, request: Request) -> Response:
         return _json({"name": "otel-loggedmodel", "version": __version__, "traces": "/v1/traces", "paths": _PATHS})
 
@@ -256,6 +276,11 @@ def _parameters(request: Request, known: Collection[str]) -> Parameters:
     return Parameters(request.query_params.multi_items(), known)
 
 
+def _versions_asked(request: Request) -> tuple[list[str], Selection]:
+    parameters = _parameters(request, {"version"} | SELECTION)
+    return _versions_to_compare(parameters, 1), parameters.selection()
+
+
 def _versions_to_compare(parameters: Parameters, least: int) -> list[str]:
     versions = parameters.texts("version")
     if not least <= len(versions) <= MAX_COMPARED:
@@ -271,13 +296,15 @@ def _response(content: bytes, status: int = 200, headers: dict[str, str] | None 
     return Response(content, status, {**_HEADERS, **(headers or {})}, "application/json")
 
 
-def _from_refusal(error: RefusalError) -> ApiError:
+def error_of_refusal(error: RefusalError) -> ApiError:
+    """What is answered to those who may not ask."""
     if error.reason is Reason.UNAUTHENTICATED:
         return ApiError(401, "unauthorized", str(error), headers={"WWW-Authenticate": "Bearer"})
     return ApiError(error.reason.http_status, error.reason.name.lower(), str(error))
 
 
-def _from_exception(error: BaseException) -> ApiError:
+def error_of(error: BaseException) -> ApiError:
+    """What is answered where a question fails."""
     match error:
         case UnknownVersionError():
             return ApiError(404, "unknown_version", str(error), error.suggestions)

@@ -30,6 +30,7 @@ from otel_loggedmodel.server.otlp_http import OtlpHttp
 from otel_loggedmodel.server.questions import Questions
 from otel_loggedmodel.server.retention import Retention
 from otel_loggedmodel.server.settings import Settings
+from otel_loggedmodel.server.site import Site
 from otel_loggedmodel.store.reading import Reader
 from otel_loggedmodel.store.writing import SpanWriter
 
@@ -99,8 +100,10 @@ class Server:
         self._grpc = OtlpGrpc(access, self._intake, self._metrics, self.trouble)
         otlp = OtlpHttp(settings, access, self._intake, self._metrics)
         api = Api(reader, self._questions, access, self._metrics, self.trouble)
+        self._site = Site(reader, self._questions, access, settings, self._metrics, api)
         self._app = Starlette(
-            routes=[*otlp.routes(), *api.routes()], exception_handlers={HTTPException: answer_http_exception}
+            routes=[*otlp.routes(), *api.routes(), *self._site.routes()],
+            exception_handlers={HTTPException: answer_http_exception},
         )
         self._app.router.redirect_slashes = False
         self.is_stopping = False
@@ -139,6 +142,8 @@ class Server:
                 retention.start()
                 stack.callback(retention.close)
             self._inserter.start()
+            self._site.start()
+            stack.callback(self._site.close)
             try:
                 if grpc_server is not None:
                     grpc_server.start()

@@ -89,6 +89,18 @@ class Catalogue:
             default=None,
         )
 
+    def previous(self, model_id: str) -> str | None:
+        """The version of the same name that was created before it; neither a deleted one nor a reference by name."""
+        if model_id not in self._created or (name := self.models[model_id].model.name) is None:
+            return None
+        ids = self._by_name[name]
+        earlier = (
+            other
+            for other in reversed(ids[: ids.index(model_id)])
+            if not self.models[other].deleted and not self._is_pure_reference(other)
+        )
+        return next(earlier, None)
+
     def resolve(self, text: str, seen: Collection[str]) -> str:
         """The id of the version that a user names.
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 from otel_loggedmodel.store import measuring, statistics
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
-from otel_loggedmodel.store.results import Difference, LatencyMs, Tokens, VersionDifferences, VersionMetrics
+from otel_loggedmodel.store.results import Difference, LatencyMs, Score, Tokens, VersionDifferences, VersionMetrics
 from otel_loggedmodel.store.score_comparison import Match, Scores, match, read, score_of
 from otel_loggedmodel.store.scores import groups
 
@@ -57,6 +57,15 @@ def matches(database: Database, scope: Scope) -> dict[str, dict[str, Match]]:
         scope: Which versions, in order, and which of their traces.
     """
     return _all_matches(list(scope.model_ids or ()), _scores(database, scope))
+
+
+def scores(database: Database, scope: Scope) -> dict[str, dict[str, Score]]:
+    """The scores of versions, by their ids and by name; the arguments are those of `measure`."""
+    return {model_id: _shown(found) for model_id, found in _scores(database, scope).items()}
+
+
+def _shown(found: Scores) -> dict[str, Score]:
+    return {name: score_of(groups) for name, groups in sorted(found.items())}
 
 
 def _scores(database: Database, scope: Scope) -> dict[str, Scores]:
@@ -117,7 +126,7 @@ class Measurement:
         ]
 
     def _metrics(self, model_id: str, name: str | None) -> VersionMetrics:
-        scores = {name: score_of(found) for name, found in sorted(self._scores[model_id].items())}
+        scores = _shown(self._scores[model_id])
         row = self._rows.get(model_id)
         if row is None:
             return VersionMetrics(model_id=model_id, name=name, scores=scores)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from otel_loggedmodel.model import LoggedModel
 from otel_loggedmodel.records import event_of
-from otel_loggedmodel.store import catalogue, comparing, listing, measuring, pricing, rows, schema, scores
+from otel_loggedmodel.store import behaving, catalogue, comparing, listing, measuring, pricing, rows, schema, scores
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
@@ -25,6 +25,8 @@ from otel_loggedmodel.store.reading import (
     VersionFilter,
 )
 from otel_loggedmodel.store.results import (
+    Activities,
+    Behaviour,
     Comparison,
     ConfigurationDifference,
     HistoryEntry,
@@ -120,6 +122,25 @@ class StoreReader:
         known, seen = self._load(), self._seen()
         model_ids = None if version is None else [known.resolve(version, seen)]
         return listing.traces(self._database, self._scope(known, model_ids, selection, seen), which)
+
+    def activities(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Activities:
+        """How versions did over time, as `Reader.activities` says."""
+        known, seen = self._load(), self._seen()
+        model_ids = [known.resolve(version, seen) for version in versions]
+        found = behaving.activities(self._database, self._scope(known, model_ids, selection, seen))
+        with_previous = (replace(one, previous=known.previous(one.model_id)) for one in found.versions)
+        return replace(found, versions=tuple(with_previous))
+
+    def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
+        """What is behind the numbers, as `Reader.behaviour` says."""
+        known, seen = self._load(), self._seen()
+        model_ids = [known.resolve(version, seen) for version in versions]
+        return behaving.behaviour(self._database, self._scope(known, model_ids, selection, seen))
+
+    def revision(self) -> str:
+        """A text that changes when spans are stored or deleted, as `Reader.revision` says."""
+        (row,) = self._database.query(f"SELECT count() AS spans FROM {schema.SPANS}")
+        return str(row["spans"])
 
     def trace(self, trace_id: str) -> Trace:
         """One trace, as `Reader.trace` says."""

@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from otel_loggedmodel.store.results import Comparison, RowChange, Trace, TraceSummary, Version, VersionDetail
+from otel_loggedmodel.store.results import (
+    Activities,
+    Behaviour,
+    Comparison,
+    RowChange,
+    Trace,
+    TraceSummary,
+    Version,
+    VersionDetail,
+)
 
 
 class ReadingError(Exception):
@@ -175,12 +184,34 @@ class Reader(Protocol):
         """
         ...
 
+    def activities(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Activities:
+        """How versions did over time, in a few dozen parts of it that are the same for all of them.
+
+        Raises:
+            UnknownVersionError: There is none of one of these names.
+            AmbiguousVersionError: One is the prefix of several ids.
+        """
+        ...
+
+    def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
+        """What is behind the numbers of versions: how latencies are distributed, errors, what takes the time.
+
+        Raises:
+            UnknownVersionError: There is none of one of these names.
+            AmbiguousVersionError: One is the prefix of several ids.
+        """
+        ...
+
     def trace(self, trace_id: str) -> Trace:
         """One trace.
 
         Raises:
             UnknownTraceError: Nothing of it is stored.
         """
+        ...
+
+    def revision(self) -> str:
+        """A text that changes when spans are stored or deleted; it is cheap to ask for."""
         ...
 
     def close(self) -> None:

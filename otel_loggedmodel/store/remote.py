@@ -23,7 +23,16 @@ from otel_loggedmodel.store.reading import (
     UnknownVersionError,
     VersionFilter,
 )
-from otel_loggedmodel.store.results import Comparison, RowChange, Trace, TraceSummary, Version, VersionDetail
+from otel_loggedmodel.store.results import (
+    Activities,
+    Behaviour,
+    Comparison,
+    RowChange,
+    Trace,
+    TraceSummary,
+    Version,
+    VersionDetail,
+)
 
 T = TypeVar("T")
 
@@ -38,6 +47,10 @@ class _Rows(msgspec.Struct):
 
 class _Traces(msgspec.Struct):
     traces: list[TraceSummary]
+
+
+class _Revision(msgspec.Struct):
+    revision: str
 
 
 class _Error(msgspec.Struct):
@@ -131,6 +144,18 @@ class RemoteReader:
     def trace(self, trace_id: str) -> Trace:
         """One trace; see `Reader.trace`."""
         return self._ask("traces/" + _quote(trace_id), Trace, [], EVERYTHING)
+
+    def activities(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Activities:
+        """How versions did over time; see `Reader.activities`."""
+        return self._ask("activities", Activities, [("version", version) for version in versions], selection)
+
+    def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
+        """What is behind the numbers; see `Reader.behaviour`."""
+        return self._ask("behaviour", Behaviour, [("version", version) for version in versions], selection)
+
+    def revision(self) -> str:
+        """See `Reader.revision`."""
+        return self._ask("revision", _Revision, [], EVERYTHING).revision
 
     def close(self) -> None:
         """Nothing: no connection is kept."""

@@ -17,9 +17,13 @@ from otel_loggedmodel.store.reading import (
     VersionFilter,
 )
 from otel_loggedmodel.store.results import (
+    Activities,
+    Activity,
+    Behaviour,
     Comparison,
     Difference,
     LatencyMs,
+    Point,
     RowChange,
     Score,
     Tokens,
@@ -88,6 +92,19 @@ class MemoryReader:
             raise UnknownTraceError(f"there is no trace {trace_id}")
         return self.whole_traces[trace_id]
 
+    def activities(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Activities:
+        self._ask("activities", tuple(versions), selection)
+        total = Point(start_ms=0)
+        known = tuple(Activity(model_id=version, total=total) for version in versions)
+        return Activities(start_ms=0, step_ms=60_000, parts=1, versions=known)
+
+    def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
+        self._ask("behaviour", tuple(versions), selection)
+        return Behaviour(model_ids=tuple(versions), latency_bins=tuple({} for _ in versions))
+
+    def revision(self) -> str:
+        return "1"
+
     def close(self) -> None:
         self.is_closed = True
 
@@ -134,7 +151,7 @@ def compared(
     verdicts: Mapping[str, Verdict] | Callable[[str], Verdict] | None = None,
 ) -> Comparison:
     """A comparison of two versions, where each metric is judged `same` unless told otherwise."""
-    from otel_loggedmodel.commands.metrics import metrics_of, value_of
+    from otel_loggedmodel.presenting.metrics import metrics_of, value_of
 
     judge = verdicts if callable(verdicts) else lambda key: (verdicts or {}).get(key, Verdict.SAME)  # type: ignore[union-attr]
     differences = {

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typer.testing import Result
 
-from otel_loggedmodel.commands.deploying import Syntax, lines_for, variables_for
+from otel_loggedmodel.presenting.deploying import Syntax, lines_for, variables_for
 from otel_loggedmodel.store.reading import StoreUnavailableError
 from otel_loggedmodel.store.results import Version, VersionDetail
 

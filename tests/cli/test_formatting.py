@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from otel_loggedmodel.commands import formatting
+from otel_loggedmodel.presenting import formatting
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_loggedmodel.commands.metrics import BY_KEY
 from otel_loggedmodel.commands.rules import (
     COMPARISONS,
     Against,
@@ -19,7 +18,8 @@ from otel_loggedmodel.commands.rules import (
     parse_rule,
     written,
 )
-from otel_loggedmodel.commands.texts import clean
+from otel_loggedmodel.presenting.metrics import BY_KEY
+from otel_loggedmodel.presenting.texts import clean
 
 SCORES = st.text(min_size=1).map(lambda name: f"scores.{name}")
 METRICS = st.one_of(st.sampled_from(sorted(BY_KEY)), SCORES)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_loggedmodel.commands.selecting import parse_pair, parse_time, selection_of
+from otel_loggedmodel.presenting.selecting import parse_pair, parse_time, selection_of
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=timezone.utc)
 

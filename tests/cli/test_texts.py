@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_loggedmodel.commands.texts import clean, clean_lines, did_you_mean, without_secrets
+from otel_loggedmodel.presenting.texts import clean, clean_lines, did_you_mean, without_secrets
 
 from .doubles import HOSTILE
 

@@ -34,7 +34,11 @@ from otel_loggedmodel.store.reading import (
     VersionFilter,
 )
 from otel_loggedmodel.store.results import (
+    Activities,
+    Activity,
+    Behaviour,
     Comparison,
+    Point,
     RowChange,
     Trace,
     TraceSummary,
@@ -97,6 +101,9 @@ class MemoryReader:
     summaries: Sequence[TraceSummary] = ()
     whole: Mapping[str, Trace] = field(default_factory=dict)
     error: Exception | None = None
+    revised: str = "1"
+    active: Activities | None = None
+    behaved: Behaviour | None = None
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
 
@@ -140,6 +147,21 @@ class MemoryReader:
         if trace_id not in self.whole:
             raise UnknownTraceError(f"no trace {trace_id!r}")
         return self.whole[trace_id]
+
+    def activities(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Activities:
+        self._note("activities", list(versions), selection)
+        if self.active is not None:
+            return self.active
+        total = Point(start_ms=0)
+        known = tuple(Activity(model_id=version, total=total) for version in versions)
+        return Activities(start_ms=0, step_ms=60_000, parts=1, versions=known)
+
+    def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
+        self._note("behaviour", list(versions), selection)
+        return self.behaved or Behaviour(model_ids=tuple(versions), latency_bins=tuple({} for _ in versions))
+
+    def revision(self) -> str:
+        return self.revised
 
     def close(self) -> None:
         pass

@@ -153,6 +153,20 @@ def test_compare(shared: Backend, reader: MemoryReader) -> None:
     assert reader.asked == [("compare", ["b", "a", "/"], EVERYTHING)]
 
 
+@pytest.mark.parametrize("question", ["activities", "behaviour"])
+def test_what_charts_are_made_of(shared: Backend, reader: MemoryReader, question: str) -> None:
+    answer = shared.get(f"/api/v1/{question}?version=b&version=a&service=s")
+    assert answer.status == 200
+    assert reader.asked == [(question, ["b", "a"], Selection(service="s"))]
+    assert shared.get(f"/api/v1/{question}").status == 400
+    assert shared.get(f"/api/v1/{question}?version=a&limit=1").status == 400
+
+
+def test_whether_there_is_something_new(shared: Backend, reader: MemoryReader) -> None:
+    assert json.loads(shared.get("/api/v1/revision").body) == {"revision": "1"}
+    assert reader.asked == []
+
+
 def test_traces(shared: Backend, reader: MemoryReader) -> None:
     reader.summaries = [
         TraceSummary(

@@ -32,8 +32,15 @@ from otel_loggedmodel.store.reading import (
 )
 from otel_loggedmodel.store.remote import RemoteReader
 from otel_loggedmodel.store.results import (
+    Activation,
+    Activities,
+    Activity,
+    Behaviour,
+    ErrorKind,
     HistoryEntry,
     LatencyMs,
+    Operation,
+    Point,
     RowChange,
     RowResult,
     Score,
@@ -91,6 +98,27 @@ SUMMARY = TraceSummary(
     duration_ms=1.5,
     scores={"quality": 1.0},
 )
+ACTIVITIES = Activities(
+    start_ms=1_795_000_000_000,
+    step_ms=60_000,
+    parts=2,
+    versions=(
+        Activity(
+            model_id="m-1",
+            previous="m-0",
+            total=Point(start_ms=1, traces=3, errors=1, p50_ms=0.1, p95_ms=1 / 3),
+            points=(Point(start_ms=1, traces=3, tokens_per_trace=2.5, cost_usd_per_trace=1e-9),),
+            activations=(Activation(time_ms=5, service="s"),),
+            scores={"quality": Score(mean=0.5, count=2)},
+        ),
+    ),
+)
+BEHAVIOUR = Behaviour(
+    model_ids=("a", "b"),
+    latency_bins=({-60: 1, 0: 2, 80: 3}, {}),
+    errors=(ErrorKind(kind='odd "kind"', counts=(1, 0), trace_ids=("t", None)),),
+    operations=(Operation(name="n", calls_per_trace=(1.5, None), mean_ms=(None, 0.1), ms_per_trace=(0.0, None)),),
+)
 ROW = RowChange(
     model_id="m-1",
     score="quality",
@@ -143,6 +171,10 @@ def test_answers_come_back_as_they_were(shared: Backend, remote: RemoteReader) -
     assert remote.traces() == [SUMMARY]
     assert remote.trace("t") == TRACE
     assert remote.compare(["b", "a"]).versions == reader.compare(["b", "a"]).versions
+    reader.active, reader.behaved, reader.revised = ACTIVITIES, BEHAVIOUR, "77"
+    assert remote.activities(["a"]) == ACTIVITIES
+    assert remote.behaviour(["a", "b"]) == BEHAVIOUR
+    assert remote.revision() == "77"
 
 
 def test_questions_arrive_as_they_were(shared: Backend, remote: RemoteReader) -> None:
@@ -158,6 +190,8 @@ def test_questions_arrive_as_they_were(shared: Backend, remote: RemoteReader) ->
     remote.rows(["x", "y"], selection=Selection(production=True))
     remote.traces("v", traces, SELECTION)
     remote.traces()
+    remote.activities(["b", "a"], SELECTION)
+    remote.behaviour(["b", "a"], SELECTION)
     assert reader.asked == [
         ("versions", which, SELECTION),
         ("versions", ALL_VERSIONS, EVERYTHING),
@@ -167,6 +201,8 @@ def test_questions_arrive_as_they_were(shared: Backend, remote: RemoteReader) ->
         ("rows", ["x", "y"], MOST_CHANGED, Selection(production=True)),
         ("traces", "v", traces, SELECTION),
         ("traces", None, RECENT, EVERYTHING),
+        ("activities", ["b", "a"], SELECTION),
+        ("behaviour", ["b", "a"], SELECTION),
     ]
 
 

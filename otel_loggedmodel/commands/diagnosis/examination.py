@@ -7,7 +7,7 @@ from typing import Final
 from otel_loggedmodel.commands.diagnosis import arriving, reaching, sending, surroundings
 from otel_loggedmodel.commands.diagnosis.endpoint import Endpoint, EndpointError, endpoint_of_environment
 from otel_loggedmodel.commands.diagnosis.steps import Deadline, Outcome, Step
-from otel_loggedmodel.commands.texts import without_secrets
+from otel_loggedmodel.presenting.texts import without_secrets
 
 SECONDS: Final = 9.0  # with starting and ending, ten
 

@@ -13,7 +13,7 @@ from typing import Final
 from otel_loggedmodel import environment
 from otel_loggedmodel.commands.diagnosis.reaching import CA_BUNDLES
 from otel_loggedmodel.commands.diagnosis.steps import Outcome, Step
-from otel_loggedmodel.commands.texts import did_you_mean, without_secrets
+from otel_loggedmodel.presenting.texts import did_you_mean, without_secrets
 
 _PACKAGES: Final = (
     "otel-loggedmodel",

@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from otel_loggedmodel.commands import formatting
-from otel_loggedmodel.store.results import Difference, VersionMetrics
+from otel_loggedmodel.presenting import formatting
+from otel_loggedmodel.store.results import Difference, ScoreComparison, VersionMetrics
 
 SCORE_PREFIX: Final = "scores."
+_TESTS: Final = {"mcnemar": "McNemar", "wilcoxon": "Wilcoxon", "welch": "Welch"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,3 +87,17 @@ def change_of(metric: Metric, difference: Difference) -> str:
     if difference.delta is None:
         return formatting.ABSENT
     return ("+" if difference.delta >= 0 else "") + metric.write(difference.delta)
+
+
+def compared_of(evaluation: ScoreComparison | None) -> str:
+    """What of a score was compared, and how: `30 rows, 3 higher, 9 lower (McNemar)`."""
+    if evaluation is None:
+        return ""
+    if evaluation.pairs:
+        changes = f", {evaluation.higher} higher, {evaluation.lower} lower" if evaluation.test else ""
+        what = f"{formatting.count(evaluation.pairs)} rows{changes}"
+    elif evaluation.base_count:
+        what = f"{formatting.count(evaluation.base_count)} and {formatting.count(evaluation.candidate_count)} values"
+    else:
+        return "nothing"
+    return f"{what} ({_TESTS[evaluation.test]})" if evaluation.test in _TESTS else f"{what}, too few"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
-from otel_loggedmodel.commands.texts import clean
+from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.reading import Selection
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}

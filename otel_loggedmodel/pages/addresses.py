@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Addresses of pages. Each holds all that its page depends on, so that it can be sent to somebody else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from otel_loggedmodel.presenting.selecting import selection_of
+from otel_loggedmodel.store.reading import Selection
+
+SELECTION: Final = frozenset({"since", "until", "service", "attribute", "dataset", "production"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """Which traces count, as an address says it.
+
+    Attributes:
+        since: As `7d`, a date, or a time.
+        until: The same.
+        service: `service.name`.
+        attributes: As `key=value`.
+        dataset: Digest or name of a data set that was evaluated.
+        production: Leave out what was evaluated on data sets.
+    """
+
+    since: str | None = None
+    until: str | None = None
+    service: str | None = None
+    attributes: tuple[str, ...] = ()
+    dataset: str | None = None
+    production: bool = False
+
+    @classmethod
+    def of(cls, query: Mapping[str, Sequence[str]]) -> "Chosen":
+        """What the parameters of an address say; an empty one, as forms send them, says nothing."""
+
+        def one(name: str) -> str | None:
+            return next((value for value in query.get(name, ()) if value), None)
+
+        attributes = tuple(value for value in query.get("attribute", ()) if value)
+        return cls(
+            since=one("since"),
+            until=one("until"),
+            service=one("service"),
+            attributes=attributes,
+            dataset=one("dataset"),
+            production=one("production") == "true",
+        )
+
+    def selection(self, now: datetime) -> Selection:
+        """The same for a reader.
+
+        Args:
+            now: What `7d` is counted from; aware.
+
+        Raises:
+            ValueError: A time or an attribute cannot be understood.
+        """
+        return selection_of(
+            self.since,
+            self.until,
+            self.service,
+            self.attributes,
+            now,
+            dataset=self.dataset,
+            production=self.production,
+        )
+
+    @property
+    def parameters(self) -> list[tuple[str, str]]:
+        """The same for an address."""
+        named = (
+            ("since", self.since),
+            ("until", self.until),
+            ("service", self.service),
+            ("dataset", self.dataset),
+            ("production", "true" if self.production else None),
+        )
+        return [
+            *((name, value) for name, value in named if value is not None),
+            *(("attribute", value) for value in self.attributes),
+        ]
+
+
+@dataclass(frozen=True)
+class Links:
+    """Makes addresses that keep what was chosen.
+
+    Attributes:
+        chosen: Which traces count.
+    """
+
+    chosen: Chosen = field(default_factory=Chosen)
+
+    def versions(self, *parameters: tuple[str, object]) -> str:
+        """The list of versions."""
+        return self._address("/", parameters)
+
+    def version(self, model_id: str, *parameters: tuple[str, object]) -> str:
+        """One version."""
+        return self._address("/version", [("id", model_id), *parameters])
+
+    def compare(self, *model_ids: str) -> str:
+        """Versions side by side."""
+        return self._address("/compare", [("version", model_id) for model_id in model_ids])
+
+    def traces(self, model_id: str | None = None, order: str = "newest", *parameters: tuple[str, object]) -> str:
+        """Traces in some order."""
+        which = [] if model_id is None else [("version", model_id)]
+        return self._address("/traces", [*which, ("order", order), *parameters])
+
+    def trace(self, trace_id: str, *parameters: tuple[str, object]) -> str:
+        """One trace."""
+        return _with("/trace", [("id", trace_id), *parameters])
+
+    def _address(self, path: str, parameters: Sequence[tuple[str, object]]) -> str:
+        return _with(path, [*parameters, *self.chosen.parameters])
+
+
+def _with(path: str, parameters: Sequence[tuple[str, object]]) -> str:
+    # What has no UTF-8 cannot be in an address; with a replacement it is the name of nothing.
+    query = urlencode([(name, str(value)) for name, value in parameters], quote_via=quote, errors="replace")
+    return f"{path}?{query}" if query else path

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Versions side by side: every metric with its verdict, what is behind it, and what the versions are made of."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from otel_loggedmodel.checkout import DIFF_TAG
+from otel_loggedmodel.pages import charts
+from otel_loggedmodel.pages.addresses import Chosen, Links
+from otel_loggedmodel.pages.templates import label_of, short_id
+from otel_loggedmodel.pages.versions import Trends
+from otel_loggedmodel.presenting import formatting
+from otel_loggedmodel.presenting.metrics import Metric, change_of, compared_of, metrics_of, value_of
+from otel_loggedmodel.store.behaving import BINS_PER_DECADE
+from otel_loggedmodel.store.results import (
+    Activities,
+    Behaviour,
+    Comparison,
+    ConfigurationDifference,
+    Difference,
+    Verdict,
+)
+from otel_loggedmodel.store.statistics import meaning_of
+
+_LONG_TEXT: Final = 60
+_MOST_LINES: Final = 2000
+_MOST_OPERATIONS: Final = 15
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A metric of a version.
+
+    Attributes:
+        text: Its value.
+        count: How many results it is of; None for all traces.
+        difference: To the first version; None for that one itself, and where there is nothing to compare.
+        change: The same for reading.
+        compared: Of a score, what was compared and how.
+        interval: The interval of the difference for reading.
+        picture: The same as a picture.
+    """
+
+    text: str
+    count: int | None = None
+    difference: Difference | None = None
+    change: str = ""
+    compared: str = ""
+    interval: str = ""
+    picture: Markup | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a text that changed: ` `, `+`, `-` or `@`, and the text."""
+
+    sign: str
+    text: str
+
+
+def values(comparison: Comparison, activities: Activities, behaviour: Behaviour, chosen: Chosen) -> Mapping[str, Any]:
+    """What the template shows."""
+    versions = comparison.versions
+    labels = [f"{label_of(place)} {short_id(version.model_id)}" for place, version in enumerate(versions)]
+    return {
+        "comparison": comparison,
+        "rows": [(metric, _cells(comparison, metric)) for metric in metrics_of(versions)],
+        "tallies": [_tally(differences.metrics.values()) for differences in comparison.differences],
+        "distribution": charts.distributions(behaviour.latency_bins, labels, "Distribution of latency by version"),
+        "bins": _bins(behaviour),
+        "over_time": _over_time(activities, labels),
+        "activities": activities,
+        "behaviour": behaviour,
+        "operations": behaviour.operations[:_MOST_OPERATIONS],
+        "configuration": [(part, _lines(part)) for part in comparison.configuration],
+        "diffs": [
+            (place, [_line(text) for text in value.splitlines()[:_MOST_LINES]])
+            for part in comparison.configuration
+            if part.kind == "tag" and part.key == DIFF_TAG
+            for place, value in enumerate(part.values)
+            if value
+        ],
+        "chosen": chosen,
+        "links": Links(chosen),
+    }
+
+
+def _cells(comparison: Comparison, metric: Metric) -> list[Cell]:
+    cells = []
+    for place, version in enumerate(comparison.versions):
+        text = metric.write(value_of(version, metric.key))
+        score = version.scores.get(metric.key.removeprefix("scores.")) if metric.key.startswith("scores.") else None
+        difference = None
+        if place and place <= len(comparison.differences):
+            difference = comparison.differences[place - 1].metrics.get(metric.key)
+        cells.append(_cell(metric, text, None if score is None else score.count, difference))
+    return cells
+
+
+def _cell(metric: Metric, text: str, count: int | None, difference: Difference | None) -> Cell:
+    if difference is None:
+        return Cell(text, count)
+    compared = compared_of(difference.evaluation)
+    if difference.interval is None or difference.delta is None or difference.base is None:
+        return Cell(text, count, difference, change_of(metric, difference), compared)
+    write = formatting.points if metric.is_rate else metric.write
+    low, high = difference.interval
+    said = f"{write(low)} to {write(high)}"
+    picture = charts.interval(
+        low, high, difference.delta, meaning_of(metric.key).margin(difference.base), f"95 % interval {said}"
+    )
+    return Cell(text, count, difference, change_of(metric, difference), compared, said, picture)
+
+
+def _tally(differences: Any) -> dict[Verdict, int]:
+    tally = dict.fromkeys((Verdict.WORSE, Verdict.BETTER, Verdict.SAME, Verdict.UNKNOWN), 0)
+    for difference in differences:
+        tally[difference.verdict] += 1
+    return tally
+
+
+def _over_time(activities: Activities, labels: Sequence[str]) -> list[tuple[str, Markup]]:
+    """A chart for each number of which there is any."""
+    trends = [Trends(activity, activities) for activity in activities.versions]
+    marks = [[activation.time_ms for activation in activity.activations] for activity in activities.versions]
+    found = []
+    for title, name, write in (
+        ("Latency p95", "p95_ms", formatting.milliseconds),
+        ("Latency p50", "p50_ms", formatting.milliseconds),
+        ("Error rate", "error_rate", formatting.rate),
+        ("Traces", "traces", formatting.count),
+        ("Tokens per trace", "tokens", formatting.per_trace),
+        ("Cost per trace", "cost", formatting.dollars),
+    ):
+        series = [
+            charts.Series(label, getattr(trend, name), mark)
+            for label, trend, mark in zip(labels, trends, marks, strict=True)
+        ]
+        if any(value is not None for one in series for value in one.values):
+            found.append(
+                (title, charts.over_time(series, activities.start_ms, activities.step_ms, f"{title} over time", write))
+            )
+    for name in sorted({name for activity in activities.versions for name in activity.score_trends}):
+        series = [
+            charts.Series(label, activity.score_trends.get(name, ()), mark)
+            for label, activity, mark in zip(labels, activities.versions, marks, strict=True)
+        ]
+        title = f"Score {name}"
+        drawn = charts.over_time(
+            series, activities.start_ms, activities.step_ms, f"{title} over time", formatting.score
+        )
+        found.append((title, drawn))
+    return found
+
+
+def _bins(behaviour: Behaviour) -> list[tuple[str, list[str]]]:
+    """The distribution in words: for each version how many of its traces took less than so long."""
+    places = sorted({place for bins in behaviour.latency_bins for place in bins})
+    if not places:
+        return []
+    rows = []
+    decade = BINS_PER_DECADE
+    for limit in range(places[0] // (decade // 2) + 1, places[-1] // (decade // 2) + 2):
+        below = limit * (decade // 2)
+        shares = []
+        for bins in behaviour.latency_bins:
+            total = sum(bins.values())
+            shares.append(
+                formatting.rate(sum(count for place, count in bins.items() if place < below) / total)
+                if total
+                else formatting.ABSENT
+            )
+        rows.append((formatting.milliseconds(10 ** (below / decade)), shares))
+    return rows
+
+
+def _lines(part: ConfigurationDifference) -> list[Line] | None:
+    """How a long text of the last version differs from the first's, by lines; None for what is read at a glance."""
+    first, last = part.values[0], part.values[-1]
+    if part.kind == "tag" and part.key == DIFF_TAG:
+        return []
+    if first is None or last is None or max(len(first), len(last)) < _LONG_TEXT:
+        return None
+    before, after = first.splitlines()[:_MOST_LINES], last.splitlines()[:_MOST_LINES]
+    if len(before) == len(after) == 1:
+        return None
+    return [_line(text) for text in list(difflib.unified_diff(before, after, lineterm="", n=3))[2:]]
+
+
+def _line(text: str) -> Line:
+    sign = text[:1] if text[:1] in ("+", "-", "@") else " "
+    return Line(sign, text)

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A comparison as one HTML file: without scripts, and without anything that is elsewhere."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from otel_loggedmodel.pages import comparison
+from otel_loggedmodel.pages.addresses import Chosen
+from otel_loggedmodel.pages.templates import render, static
+from otel_loggedmodel.store.results import Activities, Behaviour, Comparison
+from otel_loggedmodel.version import __version__
+
+
+def report(compared: Comparison, activities: Activities, behaviour: Behaviour, chosen: Chosen, made_ms: float) -> str:
+    """The file.
+
+    Args:
+        compared: The versions.
+        activities: How they did over time.
+        behaviour: What is behind their numbers.
+        chosen: Which traces count.
+        made_ms: The time, in ms since the epoch.
+    """
+    style = static("pages.css").decode()
+    values: Mapping[str, Any] = {
+        **comparison.values(compared, activities, behaviour, chosen),
+        "links": None,
+        "title": "Comparison of " + ", ".join(version.name or version.model_id for version in compared.versions),
+        "style": Markup(style),  # noqa: S704 - it is our own, and the digest has to be of this very text
+        "style_digest": base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        "made_ms": made_ms,
+        "made_by": __version__,
+    }
+    return render("report.html", values)

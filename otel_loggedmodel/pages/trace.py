@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One trace: its waterfall, and of one span what was said, what was measured, and all that it carries."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from otel_loggedmodel.pages.addresses import Links
+from otel_loggedmodel.pages.conversation import messages_of
+from otel_loggedmodel.pages.waterfall import Evaluation, Row, evaluations_of, rows_of
+from otel_loggedmodel.store.results import Trace
+
+# On one page: what a browser lays out at once without a wait.
+MOST_ROWS: Final = 500
+
+
+def values(trace: Trace, span_id: str | None, text: str, only: str, page: int) -> Mapping[str, Any]:
+    """What the template shows.
+
+    Args:
+        trace: The trace.
+        span_id: The span of which everything is shown; by default the first that failed, else the first with messages.
+        text: Only spans whose name, service or attributes have this.
+        only: `errors`, `models`, or empty for all spans.
+        page: Which part of the spans, from 1 on.
+    """
+    rows = rows_of(trace)
+    evaluations = evaluations_of(trace)
+    by_span: dict[str, list[Evaluation]] = defaultdict(list)
+    for evaluation in evaluations:
+        by_span[evaluation.span_id].append(evaluation)
+    matching = [row for row in rows if _matches(row, text.casefold(), only)]
+    pages = max(1, -(-len(matching) // MOST_ROWS))
+    selected = _selected(rows, span_id)
+    if span_id is not None and page == 0:
+        page = next((place // MOST_ROWS + 1 for place, row in enumerate(matching) if row is selected), 1)
+    page = min(max(page, 1), pages)
+    begin = min((row.span.start_ns for row in rows), default=0)
+    end = max((row.span.start_ns + row.span.duration_ns for row in rows), default=0)
+    return {
+        "trace": trace,
+        "rows": matching[(page - 1) * MOST_ROWS : page * MOST_ROWS],
+        "count": len(matching),
+        "spans": len(rows),
+        "page": page,
+        "pages": pages,
+        "text": text,
+        "only": only,
+        "begin_ms": begin / 1_000_000,
+        "duration_ms": (end - begin) / 1_000_000,
+        "errors": sum(row.failed for row in rows),
+        "versions": list(dict.fromkeys(row.span.model_id for row in rows if row.span.model_id)),
+        "services": sorted({row.span.service for row in rows if row.span.service}),
+        "selected": selected,
+        "messages": [] if selected is None else messages_of(selected.span),
+        "evaluations": evaluations,
+        "by_span": by_span,
+        "names": {row.span.span_id: row.span.name for row in rows},
+        "links": Links(),
+    }
+
+
+def _matches(row: Row, text: str, only: str) -> bool:
+    if only == "errors" and not row.failed:
+        return False
+    if only == "models" and row.llm is None:
+        return False
+    if not text:
+        return True
+    span = row.span
+    return (
+        text in span.name.casefold()
+        or text in span.service.casefold()
+        or text in span.status_message.casefold()
+        or any(text in value.casefold() for value in span.attributes.values())
+    )
+
+
+def _selected(rows: Sequence[Row], span_id: str | None) -> Row | None:
+    if span_id is not None:
+        return next((row for row in rows if row.span.span_id == span_id), None)
+    failed = [row for row in rows if row.failed]
+    # The deepest is where an error comes from; the others pass it on.
+    if failed:
+        return max(failed, key=lambda row: row.depth)
+    with_messages = next((row for row in rows if row.llm is not None and messages_of(row.span)), None)
+    return with_messages or (rows[0] if rows else None)

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers that are remembered, so that looking at a page again, or at one that is open, costs next to nothing.
+
+An answer is good until something is stored. Where spans arrive all the time that is no time at all; so an answer is
+also good for some times as long as it took. A small store is thus shown as it is, and a huge one with a little delay
+instead of being read all the time for every page that somebody has left open. After that time, whoever asks what takes
+long still gets the answer that is there, and the question is asked again meanwhile: a page that is open brings it in.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar, cast
+
+from otel_loggedmodel.store.reading import (
+    ALL_VERSIONS,
+    EVERYTHING,
+    MOST_CHANGED,
+    RECENT,
+    Reader,
+    RowFilter,
+    Selection,
+    TraceFilter,
+    VersionFilter,
+)
+from otel_loggedmodel.store.results import (
+    Activities,
+    Behaviour,
+    Comparison,
+    RowChange,
+    Trace,
+    TraceSummary,
+    Version,
+    VersionDetail,
+)
+
+T = TypeVar("T")
+
+_MOST_ANSWERS: Final = 128
+# At most a tenth of the time is spent on one question, however often it is asked.
+_GOOD_FOR_TIMES: Final = 10.0
+_GOOD_FOR_MOST_SECONDS: Final = 300.0
+# What takes longer than this is asked again in the background, where there is an answer that is not older than that.
+_LONG_SECONDS: Final = 0.5
+_OLDEST_SECONDS: Final = 900.0
+
+
+@dataclass
+class _Answer:
+    """What is remembered of a question; whoever asks it holds the lock."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    revision: str | None = None
+    value: object = None
+    asked_at: float = 0.0
+    took: float = 0.0
+
+    def is_good(self, revision: str, now: float) -> bool:
+        """Whether it need not be asked again."""
+        lasts = min(_GOOD_FOR_TIMES * self.took, _GOOD_FOR_MOST_SECONDS)
+        return self.revision == revision or (self.revision is not None and now < self.asked_at + self.took + lasts)
+
+    def is_usable(self, now: float) -> bool:
+        """Whether it is better than waiting."""
+        return self.revision is not None and self.took > _LONG_SECONDS and now < self.asked_at + _OLDEST_SECONDS
+
+    def renew(self, revision: str, ask: Callable[[], object]) -> None:
+        """Ask; the caller holds the lock."""
+        began = time.monotonic()
+        self.value = ask()
+        self.took = time.monotonic() - began
+        self.asked_at = began
+        self.revision = revision
+
+
+class Memory:
+    """What was answered lately, for all pages.
+
+    Args:
+        reader: Who answers.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self._answers: OrderedDict[str, _Answer] = OrderedDict()
+        self._lock = threading.Lock()
+        # One for all, so that what is asked in the background leaves room for what is waited for.
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="otel-loggedmodel pages")
+
+    def close(self) -> None:
+        """Wait for what is being asked in the background."""
+        self._background.shutdown(cancel_futures=True)
+
+    def answer(self, question: str, revision: str, ask: Callable[[], T]) -> tuple[str, T]:
+        """The revision that an answer is of, and the answer.
+
+        Args:
+            question: The question.
+            revision: That of the store now.
+            ask: Asks it. While one asks, others who have the same question wait for the answer.
+        """
+        with self._lock:
+            known = self._answers.setdefault(question, _Answer())
+            self._answers.move_to_end(question)
+            while len(self._answers) > _MOST_ANSWERS:
+                self._answers.popitem(last=False)
+        before = known.revision, known.value
+        now = time.monotonic()
+        if before[0] is not None and known.is_usable(now):
+            if not known.is_good(revision, now) and not known.lock.locked():
+                self._background.submit(self._renewed, known, revision, ask)
+            return before[0], cast(T, before[1])
+        return self._renewed(known, revision, ask)
+
+    def _renewed(self, known: _Answer, revision: str, ask: Callable[[], T]) -> tuple[str, T]:
+        with known.lock:
+            if not known.is_good(revision, time.monotonic()):
+                known.renew(revision, ask)
+            return known.revision or revision, cast(T, known.value)
+
+
+class Remembering:
+    """A `Reader` for one page, with the memory of all.
+
+    Args:
+        memory: What was answered lately.
+
+    Attributes:
+        shown: The revision that all answers so far are at least of; one that the store does not have any more, where
+            one of them is older than it is now.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._reader = memory.reader
+        self._now = self._reader.revision()
+        self.shown = self._now
+
+    def versions(self, which: VersionFilter = ALL_VERSIONS, selection: Selection = EVERYTHING) -> list[Version]:
+        """See `Reader.versions`."""
+        return self._ask(lambda: self._reader.versions(which, selection), "versions", which, selection)
+
+    def version(self, version: str, selection: Selection = EVERYTHING) -> VersionDetail:
+        """See `Reader.version`."""
+        return self._ask(lambda: self._reader.version(version, selection), "version", version, selection)
+
+    def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
+        """See `Reader.compare`."""
+        return self._ask(lambda: self._reader.compare(versions, selection), "compare", versions, selection)
+
+    def rows(
+        self, versions: Sequence[str], which: RowFilter = MOST_CHANGED, selection: Selection = EVERYTHING
+    ) -> list[RowChange]:
+        """See `Reader.rows`."""
+        return self._ask(lambda: self._reader.rows(versions, which, selection), "rows", versions, which, selection)
+
+    def activities(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Activities:
+        """See `Reader.activities`."""
+        return self._ask(lambda: self._reader.activities(versions, selection), "activities", versions, selection)
+
+    def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
+        """See `Reader.behaviour`."""
+        return self._ask(lambda: self._reader.behaviour(versions, selection), "behaviour", versions, selection)
+
+    def traces(
+        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
+    ) -> list[TraceSummary]:
+        """See `Reader.traces`."""
+        return self._ask(lambda: self._reader.traces(version, which, selection), "traces", version, which, selection)
+
+    def trace(self, trace_id: str) -> Trace:
+        """See `Reader.trace`; it is quick, and large, so that it is not remembered."""
+        return self._reader.trace(trace_id)
+
+    def revision(self) -> str:
+        """See `Reader.revision`."""
+        return self._now
+
+    def close(self) -> None:
+        """Nothing: the reader is another's."""
+
+    def _ask(self, ask: Callable[[], T], *question: Any) -> T:
+        revision, answer = self._memory.answer(repr(question), self._now, ask)
+        if revision != self._now:
+            self.shown = revision
+        return answer

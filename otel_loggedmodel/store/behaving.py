@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is behind the numbers of versions: how they did over time, how latencies are distributed, errors, operations.
+
+Traces are those of `measuring`, so that what is drawn adds up to what is compared. Errors and operations are read off
+the spans themselves.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from otel_loggedmodel.store import comparing, measuring, schema
+from otel_loggedmodel.store import scores as evaluations
+from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.measuring import START, Query, Scope
+from otel_loggedmodel.store.reading import EVERYTHING
+from otel_loggedmodel.store.results import (
+    Activation,
+    Activities,
+    Activity,
+    Behaviour,
+    ErrorKind,
+    Operation,
+    Point,
+)
+
+_MINUTE_MS: Final = 60_000
+_HOUR_MS: Final = 60 * _MINUTE_MS
+_DAY_MS: Final = 24 * _HOUR_MS
+# Parts of time that people think in, and about as many as a small picture can show.
+_STEPS_MS: Final = (
+    *(number * _MINUTE_MS for number in (1, 2, 5, 10, 15, 30)),
+    *(number * _HOUR_MS for number in (1, 2, 3, 6, 12)),
+    *(number * _DAY_MS for number in (1, 2, 7, 14, 28, 91, 364)),
+)
+_MOST_PARTS: Final = 48
+_MOST_ACTIVATIONS: Final = 50
+_MOST_KINDS: Final = 50
+_MOST_OPERATIONS: Final = 200
+
+# Of latencies, so many bins for a factor of ten; the least is a microsecond.
+BINS_PER_DECADE: Final = 20
+_LEAST_MS: Final = 0.001
+
+# A span that ended before it began has a huge duration.
+_DURATION_MS: Final = "if(Duration >= 9223372036854775808, 0, Duration) / 1e6"
+
+
+def activities(database: Database, scope: Scope) -> Activities:
+    """How versions did over time.
+
+    Args:
+        database: Where.
+        scope: Which versions, in order, and which of their traces.
+    """
+    model_ids = list(scope.model_ids or ())
+    start_ms, step_ms, parts = _parts(database, scope)
+    totals: dict[str, Point] = {}
+    points: dict[str, list[Point]] = defaultdict(list)
+    if model_ids:
+        for row in _run(database, _over_time(scope, start_ms, step_ms)):
+            if row["is_total"]:
+                totals[row["version"]] = _point(row, start_ms)
+            else:
+                points[row["version"]].append(_point(row, start_ms + row["part"] * step_ms))
+    activations = _activations(database, scope, model_ids)
+    scores = comparing.scores(database, scope) if model_ids else {}
+    score_trends = _score_trends(database, scope, start_ms, step_ms, parts) if model_ids else {}
+    return Activities(
+        start_ms=start_ms,
+        step_ms=step_ms,
+        parts=parts,
+        versions=tuple(
+            Activity(
+                model_id=model_id,
+                total=totals.get(model_id, Point(start_ms=start_ms)),
+                points=tuple(points[model_id]),
+                activations=tuple(activations.get(model_id, ())),
+                scores=scores.get(model_id, {}),
+                score_trends=score_trends.get(model_id, {}),
+            )
+            for model_id in model_ids
+        ),
+    )
+
+
+def behaviour(database: Database, scope: Scope) -> Behaviour:
+    """What is behind the numbers of versions.
+
+    Args:
+        database: Where.
+        scope: Which versions, in order, and which of their traces.
+    """
+    model_ids = list(scope.model_ids or ())
+    if not model_ids:
+        return Behaviour(model_ids=())
+    bins: dict[str, dict[int, int]] = defaultdict(dict)
+    for row in _run(database, _latency_bins(scope)):
+        bins[row["version"]][row["bin"]] = row["traces"]
+    return Behaviour(
+        model_ids=tuple(model_ids),
+        latency_bins=tuple(bins[model_id] for model_id in model_ids),
+        errors=tuple(_errors(_run(database, _failures(scope)), model_ids)),
+        operations=tuple(_operations(_run(database, _durations(scope)), model_ids)),
+    )
+
+
+def _run(database: Database, query: Query) -> list[dict[str, Any]]:
+    return database.query(query.sql, query.parameters)
+
+
+def _parts(database: Database, scope: Scope) -> tuple[int, int, int]:
+    """When the first part of time begins, how long each is, and how many there are."""
+    found = _own_entries(scope)
+    sql = f"SELECT count() AS spans, min({START}) AS first, max({START}) AS last FROM {schema.SPANS} WHERE {found.sql}"
+    (row,) = database.query(sql, found.parameters)
+    first_ms, last_ms = (row["first"] // 1_000_000, row["last"] // 1_000_000) if row["spans"] else (0, 0)
+    step_ms = next((step for step in _STEPS_MS if (last_ms - first_ms) / step < _MOST_PARTS), _STEPS_MS[-1])
+    start_ms = first_ms // step_ms * step_ms
+    return start_ms, step_ms, min((last_ms - start_ms) // step_ms + 1, 10 * _MOST_PARTS)
+
+
+def _own_entries(scope: Scope) -> Query:
+    """The condition on entry spans that were asked for, of these versions."""
+    version, spans, entry = scope.version, scope.spans, scope.entry
+    return Query(
+        f"{spans.sql} AND {entry.sql} AND {version.sql} IN {{model_ids:Array(String)}}",
+        {**version.parameters, **spans.parameters, **entry.parameters, "model_ids": list(scope.model_ids or ())},
+    )
+
+
+def _over_time(scope: Scope, start_ms: int, step_ms: int) -> Query:
+    """One row for each version and part of time, and one for each version."""
+    measured = measuring.traces(scope)
+    return Query(
+        f"""
+        SELECT toString(version) AS version, part, grouping(part) AS is_total, sum(length(latencies)) AS traces,
+            sum(failures) AS errors, quantilesExactInclusiveArray(0.5, 0.95)(latencies) AS quantiles,
+            sum(input + output) / traces AS tokens, sum(cost) / traces AS cost, sum(said) AS said, sum(priced) AS priced
+        FROM (
+            SELECT version, intDiv(arrayMin(entries.start) - {{start_ns:Int64}}, {{step_ns:Int64}}) AS part,
+                arrayMap((start, end) -> (end - start) / 1e6, entries.start, entries.end) AS latencies,
+                arrayCount(entries.failed) AS failures, input, output, cost, said, priced
+            FROM ({measured.sql})
+        )
+        GROUP BY GROUPING SETS ((version), (version, part))
+        ORDER BY version, part""",
+        {**measured.parameters, "start_ns": start_ms * 1_000_000, "step_ns": step_ms * 1_000_000},
+    )
+
+
+def _point(row: Mapping[str, Any], start_ms: int) -> Point:
+    p50, p95 = row["quantiles"]
+    return Point(
+        start_ms=start_ms,
+        traces=row["traces"],
+        errors=row["errors"],
+        p50_ms=p50,
+        p95_ms=p95,
+        tokens_per_trace=row["tokens"] if row["said"] else None,
+        cost_usd_per_trace=row["cost"] if row["priced"] else None,
+    )
+
+
+def _score_trends(
+    database: Database, scope: Scope, start_ms: int, step_ms: int, parts: int
+) -> dict[str, dict[str, tuple[float | None, ...]]]:
+    found = evaluations.results(scope)
+    rows = database.query(
+        f"""
+        SELECT toString(version) AS version, name, avg(value) AS mean, toInt64(least(greatest(
+            intDiv(at - {{start_ns:Int64}}, {{step_ns:Int64}}), 0), {{parts:Int64}} - 1)) AS part
+        FROM ({found.sql}) GROUP BY version, name, part""",
+        {**found.parameters, "start_ns": start_ms * 1_000_000, "step_ns": step_ms * 1_000_000, "parts": parts},
+    )
+    means: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    for row in rows:
+        means[row["version"], row["name"]][row["part"]] = row["mean"]
+    trends: dict[str, dict[str, tuple[float | None, ...]]] = defaultdict(dict)
+    for (version, name), by_part in sorted(means.items()):
+        trends[version][name] = tuple(by_part.get(part) for part in range(parts))
+    return trends
+
+
+def _activations(database: Database, scope: Scope, model_ids: Sequence[str]) -> dict[str, list[Activation]]:
+    """The newest activations of each version; copies of a record count once, at their newest."""
+    model_id = scope.columns["LoggedModelId"]
+    rows = database.query(
+        f"""
+        SELECT model_id, toUnixTimestamp64Milli(max(Timestamp)) AS time_ms, any(ServiceName) AS service
+        FROM (
+            SELECT toString({model_id}) AS model_id, SpanId, Timestamp, ServiceName FROM {schema.SPANS}
+            WHERE SpanName = 'logged_model.activated' AND {scope.columns["LoggedModelRole"]} = 'record'
+        )
+        WHERE model_id IN {{model_ids:Array(String)}}
+        GROUP BY model_id, SpanId ORDER BY time_ms DESC LIMIT {_MOST_ACTIVATIONS} BY model_id""",
+        {"model_ids": list(model_ids)},
+    )
+    found: dict[str, list[Activation]] = defaultdict(list)
+    for row in reversed(rows):
+        found[row["model_id"]].append(Activation(time_ms=row["time_ms"], service=row["service"]))
+    return found
+
+
+def _latency_bins(scope: Scope) -> Query:
+    measured = measuring.traces(scope, with_usage=False)
+    return Query(
+        f"""
+        SELECT toString(version) AS version,
+            toInt32(floor(log10(greatest(latency, {_LEAST_MS})) * {BINS_PER_DECADE})) AS bin, count() AS traces
+        FROM (
+            SELECT version, arrayJoin(arrayMap((start, end) -> (end - start) / 1e6, entries.start, entries.end))
+                AS latency
+            FROM ({measured.sql})
+        )
+        GROUP BY version, bin ORDER BY version, bin""",
+        measured.parameters,
+    )
+
+
+def _failures(scope: Scope) -> Query:
+    found = _own_entries(scope)
+    return Query(
+        f"""
+        SELECT version, kind, count() AS spans, argMax(TraceId, Timestamp) AS trace_id
+        FROM (
+            SELECT toString({scope.version.sql}) AS version, TraceId, SpanId, Timestamp, multiIf(
+                SpanAttributes['error.type'] != '', SpanAttributes['error.type'],
+                arrayExists(one -> one['exception.type'] != '', `Events.Attributes`),
+                arrayFirst(one -> one['exception.type'] != '', `Events.Attributes`)['exception.type'],
+                substringUTF8(StatusMessage, 1, 120)) AS kind
+            FROM {schema.SPANS} WHERE {found.sql} AND {measuring.FAILED}
+            LIMIT 1 BY TraceId, SpanId
+        )
+        GROUP BY version, kind""",
+        found.parameters,
+    )
+
+
+def _errors(rows: Sequence[Mapping[str, Any]], model_ids: Sequence[str]) -> list[ErrorKind]:
+    by_kind: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
+    for row in rows:
+        by_kind[row["kind"]][row["version"]] = row
+    kinds = [
+        ErrorKind(
+            kind=kind,
+            counts=tuple(found[model_id]["spans"] if model_id in found else 0 for model_id in model_ids),
+            trace_ids=tuple(found[model_id]["trace_id"] if model_id in found else None for model_id in model_ids),
+        )
+        for kind, found in by_kind.items()
+    ]
+    return sorted(kinds, key=lambda one: (-sum(one.counts), one.kind))[:_MOST_KINDS]
+
+
+def _durations(scope: Scope) -> Query:
+    """One row for each version and name of span.
+
+    A span that was stored twice counts twice, here alone: to tell copies apart, every id would have to be read. The
+    entry spans that it is divided by are counted alike.
+    """
+    version, spans, entry = scope.version, scope.spans, scope.entry
+    where = f"{spans.sql} AND {scope.columns['LoggedModelRole']} IN ('span', 'entry')"
+    if scope.selection != EVERYTHING:
+        where += f" AND TraceId IN (SELECT TraceId FROM {schema.SPANS} WHERE {spans.sql} AND {entry.sql})"
+    return Query(
+        f"""
+        SELECT toString({version.sql}) AS version, SpanName AS name, count() AS spans, sum({_DURATION_MS}) AS ms,
+            countIf({entry.sql}) AS entries
+        FROM {schema.SPANS} WHERE {where} GROUP BY version, name HAVING version IN {{model_ids:Array(String)}}""",
+        {
+            **version.parameters,
+            **spans.parameters,
+            **entry.parameters,
+            "model_ids": list(scope.model_ids or ()),
+        },
+    )
+
+
+def _operations(rows: Sequence[Mapping[str, Any]], model_ids: Sequence[str]) -> list[Operation]:
+    entries: dict[str, int] = defaultdict(int)
+    by_name: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
+    for row in rows:
+        entries[row["version"]] += row["entries"]
+        by_name[row["name"]][row["version"]] = row
+
+    def each(found: Mapping[str, Mapping[str, Any]], key: str) -> tuple[float | None, ...]:
+        return tuple(
+            (found[model_id][key] if model_id in found else 0) / entries[model_id] if entries[model_id] else None
+            for model_id in model_ids
+        )
+
+    operations = [
+        Operation(
+            name=name,
+            calls_per_trace=each(found, "spans"),
+            mean_ms=tuple(
+                found[model_id]["ms"] / found[model_id]["spans"] if model_id in found else None
+                for model_id in model_ids
+            ),
+            ms_per_trace=each(found, "ms"),
+        )
+        for name, found in by_name.items()
+    ]
+    return sorted(operations, key=_importance)[:_MOST_OPERATIONS]
+
+
+def _importance(operation: Operation) -> tuple[float, float, str]:
+    """What differs most first, then what takes most."""
+    known = [value for value in operation.ms_per_trace if value is not None] or [0.0]
+    return (min(known) - max(known), -max(known), operation.name)

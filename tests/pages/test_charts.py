@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Charts are well-formed, show every value, and hold whatever is called how."""
+
+import math
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otel_loggedmodel.pages import charts
+from otel_loggedmodel.presenting import formatting
+
+_VALUES = st.lists(st.none() | st.floats(0, 1e12), max_size=60)
+
+
+def numbers_of(path: str) -> list[float]:
+    return [float(number) for number in path.replace("M", " ").replace("L", " ").replace("h", " ").split()]
+
+
+@given(_VALUES, st.text())
+def test_a_sparkline_stays_within_its_frame(values: list[float | None], label: str) -> None:
+    svg = ET.fromstring(charts.sparkline(values, label))
+    numbers = numbers_of(svg[0].get("d") or "")
+    assert all(math.isfinite(number) and 0 <= number <= 72 for number in numbers)
+
+
+def test_a_gap_is_not_drawn_over() -> None:
+    path = ET.fromstring(charts.sparkline([1, 2, None, 3, 4], ""))[0].get("d") or ""
+    assert path.count("M") == 2
+
+
+@given(st.lists(_VALUES, min_size=1, max_size=4), st.text())
+def test_every_value_over_time_has_a_point_that_says_it(lines: list[list[float | None]], label: str) -> None:
+    longest = max(len(line) for line in lines)
+    series = [charts.Series(label, [*line, *[None] * (longest - len(line))]) for line in lines]
+    chart = charts.over_time(series, 0, 60_000, label, formatting.count)
+    if longest == 0:
+        assert chart == ""
+        return
+    svg = ET.fromstring(chart)
+    dots = [one for one in svg if one.tag == "circle"]
+    assert len(dots) == sum(value is not None for line in lines for value in line)
+    assert all(0 <= float(dot.get("cx", "")) <= 460 and 0 <= float(dot.get("cy", "")) <= 190 for dot in dots)
+
+
+def test_activations_within_the_time_are_marked() -> None:
+    series = [charts.Series("A", [1.0, 2.0, 3.0], marks=[-1, 0, 150_000, 180_001])]
+    marks = [
+        one for one in ET.fromstring(charts.over_time(series, 0, 60_000, "", str)) if one.get("class") == "mark c0"
+    ]
+    assert len(marks) == 2
+
+
+@given(st.lists(st.dictionaries(st.integers(-60, 160), st.integers(1, 10**9)), min_size=1, max_size=3))
+def test_a_distribution_is_drawn_for_each_version(bins: list[dict[int, int]]) -> None:
+    chart = charts.distributions(bins, [f"<{place}>" for place in range(len(bins))], "t")
+    if not any(bins):
+        assert chart == ""
+        return
+    svg = ET.fromstring(chart)
+    assert sum("area" in (one.get("class") or "") for one in svg) == len(bins)
+    for one in svg.iter("path"):
+        assert all(-1 <= number <= 461 for number in numbers_of(one.get("d") or ""))
+
+
+@given(*[st.floats(-1e9, 1e9)] * 3, st.floats(0, 1e9))
+def test_an_interval_contains_what_it_says(low: float, width: float, delta: float, margin: float) -> None:
+    svg = ET.fromstring(charts.interval(low, low + abs(width), delta, margin, "<l>"))
+    shown = svg.find("line[@class='range']")
+    assert shown is not None
+    assert 0 <= float(shown.get("x1", "")) <= float(shown.get("x2", "")) <= 121
+
+
+@pytest.mark.parametrize(
+    ("most", "write", "labels"),
+    [
+        (0.00001, formatting.dollars, ["$0", "$0.000005", "$0.00001"]),
+        (0.5, formatting.rate, ["0 %", "25 %", "50 %"]),
+        (2000, formatting.milliseconds, ["0 ms", "1,000 ms", "2,000 ms"]),
+        (0, formatting.count, ["0", "1"]),
+    ],
+)
+def test_the_axis_says_round_numbers(most: float, write: Callable[[float | None], str], labels: list[str]) -> None:
+    svg = ET.fromstring(charts.over_time([charts.Series("A", [most / 3, most])], 0, 60_000, "", write))
+    assert [one.text for one in svg if one.get("text-anchor") == "end"] == labels

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A comparison as a file."""
+
+import re
+from pathlib import Path
+
+from backend.serving import command
+from planted_versions import HOSTILE
+
+from . import sent
+from .conftest import Open, Shop
+
+
+def test_a_comparison_is_one_file_that_needs_no_other(shop: Shop, open_page: Open, tmp_path: Path) -> None:
+    file = tmp_path / "comparison.html"
+    ran = command("compare", sent.OLD_CHAT, sent.NEW_CHAT, "--since", "30d", "--html", file, store=shop.http)
+    assert ran.returncode == 0, ran.stderr
+    page = open_page(file.as_uri())
+    assert page.locator("#metrics .verdict.better").count() >= 2
+    assert page.locator(".chart").count() >= 6
+    assert page.locator("#made td .diff .added").count() == 1
+    # The style is applied: its digest is the one that the policy of the file allows.
+    assert page.evaluate("getComputedStyle(document.querySelector('th.number')).textAlign") == "right"
+    assert "since 30d" in page.locator("main").inner_text()
+    text = file.read_text(encoding="utf-8")
+    assert not re.findall(r"""(?:src|href)=|url\(|@import|<script""", text)
+
+
+def test_hostile_names_are_only_texts_in_a_file(shop: Shop, open_page: Open, tmp_path: Path) -> None:
+    file = tmp_path / "hostile.html"
+    ran = command("compare", shop.id_of("base"), shop.id_of("hostile"), "--html", file, store=shop.http)
+    assert ran.returncode == 0, ran.stderr
+    page = open_page(file.as_uri())
+    assert HOSTILE.split("\x1b")[0].split("\n")[0].strip() in " ".join(page.locator("main").inner_text().split())
+
+
+def test_a_file_that_cannot_be_written_is_a_usage_error(shop: Shop, tmp_path: Path) -> None:
+    ran = command("compare", sent.OLD_CHAT, sent.NEW_CHAT, "--html", tmp_path / "no" / "file", store=shop.http)
+    assert ran.returncode == 2
+    assert "cannot be written" in ran.stderr

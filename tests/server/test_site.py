@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pages on the wire: who gets them, what they may do in a browser, and how they begin before they are made."""
+
+import http.client
+import re
+import threading
+import time
+from collections.abc import Callable
+from html import unescape
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+
+from otel_loggedmodel.server import sessions
+from otel_loggedmodel.store.reading import (
+    AmbiguousVersionError,
+    Selection,
+    StoreUnavailableError,
+    TraceFilter,
+    UnknownVersionError,
+    VersionFilter,
+)
+from otel_loggedmodel.store.results import (
+    Activation,
+    Activities,
+    Activity,
+    Point,
+    Trace,
+    Version,
+    VersionDetail,
+    VersionMetrics,
+)
+
+from .backends import Answer, Backend, MemoryReader, wait_until
+
+TOKEN = "s3cret-token"
+PAGES = ["/", "/compare?version=a&version=b", "/version?id=v", "/traces", "/trace?id=t"]
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.fixture
+def reader(shared: Backend) -> MemoryReader:
+    """The reader of the shared backend, as new; and nothing that pages were made of before."""
+    shared.reader.__init__()
+    shared.reader.details = {"v": VersionDetail(version=Version(model_id="v"), metrics=VersionMetrics(model_id="v"))}
+    shared.reader.whole = {"t": Trace(trace_id="t", spans=())}
+    shared.server._site._memory._answers.clear()
+    return shared.reader
+
+
+@pytest.fixture
+def guarded(serve: Callable[..., Backend]) -> Backend:
+    return serve(token=TOKEN)
+
+
+def browse(backend: Backend, path: str, **headers: str) -> Answer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return backend.ask("GET", path, headers={"Accept": "text/html,application/xhtml+xml", **named})
+
+
+def log_in(backend: Backend, token: str = TOKEN, target: str = "/", **headers: str) -> Answer:
+    body = urlencode({"token": token, "next": target})
+    return backend.ask("POST", "/login", body, {"Content-Type": FORM, **headers})
+
+
+def cookie_of(answer: Answer) -> str:
+    return answer.headers["set-cookie"].partition(";")[0]
+
+
+def test_a_browser_gets_a_page_where_a_program_gets_json(shared: Backend, reader: MemoryReader) -> None:
+    page = browse(shared, "/")
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert b"<h1>Versions</h1>" in page.body
+    for accept in ("*/*", "application/json", ""):
+        answer = shared.ask("GET", "/", headers={"Accept": accept})
+        assert answer.headers["content-type"] == "application/json"
+        assert b'"otel-loggedmodel"' in answer.body
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/nothing?", "/static/pages.css", "/version?id=none", "/traces?page=x"])
+def test_every_page_forbids_what_it_does_not_need(shared: Backend, reader: MemoryReader, path: str) -> None:
+    if path == "/nothing?":
+        path = "/trace"
+    headers = browse(shared, path).headers
+    policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["form-action"] == "'self'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
+    assert headers["cache-control"] == ("no-cache" if "static" in path else "no-store")
+
+
+def test_only_the_files_of_the_pages_are_served(shared: Backend) -> None:
+    assert shared.get("/static/pages.css").headers["content-type"].startswith("text/css")
+    assert shared.get("/static/pages.js").headers["content-type"].startswith("text/javascript")
+    for name in ("..%2Ftemplates%2Fbase.html", "base.html", "", "pages.css%00"):
+        assert shared.get(f"/static/{name}").status == 404
+
+
+def test_what_an_address_says_is_what_is_asked(shared: Backend, reader: MemoryReader) -> None:
+    assert (
+        browse(shared, "/traces?version=v&order=worst&errors_only=true&page=3&service=s&attribute=k=x=y").status == 200
+    )
+    assert reader.asked == [
+        (
+            "traces",
+            "v",
+            TraceFilter(errors_only=True, order="worst", limit=51, offset=100),
+            Selection(service="s", attributes={"k": "x=y"}),
+        )
+    ]
+    assert browse(shared, "/compare?version=b&version=a&version=").status == 200
+    assert [asked[:2] for asked in reader.asked[1:]] == [
+        ("compare", ["b", "a"]),
+        ("activities", ["b", "a"]),
+        ("behaviour", ["b", "a"]),
+    ]
+
+
+def test_the_store_is_asked_again_when_something_was_stored(shared: Backend, reader: MemoryReader) -> None:
+    for _ in range(3):
+        assert browse(shared, "/traces").status == 200
+    assert len(reader.asked) == 1
+    reader.revised = "2"
+    assert 'data-revision="2"' in browse(shared, "/traces").body.decode()
+    assert len(reader.asked) == 2
+    assert shared.get("/revision").body == b"2"
+
+
+def test_a_page_that_takes_long_begins_at_once(shared: Backend, reader: MemoryReader) -> None:
+    reader.gate.clear()
+    connection = shared.connect()
+    connection.request("GET", "/traces", headers={"Accept": "text/html"})
+    response = connection.getresponse()
+    head = response.read1()
+    assert b"Reading the store" in head
+    assert b"<main" not in head
+    reader.gate.set()
+    rest = response.read()
+    connection.close()
+    whole = (head + rest).decode()
+    assert whole.count("<!doctype html>") == whole.count("<main") == whole.count("</html>") == 1
+    assert "No trace matches" in whole
+
+
+def test_a_page_that_fails_late_says_so(shared: Backend, reader: MemoryReader) -> None:
+    reader.gate.clear()
+    reader.error = StoreUnavailableError("the store is <locked>")
+    found: list[str] = []
+    thread = threading.Thread(target=lambda: found.append(browse(shared, "/traces").body.decode()))
+    thread.start()
+    wait_until(lambda: reader.asked)
+    threading.Event().wait(0.3)  # until the page has begun
+    reader.gate.set()
+    thread.join()
+    assert "the store is &lt;locked&gt;" in found[0]
+    assert found[0].count("<main") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UnknownVersionError("no such version", ["m-1", "m-<2>"]), 404),
+        (AmbiguousVersionError("m-1 and m-2"), 409),
+        (StoreUnavailableError("locked"), 503),
+        (ZeroDivisionError("secret"), 500),
+    ],
+)
+def test_errors_of_the_store(shared: Backend, reader: MemoryReader, error: Exception, status: int) -> None:
+    reader.error = error
+    for path in PAGES:
+        answer = browse(shared, path)
+        text = unescape(re.sub("<[^>]*>", "", answer.body.decode()))
+        assert answer.status == status
+        assert "secret" not in text
+        assert ("m-<2>" in text) == (status == 404)
+        assert (str(error) in text) == (status != 500)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_only_read(shared: Backend, reader: MemoryReader, method: str, path: str) -> None:
+    assert shared.ask(method, path).status == 405
+    assert reader.asked == []
+
+
+def test_a_page_under_another_name_is_refused(shared: Backend, reader: MemoryReader) -> None:
+    for path in [*PAGES, "/login"]:
+        assert browse(shared, path, Host="evil.example").status == 421
+    assert shared.ask("POST", "/login", "token=x", {"Content-Type": FORM, "Host": "evil.example"}).status == 421
+    assert shared.get("/revision", Host="evil.example").status == 401
+    assert reader.asked == []
+
+
+# With a token
+
+
+def test_without_the_token_there_is_only_the_form(guarded: Backend) -> None:
+    for path in PAGES:
+        answer = browse(guarded, path)
+        assert (answer.status, answer.body) == (303, b"")
+        assert answer.headers["location"] == "/login?next=" + quote(path, safe="")
+    assert guarded.get("/revision").status == 401
+    form = browse(guarded, browse(guarded, "/traces?order=worst").headers["location"])
+    assert form.status == 200
+    assert 'name="next" value="/traces?order=worst"' in form.body.decode()
+    assert guarded.reader.asked == []
+
+
+def test_the_token_opens_a_session(guarded: Backend) -> None:
+    answer = log_in(guarded, target="/traces?order=worst&service=a%26b")
+    assert (answer.status, answer.headers["location"]) == (303, "/traces?order=worst&service=a%26b")
+    attributes = {part.strip().lower() for part in answer.headers["set-cookie"].split(";")[1:]}
+    assert {"httponly", "samesite=strict", "path=/"} <= attributes
+    assert TOKEN not in answer.headers["set-cookie"]
+    for path in ("/", "/traces"):
+        assert browse(guarded, path, Cookie=cookie_of(answer)).status == 200
+    assert guarded.get("/revision", Cookie=cookie_of(answer)).status == 200
+    # It is for pages; programs have the token.
+    assert guarded.get("/api/v1/versions", Cookie=cookie_of(answer)).status == 401
+
+
+def test_a_wrong_token_opens_none(guarded: Backend) -> None:
+    for token in ("", "wrong", TOKEN[:-1], "ü"):
+        answer = log_in(guarded, token)
+        assert answer.status == 401
+        assert "set-cookie" not in answer.headers
+        assert b"not the token" in answer.body
+
+
+def test_a_session_cannot_be_made_up_or_outlived(guarded: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = cookie_of(log_in(guarded))
+    name, _, value = good.partition("=")
+    until, _, code = value.partition(".")
+    for forged in (
+        f"{int(until) + 1}.{code}",
+        f"{until}.{'0' * 64}",
+        until,
+        f".{code}",
+        "x.y",
+        "",
+        f"{'9' * 99}.{code}",
+    ):
+        assert browse(guarded, "/", Cookie=f"{name}={forged}").status == 303
+    assert browse(guarded, "/", Cookie=good).status == 200
+    now = int(until)
+    monkeypatch.setattr(sessions.time, "time", lambda: now)
+    assert browse(guarded, "/", Cookie=good).status == 303
+
+
+def test_another_token_ends_all_sessions(guarded: Backend, serve: Callable[..., Backend]) -> None:
+    cookie = cookie_of(log_in(guarded))
+    assert browse(serve(token="another-token"), "/", Cookie=cookie).status == 303
+
+
+def test_logging_out_forgets_the_cookie(guarded: Backend) -> None:
+    answer = guarded.ask("POST", "/logout", "", {"Content-Type": FORM})
+    assert answer.status == 303
+    assert 'otel_loggedmodel_session=""' in answer.headers["set-cookie"]
+    assert guarded.get("/logout").status == 405
+
+
+def test_other_pages_cannot_send_the_form(guarded: Backend) -> None:
+    assert log_in(guarded, Origin="https://evil.example").status == 403
+    assert log_in(guarded, Origin="null").status == 403
+    assert guarded.ask("POST", "/logout", "", {"Origin": "https://evil.example"}).status == 403
+    assert log_in(guarded, Origin=f"http://127.0.0.1:{guarded.port}").status == 303
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/\nx", "", "/\t/e.x"],
+)
+def test_nobody_is_sent_elsewhere_after_logging_in(guarded: Backend, target: str) -> None:
+    assert log_in(guarded, target=target).headers["location"] == "/"
+    form = browse(guarded, "/login?next=" + quote(target, safe="")).body.decode()
+    assert 'name="next" value="/"' in form
+
+
+def test_a_link_from_elsewhere_is_followed_by_a_page_that_asks_again(guarded: Backend) -> None:
+    # The cookie is strict: it does not come along at first.
+    answer = browse(guarded, "/traces", Sec_Fetch_Site="cross-site")
+    assert answer.status == 200
+    assert b'http-equiv="refresh"' in answer.body
+    assert browse(guarded, "/traces", Sec_Fetch_Site="same-origin").status == 303
+
+
+def test_a_program_reads_pages_with_the_token(guarded: Backend) -> None:
+    assert browse(guarded, "/", Authorization=f"Bearer {TOKEN}").status == 200
+    assert browse(guarded, "/", Authorization="Bearer wrong").status == 401
+
+
+@pytest.mark.parametrize("body", [b"x" * 20_000, b"\xff\xfe", b"&".join([b"a=1"] * 50)])
+def test_a_form_that_is_none_is_refused(guarded: Backend, body: bytes) -> None:
+    assert guarded.ask("POST", "/login", body, {"Content-Type": FORM}).status == 400
+
+
+def test_without_a_token_nobody_logs_in(shared: Backend) -> None:
+    assert browse(shared, "/login").headers["location"] == "/"
+    assert log_in(shared, "").status == 401
+
+
+def test_the_first_step_says_where_to_send(shared: Backend, reader: MemoryReader, guarded: Backend) -> None:
+    text = unescape(browse(shared, "/").body.decode())
+    assert f"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:{shared.port} " in text
+    assert "HEADERS" not in text
+    text = unescape(browse(guarded, "/", Cookie=cookie_of(log_in(guarded))).body.decode())
+    assert "OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20<token>" in text
+    assert TOKEN not in text
+
+
+def test_thousands_of_versions_are_listed_in_parts(shared: Backend, reader: MemoryReader) -> None:
+    reader.listed = [
+        Version(model_id=f"m-{number}", name=f"agent {number % 50}", creation_timestamp=number, tags={"n": str(number)})
+        for number in range(5000)
+    ]
+    first = browse(shared, "/").body.decode()
+    assert "5,000 versions" in first
+    assert first.count('name="version"') == 25
+    assert reader.asked[0] == ("versions", VersionFilter(deleted=True, limit=10_000), Selection())
+    shown = set(re.findall(r'name="version" value="([^"]+)"', first))
+    second = browse(shared, "/?page=2").body.decode()
+    assert not shown & set(re.findall(r'name="version" value="([^"]+)"', second))
+    assert browse(shared, "/?tag=n%3D4711").body.decode().count('name="version"') == 1
+
+
+def test_what_a_version_changed_is_what_the_one_before_had_not(shared: Backend, reader: MemoryReader) -> None:
+    common: dict[str, Any] = {"name": "agent"}
+    reader.listed = [
+        Version(model_id="m-2", creation_timestamp=2, params={"llm": "b", "prompt": "x" * 99, "k": "1"}, **common),
+        Version(model_id="m-1", creation_timestamp=1, params={"llm": "a", "prompt": "y" * 99}, **common),
+        Version(model_id="m-0", creation_timestamp=0, params={}, deleted=True, **common),
+    ]
+    text = unescape(browse(shared, "/").body.decode())
+    assert "k added; llm: a → b; prompt changed" in text
+    assert "m-0" not in re.findall(r'name="version" value="([^"]+)"', text)
+    assert "/compare?version=m-1&version=m-2" in text
+
+
+def test_a_client_that_leaves_harms_nobody(shared: Backend, reader: MemoryReader) -> None:
+    reader.gate.clear()
+    connection = http.client.HTTPConnection("127.0.0.1", shared.port, timeout=30)
+    connection.request("GET", "/traces", headers={"Accept": "text/html"})
+    wait_until(lambda: reader.asked)
+    connection.close()
+    reader.gate.set()
+    wait_until(lambda: shared.server._questions._open == 0)
+    assert browse(shared, "/traces").status == 200
+
+
+def test_a_version_that_was_just_activated_is_live_before_it_has_traces(shared: Backend, reader: MemoryReader) -> None:
+    now_ms = int(time.time() * 1000)
+    reader.listed = [Version(model_id=f"m-{age}", name=f"agent {age}", creation_timestamp=1) for age in (1, 20)]
+    reader.active = Activities(
+        start_ms=0,
+        step_ms=60_000,
+        parts=1,
+        versions=tuple(
+            Activity(
+                model_id=f"m-{age}",
+                total=Point(start_ms=0),
+                activations=(Activation(time_ms=now_ms - age * 60_000, service="s"),),
+            )
+            for age in (1, 20)
+        ),
+    )
+    text = browse(shared, "/").body.decode()
+    live = text[text.index('id="live-now"') : text.index("</section>")]
+    assert "agent 1<" in live
+    assert "agent 20" not in live
+    assert text.count('class="badge live"') == 1
