@@ -87,6 +87,8 @@ def _opened(browser: Any, address: str) -> tuple[float, float]:
     context = browser.new_context()
     try:
         page = context.new_page()
+        # The first page of a window waits for a process that shows it; somebody's browser runs already.
+        page.goto("data:text/html,<p>ready")
         page.goto(address, wait_until="load", timeout=120_000)
         if page.locator("main[data-revision]").count() != 1:
             raise RuntimeError(f"{address} is not the page that is meant: {page.content()[:500]}")
