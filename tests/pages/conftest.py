@@ -78,7 +78,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         yield Shop(serving, traffic)
 
 
-# Not for the whole session: while it lasts, an event loop runs in this thread, and tests of other modules run their own.
+# Not for the whole session: while it lasts, an event loop runs in this thread, and other modules have loops of their
+# own.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """The browser."""
