@@ -50,7 +50,7 @@ $(VENV)/.integrations: $(VENV)/.python pyproject.toml constraints-integrations.t
 	@echo "installing servers, task queues and instrumentations (about a minute the first time) ..."
 	@$(PYTHON) -m venv $(VENV)/integrations
 	@$(VENV)/integrations/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar off \
-	  --editable '.[dev,integrations]' --constraint constraints-integrations.txt
+	  --editable '.[dev,integrations,declarative]' --constraint constraints-integrations.txt
 	@touch $@
 
 test-integrations: $(VENV)/.integrations ## Run the tests with real servers, task queues and instrumentations
