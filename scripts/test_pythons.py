@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the tests with each supported Python that is installed here, other than the one that runs this.
 
-Arguments are handed to pytest. The Collector, git and a backend's hard times do not depend on the Python and are left
-out. With Python 3.10, the extra `server` installs nothing, and tests/conftest.py leaves its tests out.
+Arguments are handed to pytest. The Collector, git, the browser and a backend's hard times do not depend on the Python
+and are left out. With Python 3.10, the extra `server` installs nothing, and tests/conftest.py leaves its tests out.
 """
 
 import pathlib
@@ -52,7 +52,7 @@ def test(python: str, version: str) -> bool:
         [*install, "--editable", f"{ROOT}[server,dev,declarative]", "--constraint", str(ROOT / "constraints.txt")],
         check=True,
     )
-    places = ("tests/collector", "tests/test_git.py", "tests/test_examples.py", "tests/backend")
+    places = ("tests/collector", "tests/test_git.py", "tests/test_examples.py", "tests/backend", "tests/pages")
     ignored = [f"--ignore={place}" for place in places]
     tests = [binary, "-m", "pytest", "--quiet", "--numprocesses", "auto", *ignored, *sys.argv[1:]]
     return subprocess.run(tests, cwd=ROOT, check=False).returncode == 0

@@ -99,6 +99,12 @@ def chromium() -> Iterator[Any]:
 Open = Callable[..., Any]
 
 
+def follow(page: Any, act: Callable[[], None]) -> None:
+    """Do what leads to another page, and wait until all of that is there: its head is shown first."""
+    with page.expect_navigation():
+        act()
+
+
 @pytest.fixture
 def open_page(chromium: Any, tmp_path: Path) -> Iterator[Open]:
     """Opens an address in a window of its own; whatever a page complains of fails the test."""

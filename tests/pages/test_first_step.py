@@ -6,7 +6,7 @@ from pathlib import Path
 from backend.serving import Serving
 from programs import run
 
-from .conftest import TOKEN, Open
+from .conftest import TOKEN, Open, follow
 
 
 def test_the_lines_of_an_empty_backend_bring_its_first_version(open_page: Open, tmp_path: Path) -> None:
@@ -32,18 +32,18 @@ def test_the_token_is_asked_for_once(open_page: Open, tmp_path: Path) -> None:
         page.keyboard.press("Enter")
         page.get_by_text("That is not the token").wait_for()
         page.get_by_label("Token of this backend").fill(TOKEN)
-        page.keyboard.press("Enter")
-        page.wait_for_url(f"{serving.http}/traces?order=worst")
+        follow(page, lambda: page.keyboard.press("Enter"))
+        assert page.url == f"{serving.http}/traces?order=worst"
         assert "No trace matches" in page.locator("main").inner_text()
         assert page.evaluate("document.cookie") == ""
-        page.get_by_role("link", name="Versions").click()
+        follow(page, page.get_by_role("link", name="Versions").click)
         assert "authorization=Bearer%20<token>" in page.locator("#first-step").inner_text()
         # A link in somebody else's page: the strict cookie comes along at the second try.
         link = f"data:text/html,<a href='{serving.http}/traces'>see</a>"
         page.goto(link)
         page.get_by_role("link", name="see").click()
         page.wait_for_selector("#found")
-        page.get_by_role("button", name="Log out").click()
-        page.wait_for_url(f"{serving.http}/login")
+        follow(page, page.get_by_role("button", name="Log out").click)
+        assert page.url == f"{serving.http}/login"
         page.goto(f"{serving.http}/")
         assert page.url == f"{serving.http}/login?next=%2F"

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pages as a browser shows them."""
 
-import re
 from typing import Any
 from urllib.parse import quote
 
@@ -10,7 +9,7 @@ import pytest
 from planted_versions import HOSTILE
 
 from . import sent
-from .conftest import Open, Shop
+from .conftest import Open, Shop, follow
 
 PAGES = [
     *("versions", "compare", "compare three", "version", "version of hostile name"),
@@ -66,8 +65,7 @@ def test_the_numbers_of_the_first_page_are_the_truth(shop: Shop, open_page: Open
 
 def test_one_click_answers_whether_the_live_version_is_better_and_what_changed(shop: Shop, open_page: Open) -> None:
     page = open_page(shop.http)
-    page.get_by_role("link", name="is it better than the one before?").first.click()
-    page.wait_for_selector("#metrics")
+    follow(page, page.get_by_role("link", name="is it better than the one before?").first.click)
     assert row_of(page, "#metrics", "latency p50")[3] == "✓ better"
     assert "better" in page.locator(".headline").inner_text()
     assert row_of(page, "#made", "param temperature") == ["0.7", "0.2"]
@@ -79,11 +77,10 @@ def test_one_click_answers_whether_the_live_version_is_better_and_what_changed(s
 
 def test_two_clicks_show_why_it_is_slower_and_a_bad_trace(shop: Shop, open_page: Open) -> None:
     page = open_page(shop.http)
-    page.get_by_role("link", name="is it better than the one before?").first.click()
+    follow(page, page.get_by_role("link", name="is it better than the one before?").first.click)
     assert row_of(page, "#operations", "chat gpt-4o-mini")[0].endswith("ms")
     assert row_of(page, "#errors", "TimeoutError")[0].startswith("6")
-    page.locator("#errors a").last.click()
-    page.wait_for_selector("#waterfall")
+    follow(page, page.locator("#errors a").last.click)
     assert "TimeoutError" in page.locator("#span").inner_text()
     assert "timed out" in page.locator("#span .verdict.worse").inner_text()
 
@@ -94,8 +91,8 @@ def test_two_clicks_show_why_it_is_slower_and_a_bad_trace(shop: Shop, open_page:
 def test_versions_are_found_by_name_tag_and_service(shop: Shop, open_page: Open) -> None:
     page = open_page(shop.http)
     page.get_by_label("Tag").fill("role=slower")
-    page.get_by_role("button", name="Show").click()
-    page.wait_for_url(re.compile("tag=role"))
+    follow(page, page.get_by_role("button", name="Show").click)
+    assert "tag=role" in page.url
     assert page.locator("#versions input[type=checkbox]").count() == 1
     assert page.locator(f"input[value='{shop.id_of('slower')}']").count() == 1
     page = open_page(f"{shop.http}/?service=chat-agent")
@@ -111,16 +108,14 @@ def test_what_is_ticked_is_compared_in_the_chosen_time(shop: Shop, open_page: Op
     page = open_page(f"{shop.http}/?since=30d")
     for role in ("slower", "base"):
         page.locator(f"input[value='{shop.id_of(role)}']").check()
-    page.get_by_role("button", name="Compare what is ticked").click()
-    page.wait_for_selector("#metrics")
+    follow(page, page.get_by_role("button", name="Compare what is ticked").click)
     assert "since=30d" in page.url
     assert page.locator(".legend li").count() == 2
 
 
 def test_a_version_is_compared_with_the_one_made_before_it(shop: Shop, open_page: Open) -> None:
     page = open_page(f"{shop.http}/version?id={sent.NEW_CHAT}")
-    page.get_by_role("link", name="compare with the one before").click()
-    page.wait_for_selector("#metrics")
+    follow(page, page.get_by_role("link", name="compare with the one before").click)
     assert page.url.endswith(f"version={sent.OLD_CHAT}&version={sent.NEW_CHAT}")
     page = open_page(f"{shop.http}/version?id={sent.OLD_CHAT}")
     assert page.get_by_role("link", name="compare with the one before").count() == 0
@@ -145,8 +140,8 @@ def test_an_address_brings_the_same_page_to_somebody_else(shop: Shop, open_page:
     page = open_page(f"{shop.http}/compare?version={shop.id_of('base')}&version={shop.id_of('slower')}")
     page.get_by_label("Since").select_option("7d")
     page.get_by_label("Service").fill("assistant-api")
-    page.get_by_role("button", name="Show").click()
-    page.wait_for_url(re.compile("service=assistant-api"))
+    follow(page, page.get_by_role("button", name="Show").click)
+    assert "service=assistant-api" in page.url
     shown = page.locator("#metrics").inner_text()
     traces = shop.traffic.truth(shop.id_of("base"), service="assistant-api").traces
     assert row_of(page, "#metrics", "traces")[0] == str(traces)
@@ -206,8 +201,8 @@ def test_a_span_shows_all_that_it_carries(shop: Shop, open_page: Open) -> None:
     page = open_page(f"{shop.http}/trace?id={sent.OTEL_TRACE}")
     page.locator("#attributes summary").click()
     assert row_of(page, "#attributes", "gen_ai.request.model") == ["gpt-4o-mini"]
-    page.get_by_role("link", name="POST /chat").click()
-    page.wait_for_url(re.compile("span="))
+    follow(page, page.get_by_role("link", name="POST /chat").click)
+    assert "span=" in page.url
     assert page.locator("#span-heading").inner_text() == "POST /chat"
 
 
@@ -215,15 +210,15 @@ def test_ten_thousand_spans_stay_usable(shop: Shop, open_page: Open) -> None:
     page = open_page(f"{shop.http}/trace?id={sent.BIG_TRACE}")
     assert "10,000 spans" in page.locator("#summary").inner_text()
     assert page.locator(".waterfall tbody tr").count() == 500
-    page.get_by_role("link", name="Next").click()
-    page.wait_for_url(re.compile("page=2"))
+    follow(page, page.get_by_role("link", name="Next").click)
+    assert "page=2" in page.url
     assert page.locator(".waterfall tbody tr").count() == 500
     page.get_by_label("Find").fill("step 9876")
-    page.get_by_role("button", name="Show").click()
-    page.wait_for_url(re.compile("text=step"))
+    follow(page, page.get_by_role("button", name="Show").click)
+    assert "text=step" in page.url
     assert texts(page, ".waterfall tbody a") == ["step 9876"]
-    page.locator(".waterfall tbody a").click()
-    page.wait_for_url(re.compile("span="))
+    follow(page, page.locator(".waterfall tbody a").click)
+    assert "span=" in page.url
     assert page.locator("#span-heading").inner_text() == "step 9876"
 
 
@@ -286,18 +281,19 @@ def test_the_keyboard_is_enough(shop: Shop, open_page: Open) -> None:
                 return
         raise AssertionError(f"the focus never came to {text}")
 
+    def enter() -> None:
+        page.keyboard.press("Enter")
+
     page.keyboard.press("Tab")
     assert focused() == "Skip to the content"
     page.keyboard.press("Enter")
     walk_to("is it better than the one before?")
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#metrics")
+    follow(page, enter)
     walk_to("newest with TimeoutError of A")
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#waterfall")
+    follow(page, enter)
     walk_to("POST /chat")
-    page.keyboard.press("Enter")
-    page.wait_for_url(re.compile("span="))
+    follow(page, enter)
+    assert "span=" in page.url
 
 
 @pytest.mark.parametrize("name", PAGES)
