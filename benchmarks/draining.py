@@ -21,7 +21,7 @@ from benchmarks.measuring import Contestant, Timings, measure
 from benchmarks.receivers import receiver
 from benchmarks.reporting import Budget, Column, Report, Row, Table
 from benchmarks.spans import SPANS_PER_TRACE, InBatches, make_trace, tracer_with
-from otel_loggedmodel import durable, otlp_payloads, otlp_sending
+from otel_loggedmodel import delivering, otlp_payloads, otlp_sending
 from otel_loggedmodel.spool import Kind, Spool
 
 BATCH = 512
@@ -82,7 +82,7 @@ def _measured(
             spool.append(Kind.SPANS, payload, BATCH)
 
     def drain(_: int) -> None:
-        drained = durable.drain(spool, exporter, deadline=time.monotonic() + 60)
+        drained = delivering.drain(spool, exporter, deadline=time.monotonic() + 60)
         if drained.delivered != BATCHES * BATCH:
             raise RuntimeError(f"not everything was delivered: {drained}")
 

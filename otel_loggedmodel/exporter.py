@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """LoggedModelExporter: exports spans as the exporter it wraps does, and with them what versions they belong to."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_loggedmodel import attributes, environment
 from otel_loggedmodel._errors import swallow
-from otel_loggedmodel.durable import DurableExporter
-from otel_loggedmodel.otlp_sending import destination_of, unnamed_destination_of
 from otel_loggedmodel.restamping import restamped
 from otel_loggedmodel.shipping import REPEAT_AFTER_SECONDS, RecordShipper, check_exporter
-from otel_loggedmodel.spool import Pending
+
+if TYPE_CHECKING:
+    from otel_loggedmodel.durable import DurableExporter
+    from otel_loggedmodel.spool import Pending
 
 
 class LoggedModelExporter(SpanExporter):
@@ -107,7 +111,11 @@ class LoggedModelExporter(SpanExporter):
     @property
     def pending(self) -> Pending:
         """What is kept to be delivered later."""
-        return Pending() if self._durable is None else self._durable.pending
+        if self._durable is not None:
+            return self._durable.pending
+        from otel_loggedmodel.spool import Pending
+
+        return Pending()
 
 
 def otlp_exporter_from_environment() -> SpanExporter:
@@ -129,6 +137,10 @@ def _durable(
     max_age: float | None,
 ) -> DurableExporter | None:
     """What keeps for an exporter, or None where nothing tells where it sends to."""
+    # Imported here: it is half of this library, and who only says which version is active needs none of it.
+    from otel_loggedmodel.durable import DurableExporter
+    from otel_loggedmodel.otlp_sending import destination_of, unnamed_destination_of
+
     destination = destination_of(exporter)
     if destination is None:
         if directory is None:

@@ -23,10 +23,9 @@ import re
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
-from opentelemetry import context as context_api
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
@@ -212,17 +211,6 @@ def forget_connections(exporter: SpanExporter) -> None:
             # closing them takes locks that were held by threads which are not here.
             _inherited.append(vars(adapter).pop("poolmanager", None))
             adapter.__setstate__(adapter.__getstate__())
-
-
-@contextlib.contextmanager
-def uninstrumented() -> Iterator[None]:
-    """Keep an instrumented HTTP client from tracing our own requests, as the SDK's processors do."""
-    key = getattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
-    token = context_api.attach(context_api.set_value(key, True))
-    try:
-        yield
-    finally:
-        context_api.detach(token)
 
 
 # HTTP

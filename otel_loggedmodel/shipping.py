@@ -23,7 +23,7 @@ from otel_loggedmodel import records
 from otel_loggedmodel._errors import swallow, warn_rarely
 from otel_loggedmodel.catalogue import MAX_MODELS, catalogue
 from otel_loggedmodel.model import ModelEvent
-from otel_loggedmodel.otlp_sending import uninstrumented
+from otel_loggedmodel.uninstrumented import uninstrumented
 
 REPEAT_AFTER_SECONDS: Final = 12 * 3600.0
 

@@ -55,7 +55,7 @@ def test_lower_layers_know_nothing_of_higher_ones() -> None:
         *("version", "attributes", "_errors", "_random_names", "_decorating", "identity", "model", "environment"),
         *("git", "checkout", "catalogue", "active", "runs", "resolution", "propagation", "records", "messages"),
         *("restamping", "segments", "leases", "disk_queue", "memory_queue", "neglected", "spool", "spool_survey"),
-        *("otlp_payloads", "otlp_sending", "health", "durable"),
+        *("uninstrumented", "otlp_payloads", "otlp_sending", "health", "delivering", "durable"),
         *("shipping", "sender", "exporter", "processor", "tracing", "fluent", "versioning", "instrumentor", "genai"),
         "entities",
         *("store", "presenting", "pages", "server", "commands", "cli", "__main__"),

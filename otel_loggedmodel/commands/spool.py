@@ -18,7 +18,7 @@ from otel_loggedmodel.presenting.texts import clean
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
-    from otel_loggedmodel.durable import Drained
+    from otel_loggedmodel.delivering import Drained
     from otel_loggedmodel.spool_survey import Destination
 
 STATUS_EXAMPLES: Final = """
@@ -185,7 +185,7 @@ def _chosen(
 
 
 def _drain(destination: "Destination", exporter: "SpanExporter", patience: float) -> "Drained":
-    from otel_loggedmodel import durable
+    from otel_loggedmodel import delivering
     from otel_loggedmodel.spool import Spool
 
     # Who calls this decides what is too old, and how much is too much: nothing is.
@@ -195,11 +195,11 @@ def _drain(destination: "Destination", exporter: "SpanExporter", patience: float
         delivered = rejected = 0
         while True:
             deadline = time.monotonic() + patience
-            drained = durable.drain(spool, exporter, deadline=deadline)
+            drained = delivering.drain(spool, exporter, deadline=deadline)
             delivered += drained.delivered
             rejected += drained.rejected
             if not drained.left or not drained.delivered or time.monotonic() < deadline:
-                return durable.Drained(delivered, rejected, drained.left, drained.error)
+                return delivering.Drained(delivered, rejected, drained.left, drained.error)
     finally:
         spool.close()
 

@@ -164,10 +164,10 @@ def send(orders: Orders) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
     import otel_loggedmodel
-    from otel_loggedmodel import durable
+    from otel_loggedmodel import delivering
 
     logging.getLogger("otel_loggedmodel").setLevel(logging.CRITICAL)
-    durable.FarEnd.__init__.__defaults__ = (0.02, 0.2)
+    delivering.FarEnd.__init__.__defaults__ = (0.02, 0.2)
     # Of a record that is refused, whoever makes it sends it again; these tests are about what is handed in once.
     exporter = otel_loggedmodel.LoggedModelExporter(
         otlp_exporter(orders), spool_dir=orders.spool, spool_max_age=orders.max_age

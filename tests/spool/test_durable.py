@@ -19,8 +19,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 
 import otel_loggedmodel as mlflow
 from doubles import ScriptedExporter
-from otel_loggedmodel import durable, otlp_payloads
-from otel_loggedmodel.durable import DurableExporter, FarEnd
+from otel_loggedmodel import delivering, durable, otlp_payloads
+from otel_loggedmodel.delivering import FarEnd
+from otel_loggedmodel.durable import DurableExporter
 from otel_loggedmodel.exporter import LoggedModelExporter
 from otel_loggedmodel.otlp_sending import destination_of, unnamed_destination_of
 from otel_loggedmodel.spool import Kind, Pending, Spool
@@ -196,7 +197,7 @@ def test_the_far_end_is_left_alone_for_as_long_as_it_asks(server: Server, make_d
 
 def test_tries_get_rarer_with_full_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(durable.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(delivering.time, "monotonic", lambda: now[0])
     rounds: list[list[float]] = []
     for _ in range(200):
         far_end, delays = FarEnd(1.0, 30.0), []
@@ -331,7 +332,7 @@ def test_a_request_that_is_too_large_is_sent_in_parts(make_durable: Make) -> Non
 def test_a_request_that_makes_the_far_end_crash_lets_the_others_pass_and_is_set_aside(
     http: HttpFarEnd, make_durable: Make, monkeypatch
 ) -> None:
-    monkeypatch.setattr(durable, "LAST_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(delivering, "LAST_RETRY_SECONDS", 0.05)
     exporter = make_durable(http)
     exporter._delivery.far_end._last_retry = 0.05
     http.script = lambda names: Answer(503, cut=True) if "deadly" in names else Answer()
@@ -603,13 +604,13 @@ def test_drain_delivers_everything(http: HttpFarEnd, tmp_path: Path) -> None:
     for name in numbered("a", 10):
         spool.append(Kind.SPANS, otlp_payloads.encoded(make_spans(name)), 1)
     seen: list[int] = []
-    drained = durable.drain(
+    drained = delivering.drain(
         spool,
         HttpExporter(http.traces_endpoint),
         deadline=time.monotonic() + 10,
         on_progress=lambda delivered, left: seen.append(delivered + left.spans),
     )
-    assert drained == durable.Drained(10, 0, Pending(), None)
+    assert drained == delivering.Drained(10, 0, Pending(), None)
     assert seen == [10] * 10
     assert http.names == numbered("a", 10)
 
@@ -622,11 +623,11 @@ def test_drain_leaves_what_the_far_end_does_not_take(
     for name in numbered("a", 10):
         spool.append(Kind.SPANS, otlp_payloads.encoded(make_spans(name)), 1)
     http.answer(answer)
-    drained = durable.drain(spool, HttpExporter(http.traces_endpoint), deadline=time.monotonic() + 1)
+    drained = delivering.drain(spool, HttpExporter(http.traces_endpoint), deadline=time.monotonic() + 1)
     assert (drained.delivered, drained.rejected, drained.left.spans) == (0, 0, 10)
     assert words in drained.error
     http.answer(Answer())
-    assert durable.drain(spool, HttpExporter(http.traces_endpoint), deadline=time.monotonic() + 9).delivered == 10
+    assert delivering.drain(spool, HttpExporter(http.traces_endpoint), deadline=time.monotonic() + 9).delivered == 10
 
 
 # Health
