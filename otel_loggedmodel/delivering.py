@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Delivers what waits in a spool: one request at a time, when the far end takes some, in the order of the spool.
 
-Three rules keep one request from holding up the rest. One that is refused for its content is taken apart until only the
+Four rules keep one request from holding up the rest. One that is refused for its content is taken apart until only the
 offending spans are left, and those are set aside. One that fails again and again lets the others go first. And one that
 fails with a broken connection or no answer, while others get through, is after a while taken apart and set aside, too.
+One that waits for something that only it needs lets the others go first, and is set aside when that does not come.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ _REFUSED_RETRY_SECONDS: Final = 60.0
 _LEAST_RETRY_SECONDS: Final = 0.05
 _TRIES_BEFORE_OTHERS: Final = 3
 _RETRY_BUDGET: Final = 5
+# Of one that waits for something: some minutes, and for a span alone a quarter of an hour.
+_WAITING_TRIES: Final = 8
+_WAITING_TRIES_ALONE: Final = 32
 # Of requests in a row that are refused for their content: then the far end refuses everything, and parts are no use.
 _MAX_REFUSED_IN_A_ROW: Final = 64
 # What a request can bring about by being what it is. Others say that the far end is busy, which is nobody's fault.
@@ -110,6 +114,7 @@ class _Failing:
     tries: int = 0
     blamed: int = 0
     deliveries: int = 0
+    not_before: float = 0.0
 
 
 class Delivery:
@@ -131,11 +136,13 @@ class Delivery:
         self._deliveries = 0
         self._refused_in_a_row = 0
         self._failing: dict[object, _Failing] = {}
+        self.is_resting = False
 
     def deliver_next(self) -> Outcome | None:
-        """Try to deliver the next request. None where there is none."""
+        """Try to deliver the next request. None where there is none, or only such as wait for something."""
         stored = self._spool.next()
-        if stored is None:
+        self.is_resting = stored is not None and self._is_resting(stored)
+        if stored is None or self.is_resting:
             return None
         outcome = self._sender.send(stored.payload)
         self.heard(outcome)
@@ -145,6 +152,8 @@ class Delivery:
             self._failing.pop(stored.handle, None)
         elif outcome.verdict is Verdict.LATER:
             self._failed(stored, outcome)
+        elif outcome.verdict is Verdict.NOT_YET:
+            self._let_wait(stored, outcome)
         elif outcome.verdict is Verdict.MALFORMED and stored.count > 1 and self._are_parts_of_use():
             self._take_apart(stored)
         elif outcome.verdict is Verdict.MALFORMED:
@@ -158,6 +167,13 @@ class Delivery:
                 outcome.words,
             )
         return outcome
+
+    def try_now(self) -> None:
+        """Do not wait for the next try, neither of what waits for something."""
+        self.far_end.try_now()
+        for failing in list(self._failing.values()):
+            failing.not_before = 0.0
+        self.is_resting = False
 
     def heard(self, outcome: Outcome) -> None:
         """Note what the far end said, to this or to another request."""
@@ -221,10 +237,29 @@ class Delivery:
         self._spool.set_aside(stored, outcome.words)
         self.count_refused(stored.count, outcome)
 
-    def _failed(self, stored: Stored, outcome: Outcome) -> None:
+    def _is_resting(self, stored: Stored) -> bool:
+        failing = self._failing.get(stored.handle)
+        return failing is not None and failing.not_before > time.monotonic()
+
+    def _let_wait(self, stored: Stored, outcome: Outcome) -> None:
+        failing = self._noted(stored)
+        failing.tries += 1
+        if failing.tries < (_WAITING_TRIES if stored.count > 1 else _WAITING_TRIES_ALONE):
+            longest = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(failing.tries, 30))
+            failing.not_before = time.monotonic() + random.uniform(longest / 2, longest)  # noqa: S311 - no secret
+            self._spool.postpone(stored)
+        elif stored.count > 1:
+            self._take_apart(stored)
+        else:
+            self._set_aside(stored, outcome)
+
+    def _noted(self, stored: Stored) -> _Failing:
         if len(self._failing) > 1000:
             self._failing.clear()
-        failing = self._failing.setdefault(stored.handle, _Failing(deliveries=self._deliveries))
+        return self._failing.setdefault(stored.handle, _Failing(deliveries=self._deliveries))
+
+    def _failed(self, stored: Stored, outcome: Outcome) -> None:
+        failing = self._noted(stored)
         failing.tries += 1
         if self._deliveries > failing.deliveries and outcome.error_type not in _INNOCENT:
             failing.blamed += 1

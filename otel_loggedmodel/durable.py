@@ -6,6 +6,9 @@ everything goes there without a try: the application's exporting thread never wa
 which is there only while something is waiting, tries again with backoff and full jitter, and then delivers, models
 first, while fresh spans go their direct way. While all is well there is no thread and no file. `delivering` has how.
 
+A deferred one does not even try: everything is kept, and the thread delivers it. For what takes longer than an exporting
+thread should wait, though the far end is well.
+
 What is refused for a reason that lies with the set-up, such as wrong credentials, is lost if it was just handed in.
 What waits already goes on waiting, and is tried once a minute. The specification has a client not repeat at once what
 was refused; a backlog of two days must not be lost to credentials that were wrong for ten minutes of them.
@@ -28,7 +31,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from otel_loggedmodel import otlp_payloads, spool
 from otel_loggedmodel._errors import swallow, warn_once, warn_rarely
 from otel_loggedmodel.delivering import FIRST_RETRY_SECONDS, Delivery
-from otel_loggedmodel.health import Health
+from otel_loggedmodel.health import COMPONENT_TYPE, Health
 from otel_loggedmodel.otlp_payloads import is_record
 from otel_loggedmodel.otlp_sending import Destination, Outcome, Verdict, forget_connections, sender_of
 from otel_loggedmodel.spool import Kind, Pending, Spool
@@ -40,6 +43,8 @@ _SYNC_SECONDS: Final = 1.0
 _LINGER_SECONDS: Final = 10.0
 # At the end of a process, what waits is safe where it is: it may be the last process, and should try, but not for long.
 _SHUTDOWN_SECONDS: Final = 5.0
+# What is deferred goes out by itself, and slowly: small requests show progress, and repeat little after a kill.
+_MAX_DEFERRED_SPANS: Final = 64
 
 
 class DurableExporter(SpanExporter):
@@ -51,6 +56,7 @@ class DurableExporter(SpanExporter):
         destination: Which of them this is.
         max_bytes: Of disk for this destination.
         max_age: Seconds after which something is not worth delivering.
+        is_deferred: Whether nothing is ever tried on the exporting thread.
         meter_provider: Where metrics about all this go; the global one by default.
         clock: Seconds since the epoch; for tests.
         monotonic: Seconds that never jump; for tests. Ages are measured by it; backoff is in real time.
@@ -67,12 +73,14 @@ class DurableExporter(SpanExporter):
         *,
         max_bytes: int | None = None,
         max_age: float | None = None,
+        is_deferred: bool = False,
         meter_provider: metrics.MeterProvider | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.wrapped = exporter
         self.destination = destination
+        self._is_deferred = is_deferred
         self.directory = None if directory is None else directory / destination.key
         self._about = {"endpoint": destination.endpoint, "protocol": destination.protocol}
         self._spool = Spool(
@@ -84,7 +92,8 @@ class DurableExporter(SpanExporter):
             clock=clock,
             monotonic=monotonic,
         )
-        self.health = Health(self._waiting, destination.server, meter_provider)
+        component_type = getattr(exporter, "component_type", COMPONENT_TYPE)
+        self.health = Health(self._waiting, destination.server, meter_provider, component_type)
         self._shut_down = False
         self._begin()
         if hasattr(os, "register_at_fork"):
@@ -176,6 +185,8 @@ class DurableExporter(SpanExporter):
                 self._stopping = True
                 thread = self._thread
             self._wake.set()
+            if callable(stop := getattr(self._sender, "stop", None)):
+                stop()
             if thread is not None and thread is not threading.current_thread():
                 thread.join(self._sender.timeout + 1.0)
             self._spool.close()
@@ -186,13 +197,15 @@ class DurableExporter(SpanExporter):
     # On the exporting thread
 
     def _export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        try:
-            payload = otlp_payloads.encoded(spans)
-        except Exception:
-            spans = self._encodable(spans)
-            if not spans:
-                return SpanExportResult.FAILURE
-            payload = otlp_payloads.encoded(spans)
+        if self._is_deferred:
+            for start in range(0, len(spans), _MAX_DEFERRED_SPANS):
+                part, payload = self._encoded(spans[start : start + _MAX_DEFERRED_SPANS])
+                if part:
+                    self._keep(part, payload)
+            return SpanExportResult.SUCCESS
+        spans, payload = self._encoded(spans)
+        if not spans:
+            return SpanExportResult.FAILURE
         far_end = self._delivery.far_end
         if far_end.is_away and (self._spool.pending or far_end.seconds_to_next_try()):
             self._keep(spans, payload)
@@ -216,10 +229,14 @@ class DurableExporter(SpanExporter):
         self._keep(spans, payload)
         return SpanExportResult.SUCCESS
 
-    def _encodable(self, spans: Sequence[ReadableSpan]) -> list[ReadableSpan]:
-        kept = otlp_payloads.encodable(spans)
-        self._drop("unencodable", len(spans) - len(kept), "they cannot be encoded")
-        return kept
+    def _encoded(self, spans: Sequence[ReadableSpan]) -> tuple[Sequence[ReadableSpan], bytes]:
+        """The request that exports them, and those that are in it: one that cannot be encoded must not cost the rest."""
+        try:
+            return spans, otlp_payloads.encoded(spans)
+        except Exception:
+            kept = otlp_payloads.encodable(spans)
+            self._drop("unencodable", len(spans) - len(kept), "they cannot be encoded")
+            return kept, otlp_payloads.encoded(kept)
 
     def _keep(self, spans: Sequence[ReadableSpan], payload: bytes) -> None:
         models = [span for span in spans if is_record(span)]
@@ -316,7 +333,7 @@ class DurableExporter(SpanExporter):
         if not self._spool.pending:
             return True
         if insist:
-            far_end.try_now()
+            self._delivery.try_now()
         failures = far_end.failed_tries
         self._wake_up()
         if self._thread is None:
@@ -328,7 +345,8 @@ class DurableExporter(SpanExporter):
 
         def is_over() -> bool:
             is_too_late = far_end.seconds_to_next_stored() > deadline - time.monotonic()
-            return is_too_late or not self._spool.pending or far_end.failed_tries > failures
+            is_vain = self._delivery.is_resting or far_end.failed_tries > failures
+            return is_too_late or is_vain or not self._spool.pending
 
         with self._changed:
             while not is_over() and time.monotonic() < deadline:

@@ -37,6 +37,7 @@ class Health:
         pending: What is waiting now.
         attributes: What tells the destination, such as `server.address`.
         meter_provider: Where metrics go; the global one by default.
+        component_type: What metrics call it.
     """
 
     def __init__(
@@ -44,11 +45,12 @@ class Health:
         pending: Callable[[], Pending],
         attributes: Mapping[str, str | int] | None = None,
         meter_provider: metrics.MeterProvider | None = None,
+        component_type: str = COMPONENT_TYPE,
     ) -> None:
         self._reset()
         self._pending = pending
-        name = f"{COMPONENT_TYPE}/{next(_numbers)}"
-        self._attributes = {"otel.component.type": COMPONENT_TYPE, "otel.component.name": name, **(attributes or {})}
+        name = f"{component_type}/{next(_numbers)}"
+        self._attributes = {"otel.component.type": component_type, "otel.component.name": name, **(attributes or {})}
         meter = metrics.get_meter("otel_loggedmodel", __version__, meter_provider)
         self._exported = meter.create_counter(
             "otel.sdk.exporter.span.exported",

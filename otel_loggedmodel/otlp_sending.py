@@ -61,6 +61,8 @@ class Verdict(enum.Enum):
     """It was acknowledged."""
     LATER = "later"
     """It was not taken, for a reason that may pass."""
+    NOT_YET = "not yet"
+    """It was not taken, for want of something that only it needs and that may come: others may be taken meanwhile."""
     MALFORMED = "malformed"
     """It was refused for what is in it: a part of it may be taken."""
     REFUSED = "refused"
@@ -145,7 +147,11 @@ def unnamed_destination_of(exporter: SpanExporter) -> Destination:
 
 
 def sender_of(exporter: SpanExporter) -> Sender:
-    """What sends requests as the exporter would."""
+    """What sends requests as the exporter would; an exporter of this library's own says so itself."""
+    make_sender = getattr(exporter, "make_sender", None)
+    if callable(make_sender):
+        made: Sender = make_sender()
+        return made
     try:
         protocol = _protocol_of(exporter)
         if protocol == "http/protobuf" and _sends_as_released(exporter):
