@@ -6,8 +6,8 @@ everything goes there without a try: the application's exporting thread never wa
 which is there only while something is waiting, tries again with backoff and full jitter, and then delivers, models
 first, while fresh spans go their direct way. While all is well there is no thread and no file. `delivering` has how.
 
-A deferred one does not even try: everything is kept, and the thread delivers it. For what takes longer than an exporting
-thread should wait, though the far end is well.
+A deferred one does not even try: everything is kept, and the thread delivers it. For what takes longer than an
+exporting thread should wait, though the far end is well.
 
 What is refused for a reason that lies with the set-up, such as wrong credentials, is lost if it was just handed in.
 What waits already goes on waiting, and is tried once a minute. The specification has a client not repeat at once what
@@ -230,7 +230,7 @@ class DurableExporter(SpanExporter):
         return SpanExportResult.SUCCESS
 
     def _encoded(self, spans: Sequence[ReadableSpan]) -> tuple[Sequence[ReadableSpan], bytes]:
-        """The request that exports them, and those that are in it: one that cannot be encoded must not cost the rest."""
+        """The request that exports spans, and those in it: one that cannot be encoded must not cost the others."""
         try:
             return spans, otlp_payloads.encoded(spans)
         except Exception:

@@ -66,6 +66,9 @@ OTEL_LOGGEDMODEL_SPOOL_MAX_BYTES: Final = "OTEL_LOGGEDMODEL_SPOOL_MAX_BYTES"
 OTEL_LOGGEDMODEL_SPOOL_MAX_AGE: Final = "OTEL_LOGGEDMODEL_SPOOL_MAX_AGE"
 """How long they are kept, in seconds or as in `12h` or `7d`; by default `48h`."""
 
+OTEL_LOGGEDMODEL_MLFLOW: Final = "OTEL_LOGGEDMODEL_MLFLOW"
+"""`1` tells MLflow's server, that of `MLFLOW_TRACKING_URI`, of versions and their traces; or a URI, for another one."""
+
 OTEL_LOGGEDMODEL_STORE: Final = "OTEL_LOGGEDMODEL_STORE"
 """Where the command line reads from: a running backend, a directory or a cluster."""
 
@@ -214,6 +217,12 @@ def spool_max_bytes() -> int | None:
 def spool_max_age() -> float | None:
     """Seconds after which something is not worth delivering."""
     return _amount(OTEL_LOGGEDMODEL_SPOOL_MAX_AGE, _SECONDS, "seconds, as in 172800, 48h or 2d")
+
+
+def tracking_server() -> str | bool:
+    """The URI of the tracking server that is to know of versions; True for the one that MLflow's own variables name."""
+    value = os.environ.get(OTEL_LOGGEDMODEL_MLFLOW, "").strip()
+    return value if "://" in value else _switch(OTEL_LOGGEDMODEL_MLFLOW)
 
 
 def _amount(variable: str, units: dict[str, int], wanted: str) -> float | None:

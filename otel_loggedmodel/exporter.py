@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +14,15 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_loggedmodel import attributes, environment
-from otel_loggedmodel._errors import swallow
+from otel_loggedmodel._errors import swallow, warn_once
 from otel_loggedmodel.restamping import restamped
 from otel_loggedmodel.shipping import REPEAT_AFTER_SECONDS, RecordShipper, check_exporter
 
 if TYPE_CHECKING:
     from otel_loggedmodel.durable import DurableExporter
     from otel_loggedmodel.spool import Pending
+    from otel_loggedmodel.tracking_server.settings import Settings
+    from otel_loggedmodel.tracking_server.tracking import SpansAlone, Tracking
 
 
 class LoggedModelExporter(SpanExporter):
@@ -31,9 +35,14 @@ class LoggedModelExporter(SpanExporter):
     What an OTLP exporter cannot deliver now is kept on disk, and delivered when the backend answers again: see
     `durable`. Of other exporters nothing tells where they send to, so theirs is kept only where `spool_dir` is given.
 
+    An MLflow server beside it is told of versions, of the traces that belong to them, and of evaluation results: these
+    become LoggedModels of its experiment, links and assessments, without the package `mlflow`. That happens in the
+    background, and what the server cannot be told now is kept in the same way.
+
     Args:
-        exporter: Any span exporter. By default OTLP, over HTTP or gRPC as OTEL_EXPORTER_OTLP_TRACES_PROTOCOL or
-            OTEL_EXPORTER_OTLP_PROTOCOL say, set up by the standard OTEL_EXPORTER_OTLP_* variables.
+        exporter: Any span exporter. By default one to the MLflow server, where there is one; else OTLP, over HTTP or
+            gRPC as OTEL_EXPORTER_OTLP_TRACES_PROTOCOL or OTEL_EXPORTER_OTLP_PROTOCOL say, set up by the standard
+            OTEL_EXPORTER_OTLP_* variables.
         spool: Whether to keep what cannot be delivered now; by default as OTEL_LOGGEDMODEL_SPOOL says, else yes.
         spool_dir: Where to keep it; by default OTEL_LOGGEDMODEL_SPOOL_DIR, else the user's state directory. Exporters
             that are not OTLP's and share a class share what is in a directory: give each its own.
@@ -41,10 +50,14 @@ class LoggedModelExporter(SpanExporter):
         spool_max_age: Seconds after which something is not worth delivering; by default OTEL_LOGGEDMODEL_SPOOL_MAX_AGE,
             else 48 hours.
         repeat_after: Seconds after which a version that is still in use is announced again.
+        mlflow: The MLflow server: True for the one that MLFLOW_TRACKING_URI and its like say, a URI, or `Settings`. By
+            default as OTEL_LOGGEDMODEL_MLFLOW says, else none. Spans that go there are spans of the application alone,
+            as records and evaluation results would be traces without sense in its pages; any other exporter gets all.
 
     Raises:
         TypeError: What is to be wrapped is no span exporter.
-        ValueError: A bound is not positive, or `spool=True` for an exporter that needs `spool_dir`.
+        ValueError: A bound is not positive, `spool=True` for an exporter that needs `spool_dir`, or `mlflow` names no
+            server that can be reached over HTTP.
     """
 
     def __init__(
@@ -56,22 +69,28 @@ class LoggedModelExporter(SpanExporter):
         spool_max_bytes: int | None = None,
         spool_max_age: float | None = None,
         repeat_after: float = REPEAT_AFTER_SECONDS,
+        mlflow: bool | str | Settings | None = None,
     ) -> None:
         for name, bound in (("spool_max_bytes", spool_max_bytes), ("spool_max_age", spool_max_age)):
             if bound is not None and not bound > 0:
                 raise ValueError(f"{name} is {bound!r}: it has to be more than 0; spool=False keeps nothing")
+        settings = _tracking_settings(mlflow)
         if exporter is None:
-            exporter = otlp_exporter_from_environment()
+            exporter = otlp_exporter_from_environment() if settings is None else _exporter_to(settings)
         check_exporter(exporter)
         self._exporter = exporter
         self._durable: DurableExporter | None = None
+        self._tracking: Tracking | None = None
         is_wanted = environment.is_spool_wanted() or spool_dir is not None if spool is None else spool
+        bounds = _Bounds(spool_dir, spool_max_bytes, spool_max_age)
         if is_wanted:
-            self._durable = _durable(exporter, spool_dir, spool_max_bytes, spool_max_age)
+            self._durable = _durable(exporter, bounds)
             if self._durable is None and spool:
                 name = type(exporter).__qualname__
                 raise ValueError(f"nothing tells where {name} sends to: give it a directory of its own as spool_dir")
-        self._shipper = RecordShipper(self._durable or exporter, repeat_after)
+        self._shipper: RecordShipper | SpansAlone = RecordShipper(self._durable or exporter, repeat_after)
+        if settings is not None:
+            self._track(settings, bounds if is_wanted else None, repeat_after)
 
     @property
     def wrapped(self) -> SpanExporter:
@@ -85,6 +104,8 @@ class LoggedModelExporter(SpanExporter):
             spans = _stamped(spans, model_ids)
         except Exception:
             swallow("looking at the versions of spans")
+        if self._tracking is not None:
+            self._tracking.note(spans, model_ids)
         return self._shipper.export(spans, model_ids)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
@@ -93,29 +114,55 @@ class LoggedModelExporter(SpanExporter):
         Returns:
             Whether nothing is left to deliver.
         """
+        deadline = time.monotonic() + timeout_millis / 1000
         delivered = self._shipper.flush(timeout_millis / 1000)
-        return (self._durable or self._exporter).force_flush(timeout_millis) and delivered
+        delivered = (self._durable or self._exporter).force_flush(timeout_millis) and delivered
+        if self._tracking is not None:
+            left_millis = max(0, int(1000 * (deadline - time.monotonic())))
+            delivered = self._tracking.force_flush(left_millis) and delivered
+        return delivered
 
     def shutdown(self) -> None:
         """Deliver what is due, keep what cannot be delivered, and shut the wrapped exporter down."""
         self._shipper.shutdown()
         (self._durable or self._exporter).shutdown()
+        tracking, self._tracking = self._tracking, None
+        if tracking is not None:
+            tracking.shutdown()
 
     def unwrap(self) -> SpanExporter:
         """Let go of the wrapped exporter, which somebody else will use from now on, without shutting it down."""
         self._shipper.release()
         if self._durable is not None:
             self._durable.close()
+        tracking, self._tracking = self._tracking, None
+        if tracking is not None:
+            tracking.leave()
         return self._exporter
 
     @property
     def pending(self) -> Pending:
         """What is kept to be delivered later."""
-        if self._durable is not None:
-            return self._durable.pending
         from otel_loggedmodel.spool import Pending
 
-        return Pending()
+        kept = [one.pending for one in (self._durable, self._tracking) if one is not None]
+        return Pending(
+            bytes=sum(one.bytes for one in kept),
+            spans=sum(one.spans for one in kept),
+            models=sum(one.models for one in kept),
+            oldest_age=max((one.oldest_age for one in kept), default=0.0),
+        )
+
+    def _track(self, settings: Settings, bounds: _Bounds | None, repeat_after: float) -> None:
+        from otel_loggedmodel.otlp_sending import destination_of
+        from otel_loggedmodel.tracking_server.tracking import Keeping, SpansAlone, Tracking
+
+        keeping = Keeping() if bounds is None else Keeping(bounds.path, bounds.bytes, bounds.seconds)
+        self._tracking = Tracking.shared(settings, keeping, repeat_after)
+        destination = destination_of(self._exporter)
+        if destination is not None and destination.endpoint == f"{settings.uri}/v1/traces":
+            self._shipper.release()
+            self._shipper = SpansAlone(self._durable or self._exporter)
 
 
 def otlp_exporter_from_environment() -> SpanExporter:
@@ -130,12 +177,30 @@ def otlp_exporter_from_environment() -> SpanExporter:
     return HttpExporter()
 
 
-def _durable(
-    exporter: SpanExporter,
-    directory: str | os.PathLike[str] | None,
-    max_bytes: int | None,
-    max_age: float | None,
-) -> DurableExporter | None:
+@dataclasses.dataclass(frozen=True)
+class _Bounds:
+    """Where to keep what cannot be delivered, and how much and for how long; None for what the environment says."""
+
+    directory: str | os.PathLike[str] | None
+    max_bytes: int | None
+    max_age: float | None
+
+    @property
+    def path(self) -> Path | None:
+        if self.directory is None:
+            return environment.spool_directory()
+        return Path(self.directory).expanduser().absolute()
+
+    @property
+    def bytes(self) -> int | None:
+        return environment.spool_max_bytes() if self.max_bytes is None else self.max_bytes
+
+    @property
+    def seconds(self) -> float | None:
+        return environment.spool_max_age() if self.max_age is None else self.max_age
+
+
+def _durable(exporter: SpanExporter, bounds: _Bounds) -> DurableExporter | None:
     """What keeps for an exporter, or None where nothing tells where it sends to."""
     # Imported here: it is half of this library, and who only says which version is active needs none of it.
     from otel_loggedmodel.durable import DurableExporter
@@ -143,16 +208,39 @@ def _durable(
 
     destination = destination_of(exporter)
     if destination is None:
-        if directory is None:
+        if bounds.directory is None:
             return None
         destination = unnamed_destination_of(exporter)
-    return DurableExporter(
-        exporter,
-        environment.spool_directory() if directory is None else Path(directory).expanduser().absolute(),
-        destination,
-        max_bytes=environment.spool_max_bytes() if max_bytes is None else max_bytes,
-        max_age=environment.spool_max_age() if max_age is None else max_age,
-    )
+    return DurableExporter(exporter, bounds.path, destination, max_bytes=bounds.bytes, max_age=bounds.seconds)
+
+
+# The MLflow server; imported where there is one.
+
+
+def _tracking_settings(mlflow: bool | str | Settings | None) -> Settings | None:
+    """What there is to know of the MLflow server; None where there is none."""
+    said = environment.tracking_server() if mlflow is None else mlflow
+    if said is False:
+        return None
+    from otel_loggedmodel.tracking_server.settings import Settings, SettingsError
+
+    if isinstance(said, Settings):
+        return said
+    if said is not True and not isinstance(said, str):
+        raise TypeError(f"mlflow is {type(said).__name__}: pass True, the URI of an MLflow server, or Settings")
+    try:
+        return Settings.from_environment(None if said is True else said)
+    except SettingsError as error:
+        if mlflow is not None:
+            raise
+        warn_once("tracking server", "%s is ignored: %s", environment.OTEL_LOGGEDMODEL_MLFLOW, error)
+        return None
+
+
+def _exporter_to(settings: Settings) -> SpanExporter:
+    from otel_loggedmodel.tracking_server.otlp import span_exporter
+
+    return span_exporter(settings)
 
 
 def _stamped(spans: Sequence[ReadableSpan], model_ids: dict[str, None]) -> Sequence[ReadableSpan]:

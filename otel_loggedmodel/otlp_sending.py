@@ -146,6 +146,11 @@ def unnamed_destination_of(exporter: SpanExporter) -> Destination:
     return Destination(_digest([name]), "", name)
 
 
+def destination_named(endpoint: str, protocol: str, told_apart: Sequence[object]) -> Destination:
+    """A destination of another protocol, by its address and what tells its tenants apart."""
+    return Destination(_digest([protocol, endpoint, *told_apart]), _without_secrets(endpoint), protocol)
+
+
 def sender_of(exporter: SpanExporter) -> Sender:
     """What sends requests as the exporter would; an exporter of this library's own says so itself."""
     make_sender = getattr(exporter, "make_sender", None)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What of an application's spans matters to a tracking server: where a trace ends and which version it belongs to.
 
-A trace is linked by the process that has its true root, the span without a parent, as the server keeps the last word. Its
-version is that of the root; where the root has none, as with a scope inside a request's handler, that of the earliest
-span of this process that has one. That span usually ends before the root, so what was seen of open traces is remembered,
-and of traces that ended without a version their root, for work that outlives it. Both within bounds.
+A trace is linked by the process that has its true root, the span without a parent, as the server keeps the last word.
+Its version is that of the root; where the root has none, as with a scope inside a request's handler, that of the
+earliest span of this process that has one. That span usually ends before the root, so what was seen of open traces is
+remembered, and of traces that ended without a version their root, for work that outlives it. Both within bounds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import threading
 import weakref
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -30,11 +30,14 @@ from otel_loggedmodel.tracking_server.traces import TraceLink
 from otel_loggedmodel.version import __version__
 
 MAX_OPEN_TRACES: Final = 10_000
-_MAX_ENDED_TRACES: Final = 2_000
+# Where two exporters are given the same spans, the later one is behind by what a batch processor holds.
+_MAX_ENDED_TRACES: Final = 16_384
 RESULT: Final = "gen_ai.evaluation.result"
 LINK: Final = "logged_model.link"
 _SCOPE: Final = InstrumentationScope("otel_loggedmodel.tracking_server", __version__)
 _NO_RESOURCE: Final = Resource.get_empty()
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 _STATUSES: Final = {False: Status(StatusCode.UNSET), True: Status(StatusCode.ERROR)}
 
 
@@ -100,6 +103,7 @@ class TraceLinker:
         self._open: dict[int, _Version] = {}
         # The roots of traces that have ended without a version; None of those that were linked.
         self._ended: dict[int, _Root | None] = {}
+        self._results: dict[tuple[int, int], None] = {}
         self.forgotten = 0
 
     def pick(self, spans: Sequence[ReadableSpan]) -> list[ReadableSpan]:
@@ -116,7 +120,7 @@ class TraceLinker:
                     if not catalogue.knows(str((span.attributes or {}).get(attributes.ID))):
                         picked.append(span)
                 elif is_result(span):
-                    picked.append(span)
+                    self._add_result(span, picked)
                 elif span.parent is None:
                     roots.append(span)
                 elif version := _version_of(span):
@@ -125,6 +129,12 @@ class TraceLinker:
             for root in roots:
                 self._end(root, picked)
         return picked
+
+    def _add_result(self, span: ReadableSpan, picked: list[ReadableSpan]) -> None:
+        key = (span.context.trace_id, span.context.span_id) if span.context else (0, 0)
+        if key not in self._results:
+            picked.append(span)
+            _remember(self._results, key, None)
 
     def _note(self, version: _Version, picked: list[ReadableSpan]) -> None:
         """A span of a version, whose root has not ended, or has ended before."""
@@ -143,16 +153,14 @@ class TraceLinker:
 
     def _end(self, span: ReadableSpan, picked: list[ReadableSpan]) -> None:
         """A root: its trace can be linked, if a version is known."""
-        if span.context is None:
-            return
+        if span.context is None or self._ended.get(span.context.trace_id, span) is None:
+            return  # it was linked, from what another exporter was given
         root = _Root(span.context, span.start_time, span.end_time, span.status.status_code is StatusCode.ERROR)
         inside = self._open.pop(span.context.trace_id, None)
         version = _version_of(span) or inside
         if version is not None:
             picked.append(_link(root, version))
-        self._ended[span.context.trace_id] = root if version is None else None
-        if len(self._ended) > _MAX_ENDED_TRACES:
-            del self._ended[next(iter(self._ended))]
+        _remember(self._ended, span.context.trace_id, root if version is None else None)
 
     def _forget(self, version: _Version) -> None:
         if version.is_continued:
@@ -165,6 +173,12 @@ class TraceLinker:
             self._max_open_traces,
             self.forgotten,
         )
+
+
+def _remember(memory: dict[_K, _V], key: _K, value: _V) -> None:
+    memory[key] = value
+    if len(memory) > _MAX_ENDED_TRACES:
+        del memory[next(iter(memory))]
 
 
 def _version_of(span: ReadableSpan) -> _Version | None:
