@@ -18,11 +18,12 @@ from otel_loggedmodel import attributes, otlp_payloads, records
 from otel_loggedmodel._errors import swallow
 from otel_loggedmodel.catalogue import catalogue
 from otel_loggedmodel.otlp_sending import Outcome, Verdict
+from otel_loggedmodel.tracking_server.assessments import Assessment
 from otel_loggedmodel.tracking_server.linking import is_result, link_of
 from otel_loggedmodel.tracking_server.models import Models, UnknownModelError
 from otel_loggedmodel.tracking_server.rest import Server, ServerError
 from otel_loggedmodel.tracking_server.settings import Settings
-from otel_loggedmodel.tracking_server.traces import Assessment, TraceLink, Traces
+from otel_loggedmodel.tracking_server.traces import TraceLink, Traces
 from otel_loggedmodel.uninstrumented import uninstrumented
 
 CONNECTIONS: Final = 4
@@ -33,7 +34,6 @@ CALLS_PER_SECOND: Final = 200.0
 UNKNOWN_SECONDS: Final = 300.0
 _SECONDS_BETWEEN_QUESTIONS: Final = 5.0
 _MAX_REMEMBERED: Final = 20_000
-_NOT_FOUND: Final = 404
 # Worst last: what the whole request comes to.
 _SEVERITY: Final = (Verdict.DELIVERED, Verdict.NOT_YET, Verdict.MALFORMED, Verdict.LATER, Verdict.REFUSED)
 _DELIVERED: Final = Outcome(Verdict.DELIVERED)
@@ -71,8 +71,6 @@ class TrackingSender:
         self._unknown_seconds = unknown_seconds
         self._unknown: dict[str, _Unknown] = {}
         self._done: dict[_Key, None] = {}
-        self._began_ns = time.time_ns()
-        self._own_traces: dict[int, None] = {}
         self._is_stopped = False
         # The spool's thread, and whoever flushes where there can be no thread, take turns.
         self._one_at_a_time = threading.RLock()
@@ -136,7 +134,7 @@ class TrackingSender:
             ids = (span.context.trace_id, span.context.span_id, span.parent.span_id if span.parent else None)
             assessment = Assessment.of_span(span.attributes or {}, *ids, span.start_time or 0)
             if assessment is not None:
-                calls.append((("result", *ids), lambda said=assessment: self._assess(said)))  # type: ignore[misc]
+                calls.append((("result", *ids), lambda said=assessment: self._traces.assess(said)))  # type: ignore[misc]
         return calls
 
     def _link(self, link: TraceLink) -> None:
@@ -153,12 +151,6 @@ class TrackingSender:
             give_up_at = now + self._unknown_seconds if unknown is None else unknown.give_up_at
             _remember(self._unknown, link.model_id, _Unknown(now + _SECONDS_BETWEEN_QUESTIONS, give_up_at))
             raise
-        if link.end_ns >= self._began_ns:
-            _remember(self._own_traces, link.trace_id, None)
-
-    def _assess(self, assessment: Assessment) -> None:
-        # A trace that was made while this sender lives has no results but those that it has sent.
-        self._traces.assess(assessment, is_repeated=assessment.trace_id not in self._own_traces)
 
     # What came of it
 
@@ -175,7 +167,7 @@ class TrackingSender:
         except UnknownModelError as error:
             return Outcome(Verdict.NOT_YET, str(error), type(error).__name__)
         except ServerError as error:
-            return _outcome_of(error, is_result=key[0] == "result")
+            return _outcome_of(error, is_of_result=key[0] == "result")
         except Exception as error:
             swallow("telling the tracking server")
             return Outcome(Verdict.MALFORMED, repr(error), type(error).__name__)
@@ -253,15 +245,15 @@ class _Pace:
             time.sleep(turn - now)
 
 
-def _outcome_of(error: ServerError, *, is_result: bool) -> Outcome:
+def _outcome_of(error: ServerError, *, is_of_result: bool) -> Outcome:
     error_type = error.error_code if error.status is None else str(error.status)
     if error.may_pass:
         return Outcome(Verdict.LATER, str(error), error_type, error.retry_after)
     if not error.is_of_content:
         return Outcome(Verdict.REFUSED, str(error), error_type)
     # A result may come before the trace that it is about.
-    is_early = is_result and error.status == _NOT_FOUND
-    return Outcome(Verdict.NOT_YET if is_early else Verdict.MALFORMED, str(error), error_type)
+    verdict = Verdict.NOT_YET if is_of_result and error.is_absent else Verdict.MALFORMED
+    return Outcome(verdict, str(error), error_type)
 
 
 def _remember(memory: dict[_K, _V], key: _K, value: _V) -> None:

@@ -16,12 +16,13 @@ from otel_loggedmodel import otlp_payloads
 from otel_loggedmodel.model import LoggedModel, ModelEvent
 from otel_loggedmodel.otlp_sending import Verdict
 from otel_loggedmodel.tracking_server import sending
+from otel_loggedmodel.tracking_server.assessments import Assessment
 from otel_loggedmodel.tracking_server.linking import TraceLinker
 from otel_loggedmodel.tracking_server.models import UnknownModelError
 from otel_loggedmodel.tracking_server.rest import ServerError
 from otel_loggedmodel.tracking_server.sending import TrackingSender
 from otel_loggedmodel.tracking_server.settings import Settings
-from otel_loggedmodel.tracking_server.traces import Assessment, TraceLink
+from otel_loggedmodel.tracking_server.traces import TraceLink
 
 AWAY = ServerError("away", status=503, may_pass=True, retry_after=7.0)
 FORBIDDEN = ServerError("who are you", status=401)
@@ -35,7 +36,7 @@ class StandIn:
     def __init__(self) -> None:
         self.events: list[tuple[str, str]] = []
         self.links: list[TraceLink] = []
-        self.assessments: list[tuple[str, bool]] = []
+        self.assessments: list[str] = []
         self.known: list[str] = []
         self.says: Callable[[object], Exception | None] = lambda asked: None
         self.is_closed = False
@@ -76,8 +77,8 @@ class StandInTraces:
                 raise
             self._server.links.append(link)
 
-    def assess(self, assessment: Assessment, *, is_repeated: bool = False) -> None:
-        self._server.ask(assessment, self._server.assessments, (assessment.name, is_repeated))
+    def assess(self, assessment: Assessment) -> None:
+        self._server.ask(assessment, self._server.assessments, assessment.name)
 
 
 @pytest.fixture
@@ -169,18 +170,6 @@ def test_what_this_process_knows_of_a_version_is_said_with_its_link(sender, serv
     assert server.known == ["known"]
 
 
-def test_results_of_traces_made_meanwhile_need_not_be_looked_for(sender, server, application: Application) -> None:
-    sender.send(application.traces("a", feedback="own"))
-    sender.send(application.feedback_alone("of another's trace"))
-    assert server.assessments == [("own", False), ("of another's trace", True)]
-
-
-def test_results_of_traces_made_before_may_have_been_sent(server: StandIn, application: Application) -> None:
-    payload = application.traces("a", feedback="of a process that died")
-    TrackingSender(Settings("http://localhost")).send(payload)
-    assert server.assessments == [("of a process that died", True)]
-
-
 @pytest.mark.parametrize(
     ("error", "verdict"),
     [(AWAY, Verdict.LATER), (FORBIDDEN, Verdict.REFUSED), (ODD, Verdict.MALFORMED), (NO_TRACE, Verdict.MALFORMED)],
@@ -198,7 +187,7 @@ def test_a_result_whose_trace_is_not_there_waits(sender, server, application: Ap
     assert sender.send(payload).verdict is Verdict.NOT_YET
     server.says = lambda asked: None
     assert sender.send(payload).verdict is Verdict.DELIVERED
-    assert server.assessments == [("early", True)]
+    assert server.assessments == ["early"]
 
 
 @pytest.mark.parametrize("error", [AWAY, FORBIDDEN])
