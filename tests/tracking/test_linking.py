@@ -172,9 +172,9 @@ def test_open_traces_are_bounded_and_those_that_are_forgotten_counted(traced: Tr
     linker = TraceLinker(max_open_traces=2)
     roots = [traced.tracer.start_span("root") for _ in range(4)]
     for number, root in enumerate(roots):
-        with trace.use_span(root), traced.tracer.start_as_current_span("middle"):
-            with otel_loggedmodel.use_model(model_id=f"v{number}"):
-                traced.tracer.start_span("step").end()
+        middle = traced.tracer.start_as_current_span("middle")
+        with trace.use_span(root), middle, otel_loggedmodel.use_model(model_id=f"v{number}"):
+            traced.tracer.start_span("step").end()
         linker.pick(taken(traced))
     for root in roots:
         root.end()
