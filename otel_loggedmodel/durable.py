@@ -88,6 +88,7 @@ class DurableExporter(SpanExporter):
             max_bytes=spool.MAX_BYTES if max_bytes is None else max_bytes,
             max_age=spool.MAX_AGE_SECONDS if max_age is None else max_age,
             about=self._about,
+            is_memory_meant=is_deferred and directory is None,
             on_drop=self._note_drop,
             clock=clock,
             monotonic=monotonic,
@@ -132,6 +133,7 @@ class DurableExporter(SpanExporter):
             SUCCESS for what was delivered or is kept; FAILURE where all of it, or a model record in it, was refused.
         """
         if not spans:
+            self._adopt()
             return SpanExportResult.SUCCESS
         self.health.accept(len(spans))
         with self._changed:
@@ -141,10 +143,7 @@ class DurableExporter(SpanExporter):
             self._exporting += 1
         try:
             with uninstrumented():
-                try:
-                    self._look_for_others()
-                except Exception:
-                    swallow("looking for what other processes have left")
+                self._adopt()
                 return self._export(spans)
         except Exception:
             self._drop("internal", len(spans), "an error in otel_loggedmodel")
@@ -248,6 +247,13 @@ class DurableExporter(SpanExporter):
             self._spool.append(Kind.SPANS, otlp_payloads.encoded(others), len(others))
         self.health.keep(len(spans))
         self._wake_up()
+
+    def _adopt(self) -> None:
+        try:
+            if not self._shut_down:
+                self._look_for_others()
+        except Exception:
+            swallow("looking for what other processes have left")
 
     def _look_for_others(self) -> None:
         """See, at the first export and then now and again, whether another process has left something."""

@@ -140,6 +140,7 @@ class Spool:
         max_age: Seconds after which a request is not worth delivering.
         segment_bytes: Size of a file after which another is begun: what is dropped at a bound is one file at a time.
         memory_bytes: Of requests kept in memory while the disk takes none.
+        is_memory_meant: Whether there is no directory because nobody wants one, so that nobody has to be warned.
         about: What destination.json is to hold beside the version, such as `endpoint` and `protocol`; no secrets.
         on_drop: Called with a reason, the kind and the number of spans when something is given up: `size`, `age`,
             `memory` (neither disk nor memory had room), `damaged` (a file was changed or unreadable), `missing` (it was
@@ -157,12 +158,14 @@ class Spool:
         max_age: float = MAX_AGE_SECONDS,
         segment_bytes: int = SEGMENT_BYTES,
         memory_bytes: int = MEMORY_BYTES,
+        is_memory_meant: bool = False,
         about: Mapping[str, str] | None = None,
         on_drop: Callable[[str, Kind, int], None] = lambda reason, kind, count: None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directory = directory
+        self._is_memory_meant = is_memory_meant
         self._max_bytes = max_bytes
         self._max_age = max_age
         self._memory_bytes = min(memory_bytes, max_bytes)
@@ -372,11 +375,12 @@ class Spool:
 
     def _is_disk_worth_a_try(self) -> bool:
         if self._directory is None:
-            warn_once(
-                "spool without directory",
-                "what cannot be delivered is kept in memory, at most %d bytes of it, and is lost when the process ends",
-                self._memory_bytes,
-            )
+            if not self._is_memory_meant:
+                warn_once(
+                    "spool without directory",
+                    "what cannot be delivered is kept in memory, at most %d bytes, and is lost when the process ends",
+                    self._memory_bytes,
+                )
             return False
         return self._disk_again_at is None or self._monotonic() >= self._disk_again_at
 

@@ -15,7 +15,7 @@ import requests
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from requests.adapters import HTTPAdapter
 
-from otel_loggedmodel.tracking_server.rest import Server, ServerError
+from otel_loggedmodel.tracking_server.rest import DEFAULT_EXPERIMENT_ID, Server, ServerError
 from otel_loggedmodel.tracking_server.settings import Settings
 
 EXPERIMENT_HEADER: Final = "x-mlflow-experiment-id"
@@ -28,7 +28,7 @@ def span_exporter(settings: Settings) -> OTLPSpanExporter:
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     # Never without any, or the exporter takes those of OTEL_EXPORTER_OTLP_HEADERS, which are for somebody else.
-    headers = {EXPERIMENT_HEADER: settings.experiment_id or "0", **settings.authorization()}
+    headers = {EXPERIMENT_HEADER: settings.experiment_id or DEFAULT_EXPERIMENT_ID, **settings.authorization()}
     return OTLPSpanExporter(endpoint=f"{settings.uri}/v1/traces", headers=headers, session=session)
 
 

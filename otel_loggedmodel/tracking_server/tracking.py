@@ -25,6 +25,7 @@ from otel_loggedmodel.otlp_sending import Destination, Verdict, destination_name
 from otel_loggedmodel.shipping import RecordShipper
 from otel_loggedmodel.spool import Pending
 from otel_loggedmodel.tracking_server.linking import TraceLinker, is_result
+from otel_loggedmodel.tracking_server.rest import DEFAULT_EXPERIMENT_ID
 from otel_loggedmodel.tracking_server.sending import TrackingSender
 from otel_loggedmodel.tracking_server.settings import Settings
 
@@ -48,7 +49,9 @@ class TrackingExporter(SpanExporter):
     def destination(self) -> Destination:
         """The server, the experiment, and as whom it is asked."""
         settings = self._settings
-        experiment = ("id", settings.experiment_id) if settings.experiment_id else ("name", settings.experiment_name)
+        experiment = ("id", settings.experiment_id or DEFAULT_EXPERIMENT_ID)
+        if settings.experiment_id is None and settings.experiment_name is not None:
+            experiment = ("name", settings.experiment_name)
         return destination_named(settings.uri, PROTOCOL, [*experiment, sorted(settings.authorization().items())])
 
     def make_sender(self) -> TrackingSender:

@@ -14,6 +14,7 @@ from otel_loggedmodel.tracking_server.rest import Server
 from otel_loggedmodel.tracking_server.settings import Settings
 from otel_loggedmodel.tracking_server.traces import Traces
 
+from .looking import Looking
 from .tracking_servers import MlflowServer
 
 
@@ -69,3 +70,8 @@ def models(rest: Server) -> Models:
 def traces(rest: Server, models: Models) -> Traces:
     """Our side of its traces."""
     return Traces(rest, models)
+
+
+@pytest.fixture
+def looking(client: MlflowClient, experiment_id: str) -> Looking:
+    return Looking(client, experiment_id)

@@ -58,7 +58,7 @@ def finish(process: "subprocess.Popen[str]", errors: str | None = "") -> str:
     finally:
         process.kill()
     assert process.returncode == 0, said
-    assert errors is None or said == errors
+    assert errors is None or said == errors, said
     return output
 
 

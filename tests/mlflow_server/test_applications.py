@@ -1,62 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an application without the package `mlflow` does is found by MLflow's own client under the right LoggedModels."""
+"""What an application without the package `mlflow` does is found by MLflow's own client under its LoggedModels."""
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
 import pytest
-from mlflow import MlflowClient
 from mlflow.entities import Feedback, LoggedModelStatus, Trace
 
-from otel_loggedmodel.tracking_server.documents import ID
-
 from . import programs
+from .looking import Looking
 from .programs import environment, finish, run, start
-from .tracking_servers import MlflowServer, wait_until
-
-
-class Looking:
-    """What MLflow's client finds in an experiment."""
-
-    def __init__(self, client: MlflowClient, experiment_id: str) -> None:
-        self._client = client
-        self._experiment_id = experiment_id
-
-    def models(self) -> dict[str, mlflow.entities.LoggedModel]:
-        """By name."""
-        found = self._client.search_logged_models([self._experiment_id])
-        by_name = {model.name: model for model in found}
-        assert len(by_name) == len(found)
-        return by_name
-
-    def traces(self, name: str | None = None) -> list[Trace]:
-        """Those of a LoggedModel; else all."""
-        model_id = None if name is None else self.models()[name].model_id
-        return mlflow.search_traces(
-            locations=[self._experiment_id], model_id=model_id, return_type="list", max_results=5000
-        )
-
-    def counts(self) -> dict[str, int]:
-        """How many traces each LoggedModel has."""
-        return {name: len(self.traces(name)) for name in self.models()}
-
-    def has(self, **counts: int) -> Callable[[], bool]:
-        return lambda: self.counts() == counts
-
-
-@pytest.fixture
-def looking(client: MlflowClient, experiment_id: str) -> Looking:
-    return Looking(client, experiment_id)
+from .tracking_servers import wait_until
 
 
 def root_names(traces: list[Trace]) -> list[str]:
     return sorted(next(span.name for span in trace.data.spans if span.parent_id is None) for trace in traces)
 
 
-def test_traces_of_an_application_are_found_under_its_version(server, experiment_id, looking: Looking, tmp_path) -> None:
+def test_traces_of_an_application_are_found_under_its_version(
+    server, experiment_id, looking: Looking, tmp_path
+) -> None:
     run(
         """
         model = otel_loggedmodel.create_external_model(
@@ -297,6 +262,7 @@ def test_feedback_that_comes_before_the_trace(server, experiment_id: str, lookin
     assert [one.name for one in feedback_of(looking.traces("late")[0])] == ["early"]
 
 
+@pytest.mark.filterwarnings("ignore")  # MLflow's own
 def test_mlflow_evaluates_such_traces(server, experiment_id: str, looking: Looking, tmp_path, monkeypatch) -> None:
     run(
         """
@@ -320,5 +286,3 @@ def test_mlflow_evaluates_such_traces(server, experiment_id: str, looking: Looki
     result = mlflow.genai.evaluate(data=looking.traces("judged"), scorers=[has_spans])
     assert result.metrics == {"has_spans/mean": 1.0}
     assert all([one.name for one in feedback_of(trace)] == ["has_spans"] for trace in looking.traces("judged"))
-
-

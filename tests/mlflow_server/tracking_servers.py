@@ -32,26 +32,42 @@ class MlflowServer:
         self, directory: Path, *arguments: str, variables: Mapping[str, str] | None = None, workers: int = 4
     ) -> None:
         self._log_file = directory / "server.log"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "MLFLOW_"))}
+        self._directory = directory
+        self._arguments = ["--workers", str(workers), *arguments]
+        self._variables = dict(variables or {})
         for _ in range(_PORT_TRIES):
             self.port = free_port()
-            database = f"sqlite:///{directory / 'mlflow.db'}"
-            command = [str(BIN / "mlflow"), "server", "--backend-store-uri", database, "--port", str(self.port)]
-            command += ["--artifacts-destination", str(directory / "artifacts"), "--workers", str(workers), *arguments]
-            with self._log_file.open("wb") as log:
-                self._process = subprocess.Popen(
-                    command,
-                    cwd=directory,
-                    env={**kept, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-                    | dict(variables or {}),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # so that nothing of it can outlive the tests
-                )
-            if self._wait_until_ready():
+            if self._is_started():
                 return
         raise AssertionError(f"no port was free\n{self.log}")
+
+    def start(self) -> None:
+        """Start again what was stopped, on the same port and with the same database."""
+        assert self._is_started(), self.log
+
+    def stop(self) -> None:
+        """Kill it and its workers."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _is_started(self) -> bool:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "MLFLOW_"))}
+        database = f"sqlite:///{self._directory / 'mlflow.db'}"
+        command = [str(BIN / "mlflow"), "server", "--backend-store-uri", database, "--port", str(self.port)]
+        command += ["--artifacts-destination", str(self._directory / "artifacts"), *self._arguments]
+        with self._log_file.open("wb") as log:
+            self._process = subprocess.Popen(
+                command,
+                cwd=self._directory,
+                env={**kept, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+                | self._variables,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # so that nothing of it can outlive the tests
+            )
+        return self._wait_until_ready()
 
     @property
     def uri(self) -> str:
@@ -67,9 +83,7 @@ class MlflowServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        self.stop()
 
     def _wait_until_ready(self) -> bool:
         deadline = time.monotonic() + _READY_SECONDS
@@ -82,7 +96,7 @@ class MlflowServer:
                     return False
                 raise AssertionError(f"it ended with status {self._process.returncode}\n{self.log}")
             if time.monotonic() > deadline:
-                self.__exit__()
+                self.stop()
                 raise AssertionError(f"it does not answer within {_READY_SECONDS} s\n{self.log}")
             time.sleep(0.1)
 

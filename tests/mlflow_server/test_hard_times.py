@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Servers that die, hang or refuse, processes that are killed or fork: what belongs to a version is linked in the end."""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import requests
+from mlflow import MlflowClient
+
+from .looking import Looking
+from .programs import environment, finish, run, start
+from .tracking_servers import MlflowServer, wait_until
+
+ENOUGH_SECONDS = 120.0
+
+
+@pytest.fixture
+def own_server(tmp_path_factory: pytest.TempPathFactory, server: MlflowServer) -> Iterator[MlflowServer]:
+    """One that a test may stop and start."""
+    with MlflowServer(tmp_path_factory.mktemp("own"), workers=2) as own:
+        yield own
+
+
+@pytest.fixture
+def own_looking(own_server: MlflowServer) -> Looking:
+    return Looking(MlflowClient(own_server.uri), "0")
+
+
+TRACES = 2000
+
+
+@pytest.mark.timeout(600)
+def test_every_trace_is_linked_though_the_server_dies_twice(own_server, own_looking: Looking, tmp_path: Path) -> None:
+    process = start(
+        f"""
+        otel_loggedmodel.set_active_model(name="steady")
+        import time
+        for number in range({TRACES}):
+            tracer.start_span("request").end()
+            if number % 100 == 99:
+                print(number + 1, flush=True)
+                time.sleep(0.2)
+        sys.stdin.readline()
+        deadline = time.monotonic() + 300
+        while exporter.pending and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert exporter.force_flush()
+        """,
+        environment(own_server.uri, None, tmp_path),
+    )
+    for line in process.stdout:
+        if int(line) in (TRACES // 4, TRACES // 2):
+            own_server.stop()
+            time.sleep(1.0)  # long enough for the application to notice, however busy the machine is
+            own_server.start()
+        if int(line) == TRACES:
+            break
+    process.stdin.write("deliver now\n")
+    finish(process, errors=None)
+    assert own_looking.linked("steady") == TRACES
+
+
+def test_what_a_killed_process_could_not_say_is_said_by_the_next(own_server, own_looking, tmp_path: Path) -> None:
+    own_server.stop()
+    process = start(
+        """
+        model = otel_loggedmodel.create_external_model("survivor", params={"k": "1"})
+        with otel_loggedmodel.use_model(model):
+            for number in range(20):
+                tracer.start_span("request").end()
+        provider.force_flush()
+        print("exported", flush=True)
+        sys.stdin.readline()
+        """,
+        environment(own_server.uri, None, tmp_path),
+    )
+    assert process.stdout.readline() == "exported\n"
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    own_server.start()
+    run("tracer.start_span('of nobody').end()", own_server, "0", tmp_path)
+    wait_until(lambda: own_looking.models() and own_looking.linked("survivor") == 20, "all are linked", ENOUGH_SECONDS)
+    assert own_looking.models()["survivor"].params["k"] == "1"
+    wait_until(lambda: len(own_looking.traces()) == 21, "all are there", ENOUGH_SECONDS)
+
+
+def test_in_memory_alone(server, experiment_id: str, looking: Looking, tmp_path: Path) -> None:
+    run(
+        """
+        otel_loggedmodel.set_active_model(name="in-memory")
+        for number in range(10):
+            tracer.start_span("request").end()
+        """,
+        server,
+        experiment_id,
+        tmp_path / "unused",
+        OTEL_LOGGEDMODEL_SPOOL="0",
+    )
+    assert looking.linked("in-memory") == 10
+    assert not (tmp_path / "unused").exists()
+
+
+def test_forks_under_load(server, experiment_id: str, looking: Looking, tmp_path: Path) -> None:
+    run(
+        """
+        import threading
+        otel_loggedmodel.set_active_model(name="forking")
+        stop = threading.Event()
+        made = [0]
+
+        def work():
+            while not stop.is_set():
+                tracer.start_span("of the parent").end()
+                made[0] += 1
+                stop.wait(0.01)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        children = []
+        for _ in range(4):
+            stop.wait(0.3)
+            child = os.fork()
+            if child == 0:
+                for number in range(10):
+                    tracer.start_span("of a child").end()
+                provider.shutdown()
+                os._exit(0)
+            children.append(child)
+        for child in children:
+            assert os.waitpid(child, 0)[1] == 0
+        stop.set()
+        thread.join()
+        provider.force_flush()
+        assert exporter.force_flush()
+        print(made[0])
+        """,
+        server,
+        experiment_id,
+        tmp_path,
+    )
+    # What a child could not say within the seconds of its end is for the next process.
+    run("tracer.start_span('next').end()", server, experiment_id, tmp_path)
+    wait_until(lambda: looking.linked("forking") == len(looking.traces()) - 1, "all are linked", ENOUGH_SECONDS)
+    names = [trace.data.spans[0].name for trace in looking.traces("forking")]
+    assert names.count("of a child") == 40
+    assert names.count("of the parent") == len(names) - 40 > 20
+
+
+# Servers that refuse
+
+
+class Refusing:
+    """A server that refuses, or does not answer, until it is told to hand everything on to another one."""
+
+    def __init__(self, answer: tuple[int, object] | None) -> None:
+        self.asked: list[str] = []
+        self.go_on = threading.Event()
+        self.forwards_to: str | None = None
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                content = self.rfile.read(int(self.headers.get("content-length") or 0))
+                outer.asked.append(self.path)
+                if outer.forwards_to is not None:
+                    self.forward(content, outer.forwards_to)
+                    return
+                if answer is None:
+                    outer.go_on.wait(60)
+                    self.close_connection = True
+                    return
+                status, document = answer
+                self.answer(status, "application/json", json.dumps(document).encode())
+
+            def forward(self, content: bytes, uri: str) -> None:
+                headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+                answer = requests.request(self.command, uri + self.path, data=content, headers=headers, timeout=60)
+                self.answer(answer.status_code, answer.headers.get("content-type", ""), answer.content)
+
+            def answer(self, status: int, content_type: str, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("content-type", content_type)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_PATCH = do_DELETE = do_POST
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        self.port = self._server.server_address[1]
+        self.uri = f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> "Refusing":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.go_on.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+LOGGED = """
+        import logging
+        logging.basicConfig(format="%(name)s: %(message)s")
+"""
+TEN = (
+    LOGGED
+    + """
+        otel_loggedmodel.set_active_model(name="patient")
+        for number in range(10):
+            tracer.start_span("request").end()
+            provider.force_flush()
+        exporter.force_flush()
+        assert exporter.pending.models + exporter.pending.spans > 0
+"""
+)
+
+
+def of_ours(said: str) -> list[str]:
+    return [line for line in said.splitlines() if line.startswith("otel_loggedmodel: ")]
+
+
+UNAUTHORIZED = (401, {"error_code": "UNAUTHENTICATED", "message": "You are not authenticated."})
+NOT_FOUND = (404, {"detail": "Not Found"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "advice"),
+    [(UNAUTHORIZED, "MLFLOW_TRACKING_TOKEN"), (NOT_FOUND, "upgrade the server")],
+    ids=["wrong token", "old server"],
+)
+def test_a_server_that_refuses_is_warned_of_once_and_told_later(
+    server, experiment_id: str, looking: Looking, tmp_path: Path, answer, advice: str
+) -> None:
+    with Refusing(answer) as refusing:
+        variables = environment(refusing.uri, experiment_id, tmp_path)
+        process = start(TEN, variables)
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+        warnings = of_ours(said)
+        assert any(advice in line for line in warnings), said
+        assert len([line for line in warnings if "refuses what waits" in line]) == 1, said
+        assert len(warnings) <= 2, said
+        refusing.forwards_to = server.uri
+        run("tracer.start_span('next').end()", refusing, experiment_id, tmp_path)
+    wait_until(lambda: looking.models() and looking.linked("patient") == 10, "all are linked", ENOUGH_SECONDS)
+    wait_until(lambda: len(looking.traces()) == 11, "no span is lost", ENOUGH_SECONDS)
+
+
+def test_an_experiment_that_is_made_later(server, client: MlflowClient, tmp_path: Path) -> None:
+    """Experiments get their ids one after the other, so the next one is known."""
+    missing = str(int(client.create_experiment(f"before-{time.time_ns()}")) + 1)
+    process = start(TEN, environment(server.uri, missing, tmp_path))
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert any("MLFLOW_EXPERIMENT_ID" in line for line in of_ours(said)), said
+    assert len(of_ours(said)) <= 2, said
+    assert client.create_experiment(f"after-{time.time_ns()}") == missing
+    looking = Looking(client, missing)
+    run("tracer.start_span('next').end()", server, missing, tmp_path)
+    wait_until(lambda: looking.models() and looking.linked("patient") == 10, "all are linked", ENOUGH_SECONDS)
+    wait_until(lambda: len(looking.traces()) == 11, "no span is lost", ENOUGH_SECONDS)
+
+
+def test_a_server_that_hangs_does_not_hold_up_exporting(tmp_path: Path) -> None:
+    with Refusing(None) as hanging:
+        process = start(
+            """
+            import time
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+            took = []
+            spans = []
+            class Noting:
+                def export(self, batch):
+                    spans.extend(batch)
+                def shutdown(self): pass
+                def force_flush(self, timeout_millis=0): return True
+            noting = otel_loggedmodel.LoggedModelExporter(Noting(), mlflow=True)
+            otel_loggedmodel.set_active_model(name="a")
+            for number in range(200):
+                span = tracer.start_span("request")
+                span.end()
+                began = time.monotonic()
+                noting.export([span])
+                took.append(time.monotonic() - began)
+            assert sum(took) < 5, sum(took)
+            assert len(spans) == 202
+            assert noting.pending.spans == 200
+            os._exit(0)
+            """,
+            environment(hanging.uri, "1", tmp_path, MLFLOW_HTTP_REQUEST_TIMEOUT="60", OTEL_BSP_SCHEDULE_DELAY="60000"),
+        )
+        finish(process, errors=None)
+        assert hanging.asked
