@@ -130,7 +130,10 @@ class Destination:
 
 
 def destination_of(exporter: SpanExporter) -> Destination | None:
-    """Where an OTLP exporter sends to; None where that cannot be told."""
+    """Where an OTLP exporter sends to; None where that cannot be told. One of this library's own says so itself."""
+    said = getattr(exporter, "destination", None)
+    if isinstance(said, Destination):
+        return said
     endpoint = getattr(exporter, "_endpoint", None)
     protocol = _protocol_of(exporter)
     if protocol is None or not isinstance(endpoint, str):

@@ -15,6 +15,7 @@ import requests
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from requests.adapters import HTTPAdapter
 
+from otel_loggedmodel.otlp_sending import Destination, destination_named
 from otel_loggedmodel.tracking_server.rest import DEFAULT_EXPERIMENT_ID, Server, ServerError
 from otel_loggedmodel.tracking_server.settings import Settings
 
@@ -29,7 +30,18 @@ def span_exporter(settings: Settings) -> OTLPSpanExporter:
     session.mount("https://", adapter)
     # Never without any, or the exporter takes those of OTEL_EXPORTER_OTLP_HEADERS, which are for somebody else.
     headers = {EXPERIMENT_HEADER: settings.experiment_id or DEFAULT_EXPERIMENT_ID, **settings.authorization()}
-    return OTLPSpanExporter(endpoint=f"{settings.uri}/v1/traces", headers=headers, session=session)
+    endpoint = f"{settings.uri}/v1/traces"
+    exporter = OTLPSpanExporter(endpoint=endpoint, headers=headers, session=session)
+    vars(exporter)["destination"] = destination_in(settings, endpoint, "http/protobuf")
+    return exporter
+
+
+def destination_in(settings: Settings, endpoint: str, protocol: str) -> Destination:
+    """The experiment as a destination. Whoever asks: what waits is delivered when wrong credentials are made right."""
+    experiment = ("id", settings.experiment_id or DEFAULT_EXPERIMENT_ID)
+    if settings.experiment_id is None and settings.experiment_name is not None:
+        experiment = ("name", settings.experiment_name)
+    return destination_named(endpoint, protocol, experiment)
 
 
 class _Adapter(HTTPAdapter):

@@ -21,11 +21,11 @@ from otel_loggedmodel import otlp_payloads
 from otel_loggedmodel._errors import swallow
 from otel_loggedmodel.durable import DurableExporter
 from otel_loggedmodel.otlp_payloads import is_record
-from otel_loggedmodel.otlp_sending import Destination, Verdict, destination_named
+from otel_loggedmodel.otlp_sending import Destination, Verdict
 from otel_loggedmodel.shipping import RecordShipper
 from otel_loggedmodel.spool import Pending
 from otel_loggedmodel.tracking_server.linking import TraceLinker, is_result
-from otel_loggedmodel.tracking_server.rest import DEFAULT_EXPERIMENT_ID
+from otel_loggedmodel.tracking_server.otlp import destination_in
 from otel_loggedmodel.tracking_server.sending import TrackingSender
 from otel_loggedmodel.tracking_server.settings import Settings
 
@@ -47,12 +47,8 @@ class TrackingExporter(SpanExporter):
 
     @property
     def destination(self) -> Destination:
-        """The server, the experiment, and as whom it is asked."""
-        settings = self._settings
-        experiment = ("id", settings.experiment_id or DEFAULT_EXPERIMENT_ID)
-        if settings.experiment_id is None and settings.experiment_name is not None:
-            experiment = ("name", settings.experiment_name)
-        return destination_named(settings.uri, PROTOCOL, [*experiment, sorted(settings.authorization().items())])
+        """The server and the experiment."""
+        return destination_in(self._settings, self._settings.uri, PROTOCOL)
 
     def make_sender(self) -> TrackingSender:
         """What does the sending, made anew in a forked child."""

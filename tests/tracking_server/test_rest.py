@@ -10,15 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from opentelemetry import context as context_api
 
 from otel_loggedmodel.tracking_server.rest import Server, ServerError
 from otel_loggedmodel.tracking_server.settings import Settings
 
 from .answering import Answer, AnsweringServer, as_json
 
-NOT_FOUND = (
-    b"<!doctype html>\n<title>404 Not Found</title>\n<h1>Not Found</h1>\n<p>The requested URL was not found.</p>"
-)
+NOT_FOUND = b"<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<p>Please check your spelling.</p>"
 
 
 def refusal_of(answer: Answer, settings: Callable[[str], Settings] = Settings, path: str = "/api/x") -> ServerError:
@@ -243,14 +242,13 @@ def test_the_servers_certificate_is_checked(certificates: Path) -> None:
 
 
 def test_requests_are_not_traced() -> None:
-    from opentelemetry import context as context_api
-
+    key = getattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
     seen = []
     with AnsweringServer(lambda *_: as_json(200, {})) as there:
         server = Server(Settings(there.uri))
         request = server._request
         server._request = lambda *arguments: (  # type: ignore[method-assign]
-            seen.append(context_api.get_value("suppress_instrumentation")),
+            seen.append(context_api.get_value(key)),
             request(*arguments),
         )[1]
         server.call("GET", "/x")
