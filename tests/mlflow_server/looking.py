@@ -3,7 +3,6 @@
 
 from collections.abc import Callable
 
-import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, Trace
 
@@ -25,25 +24,27 @@ class Looking:
     def traces(self, name: str | None = None) -> list[Trace]:
         """Those of a LoggedModel; else all."""
         model_id = None if name is None else self.models()[name].model_id
-        return mlflow.search_traces(
-            locations=[self._experiment_id], model_id=model_id, return_type="list", max_results=5000
-        )
+        return self._traces(model_id, include_spans=True)
 
     def linked(self, name: str) -> int:
         """How many traces a LoggedModel has; without looking into them."""
-        model_id = self.models()[name].model_id
-        count, token = 0, None
+        return len(self._traces(self.models()[name].model_id, include_spans=False))
+
+    def _traces(self, model_id: str | None, *, include_spans: bool) -> list[Trace]:
+        found: list[Trace] = []
+        token = None
         while True:
             page = self._client.search_traces(
                 locations=[self._experiment_id],
                 model_id=model_id,
                 max_results=500,
                 page_token=token,
-                include_spans=False,
+                include_spans=include_spans,
             )
-            count, token = count + len(page), page.token
+            found += page
+            token = page.token
             if not token:
-                return count
+                return found
 
     def counts(self) -> dict[str, int]:
         """How many traces each LoggedModel has."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers that die, hang or refuse, processes that are killed or fork: what belongs to a version is linked in the end."""
+"""Servers that die, hang or refuse, processes that are killed or fork: in the end, all traces are linked."""
 
 import json
 import signal
