@@ -18,6 +18,7 @@ BENCHMARKS = {
     "propagation": "what sending the version with requests takes",
     "exporter": "throughput of the exporter against the one that it wraps",
     "spool": "keeping spans on disk against encoding them, and finding ten thousand files that were left",
+    "mlflow": "telling an MLflow server of versions and their traces, against only exporting to it",
     "draining": "delivering what was kept against exporting it in the first place",
     "importing": "what importing the library adds",
     "evaluation": "what the harness of an evaluation adds to each row",
@@ -27,7 +28,7 @@ BENCHMARKS = {
     "pages": "how long a browser takes to show the pages of as many spans",
 }
 # These can be cut short with --quick.
-BACKEND = {"ingest", "queries", "pages"}
+BACKEND = {"ingest", "queries", "pages", "mlflow"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

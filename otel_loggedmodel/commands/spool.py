@@ -79,16 +79,16 @@ def drain(
 ) -> None:
     """Deliver what processes have left that are gone, as this environment's exporter is configured.
 
-    By default that is what was meant for the same address, under whatever headers. What was meant for another is
-    named by --from or --all: it goes out with this environment's credentials. What running processes have is left to
-    them.
+    By default that is what was meant for the same address, under whatever headers, and for the MLflow server and the
+    experiment that MLflow's variables name. What was meant for another is named by --from or --all: it goes out with
+    this environment's credentials. What running processes have is left to them.
     """
     root = _root(directory)
     exporter = _exporter(endpoint)
     try:
         chosen = _chosen(_survey(root), source, everything, exporter)
         with printing.progress("Delivering"):
-            results = [(destination, _drain(destination, exporter, patience)) for destination in chosen]
+            results = [(one, _drain(one, _exporter_for(one, exporter), patience)) for one in chosen]
     finally:
         exporter.shutdown()
     if json:
@@ -175,13 +175,45 @@ def _chosen(
     if keys or everything:
         return _named(found, keys)
     target = destination_of(exporter)
-    same = [one for one in found if target is not None and one.endpoint == target.endpoint]
+    same = [one for one in found if target is not None and one.endpoint == target.endpoint and not _is_tracking(one)]
+    same += [one for one in found if _is_tracking(one) and one.directory.name == _tracking_key()]
     others = [one for one in found if one not in same]
     if others and not same:
         names = "\n".join(f"  --from {one.directory.name}   {_address(one)}" for one in others)
         printing.complain(f"What waits is meant for other addresses. To deliver it here all the same:\n{names}")
         raise typer.Exit(exits.USAGE)
     return same
+
+
+def _is_tracking(destination: "Destination") -> bool:
+    """Whether it is an MLflow server that is to be told something, and not sent spans."""
+    return destination.protocol == "mlflow"
+
+
+def _tracking_key() -> str | None:
+    """The key of the MLflow server and the experiment that the environment names."""
+    if not environment.tracking_uri():
+        return None
+    from otel_loggedmodel.tracking_server.settings import Settings, SettingsError
+    from otel_loggedmodel.tracking_server.tracking import TrackingExporter
+
+    try:
+        return TrackingExporter(Settings.from_environment()).destination.key
+    except SettingsError:
+        return None
+
+
+def _exporter_for(destination: "Destination", exporter: "SpanExporter") -> "SpanExporter":
+    """The environment's exporter, or where an MLflow server is to be told something, what tells that server."""
+    if not _is_tracking(destination):
+        return exporter
+    from otel_loggedmodel.tracking_server.settings import Settings, SettingsError
+    from otel_loggedmodel.tracking_server.tracking import TrackingExporter
+
+    try:
+        return TrackingExporter(Settings.from_environment(destination.endpoint))
+    except SettingsError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _drain(destination: "Destination", exporter: "SpanExporter", patience: float) -> "Drained":
@@ -202,6 +234,8 @@ def _drain(destination: "Destination", exporter: "SpanExporter", patience: float
                 return delivering.Drained(delivered, rejected, drained.left, drained.error)
     finally:
         spool.close()
+        if _is_tracking(destination):
+            exporter.shutdown()
 
 
 def _address(destination: "Destination") -> str:

@@ -19,7 +19,13 @@ from otel_loggedmodel.otlp_sending import Destination, destination_named
 from otel_loggedmodel.tracking_server.rest import DEFAULT_EXPERIMENT_ID, Server, ServerError
 from otel_loggedmodel.tracking_server.settings import Settings
 
-EXPERIMENT_HEADER: Final = "x-mlflow-experiment-id"
+# The exporter adds those of OTEL_EXPORTER_OTLP_HEADERS, and requests what ~/.netrc has, which are for somebody else.
+_KEPT_HEADERS: Final = frozenset(
+    {
+        *("accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type"),
+        *("transfer-encoding", "user-agent"),
+    }
+)
 
 
 def span_exporter(settings: Settings) -> OTLPSpanExporter:
@@ -28,10 +34,8 @@ def span_exporter(settings: Settings) -> OTLPSpanExporter:
     adapter = _Adapter(settings)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
-    # Never without any, or the exporter takes those of OTEL_EXPORTER_OTLP_HEADERS, which are for somebody else.
-    headers = {EXPERIMENT_HEADER: settings.experiment_id or DEFAULT_EXPERIMENT_ID, **settings.authorization()}
     endpoint = f"{settings.uri}/v1/traces"
-    exporter = OTLPSpanExporter(endpoint=endpoint, headers=headers, session=session)
+    exporter = OTLPSpanExporter(endpoint=endpoint, session=session)
     vars(exporter)["destination"] = destination_in(settings, endpoint, "http/protobuf")
     return exporter
 
@@ -45,7 +49,7 @@ def destination_in(settings: Settings, endpoint: str, protocol: str) -> Destinat
 
 
 class _Adapter(HTTPAdapter):
-    """Adds the experiment to each request, and has the server's certificate checked as the settings say."""
+    """Says with each request which experiment it is for and who asks, and checks the certificate as it is to be."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -72,9 +76,12 @@ class _Adapter(HTTPAdapter):
             seconds = timeout if isinstance(timeout, int | float) else self._settings.timeout
             self._server = Server(dataclasses.replace(self._settings, timeout=seconds), connections=1)
         try:
-            request.headers[EXPERIMENT_HEADER] = self._server.experiment_id
+            headers = self._server.otlp_headers()
         except ServerError as error:
             raise requests.exceptions.ConnectionError(str(error), request=request) from error
+        for name in [name for name in request.headers if name.lower() not in _KEPT_HEADERS]:
+            del request.headers[name]
+        request.headers.update(headers)
         if self._settings.verify is not True:
             verify = self._settings.verify
         return super().send(request, stream, timeout, verify, self._settings.client_cert or cert, proxies)

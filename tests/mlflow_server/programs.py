@@ -51,10 +51,10 @@ def start(program: str, variables: dict[str, str], set_up: str = SET_UP, end: st
     )
 
 
-def finish(process: "subprocess.Popen[str]", errors: str | None = "") -> str:
+def finish(process: "subprocess.Popen[str]", errors: str | None = "", seconds: float = ONE_PROGRAM_SECONDS) -> str:
     """Wait for a program, which has to succeed; its output."""
     try:
-        output, said = process.communicate(timeout=ONE_PROGRAM_SECONDS)
+        output, said = process.communicate(timeout=seconds)
     finally:
         process.kill()
     assert process.returncode == 0, said
