@@ -30,7 +30,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_the_same_question_is_asked_once_until_something_is_stored() -> None:
+def test_the_same_question_is_asked_once_until_something_is_stored(clock: Clock) -> None:
     reader = MemoryReader()
     memory = Memory(reader)
     for _ in range(3):
