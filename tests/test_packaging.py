@@ -80,7 +80,7 @@ def test_lower_layers_know_nothing_of_higher_ones() -> None:
     # Each module or package may import those before it.
     order = [
         *("version", "attributes", "_errors", "_lazy", "_random_names", "_decorating", "identity", "model"),
-        "environment",
+        *("environment", "rebuilt"),
         *("git", "checkout", "catalogue", "active", "runs", "resolution", "propagation", "records", "messages"),
         *("restamping", "segments", "leases", "disk_queue", "memory_queue", "neglected", "spool", "spool_survey"),
         *("uninstrumented", "otlp_payloads", "otlp_sending", "health", "delivering", "durable"),
