@@ -56,6 +56,12 @@ def given(spool: Spool) -> Stored:
     return stored
 
 
+def put_aside(spool: Spool, payload: bytes, count: int, reason: str) -> None:
+    """Have a spool in which nothing waits set a request aside."""
+    spool.append(Kind.SPANS, payload, count)
+    spool.set_aside(given(spool), reason)
+
+
 def segments_in(directory: Path, kind: str = "") -> list[Path]:
     return sorted(directory.glob(f"*/{kind}*.v1"))
 
