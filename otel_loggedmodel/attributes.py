@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of the attributes that this library puts on spans, which dashboards and other languages depend on, or reads."""
+"""Names of the attributes that this library puts on spans: dashboards and other languages depend on them."""
 
 from typing import Final
 
@@ -35,9 +35,3 @@ EVALUATION_SCORER: Final = "logged_model.evaluation.scorer"
 
 # The Collector's probabilistic sampler and several vendors' agents honour this older OpenTracing attribute.
 SAMPLING_PRIORITY: Final = "sampling.priority"
-
-# Of others, in the order in which the first that a span has counts: those of the GenAI conventions
-# (https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/), of OpenLLMetry and older instrumentations,
-# and of OpenInference (https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md).
-INPUT_TOKENS: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
-OUTPUT_TOKENS: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")

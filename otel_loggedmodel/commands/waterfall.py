@@ -8,11 +8,10 @@ from typing import Final
 from rich.console import RenderableType
 from rich.text import Text
 
-from otel_loggedmodel.attributes import INPUT_TOKENS, OUTPUT_TOKENS
 from otel_loggedmodel.commands.printing import console_for
 from otel_loggedmodel.commands.tables import plain_table
 from otel_loggedmodel.presenting import formatting
-from otel_loggedmodel.presenting.spans import first_of, in_tree_order
+from otel_loggedmodel.presenting.spans import INPUT_TOKENS, OUTPUT_TOKENS, first_of, in_tree_order
 from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.results import Span, Trace
 

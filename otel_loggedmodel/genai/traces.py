@@ -9,7 +9,8 @@ from typing import Any, Final
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 
-from otel_loggedmodel.attributes import INPUT_TOKENS, OUTPUT_TOKENS
+_INPUT_TOKENS: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
+_OUTPUT_TOKENS: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
 
 
 class TraceSpan:
@@ -175,7 +176,7 @@ class Trace:
 
 def _tokens_of(span: TraceSpan, below: Mapping[str | None, list[TraceSpan]], depth: int) -> tuple[int, int]:
     children = [_tokens_of(child, below, depth + 1) for child in below.get(span.span_id, ())] if depth < 200 else []
-    own = (_number(span.attributes, INPUT_TOKENS), _number(span.attributes, OUTPUT_TOKENS))
+    own = (_number(span.attributes, _INPUT_TOKENS), _number(span.attributes, _OUTPUT_TOKENS))
     return max(own[0], sum(child[0] for child in children)), max(own[1], sum(child[1] for child in children))
 
 

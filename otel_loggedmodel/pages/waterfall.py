@@ -4,8 +4,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from otel_loggedmodel.attributes import INPUT_TOKENS, OUTPUT_TOKENS
-from otel_loggedmodel.presenting.spans import first_of, in_tree_order
+from otel_loggedmodel.presenting.spans import INPUT_TOKENS, OUTPUT_TOKENS, first_of, in_tree_order
 from otel_loggedmodel.store.results import Span, Trace
 from otel_loggedmodel.store.schema import EVALUATION_NAME
 

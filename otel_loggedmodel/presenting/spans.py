@@ -6,9 +6,13 @@ parents: every span is shown exactly once, however they refer to one another.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from otel_loggedmodel.store.results import Span
+
+# The spellings of the conventions, past and present, and of OpenInference; the first that a span has counts.
+INPUT_TOKENS: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
+OUTPUT_TOKENS: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
 
 State = TypeVar("State")
 

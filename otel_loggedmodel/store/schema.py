@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from otel_loggedmodel.attributes import INPUT_TOKENS, OUTPUT_TOKENS
 from otel_loggedmodel.store.database import Database, quoted
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
 
@@ -47,8 +46,15 @@ def first_text(*keys: str) -> str:
     return "multiIf(" + "".join(f"{other} != '', {other}, " for other in others) + last + ")"
 
 
-_INPUT_TOKENS: Final = _first_number(*INPUT_TOKENS)
-_OUTPUT_TOKENS: Final = _first_number(*OUTPUT_TOKENS)
+# The spellings of tokens are, in this order, those of the GenAI conventions
+# (https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/), of OpenLLMetry and older instrumentations,
+# and of OpenInference (https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md).
+_INPUT_TOKENS: Final = _first_number(
+    "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt"
+)
+_OUTPUT_TOKENS: Final = _first_number(
+    "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion"
+)
 _CACHE_READ_TOKENS: Final = _first_number(
     "gen_ai.usage.cache_read.input_tokens", "llm.token_count.prompt_details.cache_read"
 )
