@@ -166,6 +166,11 @@ class Trends:
         return [point.errors / point.traces if point and point.traces else None for point in self._points]
 
     @property
+    def p50_ms(self) -> list[float | None]:
+        """Median latency."""
+        return self._each("p50_ms")
+
+    @property
     def p95_ms(self) -> list[float | None]:
         """95th percentile of latency."""
         return self._each("p95_ms")
