@@ -9,8 +9,9 @@ import pytest
 from otel_loggedmodel.server import remembering
 from otel_loggedmodel.server.remembering import Memory, Remembering
 from otel_loggedmodel.store.reading import Selection, StoreUnavailableError, TraceFilter
+from waiting import wait_until
 
-from .backends import MemoryReader, wait_until
+from .backends import MemoryReader
 
 
 class Clock:

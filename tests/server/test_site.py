@@ -31,8 +31,9 @@ from otel_loggedmodel.store.results import (
     VersionDetail,
     VersionMetrics,
 )
+from waiting import wait_until
 
-from .backends import Answer, Backend, MemoryReader, wait_until
+from .backends import Answer, Backend, MemoryReader
 
 TOKEN = "s3cret-token"
 PAGES = ["/", "/compare?version=a&version=b", "/version?id=v", "/traces", "/trace?id=t"]
