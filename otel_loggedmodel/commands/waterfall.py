@@ -12,13 +12,15 @@ from typing import Final
 from rich.console import RenderableType
 from rich.text import Text
 
+from otel_loggedmodel import mlflow_spans
 from otel_loggedmodel.commands.printing import console_for
 from otel_loggedmodel.commands.tables import plain_table
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.results import Span, Trace
 
-# The spellings of the conventions, past and present, and of OpenInference; the first that a span has counts.
+# The spellings of the conventions, past and present, and of OpenInference; the first that a span has counts. MLflow's
+# come after them.
 _INPUT_TOKENS: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
 _OUTPUT_TOKENS: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
 _BAR_CHARACTERS: Final = 24
@@ -92,7 +94,8 @@ def _bar(span: Span, begin: int, end: int, ascii_only: bool) -> str:
 
 
 def _tokens(span: Span) -> str:
-    taken, given = _first(span, _INPUT_TOKENS), _first(span, _OUTPUT_TOKENS)
+    of_mlflow = mlflow_spans.tokens_of(span.attributes)
+    taken, given = _first(span, _INPUT_TOKENS) or of_mlflow[0], _first(span, _OUTPUT_TOKENS) or of_mlflow[1]
     return f"{taken or 0} in, {given or 0} out" if taken or given else ""
 
 
@@ -101,6 +104,7 @@ def _remarks(span: Span) -> Text:
     if _has_failed(span):
         remarks.append(f"error: {clean(span.status_message)}" if span.status_message else "error", "red")
     model = _first(span, ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name"))
+    model = model or mlflow_spans.text_of(span.attributes, mlflow_spans.MODEL)
     if model:
         remarks.append(f"{'  ' if remarks else ''}{clean(model)}")
     if span.is_entry and span.model_id:

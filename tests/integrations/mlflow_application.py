@@ -10,6 +10,7 @@ from typing import Any
 import mlflow
 import openai
 
+client = openai.OpenAI()
 TOOLS = [
     {
         "type": "function",
@@ -28,7 +29,7 @@ def weather(city: str) -> str:
 
 
 @mlflow.trace(span_type="AGENT")
-def answer(client: openai.OpenAI, question: str) -> str:
+def answer(question: str) -> str:
     messages: list[Any] = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": question}]
     with mlflow.start_span("plan"):
         first = client.chat.completions.create(model="gpt-4o", messages=messages, tools=TOOLS)
@@ -54,14 +55,13 @@ def fail() -> None:
 
 def main() -> None:
     mlflow.openai.autolog()
-    with openai.OpenAI() as client:
-        answer(client, "How is the weather?")
-        question = [{"role": "user", "content": "What is the answer?"}]
-        stream = client.chat.completions.create(
-            model="gpt-4o-mini", messages=question, stream=True, stream_options={"include_usage": True}
-        )
-        list(stream)
-        client.embeddings.create(model="text-embedding-3-small", input="What is the answer?")
+    answer("How is the weather?")
+    question = [{"role": "user", "content": "What is the answer?"}]
+    stream = client.chat.completions.create(
+        model="gpt-4o-mini", messages=question, stream=True, stream_options={"include_usage": True}
+    )
+    list(stream)
+    client.embeddings.create(model="text-embedding-3-small", input="What is the answer?")
     with mlflow.start_span("priced", span_type="CHAT_MODEL") as span:
         span.set_inputs({"messages": question})
         span.set_outputs("42")
@@ -72,6 +72,7 @@ def main() -> None:
         fail()
     except ValueError as error:
         print(error)
+    client.close()
 
 
 if __name__ == "__main__":

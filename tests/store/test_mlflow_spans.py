@@ -14,17 +14,15 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from clickhouse_server import ClickHouseServer
+from mlflow_recorded import REQUEST, VERSION
 from otel_loggedmodel import store as stores
 from otel_loggedmodel.store import schema
 from otel_loggedmodel.store.opening import Store
 from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import Selection
 from otel_loggedmodel.store.results import VersionMetrics
-from otlp_receiver import decode_json
 
 HERE = Path(__file__).parent
-RECORDED = decode_json((HERE.parent / "mlflow_spans.json").read_bytes())
-VERSION = "my-agent-v1.0"
 
 
 def url_of(server: ClickHouseServer, database: str) -> str:
@@ -34,7 +32,7 @@ def url_of(server: ClickHouseServer, database: str) -> str:
 @pytest.fixture
 def store(clickhouse_server: ClickHouseServer, clickhouse_database: str) -> Iterator[Store]:
     opened = stores.open_database(url_of(clickhouse_server, clickhouse_database))
-    opened.writer.insert([RECORDED.SerializeToString()])
+    opened.writer.insert([REQUEST.SerializeToString()])
     yield opened
     opened.close()
 
@@ -145,7 +143,7 @@ def test_a_store_of_the_schema_before_goes_on_and_counts_what_comes(
     )
     with clickhouse_server.new_database() as name:
         other = stores.open_database(url_of(clickhouse_server, name))
-        other.writer.insert([RECORDED.SerializeToString()])
+        other.writer.insert([REQUEST.SerializeToString()])
         client.command(f"INSERT INTO otel_traces ({columns}) SELECT {columns} FROM {name}.otel_traces")
         other.close()
     reader = stores.open_reader(url)
@@ -182,7 +180,7 @@ def test_a_store_of_the_schema_before_goes_on_and_counts_what_comes(
 
 
 def _as_new_traces() -> ExportTraceServiceRequest:
-    request = ExportTraceServiceRequest.FromString(RECORDED.SerializeToString())
+    request = ExportTraceServiceRequest.FromString(REQUEST.SerializeToString())
     for resource_spans in request.resource_spans:
         for scope_spans in resource_spans.scope_spans:
             for span in scope_spans.spans:
