@@ -81,7 +81,14 @@ def test_a_process_without_this_library_is_counted(backend: Backend, openai_serv
     assert (numbers["tokens"]["input"], numbers["tokens"]["output"]) == (3 * 17 + 3, 3 * 5 + 4)
     assert numbers["cost_usd"] == pytest.approx(2 * list_price("gpt-4o") + list_price("gpt-4o-mini") + 0.25)
     assert numbers["latency_ms"]["p50"] > 0
-    assert [trace["span_name"] for trace in backend.traces("agent-of-mlflow") if trace.get("error")] == ["fail"]
+    traces = {trace["span_name"]: trace for trace in backend.traces("agent-of-mlflow")}
+    assert [name for name, trace in traces.items() if trace["error"]] == ["fail"]
+    assert (traces["answer"]["input_tokens"], traces["answer"]["output_tokens"]) == (34, 10)
+    spans = backend.trace(traces["answer"]["trace_id"])["spans"]
+    last = [span for span in spans if span["name"] == "Completions"][-1]
+    page = backend.trace_page(last["trace_id"], last["span_id"])
+    for said in ("Be brief.", "How is the weather?", "Rain in Bremen.", "The answer is 42."):
+        assert said in page
 
 
 def test_in_the_conventions_tokens_are_the_same(backend: Backend, openai_server: OpenAIServer) -> None:
