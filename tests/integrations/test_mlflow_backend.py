@@ -125,6 +125,46 @@ def test_with_opentelemetry_instrument_every_span_is_stamped(backend: Backend, o
     assert numbers["cost_usd"] == pytest.approx(2 * list_price("gpt-4o") + list_price("gpt-4o-mini") + 0.25)
 
 
+LANGCHAIN = """
+import mlflow
+from langchain_core.messages import HumanMessage
+from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI
+
+mlflow.langchain.autolog()
+mlflow.openai.autolog()
+
+@tool
+def weather(city: str) -> str:
+    "The weather."
+    return f"Rain in {city}."
+
+model = ChatOpenAI(model="gpt-4o").bind_tools([weather])
+messages = [HumanMessage("How is the weather?")]
+called = model.invoke(messages)
+messages += [called, weather.invoke(called.tool_calls[0])]
+print(model.invoke(messages).content)
+"""
+
+
+def test_autologging_of_a_framework_and_of_its_client_counts_once(
+    backend: Backend, openai_server: OpenAIServer
+) -> None:
+    environment = application_environment(
+        backend.url, openai_server, OTEL_RESOURCE_ATTRIBUTES="logged_model.id=agent-of-langchain"
+    )
+    command = [sys.executable, "-c", LANGCHAIN]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "The answer is 42.\n", done.stderr
+    numbers = wait_for(backend, "agent-of-langchain", 3)
+    traces = backend.traces("agent-of-langchain")
+    assert sorted(trace["span_name"] for trace in traces) == ["ChatOpenAI", "ChatOpenAI", "weather"]
+    spans = [span for trace in traces for span in backend.trace(trace["trace_id"])["spans"]]
+    assert sorted(span["name"] for span in spans) == ["ChatOpenAI"] * 2 + ["Completions"] * 2 + ["weather"]
+    assert (numbers["tokens"]["input"], numbers["tokens"]["output"]) == (2 * PROMPT_TOKENS, 2 * COMPLETION_TOKENS)
+    assert numbers["cost_usd"] == pytest.approx(2 * list_price("gpt-4o"))
+
+
 # The page
 
 
