@@ -52,17 +52,9 @@ def test_importing_loads_neither_exporters_nor_protobuf_nor_extras() -> None:
 def test_lower_layers_know_nothing_of_higher_ones() -> None:
     # Each module or package may import those before it.
     order = [
-        *(
-            "version",
-            "attributes",
-            "mlflow_spans",
-            "_errors",
-            "_random_names",
-            "_decorating",
-            "identity",
-            "model",
-            "environment",
-        ),
+        *("version", "attributes"),
+        "mlflow_spans",
+        *("_errors", "_random_names", "_decorating", "identity", "model", "environment"),
         *("git", "checkout", "catalogue", "active", "runs", "resolution", "propagation", "records", "messages"),
         *("restamping", "segments", "leases", "disk_queue", "memory_queue", "neglected", "spool", "spool_survey"),
         *("uninstrumented", "otlp_payloads", "otlp_sending", "health", "delivering", "durable"),

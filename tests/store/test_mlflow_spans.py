@@ -58,7 +58,7 @@ def expected_cost() -> float:
 def test_tokens_cost_and_errors_count_once(store: Store) -> None:
     comparison = store.reader.compare([VERSION])
     (metrics,) = comparison.versions
-    assert not any("cost" in note for note in comparison.notes), comparison.notes
+    assert not any("price" in note for note in comparison.notes), comparison.notes
     assert (metrics.name, metrics.traces, metrics.errors) == (VERSION, 5, 1)
     # Two calls of the agent, which says their sum itself, the streamed one, and the one that states its cost.
     assert (metrics.tokens.input, metrics.tokens.output) == (3 * 17 + 3, 3 * 5 + 4)
