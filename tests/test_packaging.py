@@ -79,7 +79,9 @@ def test_what_is_loaded_on_demand_is_found_through_the_package() -> None:
 def test_lower_layers_know_nothing_of_higher_ones() -> None:
     # Each module or package may import those before it.
     order = [
-        *("version", "attributes", "_errors", "_random_names", "_decorating", "identity", "model", "environment"),
+        *("version", "attributes"),
+        "mlflow_spans",
+        *("_errors", "_random_names", "_decorating", "identity", "model", "environment"),
         *("git", "checkout", "catalogue", "active", "runs", "resolution", "propagation", "records", "messages"),
         *("_lazy", "rebuilt"),
         *("restamping", "segments", "leases", "disk_queue", "memory_queue", "neglected", "spool", "spool_survey"),

@@ -11,13 +11,12 @@ from rich.text import Text
 from otel_loggedmodel.commands.printing import console_for
 from otel_loggedmodel.commands.tables import plain_table
 from otel_loggedmodel.presenting import formatting
-from otel_loggedmodel.presenting.spans import INPUT_TOKENS, OUTPUT_TOKENS, first_of, in_tree_order
+from otel_loggedmodel.presenting.spans import in_tree_order, llm_of, tokens_of
 from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.results import Span, Trace
 
 _BAR_CHARACTERS: Final = 24
 _DEEPEST_INDENT: Final = 24
-_MODELS: Final = ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name")
 
 # The lines that lead to a span, and those in front of its children's.
 _Guides = tuple[str, str]
@@ -74,7 +73,7 @@ def _bar(span: Span, begin: int, end: int, ascii_only: bool) -> str:
 
 
 def _tokens(span: Span) -> str:
-    taken, given = first_of(span, INPUT_TOKENS), first_of(span, OUTPUT_TOKENS)
+    taken, given = tokens_of(span)
     return f"{taken or 0} in, {given or 0} out" if taken or given else ""
 
 
@@ -82,7 +81,7 @@ def _remarks(span: Span) -> Text:
     remarks = Text()
     if _has_failed(span):
         remarks.append(f"error: {clean(span.status_message)}" if span.status_message else "error", "red")
-    model = first_of(span, _MODELS)
+    model = llm_of(span)
     if model:
         remarks.append(f"{'  ' if remarks else ''}{clean(model)}")
     if span.is_entry and span.model_id:

@@ -4,11 +4,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from otel_loggedmodel.presenting.spans import INPUT_TOKENS, OUTPUT_TOKENS, first_of, in_tree_order
+from otel_loggedmodel.presenting.spans import in_tree_order, llm_of, tokens_of
 from otel_loggedmodel.store.results import Span, Trace
 from otel_loggedmodel.store.schema import EVALUATION_NAME
 
-_MODELS: Final = ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "embedding.model_name")
 _DEEPEST: Final = 24
 
 
@@ -75,11 +74,12 @@ def rows_of(trace: Trace) -> list[Row]:
             offset=(span.start_ns - begin) / whole,
             width=span.duration_ns / whole,
             failed=failed(span),
-            input_tokens=first_of(span, INPUT_TOKENS),
-            output_tokens=first_of(span, OUTPUT_TOKENS),
-            llm=first_of(span, _MODELS),
+            input_tokens=taken,
+            output_tokens=given,
+            llm=llm_of(span),
         )
         for span, depth in in_tree_order(spans, 0, lambda depth, _: depth + 1)
+        for taken, given in (tokens_of(span),)
     ]
 
 

@@ -8,11 +8,11 @@ parents: every span is shown exactly once, however they refer to one another.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
+from otel_loggedmodel import mlflow_spans
+from otel_loggedmodel.genai.traces import INPUT_TOKENS, OUTPUT_TOKENS
 from otel_loggedmodel.store.results import Span
 
-# The spellings of the conventions, past and present, and of OpenInference; the first that a span has counts.
-INPUT_TOKENS: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
-OUTPUT_TOKENS: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
+_LLMS: Final = ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "embedding.model_name")
 
 State = TypeVar("State")
 
@@ -43,8 +43,21 @@ def in_tree_order(
             stack += [(offspring[number], below(place, number == last)) for number in range(last, -1, -1)]
 
 
-def first_of(span: Span, names: Sequence[str]) -> str | None:
-    """The first of these attributes that a span has, and that is not empty."""
+def tokens_of(span: Span) -> tuple[str | None, str | None]:
+    """Tokens in and out, each as the span says it."""
+    taken, given = mlflow_spans.tokens_of(span.attributes)
+    return (
+        _first_of(span, INPUT_TOKENS) or (None if taken is None else str(taken)),
+        _first_of(span, OUTPUT_TOKENS) or (None if given is None else str(given)),
+    )
+
+
+def llm_of(span: Span) -> str | None:
+    """Which model was called, if any."""
+    return _first_of(span, _LLMS) or mlflow_spans.text_of(span.attributes, mlflow_spans.MODEL)
+
+
+def _first_of(span: Span, names: Sequence[str]) -> str | None:
     return next((value for name in names if (value := span.attributes.get(name))), None)
 
 

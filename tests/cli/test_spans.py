@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The order in which the spans of a trace are shown."""
 
+import dataclasses
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_loggedmodel.presenting.spans import first_of, in_tree_order
+from otel_loggedmodel.presenting.spans import in_tree_order, llm_of, tokens_of
 from otel_loggedmodel.store.results import Span
 
 
-def span(span_id: str, parent: str | None = None, **attributes: str) -> Span:
+def span(span_id: str, parent: str | None = None) -> Span:
     return Span(
         trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
         span_id=span_id,
@@ -19,7 +21,6 @@ def span(span_id: str, parent: str | None = None, **attributes: str) -> Span:
         start_ns=0,
         duration_ns=1,
         status="Unset",
-        attributes=attributes,
     )
 
 
@@ -47,7 +48,21 @@ def test_every_span_comes_once(ids: list[tuple[str, str | None]]) -> None:
     assert sorted(each for each, _ in paths(*[span(*each) for each in ids])) == sorted(each for each, _ in ids)
 
 
-def test_the_first_attribute_that_says_something_counts() -> None:
-    said = span("a", new="", old="3", other="4")
-    assert first_of(said, ("new", "old", "other")) == "3"
-    assert first_of(said, ("new", "none")) is None
+def test_the_first_spelling_that_says_something_counts() -> None:
+    said = attributed({"gen_ai.usage.input_tokens": "", "llm.token_count.prompt": "3", "llm.model_name": "m"})
+    assert tokens_of(said) == ("3", None)
+    assert llm_of(said) == "m"
+    assert llm_of(span("a")) is None
+
+
+def test_mlflows_spellings_come_last() -> None:
+    mlflow = {"mlflow.chat.tokenUsage": '{"input_tokens": 5, "output_tokens": 0}', "mlflow.llm.model": '"gpt-4o"'}
+    assert tokens_of(attributed(mlflow)) == ("5", "0")
+    assert llm_of(attributed(mlflow)) == "gpt-4o"
+    both = attributed({**mlflow, "gen_ai.usage.input_tokens": "7", "gen_ai.request.model": "o3"})
+    assert tokens_of(both) == ("7", "0")
+    assert llm_of(both) == "o3"
+
+
+def attributed(attributes: dict[str, str]) -> Span:
+    return dataclasses.replace(span("a"), attributes=attributes)
