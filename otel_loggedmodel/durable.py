@@ -45,6 +45,7 @@ _LINGER_SECONDS: Final = 10.0
 _SHUTDOWN_SECONDS: Final = 5.0
 # What is deferred goes out by itself, and slowly: small requests show progress, and repeat little after a kill.
 _MAX_DEFERRED_SPANS: Final = 64
+_DEFERRED_JOIN_SECONDS: Final = 1.0
 
 
 class DurableExporter(SpanExporter):
@@ -187,7 +188,8 @@ class DurableExporter(SpanExporter):
             if callable(stop := getattr(self._sender, "stop", None)):
                 stop()
             if thread is not None and thread is not threading.current_thread():
-                thread.join(self._sender.timeout + 1.0)
+                # What is deferred is not handed over by anybody who waits for it.
+                thread.join(_DEFERRED_JOIN_SECONDS if self._is_deferred else self._sender.timeout + 1.0)
             self._spool.close()
         except Exception:
             swallow("closing the spool")

@@ -4,6 +4,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -153,6 +155,20 @@ def test_forks_under_load(server, experiment_id: str, looking: Looking, tmp_path
     assert names.count("of the parent") == len(names) - 40 > 20
 
 
+def test_what_is_left_can_be_delivered_by_hand(server, experiment_id: str, looking: Looking, tmp_path: Path) -> None:
+    with Refusing((503, {"error_code": "TEMPORARILY_UNAVAILABLE"})) as away:
+        variables = environment(away.uri, experiment_id, tmp_path)
+        finish(start("with otel_loggedmodel.use_model(name='left'): tracer.start_span('r').end()", variables), None)
+        command = [sys.executable, "-m", "otel_loggedmodel", "spool", "drain"]
+        other = subprocess.run(command, env=variables | {"MLFLOW_EXPERIMENT_ID": "0"}, capture_output=True, check=False)
+        assert other.returncode == 2
+        assert looking.models() == {}
+        away.forwards_to = server.uri
+        drained = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+        assert drained.stderr == f"{away.uri}: 3 delivered.\n"
+    assert looking.linked("left") == 1
+
+
 # Servers that refuse
 
 
@@ -300,6 +316,11 @@ def test_a_server_that_hangs_does_not_hold_up_exporting(tmp_path: Path) -> None:
             assert sum(took) < 5, sum(took)
             assert len(spans) == 202
             assert noting.pending.spans == 200
+            began = time.monotonic()
+            noting.shutdown()
+            assert exporter._tracking._users == 1
+            exporter._tracking.shutdown()
+            assert time.monotonic() - began < 25
             os._exit(0)
             """,
             environment(hanging.uri, "1", tmp_path, MLFLOW_HTTP_REQUEST_TIMEOUT="60", OTEL_BSP_SCHEDULE_DELAY="60000"),
