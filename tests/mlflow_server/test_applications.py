@@ -9,10 +9,11 @@ import mlflow
 import pytest
 from mlflow.entities import Feedback, LoggedModelStatus, Trace
 
+from waiting import wait_until
+
 from . import programs
 from .looking import Looking
 from .programs import environment, finish, run, start
-from .tracking_servers import wait_until
 
 
 def root_names(traces: list[Trace]) -> list[str]:

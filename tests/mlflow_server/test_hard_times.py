@@ -16,11 +16,26 @@ import pytest
 import requests
 from mlflow import MlflowClient
 
+from waiting import wait_until
+
+from .conftest import ANNA
 from .looking import Looking
 from .programs import environment, finish, run, start
-from .tracking_servers import MlflowServer, wait_until
+from .tracking_servers import MlflowServer
 
 ENOUGH_SECONDS = 120.0
+
+
+# A process that delivers what others have left, however long the server takes.
+NEXT = """
+import time
+tracer.start_span("next").end()
+provider.force_flush()
+deadline = time.monotonic() + 100
+while exporter.pending and time.monotonic() < deadline:
+    time.sleep(0.05)
+assert not exporter.pending, exporter.pending
+"""
 
 
 @pytest.fixture
@@ -87,7 +102,7 @@ def test_what_a_killed_process_could_not_say_is_said_by_the_next(own_server, own
     process.send_signal(signal.SIGKILL)
     process.communicate()
     own_server.start()
-    run("tracer.start_span('of nobody').end()", own_server, "0", tmp_path)
+    run(NEXT, own_server, "0", tmp_path)
     wait_until(lambda: own_looking.models() and own_looking.linked("survivor") == 20, "all are linked", ENOUGH_SECONDS)
     assert own_looking.models()["survivor"].params["k"] == "1"
     wait_until(lambda: len(own_looking.traces()) == 21, "all are there", ENOUGH_SECONDS)
@@ -148,7 +163,7 @@ def test_forks_under_load(server, experiment_id: str, looking: Looking, tmp_path
         tmp_path,
     )
     # What a child could not say within the seconds of its end is for the next process.
-    run("tracer.start_span('next').end()", server, experiment_id, tmp_path)
+    run(NEXT, server, experiment_id, tmp_path)
     wait_until(lambda: looking.linked("forking") == len(looking.traces()) - 1, "all are linked", ENOUGH_SECONDS)
     names = [trace.data.spans[0].name for trace in looking.traces("forking")]
     assert names.count("of a child") == 40
@@ -250,29 +265,41 @@ def of_ours(said: str) -> list[str]:
     return [line for line in said.splitlines() if line.startswith("otel_loggedmodel: ")]
 
 
-UNAUTHORIZED = (401, {"error_code": "UNAUTHENTICATED", "message": "You are not authenticated."})
-NOT_FOUND = (404, {"detail": "Not Found"})
+def warnings_of(variables: dict[str, str], advice: str) -> None:
+    """Run what makes ten traces and cannot deliver them: one warning of links and one of spans, with advice."""
+    process = start(TEN, variables)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    warnings = of_ours(said)
+    assert [line for line in warnings if "refuses what waits" in line and advice in line], said
+    assert len([line for line in warnings if "refuses what waits" in line]) == 1, said
+    assert len(warnings) <= 2, said
 
 
-@pytest.mark.parametrize(
-    ("answer", "advice"),
-    [(UNAUTHORIZED, "MLFLOW_TRACKING_TOKEN"), (NOT_FOUND, "upgrade the server")],
-    ids=["wrong token", "old server"],
-)
-def test_a_server_that_refuses_is_warned_of_once_and_told_later(
-    server, experiment_id: str, looking: Looking, tmp_path: Path, answer, advice: str
+def test_wrong_credentials_are_warned_of_and_with_the_right_ones_it_goes_on(
+    guarded_server: MlflowServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with Refusing(answer) as refusing:
-        variables = environment(refusing.uri, experiment_id, tmp_path)
-        process = start(TEN, variables)
-        _, said = process.communicate(timeout=120)
-        assert process.returncode == 0, said
-        warnings = of_ours(said)
-        assert any(advice in line for line in warnings), said
-        assert len([line for line in warnings if "refuses what waits" in line]) == 1, said
-        assert len(warnings) <= 2, said
+    name = f"guarded-{time.time_ns()}"
+    right = {"MLFLOW_TRACKING_USERNAME": ANNA[0], "MLFLOW_TRACKING_PASSWORD": ANNA[1]}
+    for variable, value in right.items():
+        monkeypatch.setenv(variable, value)
+    client = MlflowClient(guarded_server.uri)
+    experiment_id = client.create_experiment(name)
+    variables = environment(guarded_server.uri, experiment_id, tmp_path, **right)
+    warnings_of(variables | {"MLFLOW_TRACKING_PASSWORD": "wrong"}, "MLFLOW_TRACKING_PASSWORD")
+    finish(start(NEXT, variables))
+    looking = Looking(client, experiment_id)
+    wait_until(lambda: looking.models() and looking.linked("patient") == 10, "all are linked", ENOUGH_SECONDS)
+    wait_until(lambda: len(looking.traces()) == 11, "no span is lost", ENOUGH_SECONDS)
+
+
+def test_an_old_server_is_warned_of_and_told_when_it_is_upgraded(
+    server, experiment_id: str, looking: Looking, tmp_path: Path
+) -> None:
+    with Refusing((404, {"detail": "Not Found"})) as refusing:
+        warnings_of(environment(refusing.uri, experiment_id, tmp_path), "upgrade the server")
         refusing.forwards_to = server.uri
-        run("tracer.start_span('next').end()", refusing, experiment_id, tmp_path)
+        run(NEXT, refusing, experiment_id, tmp_path)
     wait_until(lambda: looking.models() and looking.linked("patient") == 10, "all are linked", ENOUGH_SECONDS)
     wait_until(lambda: len(looking.traces()) == 11, "no span is lost", ENOUGH_SECONDS)
 
@@ -280,14 +307,10 @@ def test_a_server_that_refuses_is_warned_of_once_and_told_later(
 def test_an_experiment_that_is_made_later(server, client: MlflowClient, tmp_path: Path) -> None:
     """Experiments get their ids one after the other, so the next one is known."""
     missing = str(int(client.create_experiment(f"before-{time.time_ns()}")) + 1)
-    process = start(TEN, environment(server.uri, missing, tmp_path))
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
-    assert any("MLFLOW_EXPERIMENT_ID" in line for line in of_ours(said)), said
-    assert len(of_ours(said)) <= 2, said
+    warnings_of(environment(server.uri, missing, tmp_path), "MLFLOW_EXPERIMENT_ID")
     assert client.create_experiment(f"after-{time.time_ns()}") == missing
     looking = Looking(client, missing)
-    run("tracer.start_span('next').end()", server, missing, tmp_path)
+    run(NEXT, server, missing, tmp_path)
     wait_until(lambda: looking.models() and looking.linked("patient") == 10, "all are linked", ENOUGH_SECONDS)
     wait_until(lambda: len(looking.traces()) == 11, "no span is lost", ENOUGH_SECONDS)
 

@@ -9,10 +9,11 @@ from mlflow import MlflowClient
 
 from integrations.situations import Page, run_in_shell
 from otlp_receiver import OtlpReceiver
+from waiting import wait_until
 
 from .looking import Looking
 from .programs import environment
-from .tracking_servers import MlflowServer, wait_until
+from .tracking_servers import MlflowServer
 
 URI = "http://localhost:5000"
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -99,18 +99,6 @@ class MlflowServer:
                 self.stop()
                 raise AssertionError(f"it does not answer within {_READY_SECONDS} s\n{self.log}")
             time.sleep(0.1)
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
-    """Return when a condition holds.
-
-    Raises:
-        AssertionError: It did not in time.
-    """
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.05)
 
 
 def free_port() -> int:

@@ -17,9 +17,9 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from otel_loggedmodel import delivering, durable, otlp_payloads
 from otel_loggedmodel.durable import DurableExporter
 from otel_loggedmodel.otlp_sending import Outcome, Verdict, destination_named
+from waiting import wait_until
 
 from .spans import make_records, make_spans, numbered
-from .test_durable import wait_until
 
 DELIVERED = Outcome(Verdict.DELIVERED)
 NOT_YET = Outcome(Verdict.NOT_YET, "no such trace", "404")
