@@ -139,6 +139,13 @@ def _complete(provider: Any, exporter: SpanExporter | None) -> LoggedModelSpanPr
     records_to: SpanExporter | None = None
     if not is_bare and not sends_records and (exporter is not None or not _wrap_exporters_of(others)):
         records_to = exporter or otlp_exporter_from_environment()
+        if environment.tracking_server():
+            # An exporter that gets records alone never sees which traces there are.
+            _logger.warning(
+                "%s links no traces here, as spans are not exported through a LoggedModelExporter: call instrument() "
+                "without an exporter, or wrap the provider's own in LoggedModelExporter",
+                environment.OTEL_LOGGEDMODEL_MLFLOW,
+            )
     added = None
     if registered is None:
         added = LoggedModelSpanProcessor(records_to)

@@ -181,6 +181,16 @@ def test_instrumenting_has_the_server_told_once(monkeypatch: pytest.MonkeyPatch,
     provider.shutdown()
 
 
+def test_where_no_traces_can_be_linked_that_is_said(monkeypatch: pytest.MonkeyPatch, uri: str, caplog) -> None:
+    monkeypatch.setenv("OTEL_LOGGEDMODEL_MLFLOW", uri)
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(ScriptedExporter()))
+    assert otel_loggedmodel.instrument(provider, ScriptedExporter())
+    (message,) = caplog.messages
+    assert message.startswith("OTEL_LOGGEDMODEL_MLFLOW links no traces here")
+    provider.shutdown()
+
+
 def test_nothing_of_it_is_imported_where_there_is_no_server(tmp_path: Path) -> None:
     from test_packaging import imported_by
 
