@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """LoggedModelExporter with an MLflow server, as far as that shows without one: what goes where, and what is refused."""
 
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ from otel_loggedmodel.tracking_server.settings import Settings, SettingsError
 from otel_loggedmodel.tracking_server.tracking import Tracking, TrackingExporter
 from otlp_receiver import OtlpReceiver
 from spool.far_end import HttpFarEnd
+from test_packaging import imported_by
+from test_zero_code import instrumented
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture
@@ -191,8 +196,20 @@ def test_where_no_traces_can_be_linked_that_is_said(monkeypatch: pytest.MonkeyPa
     provider.shutdown()
 
 
-def test_nothing_of_it_is_imported_where_there_is_no_server(tmp_path: Path) -> None:
-    from test_packaging import imported_by
+def test_declarative_configuration_names_the_server(uri: str, tmp_path: Path) -> None:
+    pytest.importorskip("opentelemetry.configuration", reason="needs opentelemetry-configuration, of newer releases")
+    (block,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "mlflow-server.md").read_text(), re.DOTALL)
+    (tmp_path / "otel.yaml").write_text(block.replace("http://localhost:5000", uri))
+    application = """
+from opentelemetry import trace
+processors = trace.get_tracer_provider()._active_span_processor._span_processors
+(exporter,) = [one._batch_processor._exporter for one in processors if hasattr(one, "_batch_processor")]
+print(type(exporter).__name__, exporter.wrapped._endpoint, exporter._tracking is not None)
+"""
+    variables = {"OTEL_CONFIG_FILE": str(tmp_path / "otel.yaml"), "OTEL_LOGGEDMODEL_SPOOL": "0"}
+    assert instrumented("", application, **variables) == f"LoggedModelExporter {uri}/v1/traces True\n"
 
+
+def test_nothing_of_it_is_imported_where_there_is_no_server(tmp_path: Path) -> None:
     imported = imported_by("import otel_loggedmodel as o; o.LoggedModelExporter()")
     assert not {name for name in imported if name.startswith("otel_loggedmodel.tracking_server")}
