@@ -9,6 +9,7 @@ is linked once, however many exporters and providers there are.
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -155,8 +156,17 @@ class Tracking:
             return True
 
 
-_sharing: Final = threading.RLock()
+_sharing = threading.RLock()
 _shared: Final[dict[tuple[object, ...], Tracking]] = {}
+
+
+def _after_fork() -> None:
+    global _sharing  # noqa: PLW0603 - another thread of the parent may have held it
+    _sharing = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class SpansAlone:
