@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a catalogue of ours lacks of a LoggedModel of the server, as the event that brings it up to date."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Final
+
+from otel_loggedmodel.model import LoggedModel, ModelEvent
+
+_NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
+
+
+def missing(found: LoggedModel, known: LoggedModel | None, now_ns: int) -> ModelEvent | None:
+    """What has to be told of a LoggedModel; None where nothing has.
+
+    Its creation is the same event, and the same span, however often it is told. Tags that are known here alone are left:
+    they may have been set here. So is a param that has another value here, as params are write-once.
+
+    Args:
+        found: As it is on the server, under our id and name.
+        known: What the catalogue knows of it; None where no record of its creation was received.
+        now_ns: When this is found out. MLflow does not keep when a tag was set.
+    """
+    if known is None:
+        return ModelEvent(
+            kind="created",
+            model_id=found.model_id,
+            time_ns=found.creation_timestamp * _NANOSECONDS_PER_MILLISECOND,
+            name=found.name,
+            experiment_id=found.experiment_id,
+            model_type=found.model_type,
+            source_run_id=found.source_run_id,
+            status=found.status,
+            params=dict(found.params),
+            tags=dict(found.tags),
+        )
+    params = {key: value for key, value in found.params.items() if key not in known.params}
+    tags = {key: value for key, value in found.tags.items() if known.tags.get(key) != value}
+    status = found.status if found.status != known.status else None
+    if not (params or tags or status):
+        return None
+    return ModelEvent(
+        kind="updated",
+        model_id=found.model_id,
+        time_ns=now_ns,
+        span_id=_span_id_of(found, params, tags),
+        status=status,
+        params=params,
+        tags=tags,
+    )
+
+
+def _span_id_of(found: LoggedModel, params: Mapping[str, str], tags: Mapping[str, str]) -> int:
+    """Of an update that is sent again after a kill: the same as before."""
+    content = [found.model_id, found.last_updated_timestamp, str(found.status), params, tags]
+    text = json.dumps(content, ensure_ascii=False, sort_keys=True)
+    return int.from_bytes(hashlib.sha256(b"update:" + text.encode(errors="replace")).digest()[:8], "big") or 1
