@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a catalogue of ours lacks of a LoggedModel of the server, as the event that brings it up to date."""
 
-import hashlib
-import json
-from collections.abc import Mapping
+import os
 from typing import Final
 
 from otel_loggedmodel.model import LoggedModel, ModelEvent
@@ -44,15 +42,9 @@ def missing(found: LoggedModel, known: LoggedModel | None, now_ns: int) -> Model
         kind="updated",
         model_id=found.model_id,
         time_ns=now_ns,
-        span_id=_span_id_of(found, params, tags),
+        span_id=int.from_bytes(os.urandom(8), "big") or 1,
         status=status,
         params=params,
         tags=tags,
     )
 
-
-def _span_id_of(found: LoggedModel, params: Mapping[str, str], tags: Mapping[str, str]) -> int:
-    """Of an update that is sent again after a kill: the same as before."""
-    content = [found.model_id, found.last_updated_timestamp, str(found.status), params, tags]
-    text = json.dumps(content, ensure_ascii=False, sort_keys=True)
-    return int.from_bytes(hashlib.sha256(b"update:" + text.encode(errors="replace")).digest()[:8], "big") or 1
