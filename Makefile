@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Reproducible set-up: constraints.txt has the versions that were tested together.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off
 
-.PHONY: help demo test test-integrations test-distros test-oldest test-pythons lint format docs proto otelcol bench clean
+.PHONY: help demo test test-integrations test-mlflow test-distros test-oldest test-pythons lint format docs proto otelcol bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -56,6 +56,16 @@ $(VENV)/.integrations: $(VENV)/.python pyproject.toml constraints-integrations.t
 test-integrations: $(VENV)/.integrations ## Run the tests with real servers, task queues and instrumentations
 	@OTEL_LOGGEDMODEL_REQUIRE_INTEGRATIONS=1 $(VENV)/integrations/bin/python -m pytest --numprocesses auto \
 	  $(or $(PYTEST_ARGS),tests/integrations)
+
+$(VENV)/.mlflow: $(VENV)/.python pyproject.toml constraints-mlflow.txt
+	@echo "installing MLflow (about a minute the first time) ..."
+	@$(PYTHON) -m venv $(VENV)/mlflow
+	@$(VENV)/mlflow/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar off \
+	  --editable '.[dev,server,mlflow-server]' --constraint constraints-mlflow.txt
+	@touch $@
+
+test-mlflow: $(VENV)/.mlflow ## Run the tests with a real MLflow server
+	@OTEL_LOGGEDMODEL_REQUIRE_MLFLOW=1 $(VENV)/mlflow/bin/python -m pytest $(or $(PYTEST_ARGS),tests/mlflow_server)
 
 test-distros: ## Run the tests with vendors' distributions of OpenTelemetry
 	@$(PYTHON) scripts/test_distros.py $(PYTEST_ARGS)

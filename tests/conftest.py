@@ -37,6 +37,8 @@ if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_INTEGRATIONS"):
     collect_ignore.append("integrations")  # they have an environment of their own: `make test-integrations`
 if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_DISTROS"):
     collect_ignore.append("distros")  # each has an environment of its own: `make test-distros`
+if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_MLFLOW"):
+    collect_ignore.append("mlflow_server")  # it has an environment of its own: `make test-mlflow`
 
 # What it keeps belongs with the other leftovers of a run.
 set_hypothesis_home_dir(Path(__file__).resolve().parent.parent / ".venv" / ".hypothesis")
