@@ -7,6 +7,7 @@ For commands that fill the store that they read. Applications send with an OTLP 
 import http.client
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -38,7 +39,7 @@ class RemoteWriter:
         parts = urlsplit(url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._url = url.rstrip("/")
-        self._connect = lambda: kind(parts.hostname or "", parts.port, timeout=_TIMEOUT_SECONDS)
+        self._connect = partial(kind, parts.hostname or "", parts.port, timeout=_TIMEOUT_SECONDS)
         self._path = parts.path.rstrip("/") + "/v1/traces"
         self._patience = patience
         self._headers = {"Content-Type": "application/x-protobuf", "Connection": "close"}
@@ -79,7 +80,8 @@ class RemoteWriter:
         finally:
             connection.close()
         if status == http.HTTPStatus.OK:
-            return _acknowledged(answer)
+            _check_all_taken(answer)
+            return None
         words = _words_of(answer)
         if status in _RETRYABLE and not is_last:
             return float(retry_after) if retry_after and retry_after.isdecimal() else _PAUSE_SECONDS
@@ -88,8 +90,8 @@ class RemoteWriter:
         raise RefusedError(f"{status}: {words}")
 
 
-def _acknowledged(answer: bytes) -> None:
-    """Nothing, unless the answer says that spans were left out."""
+def _check_all_taken(answer: bytes) -> None:
+    """Complain where an acknowledgement says that spans were left out."""
     from google.protobuf.message import DecodeError
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 

@@ -1,19 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a catalogue of ours lacks of a LoggedModel of the server, as the event that brings it up to date."""
+"""LoggedModels of the server as ours, and what a catalogue of ours lacks of them."""
 
 import os
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-from otel_loggedmodel.model import LoggedModel, ModelEvent
+from otel_loggedmodel import attributes
+from otel_loggedmodel.model import LoggedModel, LoggedModelStatus, ModelEvent
+from otel_loggedmodel.tracking_server.models import BOOKKEEPING_PARAMS, BOOKKEEPING_TAGS
 
 _NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
+_STATUSES: Final = {
+    "LOGGED_MODEL_PENDING": LoggedModelStatus.PENDING,
+    "LOGGED_MODEL_READY": LoggedModelStatus.READY,
+    "LOGGED_MODEL_UPLOAD_FAILED": LoggedModelStatus.FAILED,
+}
+
+
+def logged_model_of(document: Mapping[str, Any]) -> LoggedModel:
+    """A LoggedModel as the REST API has it, under our id and name where this library made it, without its bookkeeping.
+
+    Metrics and artifacts are not in it.
+    """
+    info = document["info"]
+    tags = _texts(info.get("tags", ()))
+    params = _texts(document.get("data", {}).get("params", ()))
+    return LoggedModel(
+        model_id=tags.get(attributes.ID) or str(info["model_id"]),
+        name=tags.get(attributes.NAME) or info.get("name"),
+        experiment_id=str(info.get("experiment_id", "0")),
+        creation_timestamp=int(info.get("creation_timestamp_ms", 0)),
+        last_updated_timestamp=int(info.get("last_updated_timestamp_ms", 0)),
+        model_type=info.get("model_type") or None,
+        source_run_id=info.get("source_run_id") or None,
+        status=_STATUSES.get(str(info.get("status")), LoggedModelStatus.READY),
+        tags={key: value for key, value in tags.items() if key not in BOOKKEEPING_TAGS},
+        params={key: value for key, value in params.items() if key not in BOOKKEEPING_PARAMS},
+    )
 
 
 def missing(found: LoggedModel, known: LoggedModel | None, now_ns: int) -> ModelEvent | None:
     """What has to be told of a LoggedModel; None where nothing has.
 
-    Its creation is the same event, and the same span, however often it is told. Tags that are known here alone are left:
-    they may have been set here. So is a param that has another value here, as params are write-once.
+    Its creation is the same event, and the same span, however often it is told. Tags that are known here alone are
+    left: they may have been set here. So is a param that has another value here, as params are write-once.
 
     Args:
         found: As it is on the server, under our id and name.
@@ -48,3 +78,6 @@ def missing(found: LoggedModel, known: LoggedModel | None, now_ns: int) -> Model
         tags=tags,
     )
 
+
+def _texts(pairs: Any) -> dict[str, str]:
+    return {str(pair["key"]): str(pair.get("value", "")) for pair in pairs}

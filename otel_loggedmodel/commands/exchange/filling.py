@@ -12,7 +12,9 @@ from otel_loggedmodel.store.reading import Reader
 class Writer(Protocol):
     """The part of `store.writing.SpanWriter` that is needed."""
 
-    def insert(self, requests: Sequence[bytes]) -> None: ...
+    def insert(self, requests: Sequence[bytes]) -> None:
+        """Store spans."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,13 @@
 """LoggedModels of a server become versions of a store of ours."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from opentelemetry.sdk.resources import Resource
 
 from otel_loggedmodel import otlp_payloads, records
-from otel_loggedmodel.commands.exchange.asking import patiently
 from otel_loggedmodel.commands.exchange.filling import Writer
 from otel_loggedmodel.commands.exchange.finding import Experiment, models_of
 from otel_loggedmodel.model import LoggedModel, LoggedModelStatus, ModelEvent
@@ -17,6 +16,7 @@ from otel_loggedmodel.store.reading import Reader, VersionFilter
 from otel_loggedmodel.store.results import Version
 from otel_loggedmodel.store.writing import RefusedError
 from otel_loggedmodel.tracking_server.importing import missing
+from otel_loggedmodel.tracking_server.models import Models
 from otel_loggedmodel.tracking_server.rest import Server
 
 # Each record may take a megabyte (`model.MAX_MODEL_BYTES`), and a backend takes sixteen at once.
@@ -63,7 +63,7 @@ class Import:
     def __init__(
         self, server: Server, reader: Reader, writer: Writer | None, advance: Callable[[Imported], None]
     ) -> None:
-        self._server = server
+        self._models = Models(server)
         self._writer = writer
         self._advance = advance
         self._resource = Resource({"service.name": "mlflow", "server.address": server.settings.uri})
@@ -83,7 +83,7 @@ class Import:
             StoreUnavailableError: The store cannot be filled. What was stored until then is.
         """
         for experiment in experiments:
-            for page in models_of(self._server, experiment, filter_text):
+            for page in models_of(self._models, experiment, filter_text):
                 self._take(page)
                 self._advance(self.result)
         return self.result
@@ -125,7 +125,7 @@ class Import:
         self.result.updated += sum(event.kind == "updated" for event in events)
 
     def _request(self, events: Sequence[ModelEvent]) -> bytes:
-        # At the present time, as every repetition of a record: a store may drop what is old, and has a part for each day.
+        # At the present time, as every repetition of a record: a store may drop what is old, and takes few days at once.
         now = time.time_ns()
         return otlp_payloads.encoded([records.span_of(event, self._resource, now) for event in events])
 
