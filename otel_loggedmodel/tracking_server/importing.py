@@ -1,41 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """LoggedModels of the server as ours, and what a catalogue of ours lacks of them."""
 
+import dataclasses
 import os
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from otel_loggedmodel import attributes
-from otel_loggedmodel.model import LoggedModel, LoggedModelStatus, ModelEvent
+from otel_loggedmodel.model import LoggedModel, ModelEvent
 from otel_loggedmodel.tracking_server.models import BOOKKEEPING_PARAMS, BOOKKEEPING_TAGS
 
 _NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
-_STATUSES: Final = {
-    "LOGGED_MODEL_PENDING": LoggedModelStatus.PENDING,
-    "LOGGED_MODEL_READY": LoggedModelStatus.READY,
-    "LOGGED_MODEL_UPLOAD_FAILED": LoggedModelStatus.FAILED,
-}
 
 
-def logged_model_of(document: Mapping[str, Any]) -> LoggedModel:
-    """A LoggedModel as the REST API has it, under our id and name where this library made it, without its bookkeeping.
-
-    Metrics and artifacts are not in it.
-    """
-    info = document["info"]
-    tags = _texts(info.get("tags", ()))
-    params = _texts(document.get("data", {}).get("params", ()))
-    return LoggedModel(
-        model_id=tags.get(attributes.ID) or str(info["model_id"]),
-        name=tags.get(attributes.NAME) or info.get("name"),
-        experiment_id=str(info.get("experiment_id", "0")),
-        creation_timestamp=int(info.get("creation_timestamp_ms", 0)),
-        last_updated_timestamp=int(info.get("last_updated_timestamp_ms", 0)),
-        model_type=info.get("model_type") or None,
-        source_run_id=info.get("source_run_id") or None,
-        status=_STATUSES.get(str(info.get("status")), LoggedModelStatus.READY),
-        tags={key: value for key, value in tags.items() if key not in BOOKKEEPING_TAGS},
-        params={key: value for key, value in params.items() if key not in BOOKKEEPING_PARAMS},
+def as_ours(model: LoggedModel) -> LoggedModel:
+    """A LoggedModel of the server under our id and name where this library made it, without its bookkeeping."""
+    return dataclasses.replace(
+        model,
+        model_id=model.tags.get(attributes.ID) or model.model_id,
+        name=model.tags.get(attributes.NAME) or model.name,
+        tags={key: value for key, value in model.tags.items() if key not in BOOKKEEPING_TAGS},
+        params={key: value for key, value in model.params.items() if key not in BOOKKEEPING_PARAMS},
     )
 
 
@@ -77,7 +61,3 @@ def missing(found: LoggedModel, known: LoggedModel | None, now_ns: int) -> Model
         params=params,
         tags=tags,
     )
-
-
-def _texts(pairs: Any) -> dict[str, str]:
-    return {str(pair["key"]): str(pair.get("value", "")) for pair in pairs}

@@ -8,12 +8,11 @@ from typing import Any, Final
 
 from otel_loggedmodel.commands.exchange.asking import patiently
 from otel_loggedmodel.model import LoggedModel
-from otel_loggedmodel.tracking_server.importing import logged_model_of
-from otel_loggedmodel.tracking_server.models import Models
+from otel_loggedmodel.tracking_server.models import logged_model_of
 from otel_loggedmodel.tracking_server.rest import Server, ServerError
 
 _PAGE: Final = 100
-_API: Final = "/api/2.0/mlflow/experiments"
+_API: Final = "/api/2.0/mlflow"
 
 
 class UnknownExperimentError(Exception):
@@ -41,19 +40,26 @@ def experiments_of(server: Server, wanted: Sequence[str]) -> Iterator[Experiment
         yield from _every_experiment(server)
 
 
-def models_of(models: Models, experiment: Experiment, filter_text: str | None) -> Iterator[Sequence[LoggedModel]]:
+def models_of(server: Server, experiment: Experiment, filter_text: str | None) -> Iterator[Sequence[LoggedModel]]:
     """The LoggedModels of an experiment in pages, the oldest first, so that those made meanwhile come last.
 
     Raises:
         ServerError: The server refused, or cannot be asked.
     """
-    token: str | None = None
+    question: dict[str, Any] = {
+        "experiment_ids": [experiment.experiment_id],
+        "max_results": _PAGE,
+        "order_by": [{"field_name": "creation_timestamp", "ascending": True}],
+    }
+    if filter_text:
+        question["filter"] = filter_text
     while True:
-        ask = partial(models.list, token, experiment_ids=[experiment.experiment_id], filter=filter_text)
-        documents, token = patiently(ask)
-        yield [logged_model_of(document) for document in documents]
+        answer = patiently(partial(server.call, "POST", f"{_API}/logged-models/search", dict(question)))
+        yield [logged_model_of(document) for document in answer.get("models", ())]
+        token = answer.get("next_page_token")
         if not token:
             return
+        question["page_token"] = token
 
 
 def _experiment(server: Server, text: str) -> Experiment:
@@ -63,7 +69,7 @@ def _experiment(server: Server, text: str) -> Experiment:
         ways.insert(0, ("get", "experiment_id"))
     for path, parameter in ways:
         try:
-            answer = patiently(partial(server.call, "GET", f"{_API}/{path}", query={parameter: text}))
+            answer = patiently(partial(server.call, "GET", f"{_API}/experiments/{path}", query={parameter: text}))
         except ServerError as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
@@ -82,7 +88,7 @@ def _experiment(server: Server, text: str) -> Experiment:
 def _every_experiment(server: Server) -> Iterator[Experiment]:
     question: dict[str, Any] = {"max_results": _PAGE, "view_type": "ACTIVE_ONLY"}
     while True:
-        answer = patiently(partial(server.call, "POST", f"{_API}/search", dict(question)))
+        answer = patiently(partial(server.call, "POST", f"{_API}/experiments/search", dict(question)))
         yield from map(_experiment_of, answer.get("experiments", ()))
         token = answer.get("next_page_token")
         if not token:

@@ -15,8 +15,7 @@ from otel_loggedmodel.model import LoggedModel, LoggedModelStatus, ModelEvent
 from otel_loggedmodel.store.reading import Reader, VersionFilter
 from otel_loggedmodel.store.results import Version
 from otel_loggedmodel.store.writing import RefusedError
-from otel_loggedmodel.tracking_server.importing import missing
-from otel_loggedmodel.tracking_server.models import Models
+from otel_loggedmodel.tracking_server.importing import as_ours, missing
 from otel_loggedmodel.tracking_server.rest import Server
 
 # Each record may take a megabyte (`model.MAX_MODEL_BYTES`), and a backend takes sixteen at once.
@@ -63,7 +62,7 @@ class Import:
     def __init__(
         self, server: Server, reader: Reader, writer: Writer | None, advance: Callable[[Imported], None]
     ) -> None:
-        self._models = Models(server)
+        self._server = server
         self._writer = writer
         self._advance = advance
         self._resource = Resource({"service.name": "mlflow", "server.address": server.settings.uri})
@@ -83,8 +82,8 @@ class Import:
             StoreUnavailableError: The store cannot be filled. What was stored until then is.
         """
         for experiment in experiments:
-            for page in models_of(self._models, experiment, filter_text):
-                self._take(page)
+            for page in models_of(self._server, experiment, filter_text):
+                self._take([as_ours(model) for model in page])
                 self._advance(self.result)
         return self.result
 
