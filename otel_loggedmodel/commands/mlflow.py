@@ -68,18 +68,20 @@ def import_(
     back under its own. Deleted ones are left out.
     """
     from otel_loggedmodel.commands.counting import Counting
+    from otel_loggedmodel.commands.exchange.asking import Asked
     from otel_loggedmodel.commands.exchange.filling import opened
     from otel_loggedmodel.commands.exchange.finding import experiments_of
     from otel_loggedmodel.commands.exchange.importing import Import
 
     with _tracking_server(server) as far:
-        chosen = list(experiments_of(far, experiment or ()))
+        asked = Asked(far)
+        chosen = list(experiments_of(asked, experiment or ()))
         url = store or opening.default_store()
         with (
             opened(url, opening.read_token(token_file), read_only=dry_run) as filled,
             Counting("Importing", "LoggedModels") as counting,
         ):
-            work = Import(far, filled.reader, filled.writer, lambda so_far: counting.at(so_far.found))
+            work = Import(asked, filled.reader, filled.writer, lambda so_far: counting.at(so_far.found))
             result = work.run(chosen, filter_text)
     if json:
         document = {"server": far.settings.uri, "dry_run": dry_run, "experiments": chosen}
@@ -92,7 +94,7 @@ def import_(
 
 def push(
     version: Annotated[
-        list[str] | None, typer.Argument(metavar="[VERSION]...", help="Default: all.", show_default=False)
+        list[str] | None, typer.Argument(metavar="VERSION", help="Default: all.", show_default=False)
     ] = None,
     experiment: Annotated[
         str | None,
@@ -121,6 +123,7 @@ def push(
     A trace is linked where the server has it, having got the same spans; those that it has not are counted.
     """
     from otel_loggedmodel.commands.counting import Counting
+    from otel_loggedmodel.commands.exchange.asking import Asked
     from otel_loggedmodel.commands.exchange.pushing import Push
 
     selection = options.read_selection(since, until, service, attribute)
@@ -132,8 +135,14 @@ def push(
         versions = _versions(reader, version or (), selection)
         total = sum(one.traces for one in versions)
         with Counting("Pushing", "traces", total) as counting:
-            advance = lambda so_far: counting.at(so_far.traces, _remark(so_far))  # noqa: E731
-            result = Push(far, reader, relink=relink, dry_run=dry_run, advance=advance).run(versions, selection)
+            work = Push(
+                Asked(far),
+                reader,
+                relink=relink,
+                dry_run=dry_run,
+                advance=lambda push: counting.at(push.seen, _remark(push.result)),
+            )
+            result = work.run(versions, selection)
     if json:
         printing.show_json({"server": far.settings.uri, "dry_run": dry_run, **dataclasses.asdict(result)})
     else:
@@ -174,6 +183,7 @@ def _in_experiment(server: "Server", named: str | None, *, dry_run: bool) -> "It
 
     On a dry run nothing is, so that it has to be there.
     """
+    from otel_loggedmodel.commands.exchange.asking import Asked
     from otel_loggedmodel.commands.exchange.finding import UnknownExperimentError, experiments_of
     from otel_loggedmodel.tracking_server.rest import Server
 
@@ -181,7 +191,7 @@ def _in_experiment(server: "Server", named: str | None, *, dry_run: bool) -> "It
     wanted = named or settings.experiment_id or settings.experiment_name
     if wanted is not None:
         try:
-            (found,) = experiments_of(server, [wanted])
+            (found,) = experiments_of(Asked(server), [wanted])
             settings = dataclasses.replace(settings, experiment_id=found.experiment_id, experiment_name=None)
         except UnknownExperimentError:
             if dry_run or wanted.isdecimal():

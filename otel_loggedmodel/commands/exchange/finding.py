@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from otel_loggedmodel.commands.exchange.asking import patiently
+from otel_loggedmodel.commands.exchange.asking import Asked
 from otel_loggedmodel.model import LoggedModel
 from otel_loggedmodel.tracking_server.models import logged_model_of
-from otel_loggedmodel.tracking_server.rest import Server, ServerError
+from otel_loggedmodel.tracking_server.rest import ServerError
 
 _PAGE: Final = 100
 _API: Final = "/api/2.0/mlflow"
@@ -27,7 +27,7 @@ class Experiment:
     name: str
 
 
-def experiments_of(server: Server, wanted: Sequence[str]) -> Iterator[Experiment]:
+def experiments_of(asked: Asked, wanted: Sequence[str]) -> Iterator[Experiment]:
     """Experiments by id or name; all that are not deleted where none is named.
 
     Raises:
@@ -35,12 +35,12 @@ def experiments_of(server: Server, wanted: Sequence[str]) -> Iterator[Experiment
         ServerError: The server refused, or cannot be asked.
     """
     for text in wanted:
-        yield _experiment(server, text)
+        yield _experiment(asked, text)
     if not wanted:
-        yield from _every_experiment(server)
+        yield from _every_experiment(asked)
 
 
-def models_of(server: Server, experiment: Experiment, filter_text: str | None) -> Iterator[Sequence[LoggedModel]]:
+def models_of(asked: Asked, experiment: Experiment, filter_text: str | None) -> Iterator[Sequence[LoggedModel]]:
     """The LoggedModels of an experiment in pages, the oldest first, so that those made meanwhile come last.
 
     Raises:
@@ -54,7 +54,7 @@ def models_of(server: Server, experiment: Experiment, filter_text: str | None) -
     if filter_text:
         question["filter"] = filter_text
     while True:
-        answer = patiently(partial(server.call, "POST", f"{_API}/logged-models/search", dict(question)))
+        answer = asked.patiently(partial(asked.server.call, "POST", f"{_API}/logged-models/search", dict(question)))
         yield [logged_model_of(document) for document in answer.get("models", ())]
         token = answer.get("next_page_token")
         if not token:
@@ -62,14 +62,16 @@ def models_of(server: Server, experiment: Experiment, filter_text: str | None) -
         question["page_token"] = token
 
 
-def _experiment(server: Server, text: str) -> Experiment:
+def _experiment(asked: Asked, text: str) -> Experiment:
     # Names may consist of digits alone.
     ways = [("get-by-name", "experiment_name")]
     if text.isdecimal():
         ways.insert(0, ("get", "experiment_id"))
     for path, parameter in ways:
         try:
-            answer = patiently(partial(server.call, "GET", f"{_API}/experiments/{path}", query={parameter: text}))
+            answer = asked.patiently(
+                partial(asked.server.call, "GET", f"{_API}/experiments/{path}", query={parameter: text})
+            )
         except ServerError as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
@@ -80,15 +82,15 @@ def _experiment(server: Server, text: str) -> Experiment:
             f"the experiment {text!r} is deleted: restore it first (`mlflow experiments restore`)"
         )
     raise UnknownExperimentError(
-        f"{server.settings.uri} has no experiment {text!r}: name one by its id or its name; "
+        f"{asked.server.settings.uri} has no experiment {text!r}: name one by its id or its name; "
         "`mlflow experiments search` lists them"
     )
 
 
-def _every_experiment(server: Server) -> Iterator[Experiment]:
+def _every_experiment(asked: Asked) -> Iterator[Experiment]:
     question: dict[str, Any] = {"max_results": _PAGE, "view_type": "ACTIVE_ONLY"}
     while True:
-        answer = patiently(partial(server.call, "POST", f"{_API}/experiments/search", dict(question)))
+        answer = asked.patiently(partial(asked.server.call, "POST", f"{_API}/experiments/search", dict(question)))
         yield from map(_experiment_of, answer.get("experiments", ()))
         token = answer.get("next_page_token")
         if not token:

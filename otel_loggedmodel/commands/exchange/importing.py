@@ -9,6 +9,7 @@ from typing import Final
 from opentelemetry.sdk.resources import Resource
 
 from otel_loggedmodel import otlp_payloads, records
+from otel_loggedmodel.commands.exchange.asking import Asked
 from otel_loggedmodel.commands.exchange.filling import Writer
 from otel_loggedmodel.commands.exchange.finding import Experiment, models_of
 from otel_loggedmodel.model import LoggedModel, LoggedModelStatus, ModelEvent
@@ -16,7 +17,6 @@ from otel_loggedmodel.store.reading import Reader, VersionFilter
 from otel_loggedmodel.store.results import Version
 from otel_loggedmodel.store.writing import RefusedError
 from otel_loggedmodel.tracking_server.importing import as_ours, missing
-from otel_loggedmodel.tracking_server.rest import Server
 
 # Each record may take a megabyte (`model.MAX_MODEL_BYTES`), and a backend takes sixteen at once.
 _BYTES_AT_ONCE: Final = 1024 * 1024
@@ -53,19 +53,19 @@ class Import:
     """Reads LoggedModels a page at a time, and tells a store what it lacks.
 
     Args:
-        server: Has the LoggedModels.
+        asked: The server that has the LoggedModels.
         reader: Of the store.
         writer: Of the store; None to write nothing.
         advance: Called after each page with what there is so far.
     """
 
     def __init__(
-        self, server: Server, reader: Reader, writer: Writer | None, advance: Callable[[Imported], None]
+        self, asked: Asked, reader: Reader, writer: Writer | None, advance: Callable[[Imported], None]
     ) -> None:
-        self._server = server
+        self._asked = asked
         self._writer = writer
         self._advance = advance
-        self._resource = Resource({"service.name": "mlflow", "server.address": server.settings.uri})
+        self._resource = Resource({"service.name": "mlflow", "server.address": asked.server.settings.uri})
         self._known = {version.model_id: version for version in reader.versions(_EVERY_VERSION)}
         self._read: set[str] = set()
         self.result = Imported()
@@ -82,7 +82,7 @@ class Import:
             StoreUnavailableError: The store cannot be filled. What was stored until then is.
         """
         for experiment in experiments:
-            for page in models_of(self._server, experiment, filter_text):
+            for page in models_of(self._asked, experiment, filter_text):
                 self._take([as_ours(model) for model in page])
                 self._advance(self.result)
         return self.result
@@ -124,7 +124,7 @@ class Import:
         self.result.updated += sum(event.kind == "updated" for event in events)
 
     def _request(self, events: Sequence[ModelEvent]) -> bytes:
-        # At the present time, as every repetition of a record: a store may drop what is old, and takes few days at once.
+        # At the present time, as every repetition of a record: stores drop what is old, and take few days at once.
         now = time.time_ns()
         return otlp_payloads.encoded([records.span_of(event, self._resource, now) for event in events])
 

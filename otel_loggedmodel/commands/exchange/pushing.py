@@ -10,15 +10,16 @@ from functools import partial
 from typing import Final, TypeVar
 
 from otel_loggedmodel.commands.exchange import far_traces
-from otel_loggedmodel.commands.exchange.asking import patiently
+from otel_loggedmodel.commands.exchange.asking import Asked
 from otel_loggedmodel.commands.exchange.far_traces import FarTrace
 from otel_loggedmodel.commands.exchange.judging import assessments_of, responsible_span, root_of
+from otel_loggedmodel.identity import has_id_shape
 from otel_loggedmodel.model import LoggedModel, LoggedModelStatus, ModelEvent
 from otel_loggedmodel.store.paging import summaries
 from otel_loggedmodel.store.reading import Reader, Selection, UnknownTraceError
 from otel_loggedmodel.store.results import Trace, TraceSummary, Version
 from otel_loggedmodel.tracking_server.models import Models, UnknownModelError
-from otel_loggedmodel.tracking_server.rest import Server, ServerError
+from otel_loggedmodel.tracking_server.rest import ServerError
 from otel_loggedmodel.tracking_server.traces import Traces
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ class Pushed:
         made: LoggedModels that were made.
         found: LoggedModels that were there.
         nameless: Versions of which neither side knows a name, so that no LoggedModel can be made of them.
-        traces: Traces of these versions in the store.
+        traces: Traces of these versions in the store; where a trace is the work of several, that of its root counts.
         absent: Those that the server does not have.
         linked: Those that were linked.
         already: Those that were linked already.
@@ -68,24 +69,30 @@ class Push:
     """Tells a server what it lacks of versions, a page of traces at a time.
 
     Args:
-        server: The server; as many traces are under way at once as it has connections.
+        asked: The server; as many traces are under way at once as it has connections.
         reader: Of the store.
         relink: Link traces, too, that are linked to another LoggedModel.
         dry_run: Change nothing.
-        advance: Called now and then with what there is so far.
+        advance: Called after each page.
+
+    Attributes:
+        seen: How many entry spans were looked at.
+        result: What there is so far.
     """
 
     def __init__(
-        self, server: Server, reader: Reader, *, relink: bool, dry_run: bool, advance: Callable[[Pushed], None]
+        self, asked: Asked, reader: Reader, *, relink: bool, dry_run: bool, advance: Callable[["Push"], None]
     ) -> None:
-        self._server = server
-        self._models = Models(server)
+        self._asked = asked
+        self._server = server = asked.server
+        self._models = Models(server, jitter=0.0)
         self._traces = Traces(server, self._models)
         self._reader = reader
         self._relink = relink
         self._dry_run = dry_run
         self._advance = advance
         self._lock = threading.Lock()
+        self.seen = 0
         self.result = Pushed()
 
     def run(self, versions: Iterable[Version], selection: Selection) -> Pushed:
@@ -95,7 +102,8 @@ class Push:
             ServerError: The server refused, or cannot be asked. What was pushed until then is.
             ReadingError: The store cannot be read.
         """
-        with ThreadPoolExecutor(self._server.connections, "OtelLoggedModelPush") as pool:
+        pool = ThreadPoolExecutor(self._server.connections, "OtelLoggedModelPush")
+        try:
             for version in versions:
                 self.result.versions += 1
                 server_id = self._model(version)
@@ -103,20 +111,27 @@ class Push:
                     continue
                 for page in _paged(summaries(self._reader, version.model_id, selection, page=_PAGE)):
                     self._page(pool, page, server_id)
-                    self._advance(self.result)
+                    self.seen += len(page)
+                    self._advance(self)
+        except BaseException:
+            self._asked.give_up()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
         return self.result
 
     def _model(self, version: Version) -> str | None:
         """The server's id for a version, up to date; None where there is none."""
         model = _as_model(version)
-        there = patiently(lambda: self._models.find(version.model_id, model))
+        there = self._asked.patiently(lambda: self._models.find(version.model_id, model))
+        server_id = there
         try:
-            if self._dry_run:
-                server_id = there
-            else:
-                server_id = patiently(lambda: self._models.id_of(version.model_id, model))
+            if self._dry_run and there is None and model is None and has_id_shape(version.model_id):
+                raise UnknownModelError(version.model_id)
+            if not self._dry_run:
+                server_id = self._asked.patiently(lambda: self._models.id_of(version.model_id, model))
                 if there is not None and version.registered:
-                    patiently(lambda: self._models.apply(_state_of(version)))
+                    self._asked.patiently(lambda: self._models.apply(_state_of(version)))
         except UnknownModelError:
             self.result.nameless += 1
             return None
@@ -131,9 +146,10 @@ class Push:
 
     def _page(self, pool: ThreadPoolExecutor, page: Sequence[TraceSummary], server_id: str | None) -> None:
         ids = {summary.trace_id for summary in page}
-        infos = patiently(lambda: self._traces.infos([int(trace_id, 16) for trace_id in ids]))
+        infos = self._asked.patiently(lambda: self._traces.infos([int(trace_id, 16) for trace_id in ids]))
         there = {f"{trace_id:032x}": FarTrace(info) for trace_id, info in infos.items()}
-        self._count(traces=len(ids), absent=len(ids) - len(there))
+        absent = len(ids) - len(there)
+        self._count(traces=absent, absent=absent)
         wanted = [summary for summary in page if summary.trace_id in there]
         # Errors that are no refusal of one trace are raised here.
         list(pool.map(lambda summary: self._trace(summary, there[summary.trace_id], server_id), wanted))
@@ -146,6 +162,7 @@ class Push:
         responsible = responsible_span(trace)
         if responsible is None or responsible.span_id != summary.span_id:
             return  # a part of a trace that is the work of another version
+        self._count(traces=1)
         try:
             self._link(trace, far, server_id)
             self._assess(trace, far)
@@ -161,7 +178,7 @@ class Push:
             self._count(otherwise=1)
         else:
             if server_id is not None and not self._dry_run:
-                patiently(lambda: far_traces.link(self._server, far, server_id, root_of(trace)))
+                self._asked.patiently(lambda: far_traces.link(self._server, far, server_id, root_of(trace)))
             self._count(linked=1)
 
     def _assess(self, trace: Trace, far: FarTrace) -> None:
@@ -171,7 +188,7 @@ class Push:
                 self._count(scores_already=1)
                 continue
             if not self._dry_run:
-                patiently(partial(self._traces.assess, assessment))
+                self._asked.patiently(partial(self._traces.assess, assessment))
             self._count(scores=1)
 
     def _count(self, **more: int) -> None:
