@@ -5,9 +5,8 @@ import dataclasses
 import os
 from typing import Final
 
-from otel_loggedmodel import attributes
 from otel_loggedmodel.model import LoggedModel, ModelEvent
-from otel_loggedmodel.tracking_server.models import BOOKKEEPING_PARAMS, BOOKKEEPING_TAGS
+from otel_loggedmodel.tracking_server import documents
 
 _NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
 
@@ -16,10 +15,11 @@ def as_ours(model: LoggedModel) -> LoggedModel:
     """A LoggedModel of the server under our id and name where this library made it, without its bookkeeping."""
     return dataclasses.replace(
         model,
-        model_id=model.tags.get(attributes.ID) or model.model_id,
-        name=model.tags.get(attributes.NAME) or model.name,
-        tags={key: value for key, value in model.tags.items() if key not in BOOKKEEPING_TAGS},
-        params={key: value for key, value in model.params.items() if key not in BOOKKEEPING_PARAMS},
+        model_id=model.tags.get(documents.ID) or model.model_id,
+        name=documents.original_name(model),
+        source_run_id=model.tags.get(documents.SOURCE_RUN) or model.source_run_id,
+        tags={key: value for key, value in model.tags.items() if key not in documents.BOOKKEEPING_TAGS},
+        params={key: value for key, value in model.params.items() if key not in documents.BOOKKEEPING_PARAMS},
     )
 
 

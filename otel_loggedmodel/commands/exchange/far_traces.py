@@ -3,12 +3,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any, Final
 
 from otel_loggedmodel.store.results import Span
+from otel_loggedmodel.tracking_server.assessments import Assessment, assessment_id_of, timestamp
 from otel_loggedmodel.tracking_server.rest import Server
-from otel_loggedmodel.tracking_server.traces import RESULT_SPAN
 
 _API: Final = "/api/3.0/mlflow/traces"
 _MODEL: Final = "mlflow.modelId"
@@ -37,11 +36,10 @@ class FarTrace:
         found: str | None = self.info.get("trace_metadata", {}).get(_MODEL)
         return found
 
-    @property
-    def results(self) -> frozenset[str]:
-        """The ids of the results' spans, of which it has assessments."""
-        said = (assessment.get("metadata", {}).get(RESULT_SPAN) for assessment in self.info.get("assessments", ()))
-        return frozenset(span_id for span_id in said if span_id)
+    def has(self, assessment: Assessment) -> bool:
+        """Whether that was said of it already."""
+        wanted = assessment_id_of(assessment)
+        return any(said.get("assessment_id") == wanted for said in self.info.get("assessments") or ())
 
 
 def link(server: Server, far: FarTrace, server_id: str, root: Span | None) -> None:
@@ -56,9 +54,8 @@ def link(server: Server, far: FarTrace, server_id: str, root: Span | None) -> No
     kept = ("trace_id", "client_request_id", "trace_location", "request_time", "execution_duration", "state")
     info = {key: far.info[key] for key in kept if far.info.get(key) is not None}
     if root is not None and (info.get("state") not in _ENDED or "execution_duration" not in info):
-        began = datetime.fromtimestamp(root.start_ns // 1_000_000 / 1000, timezone.utc)
-        info["request_time"] = began.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        info["execution_duration"] = f"{root.duration_ns // 1_000_000 / 1000:.3f}s"
+        info["request_time"] = timestamp(root.start_ns)
+        info["execution_duration"] = f"{root.duration_ns / 1e9:.9f}s"
         info["state"] = "ERROR" if root.status.upper().endswith("ERROR") else "OK"
     info["trace_metadata"] = {_MODEL: server_id}
     server.call("POST", _API, {"trace": {"trace_info": info}})

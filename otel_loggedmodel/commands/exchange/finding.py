@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from otel_loggedmodel.commands.exchange.asking import Asked
 from otel_loggedmodel.model import LoggedModel
-from otel_loggedmodel.tracking_server.models import logged_model_of
+from otel_loggedmodel.tracking_server.agreeing import is_duplicate
+from otel_loggedmodel.tracking_server.documents import logged_model_of
 from otel_loggedmodel.tracking_server.rest import ServerError
 
 _PAGE: Final = 100
@@ -55,7 +56,8 @@ def models_of(asked: Asked, experiment: Experiment, filter_text: str | None) -> 
         question["filter"] = filter_text
     while True:
         answer = asked.patiently(partial(asked.server.call, "POST", f"{_API}/logged-models/search", dict(question)))
-        yield [logged_model_of(document) for document in answer.get("models", ())]
+        found = (logged_model_of(document) for document in answer.get("models") or ())
+        yield [model for model in found if not is_duplicate(model)]
         token = answer.get("next_page_token")
         if not token:
             return
@@ -91,7 +93,7 @@ def _every_experiment(asked: Asked) -> Iterator[Experiment]:
     question: dict[str, Any] = {"max_results": _PAGE, "view_type": "ACTIVE_ONLY"}
     while True:
         answer = asked.patiently(partial(asked.server.call, "POST", f"{_API}/experiments/search", dict(question)))
-        yield from map(_experiment_of, answer.get("experiments", ()))
+        yield from map(_experiment_of, answer.get("experiments") or ())
         token = answer.get("next_page_token")
         if not token:
             return

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from otel_loggedmodel.store.results import Span, Trace
-from otel_loggedmodel.tracking_server.traces import Assessment
+from otel_loggedmodel.tracking_server.assessments import Assessment
 
 RESULT: Final = "gen_ai.evaluation.result"
 

@@ -18,7 +18,9 @@ from otel_loggedmodel.model import LoggedModel, LoggedModelStatus, ModelEvent
 from otel_loggedmodel.store.paging import summaries
 from otel_loggedmodel.store.reading import Reader, Selection, UnknownTraceError
 from otel_loggedmodel.store.results import Trace, TraceSummary, Version
+from otel_loggedmodel.tracking_server.importing import as_ours
 from otel_loggedmodel.tracking_server.models import Models, UnknownModelError
+from otel_loggedmodel.tracking_server.registry import Registry
 from otel_loggedmodel.tracking_server.rest import ServerError
 from otel_loggedmodel.tracking_server.traces import Traces
 
@@ -86,6 +88,7 @@ class Push:
         self._asked = asked
         self._server = server = asked.server
         self._models = Models(server, jitter=0.0)
+        self._registry = Registry(server)
         self._traces = Traces(server, self._models)
         self._reader = reader
         self._relink = relink
@@ -131,7 +134,7 @@ class Push:
             if not self._dry_run:
                 server_id = self._asked.patiently(lambda: self._models.id_of(version.model_id, model))
                 if there is not None and version.registered:
-                    self._asked.patiently(lambda: self._models.apply(_state_of(version)))
+                    self._bring_up_to_date(version, there)
         except UnknownModelError:
             self.result.nameless += 1
             return None
@@ -143,6 +146,13 @@ class Push:
         else:
             self.result.found += 1
         return server_id
+
+    def _bring_up_to_date(self, version: Version, server_id: str) -> None:
+        """Tell a LoggedModel that was there already what it lacks."""
+        present = self._asked.patiently(lambda: self._registry.get(server_id))
+        event = None if present is None else _lacking(as_ours(present), version)
+        if event is not None:
+            self._asked.patiently(lambda: self._models.apply(event))
 
     def _page(self, pool: ThreadPoolExecutor, page: Sequence[TraceSummary], server_id: str | None) -> None:
         ids = {summary.trace_id for summary in page}
@@ -182,9 +192,8 @@ class Push:
             self._count(linked=1)
 
     def _assess(self, trace: Trace, far: FarTrace) -> None:
-        there = far.results
         for assessment in assessments_of(trace):
-            if f"{assessment.span_id:016x}" in there:
+            if far.has(assessment):
                 self._count(scores_already=1)
                 continue
             if not self._dry_run:
@@ -223,15 +232,20 @@ def _as_model(version: Version) -> LoggedModel | None:
     )
 
 
-def _state_of(version: Version) -> ModelEvent:
-    """The present state of a version, for a LoggedModel that may be behind."""
+def _lacking(present: LoggedModel, version: Version) -> ModelEvent | None:
+    """What a LoggedModel of the server lacks of the present state of a version; None where it lacks nothing."""
+    params = {key: value for key, value in version.params.items() if key not in present.params}
+    tags = {key: value for key, value in version.tags.items() if present.tags.get(key) != value}
+    status = LoggedModelStatus(version.status)
+    if not (params or tags or status != present.status):
+        return None
     return ModelEvent(
         kind="updated",
         model_id=version.model_id,
         time_ns=version.last_updated_timestamp * 1_000_000,
-        status=LoggedModelStatus(version.status),
-        params=version.params,
-        tags=version.tags,
+        status=status if status != present.status else None,
+        params=params,
+        tags=tags,
     )
 
 
