@@ -54,6 +54,30 @@ MLFLOW_EXPERIMENT_NAME: Final = "MLFLOW_EXPERIMENT_NAME"
 MLFLOW_RUN_ID: Final = "MLFLOW_RUN_ID"
 """Source run of new versions where neither the call nor an active run names one."""
 
+MLFLOW_TRACKING_URI: Final = "MLFLOW_TRACKING_URI"
+"""An MLflow server as a backend, `https://mlflow.example.com`; the experiment there is that of the variables above."""
+
+MLFLOW_TRACKING_USERNAME: Final = "MLFLOW_TRACKING_USERNAME"
+"""User name for that server, where it asks for one."""
+
+MLFLOW_TRACKING_PASSWORD: Final = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105 - the name of a variable
+"""The password that belongs to it."""
+
+MLFLOW_TRACKING_TOKEN: Final = "MLFLOW_TRACKING_TOKEN"  # noqa: S105 - the name of a variable
+"""Bearer token for that server, where neither of the two is set."""
+
+MLFLOW_TRACKING_INSECURE_TLS: Final = "MLFLOW_TRACKING_INSECURE_TLS"
+"""`true` takes any certificate from that server."""
+
+MLFLOW_TRACKING_SERVER_CERT_PATH: Final = "MLFLOW_TRACKING_SERVER_CERT_PATH"
+"""File with the authorities that its certificate is checked against."""
+
+MLFLOW_TRACKING_CLIENT_CERT_PATH: Final = "MLFLOW_TRACKING_CLIENT_CERT_PATH"
+"""File with the certificate and the key that it is shown."""
+
+MLFLOW_HTTP_REQUEST_TIMEOUT: Final = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+"""How long it may take to answer, in seconds; by default 30."""
+
 OTEL_LOGGEDMODEL_SPOOL: Final = "OTEL_LOGGEDMODEL_SPOOL"
 """`0` keeps nothing for later: what cannot be delivered at once is lost, as without this library."""
 
@@ -160,6 +184,46 @@ def run_id() -> str | None:
     return _text(MLFLOW_RUN_ID)
 
 
+def tracking_uri() -> str | None:
+    """The MLflow server."""
+    return _raw(MLFLOW_TRACKING_URI)
+
+
+def tracking_experiment() -> tuple[str | None, str | None]:
+    """The experiment on the MLflow server: its id, and its name."""
+    return _raw(MLFLOW_EXPERIMENT_ID), _raw(MLFLOW_EXPERIMENT_NAME)
+
+
+def tracking_user() -> tuple[str | None, str | None]:
+    """User name and password for the MLflow server."""
+    return os.environ.get(MLFLOW_TRACKING_USERNAME) or None, os.environ.get(MLFLOW_TRACKING_PASSWORD) or None
+
+
+def tracking_token() -> str | None:
+    """Bearer token for the MLflow server."""
+    return _raw(MLFLOW_TRACKING_TOKEN)
+
+
+def is_tracking_insecure() -> bool:
+    """Whether any certificate of the MLflow server is taken."""
+    return _switch(MLFLOW_TRACKING_INSECURE_TLS)
+
+
+def tracking_server_cert() -> str | None:
+    """File with the authorities for the MLflow server's certificate."""
+    return _raw(MLFLOW_TRACKING_SERVER_CERT_PATH)
+
+
+def tracking_client_cert() -> str | None:
+    """File with the certificate that the MLflow server is shown."""
+    return _raw(MLFLOW_TRACKING_CLIENT_CERT_PATH)
+
+
+def tracking_timeout() -> float | None:
+    """Seconds that the MLflow server may take to answer."""
+    return _amount(MLFLOW_HTTP_REQUEST_TIMEOUT, _SECONDS, "seconds, as in 30")
+
+
 def otlp_traces_protocol() -> str:
     """`grpc` or `http/protobuf`, the specification's default.
 
@@ -226,6 +290,10 @@ def _amount(variable: str, units: dict[str, int], wanted: str) -> float | None:
         return amount
     warn_once(variable, "%s is %r and is ignored: write %s", variable, value, wanted)
     return None
+
+
+def _raw(variable: str) -> str | None:
+    return os.environ.get(variable, "").strip() or None
 
 
 def _text(variable: str) -> str | None:

@@ -57,6 +57,14 @@ def root_span_id_of(model_id: str) -> int:
     return int.from_bytes(hashlib.sha256(b"span:" + model_id.encode()).digest()[:8], "big")
 
 
+def unknown_span_id_of(trace_id: int) -> int:
+    """The id of a span that is not there: the parent of what is said of a trace as a whole.
+
+    Without any parent, backends would take such a span for the root of its trace.
+    """
+    return int.from_bytes(hashlib.sha256(f"judged:{trace_id:032x}".encode()).digest()[:8], "big") or 1
+
+
 @functools.lru_cache(maxsize=1024)
 def _family_of(experiment_id: str, name: str) -> str:
     return _digest([experiment_id, name])

@@ -313,7 +313,7 @@ def _http_outcome(response: Any) -> Outcome:
         return _acknowledged(content, content_type)
     words = _cut(f"{status} {response.reason or ''}: {_words_of(content, content_type)}".rstrip(": "))
     if status in _RETRYABLE_STATUSES:
-        return Outcome(Verdict.LATER, words, str(status), _retry_after(headers.get("retry-after")))
+        return Outcome(Verdict.LATER, words, str(status), retry_after_of(headers.get("retry-after")))
     verdict = Verdict.MALFORMED if status in _STATUSES_OF_CONTENT else Verdict.REFUSED
     return Outcome(verdict, words, str(status))
 
@@ -359,7 +359,7 @@ def _words_of(content: bytes, content_type: str) -> str:
     return text
 
 
-def _retry_after(value: object) -> float | None:
+def retry_after_of(value: object) -> float | None:
     """The seconds of a Retry-After header, which is a number or a date."""
     text = str(value or "").strip()
     try:

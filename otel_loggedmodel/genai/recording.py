@@ -20,6 +20,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 from otel_loggedmodel import attributes
 from otel_loggedmodel._errors import warn_once
 from otel_loggedmodel.genai.assessments import CODE, AssessmentError, Feedback, score_and_label
+from otel_loggedmodel.identity import unknown_span_id_of
 from otel_loggedmodel.instrumentor import intake_of
 from otel_loggedmodel.records import KEPT_BY_SAMPLERS
 from otel_loggedmodel.version import __version__
@@ -73,7 +74,7 @@ def result_span(
             trace_flags=_SAMPLED,
             trace_state=KEPT_BY_SAMPLERS,
         ),
-        SpanContext(judged.trace_id, judged.span_id or _unknown_span_of(judged.trace_id), True, _SAMPLED),
+        SpanContext(judged.trace_id, judged.span_id or unknown_span_id_of(judged.trace_id), True, _SAMPLED),
         resource,
         _attributes_of(feedback, judged, scorer),
         time_ns,
@@ -148,11 +149,6 @@ def _attributes_of(feedback: Feedback, judged: Judged, scorer: str | None) -> di
 def _id_of(judged: Judged, scorer: str, name: str) -> int:
     text = f"result:{judged.trace_id:032x}:{judged.span_id or 0:016x}:{scorer}:{name}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") or 1
-
-
-def _unknown_span_of(trace_id: int) -> int:
-    # A parent that is not there. Without any, backends would take the result for the root of its trace.
-    return int.from_bytes(hashlib.sha256(f"judged:{trace_id:032x}".encode()).digest()[:8], "big") or 1
 
 
 def _random_id() -> int:

@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import re
+import urllib.parse
 from typing import Final
+
+from otel_loggedmodel import environment
 
 DEFAULT_TIMEOUT_SECONDS: Final = 30.0
 
@@ -42,6 +47,15 @@ class Settings:
     client_cert: str | None = None
     timeout: float = DEFAULT_TIMEOUT_SECONDS
 
+    def __post_init__(self) -> None:
+        uri, username, password = _taken_apart(self.uri)
+        object.__setattr__(self, "uri", uri)
+        if username is not None and self.username is None and self.password is None:
+            object.__setattr__(self, "username", username)
+            object.__setattr__(self, "password", password)
+        if self.timeout <= 0:
+            raise SettingsError(f"timeout is {self.timeout}: pass seconds, as in 30")
+
     @classmethod
     def from_environment(cls, uri: str | None = None) -> Settings:
         """The settings in MLflow's own variables.
@@ -50,10 +64,75 @@ class Settings:
             uri: The server, if it is not the one that `MLFLOW_TRACKING_URI` names.
 
         Raises:
-            SettingsError: There is no URI, or none of a server that speaks HTTP.
+            SettingsError: There is no URI, or none of a server that speaks HTTP; or variables contradict each other.
         """
-        raise NotImplementedError
+        uri = uri or environment.tracking_uri()
+        if not uri:
+            raise SettingsError("no MLflow server is named: set MLFLOW_TRACKING_URI, as in http://localhost:5000")
+        authorities = environment.tracking_server_cert()
+        is_insecure = environment.is_tracking_insecure()
+        if is_insecure and authorities:
+            raise SettingsError(
+                "MLFLOW_TRACKING_INSECURE_TLS takes any certificate, and MLFLOW_TRACKING_SERVER_CERT_PATH has it "
+                "checked: unset one"
+            )
+        experiment_id, experiment_name = environment.tracking_experiment()
+        username, password = environment.tracking_user()
+        return cls(
+            uri,
+            experiment_id=experiment_id,
+            experiment_name=experiment_name,
+            username=username,
+            password=password,
+            token=environment.tracking_token(),
+            verify=False if is_insecure else authorities or True,
+            client_cert=environment.tracking_client_cert(),
+            timeout=environment.tracking_timeout() or DEFAULT_TIMEOUT_SECONDS,
+        )
 
     def authorization(self) -> dict[str, str]:
         """The header that says who asks: Basic where there is a user name or password, else Bearer, else none."""
-        raise NotImplementedError
+        if self.username is not None or self.password is not None:
+            user = f"{self.username or ''}:{self.password or ''}"
+            return {"authorization": "Basic " + base64.b64encode(user.encode()).decode()}
+        return {"authorization": f"Bearer {self.token}"} if self.token else {}
+
+
+def _taken_apart(uri: str) -> tuple[str, str | None, str | None]:
+    """The address alone, and the user name and password that were in it."""
+    uri = uri.strip()
+    try:
+        parts = urllib.parse.urlsplit(uri)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise SettingsError(f"{_shown(uri)} is no address: {error}; write http://host:port") from None
+    if uri == "databricks" or parts.scheme in ("databricks", "databricks-uc", "uc"):
+        raise SettingsError(
+            f"{uri!r} is MLflow on Databricks, which is not supported: name an MLflow server, http(s)://..."
+        )
+    if parts.scheme not in ("http", "https") or not host:
+        raise SettingsError(_advice_on(uri, parts.scheme))
+    if parts.query or parts.fragment:
+        raise SettingsError(f"{_shown(uri)} has more than an address: leave out what begins with ? or #")
+    shown_host = f"[{host}]" if ":" in host else host
+    address = f"{parts.scheme}://{shown_host}{'' if port is None else f':{port}'}{parts.path.rstrip('/')}"
+    if parts.username is None and parts.password is None:
+        return address, None, None
+    return address, urllib.parse.unquote(parts.username or ""), urllib.parse.unquote(parts.password or "")
+
+
+def _advice_on(uri: str, scheme: str) -> str:
+    if re.match(r"[\w.-]+:[0-9]+(/|$)", uri):
+        return f"{_shown(uri)} does not say how to speak to the server: write http://{uri} or https://{uri}"
+    if scheme in ("http", "https"):
+        return f"{_shown(uri)} names no host: write {scheme}://host:port"
+    return (
+        f"{_shown(uri)} is no address of an MLflow server: start one, "
+        f"`mlflow server --backend-store-uri {_shown(uri)}`, and set MLFLOW_TRACKING_URI to its http(s)://host:port"
+    )
+
+
+def _shown(uri: str) -> str:
+    """Without user and password, as it goes into messages."""
+    head, separator, rest = uri.partition("//")
+    return f"{head}{separator}{rest.rpartition('@')[2]}"

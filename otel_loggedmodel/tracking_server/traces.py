@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from typing import Literal
+from collections.abc import Iterable
+from typing import Any, Final
 
-from otel_loggedmodel.tracking_server.models import Models
-from otel_loggedmodel.tracking_server.rest import Server
+from otel_loggedmodel.model import LoggedModel
+from otel_loggedmodel.tracking_server.assessments import Assessment, assessment_id_of, document_of, timestamp
+from otel_loggedmodel.tracking_server.models import Models, UnknownModelError
+from otel_loggedmodel.tracking_server.rest import Server, ServerError
 
-SourceType = Literal["HUMAN", "CODE", "LLM_JUDGE"]
+_TRACES: Final = "/api/3.0/mlflow/traces"
+_MODEL_ID: Final = "mlflow.modelId"
+_PAGE: Final = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,51 +38,6 @@ class TraceLink:
     model_name: str | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Assessment:
-    """An evaluation result, as the server has it.
-
-    Attributes:
-        trace_id: The trace that was judged.
-        span_id: The id of the result's own span; a repetition has the same.
-        name: What was judged.
-        value: A number, a bool or a label; None together with an error.
-        judged_span_id: The span that was judged, or None where that is the trace.
-        rationale: Why.
-        source_type: Who or what judged.
-        source_id: Which.
-        error_code: Why there is no value.
-        error_message: The same at length.
-        time_ns: When, in nanoseconds since the epoch.
-        metadata: More about it: scorer, data set, row.
-    """
-
-    trace_id: int
-    span_id: int
-    name: str
-    value: float | bool | str | None = None
-    judged_span_id: int | None = None
-    rationale: str | None = None
-    source_type: SourceType = "CODE"
-    source_id: str | None = None
-    error_code: str | None = None
-    error_message: str | None = None
-    time_ns: int = 0
-    metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-    @classmethod
-    def of_span(
-        cls,
-        attributes: Mapping[str, object],
-        trace_id: int,
-        span_id: int,
-        parent_span_id: int | None,
-        time_ns: int,
-    ) -> Assessment | None:
-        """The assessment that a span named `gen_ai.evaluation.result` carries; None where it carries none."""
-        raise NotImplementedError
-
-
 class Traces:
     """The traces of a server's experiment. Any thread may call it.
 
@@ -92,7 +51,7 @@ class Traces:
         self._models = models
 
     def link(self, link: TraceLink, *, as_it_is: bool = False) -> None:
-        """Link a trace to its version. The same again changes nothing.
+        """Link a trace to its version, before or after its spans arrive. The same again changes nothing.
 
         Args:
             link: What to link to what.
@@ -102,20 +61,43 @@ class Traces:
             UnknownModelError: As of `Models.id_of`; more may be known later.
             ServerError: The server refused, or could not be asked.
         """
-        raise NotImplementedError
+        model = LoggedModel(model_id=link.model_id, name=link.model_name) if link.model_name else None
+        try:
+            server_id = self._models.id_of(link.model_id, model)
+        except UnknownModelError:
+            if not as_it_is:
+                raise
+            server_id = link.model_id
+        self._server.call("POST", _TRACES, {"trace": {"trace_info": self._info_of(link, server_id)}})
 
-    def assess(self, assessment: Assessment, *, is_repeated: bool = False) -> None:
-        """Add an assessment to its trace.
-
-        Args:
-            assessment: What was said of the trace.
-            is_repeated: Look first whether it is there already. Without it, what this object has
-                added itself, or failed to add, is known.
+    def assess(self, assessment: Assessment) -> None:
+        """Add an assessment to its trace. The same again changes nothing.
 
         Raises:
-            ServerError: The server refused, or could not be asked. A 404 means that the trace is not there (yet).
+            ServerError: The server refused, or could not be asked. If it `is_absent`, the trace is not there yet.
         """
-        raise NotImplementedError
+        path = f"{_TRACES}/{on_server(assessment.trace_id)}/assessments"
+        try:
+            self._server.call("POST", path, {"assessment": document_of(assessment)})
+        except ServerError as error:
+            # It refuses a second one of an id, in words that differ between databases.
+            if not error.is_of_content or not self._is_there(f"{path}/{assessment_id_of(assessment)}"):
+                raise
+
+    def infos(self, trace_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+        """What the server knows of traces, assessments included; those that it has not are left out.
+
+        Raises:
+            ServerError: The server refused, or could not be asked.
+        """
+        wanted = list(dict.fromkeys(trace_ids))
+        found = {}
+        for start in range(0, len(wanted), _PAGE):
+            question = {"trace_ids": [on_server(trace_id) for trace_id in wanted[start : start + _PAGE]]}
+            answer = self._server.call("POST", f"{_TRACES}/batchGetInfos", question)
+            for info in answer.get("trace_infos") or ():
+                found[int(str(info["trace_id"]).removeprefix("tr-"), 16)] = info
+        return found
 
     def known(self, trace_ids: Iterable[int]) -> set[int]:
         """Those of the traces that the server has.
@@ -123,4 +105,32 @@ class Traces:
         Raises:
             ServerError: The server refused, or could not be asked.
         """
-        raise NotImplementedError
+        return set(self.infos(trace_ids))
+
+    def _info_of(self, link: TraceLink, server_id: str) -> dict[str, Any]:
+        # Complete: what is left out is overwritten with nothing.
+        return {
+            "trace_id": on_server(link.trace_id),
+            "trace_location": {
+                "type": "MLFLOW_EXPERIMENT",
+                "mlflow_experiment": {"experiment_id": self._server.experiment_id},
+            },
+            "request_time": timestamp(link.start_ns),
+            "execution_duration": f"{max(0, link.end_ns - link.start_ns) / 1e9:.9f}s",
+            "state": "ERROR" if link.is_error else "OK",
+            "trace_metadata": {_MODEL_ID: server_id},
+        }
+
+    def _is_there(self, path: str) -> bool:
+        try:
+            self._server.call("GET", path)
+        except ServerError as error:
+            if error.may_pass:
+                raise
+            return False
+        return True
+
+
+def on_server(trace_id: int) -> str:
+    """The server's id of a trace."""
+    return f"tr-{trace_id:032x}"

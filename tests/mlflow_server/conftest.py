@@ -9,9 +9,19 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
+from otel_loggedmodel.tracking_server.models import Models
+from otel_loggedmodel.tracking_server.rest import Server
 from otel_loggedmodel.tracking_server.settings import Settings
+from otel_loggedmodel.tracking_server.traces import Traces
 
 from .tracking_servers import MlflowServer
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test waits for the server, whose start takes a minute on a loaded machine."""
+    for item in items:
+        if "mlflow_server" in item.path.parts:
+            item.add_marker(pytest.mark.timeout(600))
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +49,23 @@ def experiment_id(client: MlflowClient) -> str:
 def settings(server: MlflowServer, experiment_id: str) -> Settings:
     """What leads to that experiment."""
     return Settings(server.uri, experiment_id=experiment_id)
+
+
+@pytest.fixture
+def rest(settings: Settings) -> Iterator[Server]:
+    """The server, as our side asks it."""
+    server = Server(settings)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def models(rest: Server) -> Models:
+    """Our side of its LoggedModels."""
+    return Models(rest, jitter=0)
+
+
+@pytest.fixture
+def traces(rest: Server, models: Models) -> Traces:
+    """Our side of its traces."""
+    return Traces(rest, models)

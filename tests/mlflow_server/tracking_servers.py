@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 BIN: Final = Path(sys.executable).parent
-_READY_SECONDS: Final = 120.0
+_READY_SECONDS: Final = 300.0
 _PORT_TRIES: Final = 3
 
 
