@@ -3,10 +3,10 @@
 
 import dataclasses
 
-from otel_loggedmodel.commands.exchange.judging import assessments_of, responsible_span, root_of
+from otel_loggedmodel.commands.exchange.judging import responsible_span, root_of
 from otel_loggedmodel.model import LoggedModel, LoggedModelStatus
 from otel_loggedmodel.records import fold
-from otel_loggedmodel.store.results import Span, SpanEvent, Trace
+from otel_loggedmodel.store.results import Span, Trace
 from otel_loggedmodel.tracking_server.importing import missing
 
 V1, V2 = "m-" + "1" * 32, "m-" + "2" * 32
