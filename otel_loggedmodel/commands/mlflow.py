@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from otel_loggedmodel.commands import exits, opening, options, printing
+from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.store.reading import Reader, ReadingError, Selection, VersionFilter
 from otel_loggedmodel.store.results import Version
 
@@ -207,7 +208,10 @@ def _in_experiment(server: "Server", named: str | None, *, dry_run: bool) -> "It
 def _versions(reader: Reader, named: Sequence[str], selection: Selection) -> list[Version]:
     """The versions that are to be pushed, with how many traces there are to look at."""
     if not named:
-        return reader.versions(_EVERY_VERSION, selection)
+        every = reader.versions(_EVERY_VERSION, selection)
+        if len(every) == _EVERY_VERSION.limit:
+            printing.complain(f"Only the newest {_EVERY_VERSION.limit:,} versions are pushed: name others.")
+        return every
     found = {}
     for name in named:
         version = reader.version(name, selection).version
@@ -230,8 +234,8 @@ def _show_imported(result: "Imported", experiments: int, uri: str, *, dry_run: b
         "standing for a version that was read before": result.repeated,
         "refused by the store": result.refused,
     }
-    of = "1 experiment" if experiments == 1 else f"{experiments:,} experiments"
-    _say(f"{result.found:,} LoggedModels in {of} of {uri}", parts, result.refusals)
+    found = formatting.number_of(result.found, "LoggedModel")
+    _say(f"{found} in {formatting.number_of(experiments, 'experiment')} of {uri}", parts, result.refusals)
     if not result.found:
         printing.complain("None was found: see --experiment and --filter, and whether this user may read them.")
 
@@ -239,11 +243,11 @@ def _show_imported(result: "Imported", experiments: int, uri: str, *, dry_run: b
 def _show_pushed(result: "Pushed", uri: str, *, dry_run: bool) -> None:
     made, linked, added = ("to be made", "to be linked", "to be added") if dry_run else ("made", "linked", "added")
     _say(
-        f"{result.versions:,} versions for {uri}",
+        f"{formatting.number_of(result.versions, 'version')} for {uri}",
         {made: result.made, "there already": result.found, "of unknown name, left out": result.nameless},
     )
     _say(
-        f"{result.traces:,} traces of theirs",
+        f"{formatting.traces(result.traces)} of theirs",
         {
             linked: result.linked,
             "linked already": result.already,
@@ -252,13 +256,13 @@ def _show_pushed(result: "Pushed", uri: str, *, dry_run: bool) -> None:
         },
     )
     _say(
-        f"{result.scores + result.scores_already:,} scores",
+        formatting.number_of(result.scores + result.scores_already, "score"),
         {added: result.scores, "there already": result.scores_already},
     )
     _say("", {"refused by the server": result.refused}, result.refusals)
     if result.other_experiments:
         printing.complain(
-            f"{result.other_experiments:,} traces are in another experiment than their LoggedModels: "
+            f"In another experiment than their LoggedModels: {formatting.traces(result.other_experiments)}. "
             "--experiment names the one to make LoggedModels in."
         )
     if result.traces and result.absent == result.traces:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stands between a client and a server, and keeps one request of the client's for ever, so that it can be killed then."""
+"""Stands between a client and a server, and keeps one request for ever, so that the client can be killed then."""
 
 import threading
 import urllib.error

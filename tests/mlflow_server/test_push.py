@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mlflow push`: versions, links and scores of a real backend into a real server, for traces that went to both."""
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import StatusCode
 
 import otel_loggedmodel
+from backend.sending import Traces
 from backend.serving import Serving, command
 from otel_loggedmodel import use_model
 
@@ -202,6 +204,53 @@ def test_what_changed_here_is_pushed_and_comes_back_unchanged(
     assert versions(backend).keys() == {model.model_id}
 
 
+def test_a_trace_stays_in_its_experiment(
+    client: MlflowClient, experiment_id: str, server: MlflowServer, backend: Serving
+) -> None:
+    other = client.create_experiment(f"other-{uuid.uuid4().hex}")
+    with Application(backend, server, other) as app, use_model(name="agent"):
+        trace_id = app.trace()
+    done = command("mlflow", "push", "--experiment", experiment_id, store=backend.http, MLFLOW_TRACKING_URI=server.uri)
+    assert done.returncode == 0, done.stderr
+    assert "1 version for" in done.stdout
+    assert "1 trace of theirs: 1 linked" in done.stdout
+    assert "In another experiment than their LoggedModels: 1 trace" in done.stderr
+    assert client.get_trace(f"tr-{trace_id}").info.experiment_id == other
+    assert linked_to(the_model(client, experiment_id, "agent").model_id, other) == {trace_id}
+
+
+def test_of_a_trace_without_its_root_the_root_is_told(
+    client: MlflowClient, experiment_id: str, server: MlflowServer, backend: Serving
+) -> None:
+    with Application(backend) as app, use_model(name="agent"):
+        root = app.provider.get_tracer("app").start_span("answer")
+        with trace_api.use_span(root), Application(backend, server, experiment_id) as part:
+            part.provider.get_tracer("app").start_span("think").end()
+        root.set_status(StatusCode.ERROR, "on purpose")
+        root.end()
+    trace_id = trace_api.format_trace_id(root.get_span_context().trace_id)
+    assert client.get_trace(f"tr-{trace_id}").info.state == "IN_PROGRESS"
+    assert counts(pushed(backend, server.uri, "--experiment", experiment_id))["linked"] == 1
+    info = client.get_trace(f"tr-{trace_id}").info
+    assert info.state == "ERROR"
+    assert (info.request_time, info.execution_duration) == (
+        root.start_time // 10**6,
+        (root.end_time - root.start_time) // 10**6,
+    )
+
+
+def test_an_id_that_nobody_knows_the_name_of_is_left_out_and_a_text_names_itself(
+    client: MlflowClient, experiment_id: str, server: MlflowServer, backend: Serving
+) -> None:
+    for number, version in enumerate(("m-" + "5" * 32, "my-agent-v1.0")):
+        backend.post(Traces(version, seed=number).request(2)[1])
+    expected = {"versions": 2, "made": 1, "nameless": 1, "traces": 2, "absent": 2}
+    assert counts(pushed(backend, server.uri, "--experiment", experiment_id, "--dry-run"))["nameless"] == 1
+    assert counts(pushed(backend, server.uri, "--experiment", experiment_id)) == expected
+    [model] = client.search_logged_models([experiment_id])
+    assert model.tags["logged_model.name"] == "my-agent-v1.0"
+
+
 def test_after_a_kill_it_goes_on_where_it_was(
     client: MlflowClient, experiment_id: str, server: MlflowServer, backend: Serving
 ) -> None:
@@ -232,8 +281,6 @@ def test_a_directory_is_pushed_without_a_backend(
 
 
 def test_an_experiment_of_a_new_name_is_made(client: MlflowClient, server: MlflowServer, backend: Serving) -> None:
-    import uuid
-
     name = f"pushed-{uuid.uuid4().hex}"
     with Application(backend) as app, use_model(name="agent"):
         app.trace()
