@@ -34,7 +34,7 @@ Spans are not sent: traces are linked that the server has. Running it again adds
 """
 
 _EVERY_VERSION: Final = VersionFilter(limit=10_000)
-_GO_ON: Final = "What was done until then is kept: run the command again to go on."
+_GO_ON: Final = "Run the command again then: what is done already is not done a second time."
 
 TrackingServer = Annotated[
     str | None,
