@@ -66,7 +66,7 @@ def _settle(registry: Registry, model: LoggedModel, what: str) -> bool:
     try:
         registry.add_params(model.model_id, {ID: what})
     except ServerError as error:
-        if not error.is_of_content:
+        if not (error.is_of_content or error.may_be_absent):
             raise
         present = registry.get(model.model_id)
         if present is None:

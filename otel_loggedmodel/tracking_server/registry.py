@@ -25,11 +25,11 @@ class Registry:
         self._server = server
 
     def get(self, server_id: str) -> LoggedModel | None:
-        """The LoggedModel of an id, in whatever experiment; None where there is none, or it was deleted."""
+        """The LoggedModel of an id, in whatever experiment; None where there is none, or none for us, or no more."""
         try:
             return documents.logged_model_of(self._server.call("GET", _path(server_id))["model"])
         except ServerError as error:
-            if error.is_absent:
+            if error.may_be_absent:
                 return None
             raise
 

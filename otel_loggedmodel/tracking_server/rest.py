@@ -71,6 +71,11 @@ class ServerError(Exception):
         """Whether what the call was about is not there."""
         return self.status == 404 and self.is_of_content
 
+    @property
+    def may_be_absent(self) -> bool:
+        """The same, or that is what it may mean: a server with users forbids those to ask for what is not there."""
+        return self.is_absent or self.status == 403
+
 
 class Server:
     """A tracking server. Any thread may call it.
@@ -115,7 +120,7 @@ class Server:
         except requests.exceptions.SSLError as error:
             raise self._tls_error(error) from error
         except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
-            words = f"{self.settings.uri} cannot be reached: {_cut(str(error))}"
+            words = f"{self.settings.uri} cannot be reached: {_reason_of(error)}"
             raise ServerError(words, error_code=type(error).__name__, may_pass=True) from error
         except OSError as error:  # everything that requests raises; also the file of a certificate that is not there
             if isinstance(error, requests.exceptions.ChunkedEncodingError):
@@ -322,6 +327,11 @@ def _twice_if_stale(request: Callable[[], requests.Response]) -> requests.Respon
 def quoted(text: str) -> str:
     """A text as one part of a path."""
     return urllib.parse.quote(text, safe="")
+
+
+def _reason_of(error: Exception) -> str:
+    inner = error.args[0] if error.args else error
+    return _cut(str(getattr(inner, "reason", None) or inner))
 
 
 def _document_of(content: bytes) -> dict[str, Any] | None:

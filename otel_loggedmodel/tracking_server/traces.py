@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from otel_loggedmodel.model import LoggedModel
@@ -80,6 +80,8 @@ class Traces:
         try:
             self._server.call("POST", path, {"assessment": document_of(assessment)})
         except ServerError as error:
+            if error.status == 403 and not self.known([assessment.trace_id]):
+                raise ServerError(str(error), status=404, error_code=error.error_code, is_of_content=True) from error
             # It refuses a second one of an id, in words that differ between databases.
             if not error.is_of_content or not self._is_there(f"{path}/{assessment_id_of(assessment)}"):
                 raise
@@ -91,13 +93,9 @@ class Traces:
             ServerError: The server refused, or could not be asked.
         """
         wanted = list(dict.fromkeys(trace_ids))
-        found = {}
-        for start in range(0, len(wanted), _PAGE):
-            question = {"trace_ids": [on_server(trace_id) for trace_id in wanted[start : start + _PAGE]]}
-            answer = self._server.call("POST", f"{_TRACES}/batchGetInfos", question)
-            for info in answer.get("trace_infos") or ():
-                found[int(str(info["trace_id"]).removeprefix("tr-"), 16)] = info
-        return found
+        pages = [wanted[start : start + _PAGE] for start in range(0, len(wanted), _PAGE)]
+        infos = [info for page in pages for info in self._page_of_infos(page)]
+        return {int(str(info["trace_id"]).removeprefix("tr-"), 16): info for info in infos}
 
     def known(self, trace_ids: Iterable[int]) -> set[int]:
         """Those of the traces that the server has.
@@ -106,6 +104,17 @@ class Traces:
             ServerError: The server refused, or could not be asked.
         """
         return set(self.infos(trace_ids))
+
+    def _page_of_infos(self, trace_ids: Sequence[int]) -> list[dict[str, Any]]:
+        question = {"trace_ids": [on_server(trace_id) for trace_id in trace_ids]}
+        try:
+            return list(self._server.call("POST", f"{_TRACES}/batchGetInfos", question).get("trace_infos") or ())
+        except ServerError as error:
+            if not error.may_be_absent:
+                raise
+        # A server with users forbids all where one is not there.
+        half = len(trace_ids) // 2
+        return [*self._page_of_infos(trace_ids[:half]), *self._page_of_infos(trace_ids[half:])] if half else []
 
     def _info_of(self, link: TraceLink, server_id: str) -> dict[str, Any]:
         # Complete: what is left out is overwritten with nothing.

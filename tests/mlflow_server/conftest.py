@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import mlflow
 import pytest
+import requests
 from mlflow import MlflowClient
 
 from otel_loggedmodel.tracking_server.models import Models
@@ -15,6 +16,10 @@ from otel_loggedmodel.tracking_server.settings import Settings
 from otel_loggedmodel.tracking_server.traces import Traces
 
 from .tracking_servers import MlflowServer
+
+ADMIN = ("admin", "password-of-admin")
+ANNA = ("anna", "password-of-anna")
+READER = ("reader", "password-of-reader")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -69,3 +74,21 @@ def models(rest: Server) -> Models:
 def traces(rest: Server, models: Models) -> Traces:
     """Our side of its traces."""
     return Traces(rest, models)
+
+
+@pytest.fixture(scope="session")
+def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """A server with users and passwords; whoever makes an experiment may edit it, and all may read it."""
+    variables = {
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "a-secret",
+        "MLFLOW_AUTH_ADMIN_PASSWORD": ADMIN[1],
+    }
+    directory = tmp_path_factory.mktemp("guarded")
+    with MlflowServer(directory, "--app-name", "basic-auth", variables=variables, workers=2) as server:
+        for path, body in (
+            ("users/create", {"username": ANNA[0], "password": ANNA[1]}),
+            ("users/create", {"username": READER[0], "password": READER[1]}),
+        ):
+            answer = requests.post(f"{server.uri}/api/2.0/mlflow/{path}", json=body, auth=ADMIN, timeout=60)
+            assert answer.status_code == 200, answer.text
+        yield server

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One of many processes that start with the same version at the same time: says that it is ready, and begins when told.
+
+Arguments: the server's address, the experiment, the id and the name of the version, the longest wait before it is made,
+and the digits of a trace, which the process links.
+"""
+
+import sys
+import time
+
+from otel_loggedmodel.model import ModelEvent
+from otel_loggedmodel.tracking_server.models import Models
+from otel_loggedmodel.tracking_server.rest import Server
+from otel_loggedmodel.tracking_server.settings import Settings
+from otel_loggedmodel.tracking_server.traces import TraceLink, Traces
+
+uri, experiment_id, model_id, name, jitter, trace_id = sys.argv[1:]
+server = Server(Settings(uri, experiment_id=experiment_id, timeout=120))
+models = Models(server, jitter=float(jitter))
+assert server.experiment_id == experiment_id
+print("ready", flush=True)
+sys.stdin.readline()
+start_ns = time.time_ns()
+if model_id != name:
+    params = {"llm": "gpt-4o", "k": "5"}
+    models.apply(ModelEvent("created", model_id, start_ns, name=name, params=params, tags={"team": "support"}))
+Traces(server, models).link(TraceLink(int(trace_id, 16), start_ns, start_ns + 1_000_000, False, model_id))
+print(models.id_of(model_id))

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many processes that come up with one version at one moment, as the workers of a server do."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelStatus
+
+from otel_loggedmodel.identity import model_id_of
+from otel_loggedmodel.tracking_server.rest import Server
+
+from .tracking_servers import MlflowServer
+from .traffic import make_trace, send
+
+PROGRAM = Path(__file__).with_name("racing_program.py")
+PROCESSES = 16
+
+
+@pytest.mark.parametrize(
+    ("by_name", "jitter"),
+    [(False, 0.3), (False, 0.0), (True, 0.0)],
+    ids=["as it is", "without the wait", "by name"],
+)
+def test_processes_that_start_together_make_one_logged_model(
+    server: MlflowServer, client: MlflowClient, rest: Server, experiment_id: str, by_name: bool, jitter: float
+) -> None:
+    name = "agent-v1.0"
+    model_id = name if by_name else model_id_of("0", name, params={"llm": "gpt-4o", "k": "5"}, tags={"team": "support"})
+    sent = [make_trace(model_id) for _ in range(PROCESSES)]
+    send(rest, *sent)
+    started = [
+        subprocess.Popen(
+            [sys.executable, PROGRAM, server.uri, experiment_id, model_id, name, str(jitter), trace.id_there[3:]],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OTEL_SDK_DISABLED": "true"},
+        )
+        for trace in sent
+    ]
+    try:
+        assert [process.stdout.readline() for process in started] == ["ready\n"] * PROCESSES
+        for process in started:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        answers = [process.communicate(timeout=240)[0].strip() for process in started]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    assert [process.returncode for process in started] == [0] * PROCESSES
+    (found,) = client.search_logged_models([experiment_id])
+    assert set(answers) == {found.model_id}
+    assert found.status is LoggedModelStatus.READY
+    if not by_name:
+        assert {"llm": "gpt-4o", "k": "5"}.items() <= found.params.items()
+        assert found.tags["team"] == "support"
+    linked = mlflow.search_traces(locations=[experiment_id], model_id=found.model_id, return_type="list")
+    assert {trace.info.trace_id for trace in linked} == {trace.id_there for trace in sent}
