@@ -4,6 +4,7 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -113,12 +114,15 @@ class Writer:
     def __init__(self, *refused: str) -> None:
         self._refused = refused
         self.stored: list[str] = []
+        self.times_ns: list[int] = []
 
     def insert(self, requests: Sequence[bytes]) -> None:
-        ids = [str(span.attributes["logged_model.id"]) for span in otlp_payloads.decoded(b"".join(requests))]
+        spans = otlp_payloads.decoded(b"".join(requests))
+        ids = [str(span.attributes["logged_model.id"]) for span in spans]
         if any(refused in ids for refused in self._refused):
             raise RefusedError("it is too odd")
         self.stored += ids
+        self.times_ns += [span.start_time for span in spans]
 
 
 @pytest.fixture
@@ -178,7 +182,7 @@ def test_a_push_of_no_version_says_so(run: Run, reader: MemoryReader) -> None:
     assert "No version matches" in result.stderr
 
 
-def test_models_of_more_days_than_an_insert_may_have_are_imported(run: Run, tmp_path: Path) -> None:
+def test_models_of_several_pages_and_many_days_are_imported(run: Run, tmp_path: Path) -> None:
     store = f"chdb://{tmp_path / 'store'}"
     with StandIn([model(number) for number in range(230)]) as far:
         found = json.loads(run("mlflow", "import", "--json", "--server", far.uri, "--store", store).stdout)
@@ -200,6 +204,15 @@ def test_a_record_that_the_store_refuses_does_not_cost_the_others() -> None:
     assert (result.found, result.created, result.refused) == (5, 4, 1)
     assert result.refusals == {refused: "it is too odd"}
     assert len(writer.stored) == 4
+
+
+def test_records_are_of_the_present_or_a_store_would_drop_them_for_their_age() -> None:
+    writer, before = Writer(), time.time_ns()
+    with StandIn([model(0), model(1)]) as far:
+        server = Server(Settings(far.uri))
+        Import(Asked(server), MemoryReader(), writer, lambda _: None).run([Experiment("7", "seven")])
+        server.close()
+    assert [before <= moment <= time.time_ns() for moment in writer.times_ns] == [True, True]
 
 
 def test_duplicates_that_are_about_to_be_deleted_are_left_out() -> None:
