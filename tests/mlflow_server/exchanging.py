@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A backend of ours, and the commands that exchange with an MLflow server, as a shell runs them."""
+"""The commands that exchange with an MLflow server, as a shell runs them, and an application that sends to both."""
 
 import json
 import subprocess
@@ -7,8 +7,19 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import mlflow
+from opentelemetry import trace as trace_api
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import StatusCode
+
+import otel_loggedmodel
 from backend.serving import Serving, command
 from cli.terminal import environment
+
+from .tracking_servers import MlflowServer
 
 
 def ran(*arguments: str, store: str = "", uri: str = "", code: int = 0) -> Any:
@@ -42,3 +53,38 @@ def versions(backend: Serving) -> dict[str, dict[str, Any]]:
     """What a backend knows of each version."""
     found = ran("models", "--limit", "1000", store=backend.http)["versions"]
     return {version["model_id"]: version for version in found}
+
+
+class Application:
+    """Sends its spans to a backend of ours, and if it is told so to an MLflow server, too."""
+
+    def __init__(self, backend: Serving, server: MlflowServer | None = None, experiment_id: str = "") -> None:
+        self.provider = TracerProvider(resource=Resource({"service.name": "app"}), shutdown_on_exit=False)
+        self.provider.add_span_processor(otel_loggedmodel.LoggedModelSpanProcessor())
+        exporter = OTLPSpanExporter(f"{backend.http}/v1/traces")
+        self.provider.add_span_processor(BatchSpanProcessor(otel_loggedmodel.LoggedModelExporter(exporter)))
+        if server is not None:
+            headers = {"x-mlflow-experiment-id": experiment_id}
+            plain = OTLPSpanExporter(f"{server.uri}/v1/traces", headers=headers, timeout=60)
+            self.provider.add_span_processor(BatchSpanProcessor(plain))
+
+    def trace(self, *, fails: bool = False) -> str:
+        """A trace of two spans; its id."""
+        with self.provider.get_tracer("app").start_as_current_span("answer") as root:
+            with self.provider.get_tracer("app").start_as_current_span("think"):
+                pass
+            if fails:
+                root.set_status(StatusCode.ERROR, "on purpose")
+        return trace_api.format_trace_id(root.get_span_context().trace_id)
+
+    def __enter__(self) -> "Application":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.provider.force_flush(60_000)
+        self.provider.shutdown()
+
+
+def linked_to(server_id: str, experiment_id: str) -> set[str]:
+    found = mlflow.search_traces(locations=[experiment_id], model_id=server_id, return_type="list")
+    return {trace.info.trace_id.removeprefix("tr-") for trace in found}

@@ -10,10 +10,6 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 from opentelemetry import trace as trace_api
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import StatusCode
 
 import otel_loggedmodel
@@ -21,7 +17,7 @@ from backend.sending import Traces
 from backend.serving import Serving, command
 from otel_loggedmodel import use_model
 
-from .exchanging import counts, imported, ran, started, versions
+from .exchanging import Application, counts, imported, linked_to, ran, started, versions
 from .holding_proxy import HoldingProxy
 from .tracking_servers import MlflowServer
 
@@ -32,43 +28,8 @@ def backend(tmp_path: Path) -> Iterator[Serving]:
         yield serving
 
 
-class Application:
-    """Sends its spans to a backend of ours, and if it is told so to an MLflow server, too."""
-
-    def __init__(self, backend: Serving, server: MlflowServer | None = None, experiment_id: str = "") -> None:
-        self.provider = TracerProvider(resource=Resource({"service.name": "app"}), shutdown_on_exit=False)
-        self.provider.add_span_processor(otel_loggedmodel.LoggedModelSpanProcessor())
-        exporter = OTLPSpanExporter(f"{backend.http}/v1/traces")
-        self.provider.add_span_processor(BatchSpanProcessor(otel_loggedmodel.LoggedModelExporter(exporter)))
-        if server is not None:
-            headers = {"x-mlflow-experiment-id": experiment_id}
-            plain = OTLPSpanExporter(f"{server.uri}/v1/traces", headers=headers, timeout=60)
-            self.provider.add_span_processor(BatchSpanProcessor(plain))
-
-    def trace(self, *, fails: bool = False) -> str:
-        """A trace of two spans; its id."""
-        with self.provider.get_tracer("app").start_as_current_span("answer") as root:
-            with self.provider.get_tracer("app").start_as_current_span("think"):
-                pass
-            if fails:
-                root.set_status(StatusCode.ERROR, "on purpose")
-        return trace_api.format_trace_id(root.get_span_context().trace_id)
-
-    def __enter__(self) -> "Application":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self.provider.force_flush(60_000)
-        self.provider.shutdown()
-
-
 def pushed(backend: Serving, uri: str, *more: str) -> dict[str, Any]:
     return ran("mlflow", "push", *more, store=backend.http, uri=uri)
-
-
-def linked_to(server_id: str, experiment_id: str) -> set[str]:
-    found = mlflow.search_traces(locations=[experiment_id], model_id=server_id, return_type="list")
-    return {trace.info.trace_id.removeprefix("tr-") for trace in found}
 
 
 def the_model(client: MlflowClient, experiment_id: str, name: str) -> Any:
