@@ -14,7 +14,7 @@ import pytest
 from typer.testing import Result
 
 from otel_loggedmodel import otlp_payloads
-from otel_loggedmodel.commands.exchange.asking import Asked
+from otel_loggedmodel.commands.exchange.asking import PATIENCE_SECONDS, Asked
 from otel_loggedmodel.commands.exchange.finding import Experiment
 from otel_loggedmodel.commands.exchange.importing import Import
 from otel_loggedmodel.store.results import Version
@@ -153,7 +153,9 @@ def test_a_server_that_is_away_is_said_at_once(
     run: Run, reader: MemoryReader, nobody: str, command: tuple[str, ...]
 ) -> None:
     reader.listed = [Version(model_id=V1, name="agent", traces=3)]
+    started = time.monotonic()
     output = run(*command, "--server", nobody, code=3).stderr
+    assert time.monotonic() - started < PATIENCE_SECONDS / 2
     assert f"{nobody} cannot be reached" in output
     assert "Run the command again then" in output
 

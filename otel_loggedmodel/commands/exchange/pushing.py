@@ -126,9 +126,8 @@ class Push:
     def _model(self, version: Version) -> str | None:
         """The server's id for a version, up to date; None where there is none."""
         model = _as_model(version)
-        there = self._asked.patiently(lambda: self._models.find(version.model_id, model))
-        server_id = there
         try:
+            server_id = there = self._asked.patiently(lambda: self._models.find(version.model_id, model))
             if self._dry_run and there is None and model is None and has_id_shape(version.model_id):
                 raise UnknownModelError(version.model_id)
             if not self._dry_run:
