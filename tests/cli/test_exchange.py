@@ -3,10 +3,10 @@
 
 import dataclasses
 
-from otel_loggedmodel.commands.exchange.judging import responsible_span, root_of
+from otel_loggedmodel.commands.exchange.judging import assessments_of, responsible_span, root_of
 from otel_loggedmodel.model import LoggedModel, LoggedModelStatus
 from otel_loggedmodel.records import fold
-from otel_loggedmodel.store.results import Span, Trace
+from otel_loggedmodel.store.results import Span, SpanEvent, Trace
 from otel_loggedmodel.tracking_server.importing import missing
 
 V1, V2 = "m-" + "1" * 32, "m-" + "2" * 32
@@ -67,8 +67,9 @@ def test_what_was_said_here_alone_is_left() -> None:
 
 def test_a_trace_is_the_work_of_the_version_of_its_root() -> None:
     root = span("a", 1, model_id=V1, is_entry=True)
-    nested = span("b", 2, "a", model_id=V2, is_entry=True)
-    assert responsible(root, nested) == "a"
+    assert responsible(root, span("b", 2, "a", model_id=V2, is_entry=True)) == "a"
+    with_another_clock = span("b", 0, "a", model_id=V2, is_entry=True)
+    assert responsible(root, with_another_clock) == "a"
 
 
 def test_without_a_version_at_the_root_the_earliest_entry_span_counts() -> None:
@@ -85,6 +86,17 @@ def test_of_entry_spans_of_one_moment_the_outer_one_counts() -> None:
 
 def test_a_trace_without_versions_is_nobodys() -> None:
     assert responsible(span("a", 1)) is None
+
+
+def test_results_in_events_of_spans_are_recognised_again() -> None:
+    said = {"gen_ai.evaluation.name": "relevance", "gen_ai.evaluation.score.value": "0.5"}
+    event = SpanEvent(time_ns=7, name="gen_ai.evaluation.result", attributes=said)
+    judged = span("a", 1, events=(SpanEvent(time_ns=6, name="other"), event, event))
+    first, second = assessments_of(trace(judged))
+    assert (first.name, first.value, first.time_ns) == ("relevance", 0.5, 7)
+    assert (first.trace_id, first.judged_span_id) == (int(TRACE, 16), int("a" * 16, 16))
+    assert first.span_id != second.span_id
+    assert [first, second] == list(assessments_of(trace(judged)))
 
 
 def test_a_result_is_no_root() -> None:
