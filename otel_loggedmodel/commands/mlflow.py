@@ -3,7 +3,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -131,9 +131,10 @@ def push(
     with (
         _tracking_server(server) as any_experiment,
         _in_experiment(any_experiment, experiment, dry_run=dry_run) as far,
-        opening.reader(store, token_file, "Reading versions") as reader,
+        closing(opening.reader_at(store or opening.default_store(), opening.read_token(token_file))) as reader,
     ):
-        versions = _versions(reader, version or (), selection)
+        with printing.progress("Reading versions"):
+            versions = _versions(reader, version or (), selection)
         total = sum(one.traces for one in versions)
         with Counting("Pushing", "traces", total) as counting:
             work = Push(
