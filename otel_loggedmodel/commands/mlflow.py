@@ -256,10 +256,9 @@ def _show_pushed(result: "Pushed", uri: str, *, dry_run: bool) -> None:
             "not on that server": result.absent,
         },
     )
-    _say(
-        formatting.number_of(result.scores + result.scores_already, "score"),
-        {added: result.scores, "there already": result.scores_already},
-    )
+    said = result.scores + result.scores_already
+    if said:
+        _say(formatting.number_of(said, "score"), {added: result.scores, "there already": result.scores_already})
     _say("", {"refused by the server": result.refused}, result.refusals)
     if result.other_experiments:
         printing.complain(
