@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One of many processes that start with the same version at the same time: says that it is ready, and begins when told.
 
-Arguments: the server's address, the experiment, the id and the name of the version, the longest wait before it is made,
-and the digits of a trace, which the process links.
+Arguments: the server's address, the experiment, the id and the name of the version, the digits of a trace, which the
+process links, and `together` to wait, before a LoggedModel is made, until told again: all find none then, and make one.
 """
 
 import sys
@@ -14,12 +14,21 @@ from otel_loggedmodel.tracking_server.rest import Server
 from otel_loggedmodel.tracking_server.settings import Settings
 from otel_loggedmodel.tracking_server.traces import TraceLink, Traces
 
-uri, experiment_id, model_id, name, jitter, trace_id = sys.argv[1:]
+uri, experiment_id, model_id, name, trace_id, how = sys.argv[1:]
 server = Server(Settings(uri, experiment_id=experiment_id, timeout=120))
-models = Models(server, jitter=float(jitter))
+models = Models(server)
 assert server.experiment_id == experiment_id
-print("ready", flush=True)
-sys.stdin.readline()
+
+
+def wait_to_be_told(what: str) -> None:
+    print(what, flush=True)
+    sys.stdin.readline()
+
+
+if how == "together":
+    create = models._registry.create
+    models._registry.create = lambda *arguments: (wait_to_be_told("creating"), create(*arguments))[1]
+wait_to_be_told("ready")
 start_ns = time.time_ns()
 if model_id != name:
     params = {"llm": "gpt-4o", "k": "5"}

@@ -21,13 +21,10 @@ PROGRAM = Path(__file__).with_name("racing_program.py")
 PROCESSES = 16
 
 
-@pytest.mark.parametrize(
-    ("by_name", "jitter"),
-    [(False, 0.3), (False, 0.0), (True, 0.0)],
-    ids=["as it is", "without the wait", "by name"],
-)
-def test_processes_that_start_together_make_one_logged_model(
-    server: MlflowServer, client: MlflowClient, rest: Server, experiment_id: str, by_name: bool, jitter: float
+@pytest.mark.parametrize("by_name", [False, True], ids=["by its id", "by its name"])
+@pytest.mark.parametrize("how", ["together", "as it comes"])
+def test_processes_that_start_with_one_version_make_one_logged_model(
+    server: MlflowServer, client: MlflowClient, rest: Server, experiment_id: str, how: str, by_name: bool
 ) -> None:
     name = "agent-v1.0"
     model_id = name if by_name else model_id_of("0", name, params={"llm": "gpt-4o", "k": "5"}, tags={"team": "support"})
@@ -35,7 +32,7 @@ def test_processes_that_start_together_make_one_logged_model(
     send(rest, *sent)
     started = [
         subprocess.Popen(
-            [sys.executable, PROGRAM, server.uri, experiment_id, model_id, name, str(jitter), trace.id_there[3:]],
+            [sys.executable, PROGRAM, server.uri, experiment_id, model_id, name, trace.id_there[3:], how],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -44,10 +41,11 @@ def test_processes_that_start_together_make_one_logged_model(
         for trace in sent
     ]
     try:
-        assert [process.stdout.readline() for process in started] == ["ready\n"] * PROCESSES
-        for process in started:
-            process.stdin.write("go\n")
-            process.stdin.flush()
+        for said in ("ready", "creating") if how == "together" else ("ready",):
+            assert [process.stdout.readline().strip() for process in started] == [said] * PROCESSES
+            for process in started:
+                process.stdin.write("go\n")
+                process.stdin.flush()
         answers = [process.communicate(timeout=240)[0].strip() for process in started]
     finally:
         for process in started:
