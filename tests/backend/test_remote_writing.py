@@ -2,6 +2,8 @@
 """Spans that a command sends to a running backend."""
 
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,30 @@ def test_a_token_is_shown_and_a_wrong_one_is_said(tmp_path: Path) -> None:
         for token in (None, "wrong"):
             with pytest.raises(StoreUnavailableError, match="401"):
                 RemoteWriter(serving.http, token).insert([request])
+
+
+def test_a_backend_that_has_too_much_to_do_is_asked_again() -> None:
+    answers, bodies = [503, 429, 200], []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(answers.pop(0))
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            RemoteWriter(f"http://127.0.0.1:{server.server_address[1]}").insert([b"spans"])
+        finally:
+            server.shutdown()
+            thread.join()
+    assert (answers, bodies) == ([], [b"spans"] * 3)
 
 
 def test_a_backend_that_is_not_there_is_given_up() -> None:
