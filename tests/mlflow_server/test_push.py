@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mlflow push`: versions, links and scores of a real backend into a real server, for traces that went to both."""
 
+import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from backend.sending import Traces
 from backend.serving import Serving, command
 from otel_loggedmodel import use_model
 
+from .conftest import ANNA, READER
 from .exchanging import Application, counts, imported, linked_to, ran, started, versions
 from .holding_proxy import HoldingProxy
 from .tracking_servers import MlflowServer
@@ -253,3 +255,38 @@ def test_an_experiment_of_a_new_name_is_made(client: MlflowClient, server: Mlflo
     assert counts(pushed(backend, server.uri, "--experiment", name))["made"] == 1
     experiment = client.get_experiment_by_name(name)
     assert [model.name for model in client.search_logged_models([experiment.experiment_id])] == ["agent"]
+
+
+def test_users_push_to_their_experiments_and_not_to_others(guarded_server: MlflowServer, backend: Serving) -> None:
+    def ran_as(user: tuple[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+        name, password = user
+        variables = {"MLFLOW_TRACKING_USERNAME": name, "MLFLOW_TRACKING_PASSWORD": password}
+        return command(
+            "mlflow",
+            *arguments,
+            "--server",
+            guarded_server.uri,
+            "--experiment",
+            experiment,
+            store=backend.http,
+            **variables,
+        )
+
+    experiment = f"anna-{uuid.uuid4().hex}"
+    with Application(backend) as app, use_model(name="agent"):
+        app.trace()
+    for _ in range(2):  # what is not there is forbidden to them, traces for instance
+        done = ran_as(ANNA, "push")
+        assert done.returncode == 0, done.stderr
+        assert "1 trace of theirs: 1 not on that server" in done.stdout
+    with Application(backend) as app, use_model(name="another"):
+        app.trace()
+    refused = ran_as(READER, "push")
+    assert refused.returncode == 3
+    assert "ask for the right to edit the experiment" in refused.stderr
+    read = ran_as(READER, "import", "--dry-run")
+    assert read.returncode == 0, read.stderr
+    assert "1 unchanged" in read.stdout
+    unknown = ran_as(("anna", "wrong"), "import")
+    assert unknown.returncode == 3
+    assert "MLFLOW_TRACKING_USERNAME" in unknown.stderr
