@@ -83,6 +83,7 @@ def test_versions_traces_and_scores_are_there_once_after_two_pushes(
             client.get_trace(f"tr-{id_}")
 
     again = {"versions": 2, "found": 2, "traces": 10, "absent": 2, "already": 8, "scores_already": 3}
+    assert counts(pushed(backend, server.uri, "--dry-run", *arguments)) == again
     assert counts(pushed(backend, server.uri, *arguments)) == again
     assessments = {one.name: one for one in client.get_trace(f"tr-{of_first[1]}").info.assessments}
     assert len(client.get_trace(f"tr-{of_first[1]}").info.assessments) == 3

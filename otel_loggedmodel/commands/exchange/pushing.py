@@ -13,11 +13,12 @@ from otel_loggedmodel.commands.exchange import far_traces
 from otel_loggedmodel.commands.exchange.asking import Asked
 from otel_loggedmodel.commands.exchange.far_traces import FarTrace
 from otel_loggedmodel.commands.exchange.judging import assessments_of, responsible_span, root_of
-from otel_loggedmodel.identity import has_id_shape
+from otel_loggedmodel.identity import has_id_shape, is_reference
 from otel_loggedmodel.model import LoggedModel, LoggedModelStatus, ModelEvent
 from otel_loggedmodel.store.paging import summaries
 from otel_loggedmodel.store.reading import Reader, Selection, UnknownTraceError
 from otel_loggedmodel.store.results import Trace, TraceSummary, Version
+from otel_loggedmodel.tracking_server.agreeing import is_duplicate
 from otel_loggedmodel.tracking_server.importing import as_ours
 from otel_loggedmodel.tracking_server.models import Models, UnknownModelError
 from otel_loggedmodel.tracking_server.registry import Registry
@@ -126,8 +127,9 @@ class Push:
     def _model(self, version: Version) -> str | None:
         """The server's id for a version, up to date; None where there is none."""
         model = _as_model(version)
+        look_up = self._look_up if self._dry_run else self._models.find
         try:
-            server_id = there = self._asked.patiently(lambda: self._models.find(version.model_id, model))
+            server_id = there = self._asked.patiently(lambda: look_up(version.model_id, model))
             if self._dry_run and there is None and model is None and has_id_shape(version.model_id):
                 raise UnknownModelError(version.model_id)
             if not self._dry_run:
@@ -145,6 +147,16 @@ class Push:
         else:
             self.result.found += 1
         return server_id
+
+    def _look_up(self, model_id: str, model: LoggedModel | None) -> str | None:
+        """For a dry run: `Models.find` settles which LoggedModel is that of a version, where that is not yet."""
+        if has_id_shape(model_id):
+            found = self._registry.get(model_id)
+            tagged = [found] if found is not None else self._registry.tagged(model_id)
+            if tagged or not is_reference(model_id):
+                return next((one.model_id for one in tagged if not is_duplicate(one)), None)
+        name = model_id if model is None or model.name is None else model.name
+        return next((one.model_id for one in self._registry.named(name) if not is_duplicate(one)), None)
 
     def _bring_up_to_date(self, version: Version, server_id: str) -> None:
         """Tell a LoggedModel that was there already what it lacks."""
