@@ -9,7 +9,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from otel_loggedmodel.checkout import DIFF_TAG
-from otel_loggedmodel.pages import charts
+from otel_loggedmodel.pages import charts, rows
 from otel_loggedmodel.pages.addresses import Chosen, Links
 from otel_loggedmodel.pages.templates import label_of, short_id
 from otel_loggedmodel.pages.versions import Trends
@@ -22,6 +22,7 @@ from otel_loggedmodel.store.results import (
     Comparison,
     ConfigurationDifference,
     Difference,
+    RowChange,
     Verdict,
 )
 from otel_loggedmodel.store.statistics import meaning_of
@@ -62,9 +63,26 @@ class Line:
     text: str
 
 
-def values(comparison: Comparison, activities: Activities, behaviour: Behaviour, chosen: Chosen) -> Mapping[str, Any]:
-    """What the template shows."""
+def values(
+    comparison: Comparison,
+    activities: Activities,
+    behaviour: Behaviour,
+    changed: Sequence[RowChange],
+    chosen: Chosen,
+    limit: int,
+) -> Mapping[str, Any]:
+    """What the template shows.
+
+    Args:
+        comparison: The versions.
+        activities: How they did over time.
+        behaviour: What is behind their numbers.
+        changed: The rows of data sets that changed most, of two versions.
+        chosen: Which traces count.
+        limit: How many rows were asked for.
+    """
     versions = comparison.versions
+    changes = rows.changes_of(comparison, changed)
     labels = [f"{label_of(place)} {short_id(version.model_id)}" for place, version in enumerate(versions)]
     return {
         "comparison": comparison,
@@ -75,6 +93,9 @@ def values(comparison: Comparison, activities: Activities, behaviour: Behaviour,
         "over_time": _over_time(activities, labels),
         "activities": activities,
         "behaviour": behaviour,
+        "changes": changes,
+        "with_rows": rows.have_rows(comparison),
+        "more_rows": rows.next_limit(limit, changes),
         "operations": behaviour.operations[:_MOST_OPERATIONS],
         "configuration": [(part, _lines(part)) for part in comparison.configuration],
         "diffs": [

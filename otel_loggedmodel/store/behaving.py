@@ -253,20 +253,21 @@ def _errors(rows: Sequence[Mapping[str, Any]], model_ids: Sequence[str]) -> list
 
 
 def _durations(scope: Scope) -> Query:
-    """One row for each version and name of span.
-
-    A span that was stored twice counts twice, here alone: to tell copies apart, every id would have to be read. The
-    entry spans that it is divided by are counted alike.
-    """
+    """One row for each version and name of span; copies count once, as everywhere."""
     version, spans, entry = scope.version, scope.spans, scope.entry
     where = f"{spans.sql} AND {scope.columns['LoggedModelRole']} IN ('span', 'entry')"
     if scope.selection != EVERYTHING:
         where += f" AND TraceId IN (SELECT TraceId FROM {schema.SPANS} WHERE {spans.sql} AND {entry.sql})"
     return Query(
         f"""
-        SELECT toString({version.sql}) AS version, SpanName AS name, count() AS spans, sum({_DURATION_MS}) AS ms,
-            countIf({entry.sql}) AS entries
-        FROM {schema.SPANS} WHERE {where} GROUP BY version, name HAVING version IN {{model_ids:Array(String)}}""",
+        SELECT toString(span_version) AS version, name, count() AS spans, sum(span_ms) AS ms,
+            countIf(is_entry) AS entries
+        FROM (
+            -- One hash for both ids, as this reads every span: telling so many apart takes longer than the rest.
+            SELECT {version.sql} AS span_version, SpanName AS name, {_DURATION_MS} AS span_ms, {entry.sql} AS is_entry
+            FROM {schema.SPANS} WHERE {where} LIMIT 1 BY cityHash64(TraceId, SpanId)
+        )
+        GROUP BY version, name HAVING version IN {{model_ids:Array(String)}}""",
         {
             **version.parameters,
             **spans.parameters,

@@ -90,6 +90,19 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A data set that something was evaluated on.
+
+    Attributes:
+        digest: Of its rows.
+        name: What it is called, if anything; when its rows change, its digest does, and not its name.
+    """
+
+    digest: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class VersionMetrics:
     """The numbers of one version.
 
@@ -467,11 +480,19 @@ class HistoryEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class VersionDetail:
-    """One version: what it is made of, how it does, what happened to it (newest last)."""
+    """One version: what it is made of, how it does, what happened to it (newest last).
+
+    Attributes:
+        version: What it is made of.
+        metrics: How it does.
+        history: What happened to it.
+        previous: Id of the version of its name that was made before it.
+    """
 
     version: Version
     metrics: VersionMetrics
     history: tuple[HistoryEntry, ...] = ()
+    previous: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

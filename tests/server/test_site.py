@@ -110,23 +110,27 @@ def test_what_an_address_says_is_what_is_asked(shared: Backend, reader: MemoryRe
             "v",
             TraceFilter(errors_only=True, order="worst", limit=51, offset=100),
             Selection(service="s", attributes={"k": "x=y"}),
-        )
+        ),
+        ("datasets",),
     ]
     assert browse(shared, "/compare?version=b&version=a&version=").status == 200
-    assert [asked[:2] for asked in reader.asked[1:]] == [
+    assert [asked[:2] for asked in reader.asked[2:]] == [
         ("compare", ["b", "a"]),
         ("activities", ["b", "a"]),
         ("behaviour", ["b", "a"]),
     ]
+    for traffic, selection in (("production", Selection(production=True)), ("dataset:q=1", Selection(dataset="q=1"))):
+        assert browse(shared, f"/traces?{urlencode({'traffic': traffic})}").status == 200
+        assert [asked[3] for asked in reader.asked if asked[0] == "traces"][-1] == selection
 
 
 def test_the_store_is_asked_again_when_something_was_stored(shared: Backend, reader: MemoryReader) -> None:
     for _ in range(3):
         assert browse(shared, "/traces").status == 200
-    assert len(reader.asked) == 1
+    assert len(reader.asked) == 2
     reader.revised = "2"
     assert 'data-revision="2"' in browse(shared, "/traces").body.decode()
-    assert len(reader.asked) == 2
+    assert len(reader.asked) == 4
     assert shared.get("/revision").body == b"2"
 
 
@@ -320,7 +324,7 @@ def test_thousands_of_versions_are_listed_in_parts(shared: Backend, reader: Memo
     first = browse(shared, "/").body.decode()
     assert "5,000 versions" in first
     assert first.count('name="version"') == 25
-    assert reader.asked[0] == ("versions", VersionFilter(deleted=True, limit=10_000), Selection())
+    assert reader.asked[0] == ("versions", VersionFilter(deleted=True, limit=10_000, counted=False), Selection())
     shown = set(re.findall(r'name="version" value="([^"]+)"', first))
     second = browse(shared, "/?page=2").body.decode()
     assert not shown & set(re.findall(r'name="version" value="([^"]+)"', second))

@@ -152,6 +152,28 @@ def test_operations_say_what_the_spans_of_a_name_take(reader: StoreReader, traff
     assert spread == sorted(spread, reverse=True)
 
 
+def test_copies_of_spans_count_once(
+    reader: StoreReader, clickhouse_server: ClickHouseServer, clickhouse_database: str, traffic: Traffic
+) -> None:
+    store = open_database(f"clickhouse://127.0.0.1:{clickhouse_server.port}/{clickhouse_database}")
+    for requests in (traffic.requests, traffic.requests[::2]):
+        for start in range(0, len(requests), 20):
+            store.writer.insert(requests[start : start + 20])
+    ids = [traffic.versions[role].model_id for role in ROLES]
+    once, twice = reader.behaviour(ids), store.reader.behaviour(ids)
+    assert (twice.latency_bins, twice.errors) == (once.latency_bins, once.errors)
+    expected = {one.name: one for one in once.operations}
+    assert {one.name for one in twice.operations} == expected.keys()
+    for one in twice.operations:
+        assert one.calls_per_trace == expected[one.name].calls_per_trace
+        assert one.ms_per_trace == pytest.approx(expected[one.name].ms_per_trace)
+    for before, after in zip(reader.activities(ids).versions, store.reader.activities(ids).versions, strict=True):
+        assert (after.total.traces, after.total.errors) == (before.total.traces, before.total.errors)
+        assert after.total.tokens_per_trace == pytest.approx(before.total.tokens_per_trace)
+        assert after.total.cost_usd_per_trace == pytest.approx(before.total.cost_usd_per_trace)
+    store.close()
+
+
 def test_nothing_selected_is_nothing(reader: StoreReader, traffic: Traffic) -> None:
     base = traffic.versions["base"].model_id
     nothing = Selection(service="no such service")
