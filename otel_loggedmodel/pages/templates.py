@@ -97,5 +97,5 @@ def _environment() -> Environment:
         label=label_of,
         symbol=verdict_symbol,
     )
-    environment.globals.update(sparkline=charts.sparkline, interval_chart=charts.interval)
+    environment.globals.update(sparkline=charts.sparkline, formatting=formatting)
     return environment
