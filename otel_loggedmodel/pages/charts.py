@@ -33,6 +33,8 @@ _MOST_INTERVAL: Final = 120
 def sparkline(values: Sequence[float | None], label: str, write: Callable[[float | None], str]) -> Markup:
     """A line without axes, of what happened in parts of time; gaps where there is no value.
 
+    One value is no trend, and nothing is drawn.
+
     Args:
         values: From 0 on.
         label: What it is.
@@ -50,7 +52,7 @@ def sparkline(values: Sequence[float | None], label: str, write: Callable[[float
     return Markup(
         '<svg class="spark" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img"'
         ' aria-label="{label}"><title>{label}</title><path class="line" d="{path}"/></svg>'
-    ).format(width=_SPARK_WIDTH, height=_SPARK_HEIGHT, label=clean(label), path=_path(points))
+    ).format(width=_SPARK_WIDTH, height=_SPARK_HEIGHT, label=clean(label), path=_path(points) if len(known) > 1 else "")
 
 
 def interval(low: float, high: float, delta: float, margin: float, label: str) -> Markup:

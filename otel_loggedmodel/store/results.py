@@ -277,7 +277,8 @@ class Activity:
 
     Attributes:
         model_id: The version.
-        previous: The id of the version of its name that was made before it; None where there is none.
+        previous: The id of the version that was before it, of its name or of one with a lower number (`my-agent-v1`
+            before `my-agent-v2`); None where there is none.
         total: Over all the time; `start_ms` is that of the first part.
         points: The parts of time in which there are traces, in order.
         activations: The newest of its activations, oldest first.
@@ -486,7 +487,7 @@ class VersionDetail:
         version: What it is made of.
         metrics: How it does.
         history: What happened to it.
-        previous: Id of the version of its name that was made before it.
+        previous: Id of the version that was before it, as that of `Activity`.
     """
 
     version: Version

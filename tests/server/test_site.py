@@ -331,6 +331,19 @@ def test_thousands_of_versions_are_listed_in_parts(shared: Backend, reader: Memo
     assert browse(shared, "/?tag=n%3D4711").body.decode().count('name="version"') == 1
 
 
+def test_a_name_with_a_number_is_held_against_the_number_before(shared: Backend, reader: MemoryReader) -> None:
+    now = int(time.time() * 1000)
+    reader.listed = [
+        Version(model_id=f"m-{number}", name=f"agent-v{number}", params={"k": str(number)}, last_seen_ms=now)
+        for number in (10, 2)
+    ]
+    text = browse(shared, "/").body.decode()
+    assert '<a href="/compare?version=m-2&amp;version=m-10">is it better than agent-v2?</a>' in text
+    assert "Compare the newest with agent-v2" in text
+    assert "k: 2 → 10" in text
+    assert text.count("is it better than") == 1
+
+
 def test_what_a_version_changed_is_what_the_one_before_had_not(shared: Backend, reader: MemoryReader) -> None:
     common: dict[str, Any] = {"name": "agent"}
     reader.listed = [
