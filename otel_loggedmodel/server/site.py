@@ -35,6 +35,7 @@ from otel_loggedmodel.store.reading import Reader, RowFilter, Selection, TraceFi
 from otel_loggedmodel.store.results import RowChange
 
 _MOST_VERSIONS: Final = 10_000
+_MOST_NAMES: Final = 1000
 _TRACES_A_PAGE: Final = 50
 _TRACES_OF_A_KIND: Final = 5
 _MOST_PAGES: Final = 1000
@@ -250,7 +251,7 @@ class Site:
             if len(asked) == 2 and rows.have_rows(compared):
                 changed = reader.rows(asked, RowFilter(limit=limit), selection)
             shown = comparison.values(compared, activities, behaviour, changed, chosen, limit)
-            return {**shown, "asked": asked, "datasets": _datasets(reader)}
+            return {**shown, "asked": asked, "datasets": _datasets(reader), "known_names": _names(reader)}
 
         title = "Compare " + " and ".join(map(short_id, asked[:3])) + (" and others" if len(asked) > 3 else "")
         return _Page("compare", title, "compare.html", make)
@@ -300,6 +301,7 @@ class Site:
             failed = [("errors_only", "true")] if errors_only else []
             return {
                 "version": model_id,
+                "known_names": _names(reader),
                 "order": order,
                 "orders": TRACE_ORDERS,
                 "errors_only": errors_only,
@@ -435,6 +437,12 @@ def _chosen(query: Mapping[str, Sequence[str]]) -> tuple[Chosen, Selection, int]
 def _datasets(reader: Reader) -> list[str]:
     """What data sets can be chosen by: their names, each of which may stand for several, else their digests."""
     return list(dict.fromkeys(dataset.name or dataset.digest for dataset in reader.datasets()))
+
+
+def _names(reader: Reader) -> dict[str, str]:
+    """The names of versions by their ids, those that were used or made last first."""
+    found = reader.versions(VersionFilter(limit=_MOST_NAMES, counted=False))
+    return {version.model_id: version.name for version in found if version.name is not None}
 
 
 def _one(query: Mapping[str, Sequence[str]], name: str) -> str | None:
