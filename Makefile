@@ -53,7 +53,7 @@ $(VENV)/.integrations: $(VENV)/.python pyproject.toml constraints-integrations.t
 	  --editable '.[dev,integrations,declarative]' --constraint constraints-integrations.txt
 	@touch $@
 
-test-integrations: $(VENV)/.integrations ## Run the tests with real servers, task queues and instrumentations
+test-integrations: $(VENV)/.integrations $(VENV)/.dev ## Run the tests with real servers, task queues and instrumentations
 	@OTEL_LOGGEDMODEL_REQUIRE_INTEGRATIONS=1 $(VENV)/integrations/bin/python -m pytest --numprocesses auto \
 	  $(or $(PYTEST_ARGS),tests/integrations)
 

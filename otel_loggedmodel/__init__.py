@@ -11,7 +11,9 @@
 The names follow MLflow's version tracking, so code written for it runs after `import otel_loggedmodel as mlflow`.
 """
 
-from otel_loggedmodel import entities, genai
+from typing import TYPE_CHECKING
+
+from otel_loggedmodel._lazy import loaded_on_demand
 from otel_loggedmodel.exporter import LoggedModelExporter
 from otel_loggedmodel.fluent import (
     clear_active_model,
@@ -28,15 +30,29 @@ from otel_loggedmodel.fluent import (
     start_run,
     use_model,
 )
-from otel_loggedmodel.genai.feedback import log_feedback
-from otel_loggedmodel.genai.stored import search_traces
 from otel_loggedmodel.instrumentor import instrument
 from otel_loggedmodel.model import ActiveModel, LoggedModel, LoggedModelStatus
 from otel_loggedmodel.processor import LoggedModelSpanProcessor
 from otel_loggedmodel.propagation import LoggedModelPropagator
 from otel_loggedmodel.tracing import trace
 from otel_loggedmodel.version import __version__
-from otel_loggedmodel.versioning import enable_git_model_versioning
+
+if TYPE_CHECKING:
+    from otel_loggedmodel import entities, genai
+    from otel_loggedmodel.genai.feedback import log_feedback
+    from otel_loggedmodel.genai.stored import search_traces
+    from otel_loggedmodel.versioning import enable_git_model_versioning
+else:
+    __getattr__, __dir__ = loaded_on_demand(
+        __name__,
+        {
+            "enable_git_model_versioning": "otel_loggedmodel.versioning",
+            "entities": "otel_loggedmodel.entities",
+            "genai": "otel_loggedmodel.genai",
+            "log_feedback": "otel_loggedmodel.genai.feedback",
+            "search_traces": "otel_loggedmodel.genai.stored",
+        },
+    )
 
 __all__ = [
     "ActiveModel",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Readable random names for versions and runs that were given none: `calm-heron-427`."""
 
-import secrets
+import random
 from typing import Final
 
 _ADJECTIVES: Final = """
@@ -22,5 +22,6 @@ _NOUNS: Final = """
 
 def random_name() -> str:
     """An adjective, a noun and a number: about five million of them."""
-    # Not from `random`: an application may seed it, and then two processes would invent the same name.
-    return f"{secrets.choice(_ADJECTIVES.split())}-{secrets.choice(_NOUNS.split())}-{secrets.randbelow(900) + 100}"
+    # An application may seed the generator that all share, and then two processes would invent the same name.
+    source = random.SystemRandom()
+    return f"{source.choice(_ADJECTIVES.split())}-{source.choice(_NOUNS.split())}-{source.randrange(100, 1000)}"

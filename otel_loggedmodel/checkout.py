@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What of a git checkout goes into a version, and under which tags."""
 
-import re
-from typing import Final
+from __future__ import annotations
 
-from otel_loggedmodel.git import GitState
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from otel_loggedmodel.git import GitState
 
 # OpenTelemetry's names where it has them: https://opentelemetry.io/docs/specs/semconv/registry/attributes/vcs/
 COMMIT_TAG: Final = "vcs.ref.head.revision"

@@ -24,7 +24,8 @@ from otel_loggedmodel.processor import LoggedModelSpanProcessor
 
 _logger = logging.getLogger(__name__)
 _lock: Final = threading.RLock()
-_instrumented: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
+# Each with the processor that was put in, or None where the application had registered one itself.
+_instrumented: Final[weakref.WeakKeyDictionary[Any, LoggedModelSpanProcessor | None]] = weakref.WeakKeyDictionary()
 
 
 def instrument(tracer_provider: trace.TracerProvider | None = None, exporter: SpanExporter | None = None) -> bool:
@@ -34,6 +35,7 @@ def instrument(tracer_provider: trace.TracerProvider | None = None, exporter: Sp
       the environment says.
     - Where the provider exports already, records go along with its spans, through its own exporters; or to `exporter`,
       where that is given, from a thread of their own.
+    - Where a `LoggedModelSpanProcessor` is registered, it stays the only one; what else is missing is added.
     - A provider that is not the OpenTelemetry SDK's cannot be extended: that is logged, and nothing else happens.
 
     Args:
@@ -54,15 +56,7 @@ def instrument(tracer_provider: trace.TracerProvider | None = None, exporter: Sp
             return True
         if not _takes_processors(provider):
             return False
-        processors = _processors_of(provider)
-        if processors == ():
-            provider.add_span_processor(LoggedModelSpanProcessor())
-            provider.add_span_processor(BatchSpanProcessor(LoggedModelExporter(exporter)))
-        elif exporter is None and _wrap_exporters_of(processors or ()):
-            provider.add_span_processor(LoggedModelSpanProcessor())
-        else:
-            provider.add_span_processor(LoggedModelSpanProcessor(exporter or otlp_exporter_from_environment()))
-        _instrumented.add(provider)
+        _instrumented[provider] = _complete(provider, exporter)
         return True
 
 
@@ -70,8 +64,7 @@ def extended_provider(tracer_provider: trace.TracerProvider | None = None) -> tr
     """The tracer provider, or the global one, stamping spans: extended as by `instrument` where it does not yet."""
     with _lock:
         provider = tracer_provider or trace.get_tracer_provider()
-        processors = _processors_of(provider) or ()
-        if not any(isinstance(processor, LoggedModelSpanProcessor) for processor in processors):
+        if _stamping_processor_of(provider) is None:
             instrument(tracer_provider)
         return tracer_provider or trace.get_tracer_provider()
 
@@ -103,7 +96,8 @@ class LoggedModelInstrumentor:
         """Extend a tracer provider. A second call does nothing.
 
         Args:
-            **options: `tracer_provider`, the global one by default; `accept_baggage`, as in `LoggedModelSpanProcessor`;
+            **options: `tracer_provider`, the global one by default; `accept_baggage`, as in `LoggedModelSpanProcessor`,
+                where the application registers none itself;
                 `propagate` and `propagate_hosts`, as in `LoggedModelPropagator`. What else loaders pass is for other
                 instrumentations.
         """
@@ -130,8 +124,30 @@ class LoggedModelInstrumentor:
             propagation.uninstall()
             provider: Any = options.get("tracer_provider") or trace.get_tracer_provider()
             if provider in _instrumented:
-                _instrumented.discard(provider)
-                _restore(provider)
+                _restore(provider, _instrumented.pop(provider))
+
+
+# Extending a provider
+
+
+def _complete(provider: Any, exporter: SpanExporter | None) -> LoggedModelSpanProcessor | None:
+    """Add what a provider lacks for stamping, exporting, and delivering records. The processor that was put in."""
+    registered, processors = _stamping_processor_of(provider), _processors_of(provider)
+    others = [one for one in processors or () if not isinstance(one, LoggedModelSpanProcessor)]
+    is_bare = processors is not None and not others
+    sends_records = registered is not None and registered.sends_records
+    records_to: SpanExporter | None = None
+    if not is_bare and not sends_records and (exporter is not None or not _wrap_exporters_of(others)):
+        records_to = exporter or otlp_exporter_from_environment()
+    added = None
+    if registered is None:
+        added = LoggedModelSpanProcessor(records_to)
+        provider.add_span_processor(added)
+    elif records_to is not None:
+        registered.send_records_to(records_to)
+    if is_bare:
+        provider.add_span_processor(BatchSpanProcessor(LoggedModelExporter(exporter)))
+    return added
 
 
 # Extending a provider that exports by itself
@@ -141,29 +157,38 @@ def _extend(provider: Any, accept_baggage: bool) -> None:
     if provider in _instrumented or not _takes_processors(provider):
         return
     _wrap_exporters_of(_processors_of(provider) or ())
-    provider.add_span_processor(LoggedModelSpanProcessor(accept_baggage=accept_baggage))
-    _instrumented.add(provider)
+    added = None
+    if _stamping_processor_of(provider) is None:
+        added = LoggedModelSpanProcessor(accept_baggage=accept_baggage)
+        provider.add_span_processor(added)
+    _instrumented[provider] = added
     add_span_processor = provider.add_span_processor
 
     def add_and_wrap(span_processor: SpanProcessor) -> None:
         if provider in _instrumented:
             _wrap_exporter_of(span_processor)
+            if isinstance(span_processor, LoggedModelSpanProcessor):
+                # The application's own takes over: two would link every entry span to its version twice.
+                _take_out(provider, _instrumented[provider])
+                _instrumented[provider] = None
         add_span_processor(span_processor)
 
     provider.add_span_processor = add_and_wrap
 
 
-def _restore(provider: Any) -> None:
+def _restore(provider: Any, added: LoggedModelSpanProcessor | None) -> None:
     vars(provider).pop("add_span_processor", None)
-    processors = _processors_of(provider) or ()
-    for processor in processors:
+    for processor in _processors_of(provider) or ():
         _wrap_exporter_of(processor, unwrap=True)
-    ours = [processor for processor in processors if isinstance(processor, LoggedModelSpanProcessor)]
-    if ours:
-        rest = tuple(processor for processor in processors if processor not in ours)
+    _take_out(provider, added)
+
+
+def _take_out(provider: Any, added: LoggedModelSpanProcessor | None) -> None:
+    processors = _processors_of(provider) or ()
+    if added is not None and added in processors:
+        rest = tuple(processor for processor in processors if processor is not added)
         provider._active_span_processor._span_processors = rest
-        for processor in ours:
-            processor.shutdown()
+        added.shutdown()
 
 
 _set_tracer_provider: Any = None
@@ -211,6 +236,11 @@ def _processors_of(provider: Any) -> tuple[SpanProcessor, ...] | None:
     """The provider's processors, or None where this SDK does not show them."""
     processors = getattr(getattr(provider, "_active_span_processor", None), "_span_processors", None)
     return None if processors is None else tuple(processors)
+
+
+def _stamping_processor_of(provider: Any) -> LoggedModelSpanProcessor | None:
+    processors = _processors_of(provider) or ()
+    return next((one for one in processors if isinstance(one, LoggedModelSpanProcessor)), None)
 
 
 def _wrap_exporters_of(processors: Iterable[SpanProcessor]) -> bool:

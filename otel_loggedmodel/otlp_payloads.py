@@ -16,6 +16,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from otel_loggedmodel import attributes
+from otel_loggedmodel.rebuilt import RebuiltSpan
 
 if TYPE_CHECKING:
     # Not when this module is imported: protobuf takes longer than all of this library, and may never be needed.
@@ -104,51 +105,32 @@ def decoded(payload: bytes) -> list[ReadableSpan]:
                 scope_spans.schema_url or None,
                 _attributes_of(scope_spans.scope.attributes),
             )
-            spans += [_DecodedSpan(span, resource, scope) for span in scope_spans.spans]
+            spans += [_decoded_span(span, resource, scope) for span in scope_spans.spans]
     return spans
 
 
-class _DecodedSpan(ReadableSpan):
-    """A span that was encoded once."""
-
-    def __init__(self, span: Any, resource: Resource, scope: InstrumentationScope) -> None:
-        trace_id = int.from_bytes(span.trace_id, "big")
-        context = _context_of(trace_id, span.span_id, span.trace_state, is_remote=False)
-        parent = None
-        if span.parent_span_id:
-            parent = _context_of(trace_id, span.parent_span_id, "", is_remote=bool(span.flags & _IS_REMOTE))
-        super().__init__(
-            name=span.name,
-            context=context,
-            parent=parent,
-            resource=resource,
-            attributes=_attributes_of(span.attributes),
-            events=[Event(event.name, _attributes_of(event.attributes), event.time_unix_nano) for event in span.events],
-            links=[_link_of(link) for link in span.links],
-            kind=SpanKind(max(0, span.kind - 1)),
-            status=_status_of(span.status),
-            start_time=span.start_time_unix_nano,
-            end_time=span.end_time_unix_nano,
-            instrumentation_scope=scope,
-        )
-        # The SDK counts in containers that are not handed on.
-        self._dropped: Sequence[int] = (
-            span.dropped_attributes_count,
-            span.dropped_events_count,
-            span.dropped_links_count,
-        )
-
-    @property
-    def dropped_attributes(self) -> int:
-        return self._dropped[0]
-
-    @property
-    def dropped_events(self) -> int:
-        return self._dropped[1]
-
-    @property
-    def dropped_links(self) -> int:
-        return self._dropped[2]
+def _decoded_span(span: Any, resource: Resource, scope: InstrumentationScope) -> ReadableSpan:
+    trace_id = int.from_bytes(span.trace_id, "big")
+    parent = None
+    if span.parent_span_id:
+        parent = _context_of(trace_id, span.parent_span_id, "", is_remote=bool(span.flags & _IS_REMOTE))
+    return RebuiltSpan(
+        name=span.name,
+        context=_context_of(trace_id, span.span_id, span.trace_state, is_remote=False),
+        parent=parent,
+        resource=resource,
+        attributes=_attributes_of(span.attributes),
+        events=[Event(event.name, _attributes_of(event.attributes), event.time_unix_nano) for event in span.events],
+        links=[_link_of(link) for link in span.links],
+        kind=SpanKind(max(0, span.kind - 1)),
+        status=_status_of(span.status),
+        start_time=span.start_time_unix_nano,
+        end_time=span.end_time_unix_nano,
+        instrumentation_scope=scope,
+        dropped_attributes=span.dropped_attributes_count,
+        dropped_events=span.dropped_events_count,
+        dropped_links=span.dropped_links_count,
+    )
 
 
 def _context_of(trace_id: int, span_id: bytes, trace_state: str, *, is_remote: bool) -> SpanContext:

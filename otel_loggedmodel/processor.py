@@ -89,6 +89,16 @@ class LoggedModelSpanProcessor(SpanProcessor):
         if dropped:
             note_stamp(span)
 
+    @property
+    def sends_records(self) -> bool:
+        """Whether it sends the records of versions itself."""
+        return self._sender is not None
+
+    def send_records_to(self, exporter: SpanExporter) -> None:
+        """Send the records of versions itself from now on, as if it had been given this exporter; once."""
+        if self._sender is None:
+            self._sender = RecordSender(exporter)
+
     def shutdown(self) -> None:
         """Deliver what is due, and stop."""
         if self._sender is not None:

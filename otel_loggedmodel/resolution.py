@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a name or an id, as callers and the environment give it, to the version that it means in this process."""
 
-import dataclasses
+from __future__ import annotations
 
-from otel_loggedmodel import checkout, environment, git, runs
+import dataclasses
+from typing import TYPE_CHECKING
+
+from otel_loggedmodel import checkout, environment, runs
 from otel_loggedmodel._errors import warn_once
 from otel_loggedmodel.active import Version, process, version_of
 from otel_loggedmodel.catalogue import catalogue
 from otel_loggedmodel.model import LoggedModel, check_model_name, check_name
+
+if TYPE_CHECKING:
+    from otel_loggedmodel.git import GitState
 
 
 def model_for(name: object = None, model_id: object = None) -> LoggedModel:
@@ -86,7 +92,10 @@ def _model_of_environment() -> LoggedModel | None:
     return model if state is None else catalogue.update(model.model_id, tags=checkout.where_from(state))
 
 
-def _state_of_checkout() -> git.GitState | None:
+def _state_of_checkout() -> GitState | None:
+    # Imported here: few applications have their version from git.
+    from otel_loggedmodel import git
+
     try:
         return git.read_git_state()
     except git.GitUnavailable as error:

@@ -12,6 +12,7 @@ from typing import Any, cast
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_loggedmodel.active import noted_stamp
+from otel_loggedmodel.rebuilt import RebuiltSpan
 
 
 def restamped(span: ReadableSpan) -> ReadableSpan:
@@ -19,48 +20,28 @@ def restamped(span: ReadableSpan) -> ReadableSpan:
     stamp = None if span.context is None else noted_stamp(span.context)
     present = span.attributes or {}
     missing = {key: value for key, value in (stamp or {}).items() if key not in present}
-    return _RestampedSpan(span, missing) if missing else span
+    if not missing:
+        return span
+    return RebuiltSpan(
+        name=span.name,
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes={**missing, **_copied(present)},
+        events=span.events,
+        links=span.links,
+        kind=span.kind,
+        status=span.status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+        dropped_attributes=max(0, span.dropped_attributes - len(missing)),
+        dropped_events=span.dropped_events,
+        dropped_links=span.dropped_links,
+    )
 
 
 def _copied(present: Mapping[str, Any]) -> Mapping[str, Any]:
     # The SDK's mapping copies itself in a third of the time in which it can be read item by item.
     copy = getattr(present, "copy", None)
     return dict(present) if copy is None else cast(Mapping[str, Any], copy())
-
-
-class _RestampedSpan(ReadableSpan):
-    """A copy of an ended span with more attributes in front of its own."""
-
-    def __init__(self, span: ReadableSpan, missing: Mapping[str, str]) -> None:
-        super().__init__(
-            name=span.name,
-            context=span.context,
-            parent=span.parent,
-            resource=span.resource,
-            attributes={**missing, **_copied(span.attributes or {})},
-            events=span.events,
-            links=span.links,
-            kind=span.kind,
-            status=span.status,
-            start_time=span.start_time,
-            end_time=span.end_time,
-            instrumentation_scope=span.instrumentation_scope,
-        )
-        # The SDK counts in containers that are not handed on.
-        self._dropped = (
-            max(0, span.dropped_attributes - len(missing)),
-            span.dropped_events,
-            span.dropped_links,
-        )
-
-    @property
-    def dropped_attributes(self) -> int:
-        return self._dropped[0]
-
-    @property
-    def dropped_events(self) -> int:
-        return self._dropped[1]
-
-    @property
-    def dropped_links(self) -> int:
-        return self._dropped[2]

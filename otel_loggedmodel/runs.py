@@ -3,7 +3,7 @@
 
 import contextlib
 import dataclasses
-import secrets
+import os
 import sys
 import time
 import uuid
@@ -77,7 +77,7 @@ def new_run(run_name: str | None) -> Run:
     """A run that begins now."""
     return Run(
         RunInfo(
-            run_id=uuid.UUID(bytes=secrets.token_bytes(16), version=4).hex,
+            run_id=uuid.UUID(bytes=os.urandom(16), version=4).hex,
             run_name=run_name or random_name(),
             experiment_id=default_experiment_id(),
             start_time=time.time_ns() // 1_000_000,

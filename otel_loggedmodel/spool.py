@@ -277,11 +277,6 @@ class Spool:
                 self._put_aside(given.payload, given.count, given.stored_ms, reason)
                 self._finish(given)
 
-    def quarantine(self, kind: Kind, payload: bytes, count: int, reason: str) -> None:
-        """The same for a request, or a part of one, that `next` has not given."""
-        with self._guarded("setting a request aside"):
-            self._put_aside(payload, count, int(self._clock() * 1000), reason)
-
     def adopt(self) -> bool:
         """Take over what processes that are dead have left for this destination.
 

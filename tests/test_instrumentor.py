@@ -55,6 +55,60 @@ def test_a_provider_that_exports_already_exports_no_span_twice(provider) -> None
     assert all(span.name != "own" for batch in records.batches for span in batch)
 
 
+def links_of_entry_span(provider: TracerProvider) -> int:
+    mlflow.set_active_model("a")
+    span = provider.get_tracer("x").start_span("own")
+    span.end()
+    return len(span.links)
+
+
+def test_a_processor_that_is_registered_stays_the_only_one_on_a_provider_without_exporter(provider) -> None:
+    inner = ScriptedExporter()
+    provider.add_span_processor(mlflow.LoggedModelSpanProcessor())
+    assert mlflow.instrument(provider, inner)
+    assert mlflow.instrument(provider, inner)
+    assert processors(provider) == ["LoggedModelSpanProcessor", "BatchSpanProcessor"]
+    assert links_of_entry_span(provider) == 1
+    provider.force_flush()
+    assert [span.name for batch in inner.batches for span in batch][-1] == "own"
+    assert [event for event, _ in inner.events] == ["created", "activated"]
+
+
+def test_a_processor_that_is_registered_stays_the_only_one_beside_an_exporter(provider) -> None:
+    existing = ScriptedExporter()
+    provider.add_span_processor(SimpleSpanProcessor(existing))
+    provider.add_span_processor(mlflow.LoggedModelSpanProcessor())
+    assert mlflow.instrument(provider)
+    assert processors(provider) == ["SimpleSpanProcessor", "LoggedModelSpanProcessor"]
+    assert links_of_entry_span(provider) == 1
+    provider.force_flush()
+    assert [event for event, _ in existing.events] == ["created", "activated"]
+
+
+def test_a_processor_that_is_registered_sends_records_where_it_is_told(provider) -> None:
+    existing, records, others = ScriptedExporter(), ScriptedExporter(), ScriptedExporter()
+    provider.add_span_processor(mlflow.LoggedModelSpanProcessor())
+    provider.add_span_processor(SimpleSpanProcessor(existing))
+    assert mlflow.instrument(provider, records)
+    assert mlflow.instrument(provider, others)
+    assert processors(provider) == ["LoggedModelSpanProcessor", "SimpleSpanProcessor"]
+    assert links_of_entry_span(provider) == 1
+    provider.force_flush()
+    assert [event for event, _ in records.events] == ["created", "activated"]
+    assert existing.events == others.events == []
+
+
+def test_a_processor_that_sends_records_itself_goes_on_doing_so(provider) -> None:
+    existing, records, others = ScriptedExporter(), ScriptedExporter(), ScriptedExporter()
+    provider.add_span_processor(mlflow.LoggedModelSpanProcessor(records))
+    provider.add_span_processor(SimpleSpanProcessor(existing))
+    assert mlflow.instrument(provider, others)
+    assert links_of_entry_span(provider) == 1
+    provider.force_flush()
+    assert [event for event, _ in records.events] == ["created", "activated"]
+    assert existing.events == others.events == []
+
+
 @pytest.mark.parametrize("foreign", [trace.NoOpTracerProvider(), object()])
 def test_a_provider_that_is_not_the_sdks_is_reported_and_left_alone(foreign, caplog) -> None:
     with caplog.at_level(logging.WARNING):

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import otel_loggedmodel
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,11 +51,39 @@ def test_importing_loads_neither_exporters_nor_protobuf_nor_extras() -> None:
     assert not added & (heavy | of_the_server)
 
 
+def test_registering_the_processor_loads_only_what_stamping_needs() -> None:
+    loaded = imported_by(
+        "import otel_loggedmodel; from opentelemetry.sdk.trace import TracerProvider; "
+        "TracerProvider().add_span_processor(otel_loggedmodel.LoggedModelSpanProcessor())"
+    )
+    assert "otel_loggedmodel.processor" in loaded
+    for part in ("git", "versioning", "entities", "genai", "spool", "durable", "delivering", "otlp_sending", "health"):
+        assert not {name for name in loaded if f"{name}.".startswith(f"otel_loggedmodel.{part}.")}
+
+
+@pytest.mark.parametrize(("package", "name"), [("otel_loggedmodel", "genai"), ("otel_loggedmodel.genai", "evaluate")])
+def test_names_that_are_loaded_on_demand_are_there_like_the_others(package: str, name: str) -> None:
+    assert name in importlib.import_module(package).__all__
+    imported_by(
+        f"import {package} as package; assert {{*package.__all__}} <= {{*dir(package)}}; "
+        f"from {package} import *; assert {name} is package.{name}; assert not hasattr(package, 'nothing')"
+    )
+
+
+def test_what_is_loaded_on_demand_is_found_through_the_package() -> None:
+    imported_by(
+        "import otel_loggedmodel as mlflow; mlflow.genai.evaluate; mlflow.entities.Feedback; mlflow.log_feedback"
+    )
+
+
 def test_lower_layers_know_nothing_of_higher_ones() -> None:
     # Each module or package may import those before it.
     order = [
-        *("version", "attributes", "_errors", "_random_names", "_decorating", "identity", "model", "environment"),
+        *("version", "attributes"),
+        "mlflow_spans",
+        *("_errors", "_random_names", "_decorating", "identity", "model", "environment"),
         *("git", "checkout", "catalogue", "active", "runs", "resolution", "propagation", "records", "messages"),
+        *("_lazy", "rebuilt"),
         *("restamping", "segments", "leases", "disk_queue", "memory_queue", "neglected", "spool", "spool_survey"),
         *("uninstrumented", "otlp_payloads", "otlp_sending", "health", "delivering", "durable"),
         *("shipping", "sender", "exporter", "processor", "tracing", "fluent", "versioning", "instrumentor", "genai"),

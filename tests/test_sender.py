@@ -3,7 +3,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -13,13 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 import otel_loggedmodel as mlflow
 from doubles import ScriptedExporter
 from otlp_receiver import OtlpReceiver
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.005)
+from waiting import wait_until
 
 
 @pytest.fixture

@@ -271,6 +271,22 @@ def test_processors_that_are_added_later_deliver_records_too(provider) -> None:
     assert [event for event, _ in late.events] == ["created", "activated"]
 
 
+@pytest.mark.parametrize("registers_first", [True, False])
+def test_a_processor_of_the_application_is_the_only_one_and_stays(provider, registers_first) -> None:
+    own, instrumentor = mlflow.LoggedModelSpanProcessor(), LoggedModelInstrumentor()
+    if registers_first:
+        provider.add_span_processor(own)
+    instrumentor.instrument(tracer_provider=provider)
+    if not registers_first:
+        provider.add_span_processor(own)
+    mlflow.set_active_model("a")
+    span = provider.get_tracer("x").start_span("entry")
+    assert len(span.links) == 1
+    span.end()
+    instrumentor.uninstrument(tracer_provider=provider)
+    assert provider._active_span_processor._span_processors == (own,)
+
+
 def test_exporters_to_mlflows_server_are_left_alone(provider) -> None:
     exporter = type("MlflowV3SpanExporter", (ScriptedExporter,), {"__module__": "mlflow.tracing.export.mlflow_v3"})()
     LoggedModelInstrumentor().instrument(tracer_provider=provider)

@@ -14,7 +14,7 @@ from otel_loggedmodel import runs
 from otel_loggedmodel.active import Version
 from otel_loggedmodel.genai.assessments import Feedback
 from otel_loggedmodel.genai.calling import Caller
-from otel_loggedmodel.genai.capturing import Capture, capture_of
+from otel_loggedmodel.genai.capturing import capture_of
 from otel_loggedmodel.genai.delivery import Delivery
 from otel_loggedmodel.genai.harness import worked
 from otel_loggedmodel.genai.journal import DoneRow, Journal, default_directory
@@ -24,6 +24,7 @@ from otel_loggedmodel.genai.progress import Progress
 from otel_loggedmodel.genai.recording import Recorder
 from otel_loggedmodel.genai.rows import MISSING, Row
 from otel_loggedmodel.genai.scoring import Scorer
+from otel_loggedmodel.genai.session import Session
 from otel_loggedmodel.genai.sources import Dataset
 from otel_loggedmodel.genai.working import DoneRowWork, Worker
 from otel_loggedmodel.instrumentor import extended_provider
@@ -69,7 +70,16 @@ def run(
     """
     provider = extended_provider(tracer_provider)
     recorder, capture, caller = Recorder(provider), capture_of(provider), Caller()
-    worker = _worker(dataset, scorers, predict_fn, version, options, provider, recorder, capture, caller)
+    session = Session(
+        dataset,
+        provider,
+        recorder,
+        capture if any("trace" in scorer.takes for scorer in scorers) else None,
+        caller,
+        context_api.get_current(),
+        options.record_content,
+    )
+    worker = _worker(session, scorers, predict_fn, version, options)
     journal = _journal(dataset, version, options)
     known: Mapping[str, DoneRow] = {} if journal is None else journal.rows
     wanted = frozenset(scorer.digest for scorer in scorers)
@@ -107,45 +117,22 @@ def run(
 
 
 def _worker(
-    dataset: Dataset,
+    session: Session,
     scorers: Sequence[Scorer],
     predict_fn: Callable[..., Any] | None,
     version: Version | None,
     options: Options,
-    provider: trace_api.TracerProvider,
-    recorder: Recorder,
-    capture: Capture,
-    caller: Caller,
 ) -> Worker:
-    looked_at = capture if any("trace" in scorer.takes for scorer in scorers) else None
-    base = context_api.get_current()
     predictor = None
     if predict_fn is not None and version is not None:
-        predictor = Predictor(
-            predict_fn,
-            version,
-            dataset,
-            provider=provider,
-            recorder=recorder,
-            capture=looked_at,
-            caller=caller,
-            base=base,
-            timeout=options.timeout,
-            retries=options.retries,
-            record_content=options.record_content,
-        )
+        predictor = Predictor(predict_fn, version, session, timeout=options.timeout, retries=options.retries)
     return Worker(
         scorers,
         predictor,
         None if version is None else version.model_id,
-        dataset,
-        recorder=recorder,
-        capture=looked_at,
-        caller=caller,
-        base=base,
+        session,
         timeout=options.scorer_timeout,
         retries=options.scorer_retries,
-        record_content=options.record_content,
     )
 
 

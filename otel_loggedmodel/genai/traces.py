@@ -9,8 +9,12 @@ from typing import Any, Final
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 
-_INPUT_TOKENS: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
-_OUTPUT_TOKENS: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
+from otel_loggedmodel import mlflow_spans
+
+# The spellings of the conventions, past and present, and of OpenInference; the first that a span has counts. MLflow's
+# come after them.
+INPUT_TOKENS: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
+OUTPUT_TOKENS: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
 
 
 class TraceSpan:
@@ -56,17 +60,19 @@ class TraceSpan:
         if kind is not None:
             return str(kind).upper()
         operation = self.attributes.get("gen_ai.operation.name")
-        return None if operation is None else _TYPES.get(str(operation), str(operation).upper())
+        if operation is not None:
+            return _TYPES.get(str(operation), str(operation).upper())
+        return mlflow_spans.text_of(self.attributes, mlflow_spans.SPAN_TYPE)
 
     @property
     def inputs(self) -> Any:
         """What went in, where the span says so; parsed where it is JSON."""
-        return _value(self.attributes, "input.value")
+        return _value(self.attributes, "input.value", mlflow_spans.INPUTS)
 
     @property
     def outputs(self) -> Any:
         """What came out, where the span says so; parsed where it is JSON."""
-        return _value(self.attributes, "output.value")
+        return _value(self.attributes, "output.value", mlflow_spans.OUTPUTS)
 
     @property
     def duration_ms(self) -> float:
@@ -176,22 +182,28 @@ class Trace:
 
 def _tokens_of(span: TraceSpan, below: Mapping[str | None, list[TraceSpan]], depth: int) -> tuple[int, int]:
     children = [_tokens_of(child, below, depth + 1) for child in below.get(span.span_id, ())] if depth < 200 else []
-    own = (_number(span.attributes, _INPUT_TOKENS), _number(span.attributes, _OUTPUT_TOKENS))
+    taken, given = mlflow_spans.tokens_of(span.attributes)
+    own = (
+        _number(span.attributes, INPUT_TOKENS, taken or 0),
+        _number(span.attributes, OUTPUT_TOKENS, given or 0),
+    )
     return max(own[0], sum(child[0] for child in children)), max(own[1], sum(child[1] for child in children))
 
 
-def _number(attributes: Mapping[str, Any], keys: Sequence[str]) -> int:
+def _number(attributes: Mapping[str, Any], keys: Sequence[str], otherwise: int) -> int:
     for key in keys:
         if key in attributes:
             try:
                 return int(attributes[key])
             except (TypeError, ValueError):
                 continue
-    return 0
+    return otherwise
 
 
-def _value(attributes: Mapping[str, Any], key: str) -> Any:
-    value = attributes.get(key)
+def _value(attributes: Mapping[str, Any], key: str, of_mlflow: str) -> Any:
+    if key not in attributes:
+        return mlflow_spans.value_of(attributes, of_mlflow)
+    value = attributes[key]
     if not isinstance(value, str):
         return value
     kind = attributes.get(key.replace(".value", ".mime_type"))

@@ -7,21 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opentelemetry import context as context_api
-from opentelemetry import trace as trace_api
-from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import format_span_id, format_trace_id
 
 from otel_loggedmodel import attributes
-from otel_loggedmodel.active import with_version
 from otel_loggedmodel.genai.assessments import Feedback
-from otel_loggedmodel.genai.calling import Caller
-from otel_loggedmodel.genai.capturing import Capture
-from otel_loggedmodel.genai.predicting import INPUT, OUTPUT, Predictor, content
-from otel_loggedmodel.genai.recording import Judged, Recorder, direct_span, new_context, result_span
+from otel_loggedmodel.genai.predicting import Predictor
+from otel_loggedmodel.genai.recording import Judged, direct_span, new_context, result_span
 from otel_loggedmodel.genai.rows import MISSING, Row
 from otel_loggedmodel.genai.scoring import Scorer, failed, feedback_of
-from otel_loggedmodel.genai.sources import Dataset
+from otel_loggedmodel.genai.session import INPUT, OUTPUT, Session
 from otel_loggedmodel.genai.traces import Trace, trace_of_finished, trace_of_stored
 
 _STATIC: str = "evaluated output"
@@ -66,14 +61,9 @@ class Worker:
         scorers: Who judges.
         predictor: Gets the outputs; None where the rows have them.
         model_id: The version whose work is judged; None where the traces say.
-        dataset: Whose rows.
-        recorder: For the resource of results.
-        capture: Where a predictor's spans are kept, if any scorer looks.
-        caller: Calls scorers.
-        base: The Context to start from.
+        session: Whose rows, and what the work needs.
         timeout: Seconds that a scorer may take, if it does not say so itself.
         retries: How often to try a scorer again.
-        record_content: Whether inputs and outputs go onto spans.
     """
 
     def __init__(
@@ -81,28 +71,21 @@ class Worker:
         scorers: Sequence[Scorer],
         predictor: Predictor | None,
         model_id: str | None,
-        dataset: Dataset,
+        session: Session,
         *,
-        recorder: Recorder,
-        capture: Capture | None,
-        caller: Caller,
-        base: Context,
         timeout: float | None,
         retries: int,
-        record_content: bool,
     ) -> None:
         self._scorers = scorers
         self._predictor = predictor
         self._model_id = model_id
-        self._dataset = dataset
-        self._recorder = recorder
-        self._capture = capture
-        self._caller = caller
+        self._session = session
+        self._dataset = session.dataset
+        self._resource = session.recorder.resource
         # What a judge calls is nobody's work here: a trace of its own, of no version but one of the judge's choosing.
-        self._context = with_version(trace_api.set_span_in_context(trace_api.INVALID_SPAN, base), None)
+        self._context = session.context_for(None)
         self._timeout = timeout
         self._retries = retries
-        self._record_content = record_content
 
     def work(self, row: Row, done: frozenset[str] = frozenset()) -> DoneRowWork:
         """Work on a row.
@@ -126,7 +109,7 @@ class Worker:
             context_api.detach(token)
         judged = output.judged
         results = [
-            result_span(feedback, judged, self._recorder.resource, digest)
+            result_span(feedback, judged, self._resource, digest)
             for digest, found in scores.items()
             for feedback in found
         ]
@@ -149,7 +132,7 @@ class Worker:
 
         timeout = self._timeout if scorer.timeout is None else scorer.timeout
         try:
-            return feedback_of(scorer, self._caller.call(run, timeout=timeout or None, retries=self._retries))
+            return feedback_of(scorer, self._session.caller.call(run, timeout=timeout or None, retries=self._retries))
         except Exception as error:
             return failed(scorer, error)
 
@@ -158,7 +141,8 @@ class Worker:
         prediction = self._predictor.predict(row)
         span = prediction.span
         span_id = format_span_id(span.span_id)
-        finished = [] if self._capture is None else self._capture.take(span.trace_id)
+        capture = self._session.capture
+        finished = [] if capture is None else capture.take(span.trace_id)
         if prediction.error is not None:
             raise _NothingToJudgeError(prediction.error, format_trace_id(span.trace_id), span_id)
         return _Output(
@@ -175,19 +159,11 @@ class Worker:
             raise _NothingToJudgeError("the row has no outputs: add them, or pass predict_fn")
         context = new_context()
         judged = self._judged(row, context.trace_id, context.span_id)
-        values: dict[str, Any] = {
-            attributes.EVALUATION_ROW: row.key,
-            attributes.EVALUATION_DATASET: self._dataset.digest,
-            attributes.SAMPLING_PRIORITY: 1,
-        }
-        if self._dataset.name:
-            values[attributes.EVALUATION_DATASET_NAME] = self._dataset.name
-        values.update((attributes.EVALUATION_TAG_PREFIX + key, value) for key, value in row.tags.items())
-        if self._record_content:
-            values |= content(INPUT, row.inputs) | content(OUTPUT, row.outputs)
+        values = self._session.attributes_of(row) | {attributes.SAMPLING_PRIORITY: 1}
+        values |= self._session.content(INPUT, row.inputs) | self._session.content(OUTPUT, row.outputs)
         time_ns = time.time_ns()
         # Not the version's span: nothing was called, so there is no latency to count.
-        span = direct_span(_STATIC, context, None, self._recorder.resource, values, time_ns, time_ns)
+        span = direct_span(_STATIC, context, None, self._resource, values, time_ns, time_ns)
         return _Output(row.outputs, judged, row.inputs, _once(lambda: trace_of_finished([span])), [span])
 
     def _in_trace(self, row: Row) -> _Output:

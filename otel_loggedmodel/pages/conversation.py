@@ -7,6 +7,8 @@
 - OpenInference (https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md):
   `llm.input_messages.N.message.*`, and `input.value` where there are no messages.
 - OpenLLMetry (https://github.com/traceloop/openllmetry): `gen_ai.prompt.N.*`, `gen_ai.completion.N.*`.
+- MLflow's tracing SDK (https://github.com/mlflow/mlflow/tree/master/mlflow/tracing): `mlflow.spanInputs` and
+  `mlflow.spanOutputs`, which are what a function took and gave, or a provider's request and response.
 
 What cannot be read as messages is shown as the text that it is.
 """
@@ -18,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from otel_loggedmodel import mlflow_spans
 from otel_loggedmodel.store.results import Span
 
 _MOST_MESSAGES: Final = 1000
@@ -40,9 +43,22 @@ _NUMBERED: Final = re.compile(
 _TOOL_CALL: Final = re.compile(r"tool_calls\.(\d{1,6})\.(?:tool_call\.)?(?:function\.)?(name|arguments|id)")
 _CONTENT: Final = re.compile(r"contents\.(\d{1,6})\.message_content\.(type|text|image\.image\.url)")
 _PLAIN: Final = (
-    (("input.value", "traceloop.entity.input", "gen_ai.prompt"), "input", False),
-    (("output.value", "traceloop.entity.output", "gen_ai.completion"), "output", True),
+    (("input.value", "traceloop.entity.input", "gen_ai.prompt", "gen_ai.tool.call.arguments"), "input", False),
+    (("output.value", "traceloop.entity.output", "gen_ai.completion", "gen_ai.tool.call.result"), "output", True),
 )
+# Parts that say by a key what they are: of Bedrock's Converse and of Gemini.
+_KINDS_BY_KEY: Final = {
+    "toolUse": "tool_use",
+    "toolResult": "tool_result",
+    "function_call": "function_call",
+    "function_response": "tool_result",
+}
+# Keys of a request that hold messages: of OpenAI, Anthropic, Bedrock and others; of Gemini; of OpenAI's Responses.
+_REQUEST_KEYS: Final = ("messages", "contents", "input")
+_INSTRUCTION_KEYS: Final = ("system", "instructions")
+# Which call or tool a result is of, by provider.
+_RESULT_OF_KEYS: Final = ("id", "tool_use_id", "toolUseId", "call_id", "name")
+_ITEM_ROLES: Final = {"function_call": "assistant", "function_call_output": "tool"}
 
 
 @dataclass(frozen=True)
@@ -83,6 +99,7 @@ def messages_of(span: Span) -> list[Message]:
         list(_of_events(span)),
         list(_numbered(span.attributes)),
         list(_plain(span.attributes)),
+        list(_of_mlflow(span.attributes)),
     ):
         if found:
             return found[:_MOST_MESSAGES]
@@ -164,29 +181,90 @@ def _plain(attributes: Mapping[str, str]) -> Iterator[Message]:
             yield Message(role, (Part("text", _pretty(_parsed(text))),), is_output)
 
 
+def _of_mlflow(attributes: Mapping[str, str]) -> Iterator[Message]:
+    is_call = mlflow_spans.text_of(attributes, mlflow_spans.SPAN_TYPE) in ("CHAT_MODEL", "LLM")
+    for key, role, said, plain_role in (
+        (mlflow_spans.INPUTS, "user", _asked, "input"),
+        (mlflow_spans.OUTPUTS, "assistant", _answered, "output"),
+    ):
+        value = mlflow_spans.value_of(attributes, key)
+        if value is None:
+            continue
+        is_output = plain_role == "output"
+        items = said(value) if is_call else []
+        if not items:
+            yield Message(plain_role, (Part("text", _pretty(value)),), is_output)
+        for item_role, item in items:
+            yield from _messages(item, item_role or role, is_output)
+
+
+def _asked(request: Any) -> list[tuple[str, Any]]:
+    """The messages of a request to a model, each with a role that it has by its place."""
+    if not isinstance(request, dict):
+        return [("", one) for one in (request if isinstance(request, list) else [request])]
+    config = request["config"] if isinstance(request.get("config"), dict) else {}
+    told = [*(request.get(key) for key in _INSTRUCTION_KEYS), config.get("system_instruction")]
+    found = [("system", one if isinstance(one, dict) and "parts" in one else {"content": one}) for one in told if one]
+    for key in _REQUEST_KEYS:
+        value = request.get(key)
+        found += [("", _as_message(one)) for one in (value if isinstance(value, list) else [value]) if one]
+    return found
+
+
+def _answered(response: Any) -> list[tuple[str, Any]]:
+    """The messages of a model's response, likewise."""
+    if not isinstance(response, dict):
+        return [("", response)]
+    if "content" in response:
+        return [("", response)]
+    choices = [one.get("message") for one in _list(response.get("choices")) if isinstance(one, dict)]
+    candidates = [one.get("content") for one in _list(response.get("candidates")) if isinstance(one, dict)]
+    output = response.get("output")
+    of_bedrock = [output.get("message")] if isinstance(output, dict) else []
+    return [("", _as_message(one)) for one in (*choices, *candidates, *_list(output), *of_bedrock) if one]
+
+
+def _as_message(item: Any) -> Any:
+    """An item of a request or response as a message: those of OpenAI's Responses can be a part by themselves."""
+    if not isinstance(item, dict) or {"role", "content", "parts", "tool_calls"} & item.keys():
+        return item
+    return {"role": _ITEM_ROLES.get(str(item.get("type"))), "content": [item]}
+
+
 def _parts(value: Any) -> Iterator[Part]:
     for one in value if isinstance(value, list) else [value]:
         if not isinstance(one, dict):
             if one not in (None, ""):
                 yield Part("text", _pretty(one))
             continue
+        if "type" not in one:
+            key = next((key for key in _KINDS_BY_KEY if isinstance(one.get(key), dict)), None)
+            one = one if key is None else {"type": _KINDS_BY_KEY[key], **one[key]}  # noqa: PLW2901
         kind = str(one.get("type", "text"))
         if kind in ("tool_call", "tool_use", "function_call", "function"):
             yield _tool_call(one)
         elif kind in ("tool_call_response", "tool_result", "function_call_output"):
             said = next((one[key] for key in ("response", "result", "content", "output") if key in one), "")
-            yield Part("tool result", _pretty(said), str(one.get("id") or one.get("tool_use_id") or ""))
+            of_call = next((one[key] for key in _RESULT_OF_KEYS if one.get(key)), "")
+            yield Part("tool result", _said_by_tool(said), str(of_call))
         else:
             text = next((one[key] for key in ("content", "text", "thinking", "reasoning") if key in one), None)
             known = kind.replace("output_text", "text").replace("input_text", "text").replace("_", " ")
             yield Part(known, _pretty(one if text is None else text))
 
 
+def _said_by_tool(value: Any) -> str:
+    """What a tool gave back: a text, several, or anything."""
+    blocks = [one.get("text") for one in _list(value) if isinstance(one, dict)]
+    texts = [text for text in blocks if isinstance(text, str)]
+    return "\n".join(texts) if texts and len(texts) == len(value) else _pretty(value)
+
+
 def _tool_call(value: Any) -> Part:
     if not isinstance(value, dict):
         return Part("tool call", _pretty(value))
     function = value["function"] if isinstance(value.get("function"), dict) else value
-    arguments = next((function[key] for key in ("arguments", "input") if key in function), "")
+    arguments = next((function[key] for key in ("arguments", "input", "args") if key in function), "")
     return Part("tool call", _pretty(_parsed(arguments)), str(function.get("name", "")))
 
 

@@ -1,21 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The spans of a trace in the order of their tree, each with what is shown of it in a line.
+"""The spans of a trace in the order of their tree, each with what is shown of it in a line."""
 
-Parents come from whoever sent the spans. A span whose parent is not there is a root, and so is one of each circle of
-parents: every span is shown once, however they refer to one another.
-"""
-
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from otel_loggedmodel.presenting.spans import in_tree_order, llm_of, tokens_of
 from otel_loggedmodel.store.results import Span, Trace
 from otel_loggedmodel.store.schema import EVALUATION_NAME
 
-# The spellings of the conventions, past and present, and of OpenInference; the first that a span has counts.
-_INPUT_TOKENS: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
-_OUTPUT_TOKENS: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
-_MODELS: Final = ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "embedding.model_name")
 _DEEPEST: Final = 24
 
 
@@ -82,11 +74,12 @@ def rows_of(trace: Trace) -> list[Row]:
             offset=(span.start_ns - begin) / whole,
             width=span.duration_ns / whole,
             failed=failed(span),
-            input_tokens=_first(span, _INPUT_TOKENS),
-            output_tokens=_first(span, _OUTPUT_TOKENS),
-            llm=_first(span, _MODELS),
+            input_tokens=taken,
+            output_tokens=given,
+            llm=llm_of(span),
         )
-        for span, depth in _in_tree_order(spans)
+        for span, depth in in_tree_order(spans, 0, lambda depth, _: depth + 1)
+        for taken, given in (tokens_of(span),)
     ]
 
 
@@ -110,27 +103,3 @@ def evaluations_of(trace: Trace) -> list[Evaluation]:
         )
         for _, span_id, attributes in sorted(found, key=lambda one: one[0])
     ]
-
-
-def _in_tree_order(spans: Sequence[Span]) -> Iterator[tuple[Span, int]]:
-    """Each span once, with its depth; without recursion, as traces can be deeper than the stack."""
-    children: dict[str | None, list[int]] = {}
-    ids = {span.span_id for span in spans}
-    for index, span in enumerate(spans):
-        is_child = span.parent_span_id in ids and span.parent_span_id != span.span_id
-        children.setdefault(span.parent_span_id if is_child else None, []).append(index)
-    shown: set[int] = set()
-    # Whatever the roots do not lead to is part of a circle: it starts at its earliest span.
-    for start in [*children.get(None, []), *range(len(spans))]:
-        stack = [(start, 0)]
-        while stack:
-            index, depth = stack.pop()
-            if index in shown:
-                continue
-            shown.add(index)
-            yield spans[index], depth
-            stack += [(child, depth + 1) for child in reversed(children.get(spans[index].span_id, []))]
-
-
-def _first(span: Span, names: Sequence[str]) -> str | None:
-    return next((value for name in names if (value := span.attributes.get(name))), None)

@@ -19,7 +19,7 @@ SPANS: Final = "otel_traces"
 EVALUATION_NAME: Final = "gen_ai.evaluation.result"
 
 # Raised by one whenever an expression changes; each column remembers in its comment from which it is.
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 _COMMENT: Final = "otel-loggedmodel schema "
 
 
@@ -36,30 +36,49 @@ class Column:
     expression: str
 
 
-def _first_number(*keys: str) -> str:
-    return "coalesce(" + ", ".join(f"toUInt64OrNull(SpanAttributes['{key}'])" for key in keys) + ", NULL)"
+def _first_number(*keys: str, mlflow: str) -> str:
+    numbers = [f"toUInt64OrNull(SpanAttributes['{key}'])" for key in keys]
+    numbers.append(f"JSONExtract(SpanAttributes['mlflow.chat.tokenUsage'], '{mlflow}', 'Nullable(UInt64)')")
+    return f"coalesce({', '.join(numbers)})"
 
 
-def first_text(*keys: str) -> str:
-    """The first of a span's attributes that it has, as SQL."""
-    *others, last = [f"SpanAttributes['{key}']" for key in keys]
+def first_text(*keys: str, mlflow: str | None = None) -> str:
+    """The first of a span's attributes that it has, as SQL.
+
+    Args:
+        *keys: Which, in order.
+        mlflow: One of MLflow's, after them: a text in the form of JSON.
+    """
+    texts = [f"SpanAttributes['{key}']" for key in keys]
+    if mlflow is not None:
+        texts.append(f"JSONExtractString(SpanAttributes['{mlflow}'])")
+    *others, last = texts
     return "multiIf(" + "".join(f"{other} != '', {other}, " for other in others) + last + ")"
 
 
 # The spellings of tokens are, in this order, those of the GenAI conventions
 # (https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/), of OpenLLMetry and older instrumentations,
-# and of OpenInference (https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md).
+# of OpenInference (https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md), and of MLflow's
+# tracing SDK, which writes all of them as one JSON object
+# (https://github.com/mlflow/mlflow/blob/master/mlflow/tracing/constant.py).
 _INPUT_TOKENS: Final = _first_number(
-    "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt"
+    "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", mlflow="input_tokens"
 )
 _OUTPUT_TOKENS: Final = _first_number(
-    "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion"
+    "gen_ai.usage.output_tokens",
+    "gen_ai.usage.completion_tokens",
+    "llm.token_count.completion",
+    mlflow="output_tokens",
 )
 _CACHE_READ_TOKENS: Final = _first_number(
-    "gen_ai.usage.cache_read.input_tokens", "llm.token_count.prompt_details.cache_read"
+    "gen_ai.usage.cache_read.input_tokens",
+    "llm.token_count.prompt_details.cache_read",
+    mlflow="cache_read_input_tokens",
 )
 _CACHE_WRITE_TOKENS: Final = _first_number(
-    "gen_ai.usage.cache_creation.input_tokens", "llm.token_count.prompt_details.cache_write"
+    "gen_ai.usage.cache_creation.input_tokens",
+    "llm.token_count.prompt_details.cache_write",
+    mlflow="cache_creation_input_tokens",
 )
 # US dollars as a span states them. There is no convention yet: OpenLIT and Langfuse, OpenInference, Pydantic AI,
 # MLflow.
@@ -118,9 +137,14 @@ COLUMNS: Final[Mapping[str, Column]] = {
     "LoggedModelLlm": Column(
         "LowCardinality(String)",
         f"if(bitTest({{LoggedModelUsage}}, {TOKENS_BIT}), concat("
-        + first_text("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
+        + first_text(
+            "gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", mlflow="mlflow.llm.provider"
+        )
         + ", '/', "
-        + first_text("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "embedding.model_name")
+        + first_text(
+            *("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "embedding.model_name"),
+            mlflow="mlflow.llm.model",
+        )
         + "), '')",
     ),
     # Whether a span is of a kind that sums up the calls below it, where it says tokens or cost at all.
@@ -129,7 +153,10 @@ COLUMNS: Final[Mapping[str, Column]] = {
         "SpanAttributes['gen_ai.operation.name'] IN ('invoke_agent', 'create_agent', 'invoke_workflow', 'execute_tool')"
         " OR SpanAttributes['openinference.span.kind']"
         " IN ('AGENT', 'CHAIN', 'TOOL', 'RETRIEVER', 'GUARDRAIL', 'EVALUATOR')"
-        " OR SpanAttributes['traceloop.span.kind'] IN ('workflow', 'task', 'agent', 'tool')",
+        " OR SpanAttributes['traceloop.span.kind'] IN ('workflow', 'task', 'agent', 'tool')"
+        # MLflow writes a text as JSON, in quotes.
+        " OR SpanAttributes['mlflow.spanType']"
+        """ IN ('"AGENT"', '"CHAIN"', '"WORKFLOW"', '"TASK"', '"TOOL"', '"RETRIEVER"', '"GUARDRAIL"', '"EVALUATOR"')""",
     ),
     # Hashes of ids, of the spans that counting reads: a quarter of what the ids themselves take.
     "LoggedModelTraceKey": Column("UInt64", f"if({_COUNTS}, cityHash64(TraceId), 0)"),
@@ -176,12 +203,13 @@ def inspect(database: Database) -> frozenset[str]:
 def prepare(
     database: Database, *, cluster: str | None = None, backfill: bool = False, dry_run: bool = False
 ) -> list[str]:
-    """Make the tables and columns that are not there; a second time does nothing.
+    """Make the tables and columns that are not there; a second time does nothing, except for a backfill.
 
     Args:
         database: Where.
         cluster: Name of the cluster, for `ON CLUSTER`.
-        backfill: Compute the columns for the spans that are there already, too; they are otherwise computed when read.
+        backfill: Compute the columns for the spans that are there already, too. What a new column has of them is
+            otherwise computed when read, and what a changed one has stays as it was.
         dry_run: Do nothing.
 
     Returns:
@@ -205,7 +233,7 @@ def _statements(database: Database, cluster: str | None, *, backfill: bool) -> I
         yield from _exporter_tables(on_cluster, "ReplicatedMergeTree()" if cluster else "MergeTree()")
         present = {}
     by_name = {name: name for name in COLUMNS}
-    changes, stale = [], []
+    changes = []
     for name, column in COLUMNS.items():
         definition = (
             f"{name} {column.type} MATERIALIZED {column.expression.format_map(by_name)}"
@@ -215,14 +243,14 @@ def _statements(database: Database, cluster: str | None, *, backfill: bool) -> I
             changes.append(f"ADD COLUMN IF NOT EXISTS {definition}")
         elif (_version_of(present[name]) or 0) < SCHEMA_VERSION:
             changes.append(f"MODIFY COLUMN {definition}")
-        else:
-            continue
-        stale.append(name)
     # One statement each: every ALTER is a round through the cluster, and every mutation one through the data.
     if changes:
         yield f"ALTER TABLE {SPANS}{on_cluster}\n    " + ",\n    ".join(changes)
-    if stale and backfill:
-        yield f"ALTER TABLE {SPANS}{on_cluster}\n    " + ",\n    ".join(f"MATERIALIZE COLUMN {name}" for name in stale)
+    # All of them, changed now or not: a backend that was started in between has changed them and computed nothing.
+    if backfill:
+        yield f"ALTER TABLE {SPANS}{on_cluster}\n    " + ",\n    ".join(
+            f"MATERIALIZE COLUMN {name}" for name in COLUMNS
+        )
 
 
 def _present(database: Database) -> dict[str, str] | None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from clickhouse_server import ClickHouseServer
+from waiting import wait_until
 
 from .sending import Load, Traces, ask
-from .serving import Serving, wait_until
+from .serving import Serving
 
 
 @pytest.mark.parametrize("kills", [True, False], ids=["killed", "stopped"])

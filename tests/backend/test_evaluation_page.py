@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from cli.terminal import environment
+from waiting import wait_until
 
-from .serving import Serving, wait_until
+from .serving import Serving
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^```python\n# (\S+)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))

@@ -20,9 +20,10 @@ from opentelemetry.trace import format_trace_id
 import otel_loggedmodel
 from cli.terminal import environment
 from otel_loggedmodel.genai import scorers, search_traces
+from waiting import wait_until
 
 from .sending import ask
-from .serving import Serving, wait_until
+from .serving import Serving
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from waiting import wait_until
+
 from .sending import Load, Traces, ask
-from .serving import Serving, wait_until
+from .serving import Serving
 
 MIB = 1024 * 1024
 # More than the backend leaves free.

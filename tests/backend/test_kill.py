@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from waiting import wait_until
+
 from .sending import Load, Traces
-from .serving import Serving, wait_until
+from .serving import Serving
 
 ROUNDS = 5
 

@@ -22,6 +22,7 @@ from typer.testing import Result
 from otel_loggedmodel.otlp_sending import destination_of
 from otel_loggedmodel.spool import Kind, Spool
 from otlp_receiver import OtlpReceiver
+from spool.storing import put_aside
 
 from .conftest import unboxed
 
@@ -86,7 +87,7 @@ def test_status(run: Run, root: Path) -> None:
     key = left(root, "http://collector:4318/v1/traces", (Kind.MODELS, b"m" * 10, 2), (Kind.SPANS, b"s" * 5000, 1234))
     other = left(root, "http://user:secret@other:4318/v1/traces?token=secret", (Kind.SPANS, b"s", 1))
     spool = Spool(root / key)
-    spool.quarantine(Kind.SPANS, b"poison", 7, "400")
+    put_aside(spool, b"poison", 7, "400")
     (later,) = (root / other).glob("*/spans*")
     later.with_name(later.name.replace(".v1", ".v9")).write_bytes(b"?")
     printed = run("spool", "status", root)
@@ -143,8 +144,8 @@ def test_export_is_otlp_json(run: Run, root: Path) -> None:
 def test_export_of_what_was_refused(run: Run, root: Path) -> None:
     key = left(root, "http://collector:4318/v1/traces", (Kind.SPANS, request("waits"), 1))
     spool = Spool(root / key)
-    spool.quarantine(Kind.SPANS, request("poison"), 1, "400: too long")
-    spool.quarantine(Kind.SPANS, b"\xff\xff", 1, "400")
+    put_aside(spool, request("poison"), 1, "400: too long")
+    put_aside(spool, b"\xff\xff", 1, "400")
     result = run("spool", "export", root, "--refused")
     assert "poison" in result.stdout
     assert "waits" not in result.stdout

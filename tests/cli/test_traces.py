@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import Result
 
+import mlflow_recorded
 from otel_loggedmodel.commands.waterfall import rendered
 from otel_loggedmodel.store.results import Span, Trace, TraceSummary, Version, VersionDetail
 
@@ -196,3 +197,11 @@ def test_the_trace_id_is_whole_at_any_width(columns: int) -> None:
     assert TRACE in output
     assert "812 ms" in output
     assert max(map(len, output.splitlines())) <= columns
+
+
+def test_tokens_and_models_of_mlflows_spans_are_shown(run: Run, reader: MemoryReader) -> None:
+    trace = mlflow_recorded.trace_of_the_agent()
+    reader.whole_traces = {trace.trace_id: trace}
+    lines = [line for line in run("traces", "--id", trace.trace_id).stdout.splitlines() if "ms" in line]
+    assert "34 in, 10 out" in lines[1]
+    assert [("17 in, 5 out" in line, "gpt-4o" in line) for line in lines if "Completions" in line] == [(True, True)] * 2

@@ -9,10 +9,10 @@ import os
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
+
+from waiting import wait_until
 
 from . import otlp
 
@@ -20,20 +20,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = REPOSITORY / "collector-config.yaml"
 PREFIX = "LOGGEDMODEL_COLLECTOR_"
 LISTENS = ("GRPC", "HTTP", "HEALTH", "METRICS")
-
-Result = TypeVar("Result")
-
-
-def wait_until(condition: Callable[[], Result], what: str, seconds: float = 20) -> Result:
-    """Return what ``condition`` returns once that is true; fail when it is not within the time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        result = condition()
-        if result:
-            return result
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds:g} s for {what}; last: {result!r}")
-        time.sleep(0.02)
 
 
 def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:

@@ -28,10 +28,11 @@ from clickhouse_server import ClickHouseServer
 from odd_spans import ROWS, expected_rows, odd_request, stored_rows
 from otel_loggedmodel import records, store
 from truth import Traffic, make_traffic
+from waiting import wait_until
 
 from .conftest import RunCollector
 from .otlp import Span
-from .running import Collector, wait_until
+from .running import Collector
 
 WRITE_ROWS = "OTEL_LOGGEDMODEL_WRITE_ROWS"
 

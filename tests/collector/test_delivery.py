@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from waiting import wait_until
+
 from . import otlp
 from .conftest import RunCollector
 from .otlp import Span
-from .running import free_ports, wait_until
+from .running import free_ports
 
 
 @dataclass

@@ -16,9 +16,10 @@ import otel_loggedmodel as mlflow
 from otel_loggedmodel import records
 from otlp_receiver import MalformedError, ReceivedSpan, parse_file
 from programs import finish, start
+from waiting import wait_until
 
 from .conftest import RunCollector
-from .running import Collector, wait_until
+from .running import Collector
 
 ANYONES_CONFIG = Path(__file__).parent / "anyones-sampler.yaml"
 

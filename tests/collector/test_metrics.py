@@ -9,10 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from waiting import wait_until
+
 from . import otlp
 from .conftest import RunCollector
 from .otlp import Span
-from .running import Collector, wait_until
+from .running import Collector
 
 CALLS = "logged_model_calls_total"
 SECONDS = "logged_model_duration_seconds"

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from waiting import wait_until
+
 from . import otlp
 from .conftest import RunCollector
 from .otlp import Span
-from .running import CONFIG, Collector, wait_until
+from .running import CONFIG, Collector
 
 MODELS = 200
 ORDINARY = 2000

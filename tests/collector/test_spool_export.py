@@ -20,9 +20,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Link, SpanKind, StatusCode
 
 from otel_loggedmodel.commands.otlp_lines import line_of
+from waiting import wait_until
 
 from .conftest import RunCollector
-from .running import wait_until
 
 
 def request() -> bytes:

@@ -73,6 +73,14 @@ def test_tags_of_a_row_are_on_its_span(evaluate, traced) -> None:
         assert traced.spans[name].attributes["logged_model.evaluation.tag.topic"] == "numbers"
 
 
+def test_the_name_of_the_data_set_is_on_all_spans_of_its_rows(evaluate, results, traced) -> None:
+    evaluate(ROWS[:1], [exact], double, dataset="numbers")
+    evaluate([{**ROWS[0], "outputs": 0}], [exact], dataset="numbers")
+    judged = [traced.spans["double"], traced.spans["evaluated output"]]
+    names = [span.attributes["logged_model.evaluation.dataset_name"] for span in (*judged, *results())]
+    assert names == ["numbers"] * 4
+
+
 def test_results_come_in_the_order_of_the_data_with_what_belongs_to_them(evaluate) -> None:
     def slow_at_first(number):
         time.sleep(0.05 if number == 0 else 0)

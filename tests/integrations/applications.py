@@ -8,8 +8,9 @@ import signal
 from typing import Final
 
 from otel_loggedmodel import identity
+from waiting import wait_until
 
-from .servers import BIN, Server, wait_until
+from .servers import BIN, Server
 from .situations import Page
 
 ZERO_CODE: Final = [BIN / "opentelemetry-instrument"]

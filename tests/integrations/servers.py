@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+from waiting import wait_until
+
 BIN: Final = Path(sys.executable).parent
 _READY_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 60.0
@@ -181,18 +183,6 @@ class Traffic:
                 number += step
         except BaseException as error:
             self._errors.append(error)
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
-    """Return when a condition holds.
-
-    Raises:
-        AssertionError: It did not in time.
-    """
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.02)
 
 
 def free_port() -> int:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An application's OpenTelemetry set-up with this library in it, and the real receiver that it exports to."""
 
+import json
 import re
 from typing import Final
 
@@ -14,7 +15,8 @@ from otel_loggedmodel import identity
 from otel_loggedmodel.store.schema import COLUMNS
 from otlp_receiver import OtlpReceiver, ReceivedSpan
 
-_ATTRIBUTE: Final = re.compile(r"SpanAttributes\['([^']+)'\]")
+# An attribute, and the key in it where it is a JSON object.
+_ATTRIBUTE: Final = re.compile(r"SpanAttributes\['([^']+)'\](?:, '([^']+)')?")
 
 
 class Telemetry:
@@ -95,5 +97,7 @@ def cached_tokens(span: ReceivedSpan) -> int:
 
 
 def _first(span: ReceivedSpan, column: str) -> int:
-    values = (span.attributes.get(key) for key in _ATTRIBUTE.findall(COLUMNS[column].expression))
-    return int(next((str(value) for value in values if value is not None), "0"))
+    found = _ATTRIBUTE.findall(COLUMNS[column].expression)
+    values = ((key, span.attributes.get(attribute)) for attribute, key in found)
+    key, value = next(((key, value) for key, value in values if value is not None), ("", 0))
+    return int(json.loads(str(value)).get(key) or 0) if key else int(str(value))

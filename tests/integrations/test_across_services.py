@@ -19,9 +19,10 @@ from collector import node
 from collector.conftest import collector_binary, run_collector  # noqa: F401 - fixtures
 from collector.otlp import CLIENT, Span
 from collector.running import Collector
-from integrations.servers import BIN, Server, telemetry_to, wait_until
+from integrations.servers import BIN, Server, telemetry_to
 from integrations.situations import Page
 from integrations.telemetry import reference
+from waiting import wait_until
 
 NODE_PACKAGES = (
     "@opentelemetry/api@1.10.0",

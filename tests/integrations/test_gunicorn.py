@@ -12,10 +12,11 @@ import pytest
 from otel_loggedmodel import identity
 from otlp_grpc_receiver import OtlpGrpcReceiver
 from otlp_receiver import OtlpReceiver
+from waiting import wait_until
 
 from .applications import AT_IMPORT, FASTAPI, FLASK, ZERO_CODE, command_of, reference, stopped, work_in_all_workers
 from .ledger import check_activations, check_answers, check_created, check_work, version_of
-from .servers import BIN, Server, Traffic, telemetry_to, wait_until
+from .servers import BIN, Server, Traffic, telemetry_to
 from .situations import Page
 
 # Only the instrumentation: the rest is in gunicorn.conf.py.

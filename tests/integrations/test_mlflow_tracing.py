@@ -27,7 +27,7 @@ from .telemetry import counted_tokens, is_entry, is_record, reference, version_o
 
 MODEL_ID = "m-" + "ab" * 16
 
-# The three ways in which a provider comes to be that both work with. Each ends with MLflow's own exporter in it.
+# The ways in which a provider comes to be that both work with. Each ends with MLflow's own exporter in it.
 OWN_PROVIDER = """
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -44,6 +44,12 @@ import otel_loggedmodel
 with mlflow.start_span("first"):  # makes MLflow set its provider
     pass
 assert otel_loggedmodel.instrument()
+"""
+BRIDGED = """
+import mlflow
+import otel_loggedmodel
+
+assert otel_loggedmodel.instrument(mlflow.tracing.get_bridged_tracer_provider())
 """
 ZERO_CODE = ""
 
@@ -108,7 +114,7 @@ OUTER_ASYNC = ["block", "inner", "inner", "inner_async", "inner_async", "outer_a
 
 def run(program: str, receiver: OtlpReceiver | None = None, *, set_up: str, **variables: str) -> str:
     """Run a program after a set-up, zero-code where that is empty; what it printed."""
-    environment = telemetry_to("", MLFLOW_USE_DEFAULT_TRACER_PROVIDER="false", **variables)
+    environment = telemetry_to("", **{"MLFLOW_USE_DEFAULT_TRACER_PROVIDER": "false", **variables})
     del environment["OTEL_EXPORTER_OTLP_ENDPOINT"]
     environment.setdefault("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     if receiver is not None:
@@ -135,7 +141,9 @@ def records(spans: list[ReceivedSpan]) -> list[tuple[object, object]]:
 
 
 @pytest.mark.parametrize(
-    "set_up", [OWN_PROVIDER, INSTRUMENT, ZERO_CODE], ids=["own provider", "instrument", "zero-code"]
+    "set_up",
+    [OWN_PROVIDER, INSTRUMENT, BRIDGED, ZERO_CODE],
+    ids=["own provider", "instrument", "bridged", "zero-code"],
 )
 def test_traced_functions_carry_the_version(set_up: str) -> None:
     with OtlpReceiver() as receiver:
@@ -152,6 +160,30 @@ def test_traced_functions_carry_the_version(set_up: str) -> None:
     assert sorted(map(str, records(spans))) == sorted(
         str((event, reference(name))) for event in ("created", "activated") for name in names
     )
+
+
+def test_a_provider_that_mlflow_keeps_to_itself_knows_the_default_and_no_scope() -> None:
+    program = """
+        with mlflow.start_span("from the environment"):
+            pass
+        otel_loggedmodel.set_active_model(name="default")
+        with otel_loggedmodel.use_model(name="scoped"), mlflow.start_span("in a scope"), mlflow.start_span("below"):
+            pass
+    """
+    with OtlpReceiver() as receiver:
+        run(
+            program,
+            receiver,
+            set_up=BRIDGED,
+            MLFLOW_USE_DEFAULT_TRACER_PROVIDER="true",
+            MLFLOW_ACTIVE_MODEL_ID=MODEL_ID,
+        )
+        spans = {span.name: (version_on(span), is_entry(span)) for span in receiver.spans() if not is_record(span)}
+    assert spans == {
+        "from the environment": (MODEL_ID, True),
+        "in a scope": (reference("default"), True),
+        "below": (reference("default"), False),
+    }
 
 
 def test_beside_an_exporter_of_the_application_copies_are_the_same_spans() -> None:

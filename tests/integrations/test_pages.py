@@ -14,10 +14,11 @@ import pytest
 import otel_loggedmodel
 from collector.conftest import collector_binary, run_collector  # noqa: F401 - fixtures
 from collector.otlp import REMOTE_PARENT, Span, send_json
-from integrations.servers import BIN, Server, free_port, telemetry_to, wait_until
+from integrations.servers import BIN, Server, free_port, telemetry_to
 from integrations.situations import DOCS, Page, run_in_shell
 from integrations.telemetry import is_entry, is_record, reference, version_on
 from otlp_receiver import OtlpReceiver
+from waiting import wait_until
 
 APPLICATION = """
 from opentelemetry import trace

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from otlp_receiver import OtlpReceiver, ReceivedSpan
+from waiting import wait_until
 
 from .applications import ZERO_CODE, command_of, reference
 from .ledger import (
@@ -18,7 +19,7 @@ from .ledger import (
     instance_of,
     version_of,
 )
-from .servers import BIN, Server, telemetry_to, wait_until
+from .servers import BIN, Server, telemetry_to
 from .situations import Page
 
 PAGE = Page("gunicorn")

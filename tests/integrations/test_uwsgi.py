@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from otlp_receiver import OtlpReceiver
+from waiting import wait_until
 
 from .applications import AT_IMPORT, FLASK, ZERO_CODE, command_of, reference, stopped, work_in_all_workers
 from .ledger import application_spans, check_activations, check_answers, check_created, check_work, records, version_of
-from .servers import BIN, Server, telemetry_to, wait_until
+from .servers import BIN, Server, telemetry_to
 from .situations import Page
 
 FORK_HOOKS = "--py-call-uwsgi-fork-hooks"

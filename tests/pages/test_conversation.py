@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import mlflow_recorded
 from otel_loggedmodel.pages.conversation import Message, Part, messages_of
 from otel_loggedmodel.store.results import Span, SpanEvent
 
@@ -87,6 +88,165 @@ def test_what_a_step_took_and_gave_where_there_are_no_messages() -> None:
     ]
 
 
+def mlflow(span_type: str, inputs: object, outputs: object) -> Span:
+    """A span as MLflow's tracing SDK writes it: every value as JSON."""
+    return span_of(
+        {
+            "mlflow.spanType": json.dumps(span_type),
+            "mlflow.spanInputs": json.dumps(inputs),
+            "mlflow.spanOutputs": json.dumps(outputs),
+        }
+    )
+
+
+def texts(messages: list[Message]) -> list[tuple[str, str, str, bool]]:
+    """Role, kind, text and direction of the parts of messages."""
+    return [
+        (message.role, part.kind, f"{part.name}{part.text}", message.is_output)
+        for message in messages
+        for part in message.parts
+    ]
+
+
+def test_mlflows_spans_of_a_chat_with_a_tool() -> None:
+    assert texts(messages_of(mlflow_recorded.named("Completions", 1))) == [
+        ("system", "text", "Be brief.", False),
+        ("user", "text", "How is the weather?", False),
+        ("assistant", "tool call", 'weather{\n  "city": "Bremen"\n}', False),
+        ("tool", "text", "Rain in Bremen.", False),
+        ("assistant", "text", "The answer is 42.", True),
+    ]
+    # Its stream comes in events, and whole as the output.
+    assert texts(messages_of(mlflow_recorded.named("Completions", 2))) == [
+        ("user", "text", "What is the answer?", False),
+        ("assistant", "text", "The answer is 42.", True),
+    ]
+    assert texts(messages_of(mlflow_recorded.named("priced"))) == [
+        ("user", "text", "What is the answer?", False),
+        ("assistant", "text", "42", True),
+    ]
+
+
+def test_mlflows_spans_of_a_function_show_what_it_took_and_gave() -> None:
+    assert messages_of(mlflow_recorded.named("weather")) == [
+        Message("input", (Part("text", '{\n  "city": "Bremen"\n}'),)),
+        Message("output", (Part("text", "Rain in Bremen."),), is_output=True),
+    ]
+    assert messages_of(mlflow_recorded.named("plan")) == []
+    # Not a call of a model, whatever its arguments are called.
+    search = mlflow("RETRIEVER", {"input": "rain", "top_k": 2}, ["a", "b"])
+    assert messages_of(search)[0].parts == (Part("text", '{\n  "input": "rain",\n  "top_k": 2\n}'),)
+
+
+# Requests and responses as providers document them:
+# https://docs.anthropic.com/en/api/messages
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
+# https://ai.google.dev/api/generate-content
+# https://platform.openai.com/docs/api-reference/responses
+@pytest.mark.parametrize(
+    ("roles", "of_call", "inputs", "outputs"),
+    [
+        pytest.param(
+            ("assistant", "user"),
+            "1",
+            {
+                "system": "Be brief.",
+                "messages": [
+                    {"role": "user", "content": "Weather?"},
+                    {"role": "assistant", "content": [{"type": "tool_use", "name": "look", "input": {"at": "B"}}]},
+                    {
+                        "role": "user",
+                        "content": [
+                            {
+                                "type": "tool_result",
+                                "tool_use_id": "1",
+                                "content": [{"type": "text", "text": "Rain."}],
+                            }
+                        ],
+                    },
+                ],
+            },
+            {"role": "assistant", "content": [{"type": "text", "text": "It rains."}]},
+            id="Anthropic",
+        ),
+        pytest.param(
+            ("assistant", "user"),
+            "1",
+            {
+                "system": [{"text": "Be brief."}],
+                "messages": [
+                    {"role": "user", "content": [{"text": "Weather?"}]},
+                    {"role": "assistant", "content": [{"toolUse": {"name": "look", "input": {"at": "B"}}}]},
+                    {
+                        "role": "user",
+                        "content": [{"toolResult": {"toolUseId": "1", "content": [{"text": "Rain."}]}}],
+                    },
+                ],
+            },
+            {"output": {"message": {"role": "assistant", "content": [{"text": "It rains."}]}}, "stopReason": "end"},
+            id="Bedrock",
+        ),
+        pytest.param(
+            ("model", "user"),
+            "look",
+            {
+                "contents": [
+                    {"role": "user", "parts": [{"text": "Weather?"}]},
+                    {"role": "model", "parts": [{"function_call": {"name": "look", "args": {"at": "B"}}}]},
+                    {"role": "user", "parts": [{"function_response": {"name": "look", "response": "Rain."}}]},
+                ],
+                "config": {"system_instruction": {"parts": [{"text": "Be brief."}]}},
+            },
+            {"candidates": [{"content": {"role": "model", "parts": [{"text": "It rains."}]}}]},
+            id="Gemini",
+        ),
+        pytest.param(
+            ("assistant", "tool"),
+            "1",
+            {
+                "model": "gpt-4o",
+                "instructions": "Be brief.",
+                "input": [
+                    {"role": "user", "content": "Weather?"},
+                    {"type": "function_call", "name": "look", "arguments": '{"at": "B"}', "call_id": "1"},
+                    {"type": "function_call_output", "call_id": "1", "output": "Rain."},
+                ],
+            },
+            {
+                "output": [
+                    {
+                        "type": "message",
+                        "role": "assistant",
+                        "content": [{"type": "output_text", "text": "It rains."}],
+                    }
+                ]
+            },
+            id="OpenAI Responses",
+        ),
+    ],
+)
+def test_mlflows_spans_of_each_provider(roles: tuple[str, str], of_call: str, inputs: object, outputs: object) -> None:
+    of_model, of_tool = roles
+    assert texts(messages_of(mlflow("CHAT_MODEL", inputs, outputs))) == [
+        ("system", "text", "Be brief.", False),
+        ("user", "text", "Weather?", False),
+        (of_model, "tool call", 'look{\n  "at": "B"\n}', False),
+        (of_tool, "tool result", f"{of_call}Rain.", False),
+        (of_model, "text", "It rains.", True),
+    ]
+
+
+def test_mlflows_spans_of_a_completion() -> None:
+    assert texts(messages_of(mlflow("LLM", ["Tell me."], "No."))) == [
+        ("user", "text", "Tell me.", False),
+        ("assistant", "text", "No.", True),
+    ]
+    assert texts(messages_of(mlflow("CHAT_MODEL", {"input": "Tell me."}, {"unknown": 1}))) == [
+        ("user", "text", "Tell me.", False),
+        ("output", "text", '{\n  "unknown": 1\n}', True),
+    ]
+
+
 @pytest.mark.parametrize("text", ['[{"role": "user", "parts": [{"type": "te', "{", "plain", "[" * 5000])
 def test_what_is_no_json_is_shown_as_it_is(text: str) -> None:
     assert messages_of(span_of({"gen_ai.input.messages": text})) == [Message("user", (Part("text", text),))]
@@ -97,7 +257,13 @@ _JSON = st.recursive(
     lambda inner: (
         st.lists(inner)
         | st.dictionaries(
-            st.sampled_from(["role", "parts", "content", "type", "tool_calls", "function", "arguments"]), inner
+            st.sampled_from(
+                [
+                    *("role", "parts", "content", "type", "tool_calls", "function", "arguments", "messages", "input"),
+                    *("choices", "message", "output", "candidates", "toolUse", "system"),
+                ]
+            ),
+            inner,
         )
     ),
     max_leaves=20,
@@ -106,13 +272,15 @@ _KEYS = st.sampled_from(
     [
         *("gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.prompt.0.content"),
         *("llm.input_messages.1.message.content", "gen_ai.completion.2.tool_calls.0.arguments", "input.value"),
+        *("mlflow.spanInputs", "mlflow.spanOutputs"),
     ]
 )
 
 
 @given(st.dictionaries(_KEYS, _JSON.map(json.dumps) | st.text()))
 def test_whatever_a_span_says_becomes_texts(attributes: dict[str, object]) -> None:
-    for message in messages_of(span_of(attributes)):
+    as_call = {"mlflow.spanType": '"CHAT_MODEL"', **attributes}
+    for message in [*messages_of(span_of(attributes)), *messages_of(span_of(as_call))]:
         assert isinstance(message.role, str)
         for part in message.parts:
             assert all(isinstance(text, str) for text in (part.kind, part.text, part.name))

@@ -307,13 +307,6 @@ def spans_of(request: ExportTraceServiceRequest | bytes) -> list[Span]:
     return [span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans]
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
-
-
 def counted(values: Sequence[Any]) -> dict[Any, int]:
     return dict(Counter(values))
 

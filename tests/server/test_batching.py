@@ -16,8 +16,9 @@ from otel_loggedmodel.server.refusing import Reason, RefusalError
 from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.store.reading import StoreUnavailableError
 from otel_loggedmodel.store.writing import RefusedError, StoreFullError
+from waiting import wait_until
 
-from .backends import MemoryWriter, wait_until
+from .backends import MemoryWriter
 
 
 class Bench:

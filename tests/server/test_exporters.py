@@ -17,8 +17,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import otel_loggedmodel
 from otel_loggedmodel.store.reading import StoreUnavailableError
+from waiting import wait_until
 
-from .backends import Backend, wait_until
+from .backends import Backend
 
 TOKEN = "a-secret"
 

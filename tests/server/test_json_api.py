@@ -31,8 +31,9 @@ from otel_loggedmodel.store.results import (
     VersionDetail,
     VersionMetrics,
 )
+from waiting import wait_until
 
-from .backends import Answer, Backend, MemoryReader, wait_until
+from .backends import Answer, Backend, MemoryReader
 
 HOSTILE_NAMES = [
     "v1.0",

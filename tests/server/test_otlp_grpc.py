@@ -14,8 +14,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otel_loggedmodel.store.reading import StoreUnavailableError
 from otel_loggedmodel.store.writing import RefusedError
+from waiting import wait_until
 
-from .backends import Backend, body_of, request_of, spans_of, wait_until
+from .backends import Backend, body_of, request_of, spans_of
 
 MIB = 1024 * 1024
 

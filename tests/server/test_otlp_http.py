@@ -18,20 +18,9 @@ from google.rpc import code_pb2
 
 from otel_loggedmodel.store.reading import StoreUnavailableError
 from otel_loggedmodel.store.writing import RefusedError
+from waiting import wait_until
 
-from .backends import (
-    JSON,
-    PROTOBUF,
-    Backend,
-    MemoryWriter,
-    body_of,
-    bomb_of,
-    read_answer,
-    request_of,
-    spans_of,
-    varint,
-    wait_until,
-)
+from .backends import JSON, PROTOBUF, Backend, MemoryWriter, body_of, bomb_of, read_answer, request_of, spans_of, varint
 
 MIB = 1024 * 1024
 

@@ -9,8 +9,9 @@ import pytest
 from otel_loggedmodel.server import remembering
 from otel_loggedmodel.server.remembering import Memory, Remembering
 from otel_loggedmodel.store.reading import Selection, StoreUnavailableError, TraceFilter
+from waiting import wait_until
 
-from .backends import MemoryReader, wait_until
+from .backends import MemoryReader
 
 
 class Clock:
@@ -30,7 +31,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_the_same_question_is_asked_once_until_something_is_stored() -> None:
+def test_the_same_question_is_asked_once_until_something_is_stored(clock: Clock) -> None:
     reader = MemoryReader()
     memory = Memory(reader)
     for _ in range(3):

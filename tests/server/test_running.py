@@ -24,9 +24,10 @@ from otel_loggedmodel.server.metrics import Metrics
 from otel_loggedmodel.server.retention import Retention
 from otel_loggedmodel.server.running import Server, run
 from otel_loggedmodel.server.settings import Settings, SettingsError
+from waiting import wait_until
 
 from .backend_program import stored_in
-from .backends import EXPORT, PROTOBUF, Backend, MemoryReader, MemoryWriter, body_of, bomb_of, wait_until
+from .backends import EXPORT, PROTOBUF, Backend, MemoryReader, MemoryWriter, body_of, bomb_of
 
 TESTS = Path(__file__).resolve().parent.parent
 

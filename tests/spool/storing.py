@@ -2,7 +2,6 @@
 """What the tests of storage share: clocks that are set, spools that note what they give up, and reading them out."""
 
 import os
-import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -56,15 +55,14 @@ def given(spool: Spool) -> Stored:
     return stored
 
 
+def put_aside(spool: Spool, payload: bytes, count: int, reason: str) -> None:
+    """Have a spool in which nothing waits set a request aside."""
+    spool.append(Kind.SPANS, payload, count)
+    spool.set_aside(given(spool), reason)
+
+
 def segments_in(directory: Path, kind: str = "") -> list[Path]:
     return sorted(directory.glob(f"*/{kind}*.v1"))
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.002)
 
 
 def forked(work: Callable[[], object]) -> int:

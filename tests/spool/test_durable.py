@@ -25,6 +25,7 @@ from otel_loggedmodel.durable import DurableExporter
 from otel_loggedmodel.exporter import LoggedModelExporter
 from otel_loggedmodel.otlp_sending import destination_of, unnamed_destination_of
 from otel_loggedmodel.spool import Kind, Pending, Spool
+from waiting import wait_until
 
 from .far_end import Answer, GrpcFarEnd, HttpFarEnd
 from .far_end import FarEnd as Server
@@ -77,13 +78,6 @@ def protocol_of(server: Server) -> str:
 
 def files_in(directory: Path) -> list[Path]:
     return [path for path in directory.rglob("*") if path.is_file()]
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
-        time.sleep(0.01)
 
 
 def is_balanced(exporter: DurableExporter) -> bool:

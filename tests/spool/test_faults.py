@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from collector.running import CONFIG, REPOSITORY, Collector, wait_until
+from collector.running import CONFIG, REPOSITORY, Collector
 from otel_loggedmodel import otlp_payloads
 from otel_loggedmodel.durable import DurableExporter
 from otel_loggedmodel.otlp_sending import destination_of
+from waiting import wait_until
 
 from .far_end import Answer, FarEnd, HttpFarEnd, far_end
 from .sending_program import Applications, Orders, applications, handed_in

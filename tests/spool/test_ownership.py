@@ -18,8 +18,9 @@ import pytest
 
 from otel_loggedmodel import leases
 from otel_loggedmodel.spool import Kind
+from waiting import wait_until
 
-from .storing import Drops, drain, forked_with_pipe, given, make_spool, segments_in, succeed, wait_until
+from .storing import Drops, drain, forked_with_pipe, given, make_spool, segments_in, succeed
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="locks and forks of POSIX")
 

@@ -12,7 +12,7 @@ import pytest
 
 from otel_loggedmodel.spool import Kind, Pending
 
-from .storing import Clocks, Drops, drain, given, make_spool, segments_in
+from .storing import Clocks, Drops, drain, given, make_spool, put_aside, segments_in
 
 DAY = 86_400.0
 
@@ -190,10 +190,10 @@ def test_what_is_postponed_keeps_its_age(directory: Path, clocks: Clocks) -> Non
 def test_what_is_set_aside_is_kept_and_not_given_again(directory: Path) -> None:
     drops = Drops()
     spool = make_spool(directory, on_drop=drops)
-    for payload in (b"poison", b"fine"):
+    for payload in (b"poison", b"worse", b"fine"):
         spool.append(Kind.SPANS, payload, 4)
-    spool.set_aside(given(spool), "400: no such attribute")
-    spool.quarantine(Kind.SPANS, b"worse", 1, "413")
+    for reason in ("400: no such attribute", "413"):
+        spool.set_aside(given(spool), reason)
     assert drain(spool) == [b"fine"]
     assert not spool.pending
     spool.close()
@@ -211,7 +211,7 @@ def test_what_is_set_aside_is_kept_and_not_given_again(directory: Path) -> None:
 def test_what_is_set_aside_has_a_tenth_of_the_room(directory: Path) -> None:
     spool = make_spool(directory, max_bytes=100_000)
     for number in range(50):
-        spool.quarantine(Kind.SPANS, b"%04d" % number * 250, 1, "400")
+        put_aside(spool, b"%04d" % number * 250, 1, "400")
         assert sum(path.stat().st_size for path in segments_in(directory, "refused")) <= 10_000
     spool.close()
 

@@ -9,6 +9,9 @@ from typing_extensions import assert_type
 import otel_loggedmodel as mlflow
 
 assert_type(mlflow.set_active_model("a"), mlflow.ActiveModel)
+assert_type(mlflow.log_feedback(trace_id="", value=True), mlflow.entities.Feedback)
+mlflow.nothing  # type: ignore[attr-defined]  # noqa: B018 - names that are loaded on demand are not any names
+mlflow.genai.nothing  # type: ignore[attr-defined]  # noqa: B018
 with mlflow.set_active_model(name="a") as active:
     assert_type(active, mlflow.ActiveModel)
 with mlflow.use_model("a") as model:

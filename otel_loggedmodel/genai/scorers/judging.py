@@ -17,7 +17,6 @@ from otel_loggedmodel.genai.scoring import PARAMETERS, Scorer
 from otel_loggedmodel.genai.traces import Trace
 
 Model = Callable[[str], str | Awaitable[str]]
-Scale = Mapping[str, float] | tuple[int, int]
 
 PASS_FAIL: Final = "pass_fail"  # noqa: S105 - a scale
 _TEMPLATE: Final = """\

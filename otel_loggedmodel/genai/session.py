@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all the work of one evaluation shares, and what every span that it makes for a row says."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from opentelemetry import trace as trace_api
+from opentelemetry.context import Context
+
+from otel_loggedmodel import attributes
+from otel_loggedmodel.active import Version, with_version
+from otel_loggedmodel.genai.calling import Caller
+from otel_loggedmodel.genai.capturing import Capture
+from otel_loggedmodel.genai.recording import Recorder
+from otel_loggedmodel.genai.rows import Row
+from otel_loggedmodel.genai.sources import Dataset
+
+_MAX_CHARACTERS: Final = 64 * 1024
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, default=str)
+# OpenInference's, as `otel_loggedmodel.trace` has them.
+INPUT: Final = "input"
+OUTPUT: Final = "output"
+
+
+@dataclass(frozen=True)
+class Session:
+    """One evaluation, as those see it who work for it.
+
+    Attributes:
+        dataset: The rows.
+        provider: Makes the spans.
+        recorder: Takes those that no sampler is asked about, and has the resource of all.
+        capture: Keeps the spans of a row for its scorers; None where none of them looks.
+        caller: Calls functions and scorers.
+        base: The Context to start from.
+        record_content: Whether inputs and outputs go onto spans.
+    """
+
+    dataset: Dataset
+    provider: trace_api.TracerProvider
+    recorder: Recorder
+    capture: Capture | None
+    caller: Caller
+    base: Context
+    record_content: bool
+
+    def context_for(self, version: Version | None) -> Context:
+        """The Context in which a version begins traces of its own; of None, nobody does."""
+        return with_version(trace_api.set_span_in_context(trace_api.INVALID_SPAN, self.base), version)
+
+    def attributes_of(self, row: Row) -> dict[str, Any]:
+        """What a span says of the row that it is about."""
+        values: dict[str, Any] = {attributes.EVALUATION_ROW: row.key}
+        if self.dataset.digest:
+            values[attributes.EVALUATION_DATASET] = self.dataset.digest
+        if self.dataset.name:
+            values[attributes.EVALUATION_DATASET_NAME] = self.dataset.name
+        values.update((attributes.EVALUATION_TAG_PREFIX + key, value) for key, value in row.tags.items())
+        return values
+
+    def content(self, place: str, value: Any) -> dict[str, str]:
+        """The attributes that say what went in or came out of a span; none where that is not to be recorded."""
+        if not self.record_content:
+            return {}
+        if isinstance(value, str):
+            return {f"{place}.value": value[:_MAX_CHARACTERS], f"{place}.mime_type": "text/plain"}
+        try:
+            text = _JSON.encode(value)
+        except (TypeError, ValueError, RecursionError):
+            text = repr(value)
+        return {f"{place}.value": text[:_MAX_CHARACTERS], f"{place}.mime_type": "application/json"}

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The spans of a trace in the order of their tree, and what of their attributes is shown.
+
+Parents come from whoever sent the spans. A span whose parent is not there is a root, and so is one of each circle of
+parents: every span is shown exactly once, however they refer to one another.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, TypeVar
+
+from otel_loggedmodel import mlflow_spans
+from otel_loggedmodel.genai.traces import INPUT_TOKENS, OUTPUT_TOKENS
+from otel_loggedmodel.store.results import Span
+
+_LLMS: Final = ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "embedding.model_name")
+
+State = TypeVar("State")
+
+
+def in_tree_order(
+    spans: Sequence[Span], root: State, below: Callable[[State, bool], State]
+) -> Iterator[tuple[Span, State]]:
+    """Each span once, with its place in the tree; without recursion, as traces can be deeper than the stack.
+
+    Args:
+        spans: Of one trace, in the order that siblings are to have.
+        root: The place of a root.
+        below: The place of a child, from that of its parent and whether it is the last one there.
+    """
+    children = _children_of(spans)
+    shown: set[int] = set()
+    # Whatever the roots do not lead to is part of a circle: it starts at its earliest span.
+    for start in [*children.get(None, []), *range(len(spans))]:
+        stack = [(start, root)]
+        while stack:
+            index, place = stack.pop()
+            if index in shown:
+                continue
+            shown.add(index)
+            yield spans[index], place
+            offspring = [child for child in children.get(spans[index].span_id, []) if child not in shown]
+            last = len(offspring) - 1
+            stack += [(offspring[number], below(place, number == last)) for number in range(last, -1, -1)]
+
+
+def tokens_of(span: Span) -> tuple[str | None, str | None]:
+    """Tokens in and out, each as the span says it."""
+    taken, given = mlflow_spans.tokens_of(span.attributes)
+    return (
+        _first_of(span, INPUT_TOKENS) or (None if taken is None else str(taken)),
+        _first_of(span, OUTPUT_TOKENS) or (None if given is None else str(given)),
+    )
+
+
+def llm_of(span: Span) -> str | None:
+    """Which model was called, if any."""
+    return _first_of(span, _LLMS) or mlflow_spans.text_of(span.attributes, mlflow_spans.MODEL)
+
+
+def _first_of(span: Span, names: Sequence[str]) -> str | None:
+    return next((value for name in names if (value := span.attributes.get(name))), None)
+
+
+def _children_of(spans: Sequence[Span]) -> dict[str | None, list[int]]:
+    children: dict[str | None, list[int]] = {}
+    ids = {span.span_id for span in spans}
+    for index, span in enumerate(spans):
+        is_child = span.parent_span_id in ids and span.parent_span_id != span.span_id
+        children.setdefault(span.parent_span_id if is_child else None, []).append(index)
+    return children
