@@ -16,6 +16,7 @@ from otel_loggedmodel.commands import (
     evaluate,
     exits,
     gate,
+    mlflow,
     models,
     prepare,
     serve,
@@ -91,12 +92,14 @@ _store = typer.Typer(cls=TyperGroup, no_args_is_help=True, help="Set up a store 
 app.add_typer(_store, name="store")
 _spool = typer.Typer(cls=TyperGroup, no_args_is_help=True, help="What could not be delivered yet.")
 app.add_typer(_spool, name="spool")
+_mlflow = typer.Typer(cls=TyperGroup, no_args_is_help=True, help="Exchange versions with an MLflow server.")
+app.add_typer(_mlflow, name="mlflow")
 
 
-def _add(group: typer.Typer, command: Callable[..., None], examples: str) -> None:
+def _add(group: typer.Typer, command: Callable[..., None], examples: str, name: str | None = None) -> None:
     # What follows a line with this control character is left as it is; a paragraph ends at an empty line.
     literal = "".join(f"\n\n\b{part.strip(chr(10))}" for part in examples.split("\n\n"))
-    group.command(help=inspect.cleandoc(command.__doc__ or "") + literal, epilog=exits.HELP)(command)
+    group.command(name, help=inspect.cleandoc(command.__doc__ or "") + literal, epilog=exits.HELP)(command)
 
 
 _add(app, serve.serve, serve.EXAMPLES)
@@ -112,6 +115,8 @@ _add(_store, prepare.prepare, prepare.EXAMPLES)
 _add(_spool, spool.status, spool.STATUS_EXAMPLES)
 _add(_spool, spool.drain, spool.DRAIN_EXAMPLES)
 _add(_spool, spool.export, spool.EXPORT_EXAMPLES)
+_add(_mlflow, mlflow.import_, mlflow.IMPORT_EXAMPLES, "import")
+_add(_mlflow, mlflow.push, mlflow.PUSH_EXAMPLES)
 
 
 def run() -> None:

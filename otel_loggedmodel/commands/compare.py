@@ -10,7 +10,6 @@ import typer
 from otel_loggedmodel.commands import opening, options, printing
 from otel_loggedmodel.pages.addresses import Chosen
 from otel_loggedmodel.store.reading import RowFilter
-from otel_loggedmodel.store.results import Activities, Behaviour, Comparison
 
 EXAMPLES: Final = """
 otel-loggedmodel compare my-agent-v1 my-agent-v2
@@ -60,7 +59,13 @@ def compare(
         raise typer.BadParameter("rows are held against those of the first version: name at least two")
     with opening.reader(store, token_file, "Comparing versions") as reader:
         comparison = reader.compare(versions, selection)
+        changes = reader.rows(versions, RowFilter(score=score, limit=limit), selection) if with_rows else []
         if html is not None:
+            from otel_loggedmodel.pages.report import report
+            from otel_loggedmodel.pages.rows import have_rows
+
+            if not with_rows and len(versions) == 2 and have_rows(comparison):
+                changes = reader.rows(versions, RowFilter(limit=limit), selection)
             chosen = Chosen(
                 since=since,
                 until=until,
@@ -69,10 +74,9 @@ def compare(
                 dataset=dataset,
                 production=production,
             )
-            _write(
-                html, comparison, reader.activities(versions, selection), reader.behaviour(versions, selection), chosen
-            )
-        changes = reader.rows(versions, RowFilter(score=score, limit=limit), selection) if with_rows else []
+            activities, behaviour = reader.activities(versions, selection), reader.behaviour(versions, selection)
+            made_ms = time.time() * 1000
+            _write(html, report(comparison, activities, behaviour, changes, chosen, limit, made_ms))
     if json:
         printing.show_json({**printing.as_document(comparison), "rows": changes} if with_rows else comparison)
         return
@@ -86,10 +90,7 @@ def compare(
     printing.show(*parts)
 
 
-def _write(path: Path, comparison: Comparison, activities: Activities, behaviour: Behaviour, chosen: Chosen) -> None:
-    from otel_loggedmodel.pages.report import report
-
-    text = report(comparison, activities, behaviour, chosen, time.time() * 1000)
+def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8", errors="replace")
     except OSError as error:

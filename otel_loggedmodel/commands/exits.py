@@ -13,6 +13,7 @@ STORE_UNAVAILABLE: Final = 3
 INTERRUPTED: Final = 130
 
 HELP: Final = (
-    "Exit codes: 0 done; 1 a regression (gate), a broken chain (doctor), or something left (spool drain); 2 wrong "
-    "usage, an unknown version, or not enough data; 3 the store cannot be reached; 130 interrupted."
+    "Exit codes: 0 done; 1 a regression (gate), a broken chain (doctor), or something left (spool drain, mlflow); "
+    "2 wrong usage, an unknown version, or not enough data; 3 the store or the server cannot be reached; "
+    "130 interrupted."
 )

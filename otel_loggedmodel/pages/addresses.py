@@ -10,7 +10,10 @@ from urllib.parse import quote, urlencode
 from otel_loggedmodel.presenting.selecting import selection_of
 from otel_loggedmodel.store.reading import Selection
 
-SELECTION: Final = frozenset({"since", "until", "service", "attribute", "dataset", "production"})
+# `traffic` is what the field of a form says: `production`, or `dataset:` and the data set.
+SELECTION: Final = frozenset({"since", "until", "service", "attribute", "dataset", "production", "traffic"})
+PRODUCTION: Final = "production"
+OF_DATASET: Final = "dataset:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +44,16 @@ class Chosen:
             return next((value for value in query.get(name, ()) if value), None)
 
         attributes = tuple(value for value in query.get("attribute", ()) if value)
+        traffic = one("traffic") or ""
+        if traffic not in ("", PRODUCTION) and not traffic.startswith(OF_DATASET):
+            raise ValueError(f"traffic is {traffic!r}: expected {PRODUCTION}, or {OF_DATASET} and a data set")
         return cls(
             since=one("since"),
             until=one("until"),
             service=one("service"),
             attributes=attributes,
-            dataset=one("dataset"),
-            production=one("production") == "true",
+            dataset=(traffic.removeprefix(OF_DATASET) if traffic.startswith(OF_DATASET) else None) or one("dataset"),
+            production=traffic == PRODUCTION or one("production") == "true",
         )
 
     def selection(self, now: datetime) -> Selection:
@@ -68,6 +74,11 @@ class Chosen:
             dataset=self.dataset,
             production=self.production,
         )
+
+    @property
+    def traffic(self) -> str:
+        """What the field of a form says of data sets and production."""
+        return PRODUCTION if self.production else "" if self.dataset is None else f"{OF_DATASET}{self.dataset}"
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
@@ -103,9 +114,10 @@ class Links:
         """One version."""
         return self._address("/version", [("id", model_id), *parameters])
 
-    def compare(self, *model_ids: str) -> str:
-        """Versions side by side."""
-        return self._address("/compare", [("version", model_id) for model_id in model_ids])
+    def compare(self, *model_ids: str, rows: int | None = None) -> str:
+        """Versions side by side, with so many rows of data sets."""
+        which: list[tuple[str, object]] = [("version", model_id) for model_id in model_ids]
+        return self._address("/compare", which if rows is None else [*which, ("rows", rows)])
 
     def traces(self, model_id: str | None = None, order: str = "newest", *parameters: tuple[str, object]) -> str:
         """Traces in some order."""

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Charts as SVG, made on the server.
 
-A page may then forbid scripts and styles that are not files, and a chart is the same in a file that is mailed. Colours
-come from the style sheet by class, so that they follow light and dark; lines differ in their dashes, too.
+A page may then forbid scripts and styles that are not files, under which chart libraries do not work, and a chart is
+the same in a file that is mailed. Colours come from the style sheet by class, so that they follow light and dark; lines
+differ in their dashes, too. What is under the mouse says its values, and tables beside the charts say them to
+everybody.
 """
 
 import math
@@ -22,19 +24,25 @@ COLOURS: Final = 8
 
 _SPARK_WIDTH, _SPARK_HEIGHT = 72, 18
 _WIDTH, _HEIGHT = 460, 190
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 14, 30
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 12, 14, 30
 _LABEL_ROOM: Final = 52
 _IDLE_ZEROS: Final = re.compile(r"(?:(\.\d*?[1-9])|\.)0+(?!\d)")
 _MOST_INTERVAL: Final = 120
 
 
-def sparkline(values: Sequence[float | None], label: str) -> Markup:
+def sparkline(values: Sequence[float | None], label: str, write: Callable[[float | None], str]) -> Markup:
     """A line without axes, of what happened in parts of time; gaps where there is no value.
+
+    One value is no trend, and nothing is drawn.
 
     Args:
         values: From 0 on.
-        label: What it is, for those who cannot see it.
+        label: What it is.
+        write: Makes a value readable.
     """
+    known = [value for value in values if value is not None]
+    if known:
+        label = f"{label}: {write(min(known))} to {write(max(known))}, last {write(known[-1])}"
     most = max((value for value in values if value is not None), default=0.0) or 1.0
     step = (_SPARK_WIDTH - 2) / max(len(values) - 1, 1)
     points = [
@@ -43,8 +51,8 @@ def sparkline(values: Sequence[float | None], label: str) -> Markup:
     ]
     return Markup(
         '<svg class="spark" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img"'
-        ' aria-label="{label}"><path class="line" d="{path}"/></svg>'
-    ).format(width=_SPARK_WIDTH, height=_SPARK_HEIGHT, label=clean(label), path=_path(points))
+        ' aria-label="{label}"><title>{label}</title><path class="line" d="{path}"/></svg>'
+    ).format(width=_SPARK_WIDTH, height=_SPARK_HEIGHT, label=clean(label), path=_path(points) if len(known) > 1 else "")
 
 
 def interval(low: float, high: float, delta: float, margin: float, label: str) -> Markup:
@@ -64,6 +72,7 @@ def interval(low: float, high: float, delta: float, margin: float, label: str) -
 
     return Markup(
         '<svg class="interval" viewBox="0 0 {width} 16" width="{width}" height="16" role="img" aria-label="{label}">'
+        "<title>{label}</title>"
         '<rect class="margin" x="{margin_x}" y="1" width="{margin_width}" height="14"/>'
         '<line class="zero" x1="{zero}" x2="{zero}" y1="0" y2="16"/>'
         '<line class="range" x1="{low}" x2="{high}" y1="8" y2="8"/>'
@@ -123,7 +132,7 @@ def over_time(
     levels = {write(level): level for level in (top / 2, 0.0, top)}
     body = [_level(y(level), label) for label, level in sorted(levels.items(), key=lambda one: one[1])]
     for place in sorted({0, parts // 2, parts - 1}):
-        body.append(_below(x(place), _time(start_ms + place * step_ms, step_ms)))
+        body.append(_below(x(place), time_of(start_ms + place * step_ms, step_ms)))
     for number, one in enumerate(series):
         for mark in one.marks:
             part = (mark - start_ms) / step_ms - 0.5
@@ -143,17 +152,16 @@ def over_time(
         points = [None if value is None else (x(part), y(value)) for part, value in enumerate(one.values)]
         body.append(Markup('<path class="line c{}" d="{}"/>').format(number % COLOURS, _path(points)))
         body += [
-            Markup('<circle class="dot c{}" cx="{:.1f}" cy="{:.1f}" r="{}"><title>{}: {}, {}</title></circle>').format(
-                number % COLOURS,
-                *point,
-                2.5 if parts <= 60 else 1.5,
-                clean(one.label),
-                write(one.values[part]),
-                _time(start_ms + part * step_ms, step_ms),
+            Markup('<circle class="dot c{}" cx="{:.1f}" cy="{:.1f}" r="{}"/>').format(
+                number % COLOURS, *point, 2.5 if parts <= 60 else 1.5
             )
-            for part, point in enumerate(points)
+            for point in points
             if point is not None
         ]
+    for part in range(parts):
+        said = [(one.label, write(one.values[part])) for one in series if one.values[part] is not None]
+        if said:
+            body.append(_said(x(part - 0.5), x(part + 0.5), time_of(start_ms + part * step_ms, step_ms), said))
     return _chart(body, title)
 
 
@@ -190,27 +198,36 @@ def distributions(bins: Sequence[Mapping[int, int]], labels: Sequence[str], titl
     body = [_level(y(level), formatting.rate(level)) for level in (0.0, top / 2, top)]
     taken = 0.0
     for place, label in _decades(low, high):
+        tick = Markup('<line class="grid" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/>')
+        body.append(tick.format(x(place), _HEIGHT - _BOTTOM, _HEIGHT - _BOTTOM + 5))
         if x(place) - taken >= _LABEL_ROOM and x(place) <= _WIDTH - _LABEL_ROOM / 2:
             taken = x(place)
             body.append(_below(taken, label))
-    for number, (share, label) in enumerate(zip(shares, labels, strict=True)):
+    for number, share in enumerate(shares):
         points = [(x(low), y(0))]
         for place, value in enumerate(share):
             points += [(x(low + place * width), y(value)), (x(low + (place + 1) * width), y(value))]
         points.append((x(high), y(0)))
         path = _path(points)
         body.append(
-            Markup('<path class="area c{0}" d="{1}"/><path class="line c{0}" d="{1}"><title>{2}</title></path>').format(
-                number % COLOURS, path, clean(label)
-            )
+            Markup('<path class="area c{0}" d="{1}"/><path class="line c{0}" d="{1}"/>').format(number % COLOURS, path)
         )
+    for place in range(len(shares[0])):
+        begin = low + place * width
+        said = [(label, formatting.rate(share[place])) for share, label in zip(shares, labels, strict=True)]
+        limits = [formatting.milliseconds(10 ** (limit / BINS_PER_DECADE)) for limit in (begin, begin + width)]
+        body.append(_said(x(begin), x(begin + width), " to ".join(limits), said))
     return _chart(body, title)
 
 
 def _decades(low: int, high: int) -> Iterable[tuple[float, str]]:
-    """Where the axis says a latency: 1, 2 and 5 of each power of ten, as many as have room."""
+    """Where the axis says a latency: round numbers, as many as have room."""
     decades = (high - low) / BINS_PER_DECADE
-    factors = (1, 2, 5) if decades <= 2.5 else (1, 3) if decades <= 4 else (1,)
+    factors: tuple[float, ...] = next(
+        numbers
+        for most, numbers in ((1.2, (1, 2, 3, 5)), (2.5, (1, 2, 5)), (4, (1, 3)), (math.inf, (1,)))
+        if decades <= most
+    )
     found = []
     for power in range(low // BINS_PER_DECADE - 1, high // BINS_PER_DECADE + 2):
         for factor in factors:
@@ -218,6 +235,14 @@ def _decades(low: int, high: int) -> Iterable[tuple[float, str]]:
             if low <= place <= high:
                 found.append((place, formatting.milliseconds(factor * 10.0**power)))
     return found
+
+
+def _said(left: float, right: float, title: str, values: Iterable[tuple[str, str]]) -> Markup:
+    """What is said of a part of a chart while the mouse is there: it is easier to hit than a point."""
+    text = "\n".join([title, *(f"{clean(label)}: {value}" for label, value in values)])
+    return Markup('<rect class="said" x="{:.1f}" y="{}" width="{:.1f}" height="{}"><title>{}</title></rect>').format(
+        left, _TOP + 3, right - left, _HEIGHT - _TOP - _BOTTOM - 3, text
+    )
 
 
 def _chart(body: Sequence[Markup], title: str) -> Markup:
@@ -262,6 +287,7 @@ def _nice(most: float) -> float:
     return next(factor * power for factor in (1, 2, 2.5, 4, 5, 8, 10) if factor * power >= most * (1 - 1e-9))
 
 
-def _time(milliseconds: int, step_ms: int) -> str:
+def time_of(milliseconds: int, step_ms: int) -> str:
+    """When a part of time begins, as precisely as its length asks for."""
     text = formatting.instant(milliseconds)
     return text[:10] if step_ms >= 86_400_000 else text[5:16]

@@ -2,19 +2,19 @@
 """Versions side by side: every metric with its verdict, what is behind it, and what the versions are made of."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from markupsafe import Markup
 
 from otel_loggedmodel.checkout import DIFF_TAG
-from otel_loggedmodel.pages import charts
+from otel_loggedmodel.pages import charts, rows
 from otel_loggedmodel.pages.addresses import Chosen, Links
 from otel_loggedmodel.pages.templates import label_of, short_id
 from otel_loggedmodel.pages.versions import Trends
 from otel_loggedmodel.presenting import formatting
-from otel_loggedmodel.presenting.metrics import Metric, change_of, compared_of, metrics_of, value_of
+from otel_loggedmodel.presenting.metrics import Metric, change_of, compared_of, metric_named, metrics_of, value_of
 from otel_loggedmodel.store.behaving import BINS_PER_DECADE
 from otel_loggedmodel.store.results import (
     Activities,
@@ -22,6 +22,7 @@ from otel_loggedmodel.store.results import (
     Comparison,
     ConfigurationDifference,
     Difference,
+    RowChange,
     Verdict,
 )
 from otel_loggedmodel.store.statistics import meaning_of
@@ -29,6 +30,7 @@ from otel_loggedmodel.store.statistics import meaning_of
 _LONG_TEXT: Final = 60
 _MOST_LINES: Final = 2000
 _MOST_OPERATIONS: Final = 15
+_MOST_NAMED: Final = 4
 
 
 @dataclass(frozen=True)
@@ -62,19 +64,39 @@ class Line:
     text: str
 
 
-def values(comparison: Comparison, activities: Activities, behaviour: Behaviour, chosen: Chosen) -> Mapping[str, Any]:
-    """What the template shows."""
+def values(
+    comparison: Comparison,
+    activities: Activities,
+    behaviour: Behaviour,
+    changed: Sequence[RowChange],
+    chosen: Chosen,
+    limit: int,
+) -> Mapping[str, Any]:
+    """What the template shows.
+
+    Args:
+        comparison: The versions.
+        activities: How they did over time.
+        behaviour: What is behind their numbers.
+        changed: The rows of data sets that changed most, of two versions.
+        chosen: Which traces count.
+        limit: How many rows were asked for.
+    """
     versions = comparison.versions
+    changes = rows.changes_of(comparison, changed)
     labels = [f"{label_of(place)} {short_id(version.model_id)}" for place, version in enumerate(versions)]
     return {
         "comparison": comparison,
         "rows": [(metric, _cells(comparison, metric)) for metric in metrics_of(versions)],
-        "tallies": [_tally(differences.metrics.values()) for differences in comparison.differences],
+        "tallies": [_tally(differences.metrics) for differences in comparison.differences],
         "distribution": charts.distributions(behaviour.latency_bins, labels, "Distribution of latency by version"),
         "bins": _bins(behaviour),
         "over_time": _over_time(activities, labels),
         "activities": activities,
         "behaviour": behaviour,
+        "changes": changes,
+        "with_rows": rows.have_rows(comparison),
+        "more_rows": rows.next_limit(limit, changes),
         "operations": behaviour.operations[:_MOST_OPERATIONS],
         "configuration": [(part, _lines(part)) for part in comparison.configuration],
         "diffs": [
@@ -116,18 +138,49 @@ def _cell(metric: Metric, text: str, count: int | None, difference: Difference |
     return Cell(text, count, difference, change_of(metric, difference), compared, said, picture)
 
 
-def _tally(differences: Any) -> dict[Verdict, int]:
-    tally = dict.fromkeys((Verdict.WORSE, Verdict.BETTER, Verdict.SAME, Verdict.UNKNOWN), 0)
-    for difference in differences:
-        tally[difference.verdict] += 1
-    return tally
+def _tally(differences: Mapping[str, Difference]) -> list[tuple[Verdict, int, str]]:
+    """How many metrics came to each verdict, and which became worse or better."""
+    found = []
+    for verdict in (Verdict.WORSE, Verdict.BETTER, Verdict.SAME, Verdict.UNKNOWN):
+        labels = [metric_named(key).label for key, difference in differences.items() if difference.verdict == verdict]
+        if labels:
+            said = labels[:_MOST_NAMED] if verdict in (Verdict.WORSE, Verdict.BETTER) else []
+            more = len(labels) - _MOST_NAMED
+            found.append((verdict, len(labels), ", ".join([*said, *([f"{more} more"] if said and more > 0 else [])])))
+    return found
 
 
-def _over_time(activities: Activities, labels: Sequence[str]) -> list[tuple[str, Markup]]:
+@dataclass(frozen=True)
+class Chart:
+    """A chart, and the same as a table.
+
+    Attributes:
+        title: What it shows.
+        picture: The chart.
+        rows: For each part of time when it begins, and a value of each version.
+    """
+
+    title: str
+    picture: Markup
+    rows: Sequence[tuple[str, Sequence[str]]]
+
+
+def _over_time(activities: Activities, labels: Sequence[str]) -> list[Chart]:
     """A chart for each number of which there is any."""
     trends = [Trends(activity, activities) for activity in activities.versions]
     marks = [[activation.time_ms for activation in activity.activations] for activity in activities.versions]
     found = []
+
+    def draw(title: str, values: Sequence[Sequence[float | None]], write: Callable[[float | None], str]) -> None:
+        start_ms, step_ms = activities.start_ms, activities.step_ms
+        series = [charts.Series(label, one, mark) for label, one, mark in zip(labels, values, marks, strict=True)]
+        rows = [
+            (charts.time_of(start_ms + part * step_ms, step_ms), [write(value) for value in together])
+            for part, together in enumerate(zip(*values, strict=True))
+            if any(value is not None for value in together)
+        ]
+        found.append(Chart(title, charts.over_time(series, start_ms, step_ms, f"{title} over time", write), rows))
+
     for title, name, write in (
         ("Latency p95", "p95_ms", formatting.milliseconds),
         ("Latency p50", "p50_ms", formatting.milliseconds),
@@ -136,24 +189,16 @@ def _over_time(activities: Activities, labels: Sequence[str]) -> list[tuple[str,
         ("Tokens per trace", "tokens", formatting.per_trace),
         ("Cost per trace", "cost", formatting.dollars),
     ):
-        series = [
-            charts.Series(label, getattr(trend, name), mark)
-            for label, trend, mark in zip(labels, trends, marks, strict=True)
-        ]
-        if any(value is not None for one in series for value in one.values):
-            found.append(
-                (title, charts.over_time(series, activities.start_ms, activities.step_ms, f"{title} over time", write))
-            )
+        values = [getattr(trend, name) for trend in trends]
+        if any(value is not None for one in values for value in one):
+            draw(title, values, write)
     for name in sorted({name for activity in activities.versions for name in activity.score_trends}):
-        series = [
-            charts.Series(label, activity.score_trends.get(name, ()), mark)
-            for label, activity, mark in zip(labels, activities.versions, marks, strict=True)
-        ]
-        title = f"Score {name}"
-        drawn = charts.over_time(
-            series, activities.start_ms, activities.step_ms, f"{title} over time", formatting.score
+        nothing = (None,) * activities.parts
+        draw(
+            f"Score {name}",
+            [activity.score_trends.get(name, nothing) for activity in activities.versions],
+            formatting.score,
         )
-        found.append((title, drawn))
     return found
 
 

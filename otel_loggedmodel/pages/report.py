@@ -3,7 +3,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -11,23 +11,33 @@ from markupsafe import Markup
 from otel_loggedmodel.pages import comparison
 from otel_loggedmodel.pages.addresses import Chosen
 from otel_loggedmodel.pages.templates import render, static
-from otel_loggedmodel.store.results import Activities, Behaviour, Comparison
+from otel_loggedmodel.store.results import Activities, Behaviour, Comparison, RowChange
 from otel_loggedmodel.version import __version__
 
 
-def report(compared: Comparison, activities: Activities, behaviour: Behaviour, chosen: Chosen, made_ms: float) -> str:
+def report(
+    compared: Comparison,
+    activities: Activities,
+    behaviour: Behaviour,
+    rows: Sequence[RowChange],
+    chosen: Chosen,
+    limit: int,
+    made_ms: float,
+) -> str:
     """The file.
 
     Args:
         compared: The versions.
         activities: How they did over time.
         behaviour: What is behind their numbers.
+        rows: Of data sets, those that changed most.
         chosen: Which traces count.
+        limit: How many rows were asked for.
         made_ms: The time, in ms since the epoch.
     """
     style = static("pages.css").decode()
     values: Mapping[str, Any] = {
-        **comparison.values(compared, activities, behaviour, chosen),
+        **comparison.values(compared, activities, behaviour, rows, chosen, limit),
         "links": None,
         "title": "Comparison of " + ", ".join(version.name or version.model_id for version in compared.versions),
         "style": Markup(style),  # noqa: S704 - it is our own, and the digest has to be of this very text

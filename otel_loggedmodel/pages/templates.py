@@ -10,7 +10,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from otel_loggedmodel.identity import has_id_shape
+from otel_loggedmodel.identity import has_id_shape, is_reference
 from otel_loggedmodel.pages import charts
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.texts import clean
@@ -50,9 +50,10 @@ def warm_up() -> None:
 
 
 def short_id(model_id: str) -> str:
-    """What tells a version from others of its name: the end of its id, or the id where it is of another shape."""
+    """What tells a version from others: the end of its id, or the id where it is of another shape."""
     if has_id_shape(model_id):
-        return f"…{model_id[-_SHOWN_ID:]}"
+        # A reference by name ends in zeros.
+        return f"{model_id[: 2 + _SHOWN_ID]}…" if is_reference(model_id) else f"…{model_id[-_SHOWN_ID:]}"
     return model_id if len(model_id) <= 40 else f"{model_id[:39]}…"
 
 
@@ -97,5 +98,5 @@ def _environment() -> Environment:
         label=label_of,
         symbol=verdict_symbol,
     )
-    environment.globals.update(sparkline=charts.sparkline, interval_chart=charts.interval)
+    environment.globals.update(sparkline=charts.sparkline, formatting=formatting)
     return environment

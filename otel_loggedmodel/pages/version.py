@@ -20,7 +20,6 @@ _ATTRIBUTES: Final = ("host.name", "deployment.environment.name", "service.versi
 
 def values(
     detail: VersionDetail,
-    previous: str | None,
     traces: Sequence[tuple[str, str, Sequence[TraceSummary]]],
     chosen: Chosen,
     now_ms: int,
@@ -29,7 +28,6 @@ def values(
 
     Args:
         detail: The version.
-        previous: The id of the one of its name that was made before it.
         traces: Lists of traces: their title, the order that they are in, and the traces.
         chosen: Which traces count.
         now_ms: The time, in ms since the epoch.
@@ -52,7 +50,7 @@ def values(
         "history": [(entry, _what(entry)) for entry in reversed(detail.history)],
         "places": _places(detail.history),
         "deploying": _deploying(version.model_id),
-        "previous": previous,
+        "previous": detail.previous,
         "traces": traces,
         "chosen": chosen,
         "links": Links(chosen),

@@ -3,10 +3,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 from otel_loggedmodel.checkout import BRANCH_TAG, COMMIT_TAG
 from otel_loggedmodel.pages.addresses import Chosen, Links
+from otel_loggedmodel.store.numbering import Numbering
 from otel_loggedmodel.store.results import Activities, Activity, Version
 
 # On one page.
@@ -51,7 +53,7 @@ class Shown:
 
     Attributes:
         version: The version.
-        previous: The one of its name that was made before it.
+        previous: The one that was before it: of its name, else of the name that differs in a lower number alone.
         changes: What of its params is not as it was in that one.
         is_live: Whether it has traces now.
     """
@@ -100,11 +102,16 @@ def listed(versions: Sequence[Version], which: Filter, now_ms: int) -> Listing:
     for version in versions:
         by_name.setdefault(version.name, []).append(version)
     everything: list[tuple[str | None, Shown]] = []
-    for name, group in by_name.items():
+    numbering = Numbering(name for name in by_name if name is not None)
+    for group in by_name.values():
         group.sort(key=_made_ms, reverse=True)
+    for name, group in by_name.items():
         for place, version in enumerate(group):
             if (which.deleted or not version.deleted) and which.admits(version):
-                earlier = group[place + 1] if name is not None and place + 1 < len(group) else None
+                earlier = None
+                if name is not None:
+                    before = (by_name[other][0] for other in numbering.before(name))
+                    earlier = next(chain(group[place + 1 :], before), None)
                 is_live = now_ms - (version.last_seen_ms or 0) < LIVE_MS
                 everything.append((name, Shown(version, earlier, _changes(version, earlier), is_live)))
     pages = max(1, -(-len(everything) // MOST_SHOWN))

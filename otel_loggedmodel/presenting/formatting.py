@@ -15,7 +15,12 @@ def count(value: float | None) -> str:
 
 def traces(number: int) -> str:
     """`1 trace`, `12,345 traces`."""
-    return "1 trace" if number == 1 else f"{number:,} traces"
+    return number_of(number, "trace")
+
+
+def number_of(number: int, what: str) -> str:
+    """`1 trace`, `12,345 traces`, of whatever has a regular plural."""
+    return f"1 {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def per_trace(value: float | None) -> str:

@@ -51,6 +51,7 @@ _PATHS: Final = (
     "/api/v1/compare",
     "/api/v1/activities",
     "/api/v1/behaviour",
+    "/api/v1/datasets",
     "/api/v1/revision",
     "/api/v1/compare/rows",
     "/api/v1/traces",
@@ -140,6 +141,7 @@ class Api:
             "/api/v1/compare": self._compare,
             "/api/v1/activities": self._activities,
             "/api/v1/behaviour": self._behaviour,
+            "/api/v1/datasets": self._datasets,
             "/api/v1/revision": self._revision,
             "/api/v1/compare/rows": self._rows,
             "/api/v1/traces": self._traces,
@@ -208,6 +210,10 @@ class Api:
     async def _behaviour(self, request: Request) -> bytes:
         versions, selection = _versions_asked(request)
         return await self._ask(lambda: self._reader.behaviour(versions, selection))
+
+    async def _datasets(self, request: Request) -> bytes:
+        _parameters(request, ())
+        return await self._ask(lambda: {"datasets": self._reader.datasets()})
 
     async def _revision(self, request: Request) -> bytes:
         _parameters(request, ())

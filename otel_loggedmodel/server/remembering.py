@@ -30,6 +30,7 @@ from otel_loggedmodel.store.results import (
     Activities,
     Behaviour,
     Comparison,
+    Dataset,
     RowChange,
     Trace,
     TraceSummary,
@@ -164,6 +165,10 @@ class Remembering:
     def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
         """See `Reader.behaviour`."""
         return self._ask(lambda: self._reader.behaviour(versions, selection), "behaviour", versions, selection)
+
+    def datasets(self) -> list[Dataset]:
+        """See `Reader.datasets`."""
+        return self._ask(self._reader.datasets, "datasets")
 
     def traces(
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from otel_loggedmodel.pages import comparison, trace, version, versions
+from otel_loggedmodel.pages import comparison, rows, trace, version, versions
 from otel_loggedmodel.pages.addresses import SELECTION, Chosen, Links
 from otel_loggedmodel.pages.templates import render, short_id, static, warm_up
 from otel_loggedmodel.server.access import Access
@@ -31,9 +31,11 @@ from otel_loggedmodel.server.refusing import RefusalError
 from otel_loggedmodel.server.remembering import Memory, Remembering
 from otel_loggedmodel.server.sessions import COOKIE, SESSION_SECONDS, Sessions
 from otel_loggedmodel.server.settings import Settings
-from otel_loggedmodel.store.reading import Reader, Selection, TraceFilter, VersionFilter
+from otel_loggedmodel.store.reading import Reader, RowFilter, Selection, TraceFilter, VersionFilter
+from otel_loggedmodel.store.results import RowChange
 
 _MOST_VERSIONS: Final = 10_000
+_MOST_NAMES: Final = 1000
 _TRACES_A_PAGE: Final = 50
 _TRACES_OF_A_KIND: Final = 5
 _MOST_PAGES: Final = 1000
@@ -218,13 +220,14 @@ class Site:
         address = f"{request.url.scheme}://{request.headers.get('host', 'localhost:4318')}"
 
         def make(reader: Reader) -> Mapping[str, Any]:
-            found = reader.versions(VersionFilter(deleted=True, limit=_MOST_VERSIONS), selection)
+            found = reader.versions(VersionFilter(deleted=True, limit=_MOST_VERSIONS, counted=False), selection)
             listing = versions.listed(found, which, now_ms)
             activities = reader.activities(listing.model_ids, selection)
             links = Links(chosen)
             given = [(name, value) for name, value in request.query_params.multi_items() if name in _OF_VERSIONS]
             return {
                 **versions.values(listing, activities, which, chosen, now_ms),
+                "datasets": _datasets(reader),
                 "is_empty": not found and not chosen.parameters,
                 "address": address,
                 "page_address": lambda page: links.versions(*given, ("page", page)),
@@ -233,17 +236,22 @@ class Site:
         return _Page("versions", "Versions", "versions.html", make)
 
     def _compare(self, request: Request) -> _Page:
-        query = _query(request, {"version"})
+        query = _query(request, {"version", "rows"})
         chosen, selection, _ = _chosen(query)
         asked = [value for value in query.get("version", ()) if value]
         if not 1 <= len(asked) <= MAX_COMPARED:
             raise BadParameterError("Tick two or more versions on the first page to compare them.")
+        limit = _number(query, "rows", rows.LIMITS[0])
 
         def make(reader: Reader) -> Mapping[str, Any]:
             compared = reader.compare(asked, selection)
             activities = reader.activities(asked, selection)
             behaviour = reader.behaviour(asked, selection)
-            return {**comparison.values(compared, activities, behaviour, chosen), "asked": asked}
+            changed: Sequence[RowChange] = ()
+            if len(asked) == 2 and rows.have_rows(compared):
+                changed = reader.rows(asked, RowFilter(limit=limit), selection)
+            shown = comparison.values(compared, activities, behaviour, changed, chosen, limit)
+            return {**shown, "asked": asked, "datasets": _datasets(reader), "known_names": _names(reader)}
 
         title = "Compare " + " and ".join(map(short_id, asked[:3])) + (" and others" if len(asked) > 3 else "")
         return _Page("compare", title, "compare.html", make)
@@ -258,7 +266,6 @@ class Site:
         def make(reader: Reader) -> Mapping[str, Any]:
             detail = reader.version(model_id, selection)
             own_id = detail.version.model_id
-            (activity,) = reader.activities([own_id], selection).versions
             found = []
             for label, order in (
                 ("Slowest", "slowest"),
@@ -272,7 +279,8 @@ class Site:
                     limit=_TRACES_OF_A_KIND,
                 )
                 found.append((label, order, reader.traces(own_id, kind, selection)))
-            return dict(version.values(detail, activity.previous, found, chosen, now_ms))
+            shown = version.values(detail, found, chosen, now_ms)
+            return {**shown, "datasets": _datasets(reader)}
 
         return _Page("version", f"Version {short_id(model_id)}", "version.html", make)
 
@@ -293,6 +301,7 @@ class Site:
             failed = [("errors_only", "true")] if errors_only else []
             return {
                 "version": model_id,
+                "known_names": _names(reader),
                 "order": order,
                 "orders": TRACE_ORDERS,
                 "errors_only": errors_only,
@@ -300,6 +309,7 @@ class Site:
                 "has_more": len(found) > _TRACES_A_PAGE,
                 "page": page,
                 "page_address": lambda number: links.traces(model_id, order, *failed, ("page", number)),
+                "datasets": _datasets(reader),
                 "chosen": chosen,
                 "links": links,
             }
@@ -422,6 +432,17 @@ def _chosen(query: Mapping[str, Sequence[str]]) -> tuple[Chosen, Selection, int]
     # What `24h` means moves on by the minute, so that its answers are good for some time.
     minute = datetime.fromtimestamp(now // 60 * 60, timezone.utc)
     return chosen, chosen.selection(minute), int(now * 1000)
+
+
+def _datasets(reader: Reader) -> list[str]:
+    """What data sets can be chosen by: their names, each of which may stand for several, else their digests."""
+    return list(dict.fromkeys(dataset.name or dataset.digest for dataset in reader.datasets()))
+
+
+def _names(reader: Reader) -> dict[str, str]:
+    """The names of versions by their ids, those that were used or made last first."""
+    found = reader.versions(VersionFilter(limit=_MOST_NAMES, counted=False))
+    return {version.model_id: version.name for version in found if version.name is not None}
 
 
 def _one(query: Mapping[str, Sequence[str]], name: str) -> str | None:

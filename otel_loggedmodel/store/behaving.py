@@ -101,7 +101,7 @@ def behaviour(database: Database, scope: Scope) -> Behaviour:
         model_ids=tuple(model_ids),
         latency_bins=tuple(bins[model_id] for model_id in model_ids),
         errors=tuple(_errors(_run(database, _failures(scope)), model_ids)),
-        operations=tuple(_operations(_run(database, _durations(scope)), model_ids)),
+        operations=tuple(_operations(_durations(database, scope), model_ids)),
     )
 
 
@@ -252,21 +252,39 @@ def _errors(rows: Sequence[Mapping[str, Any]], model_ids: Sequence[str]) -> list
     return sorted(kinds, key=lambda one: (-sum(one.counts), one.kind))[:_MOST_KINDS]
 
 
-def _durations(scope: Scope) -> Query:
-    """One row for each version and name of span.
+def _durations(database: Database, scope: Scope) -> list[dict[str, Any]]:
+    """One row for each version and name of span; copies count once, as everywhere.
 
-    A span that was stored twice counts twice, here alone: to tell copies apart, every id would have to be read. The
-    entry spans that it is divided by are counted alike.
+    To tell copies apart, the ids of all these spans have to be read, which takes longer than all the rest. Copies begin
+    at the same time and take as long: it is done for the names alone of which there are such spans.
     """
+    rows = _run(database, _sums(scope))
+    doubtful = sorted({row["name"] for row in rows if row["different"] < row["spans"]})
+    if not doubtful:
+        return rows
+    once = _sums(scope, _SPANS_ONCE)
+    certain = [row for row in rows if row["name"] not in doubtful]
+    return certain + database.query(once.sql, {**once.parameters, "names": doubtful})
+
+
+_SPANS_ONCE: Final = "AND SpanName IN {names:Array(String)} LIMIT 1 BY cityHash64(TraceId, SpanId)"
+
+
+def _sums(scope: Scope, which: str = "") -> Query:
     version, spans, entry = scope.version, scope.spans, scope.entry
     where = f"{spans.sql} AND {scope.columns['LoggedModelRole']} IN ('span', 'entry')"
     if scope.selection != EVERYTHING:
         where += f" AND TraceId IN (SELECT TraceId FROM {schema.SPANS} WHERE {spans.sql} AND {entry.sql})"
     return Query(
         f"""
-        SELECT toString({version.sql}) AS version, SpanName AS name, count() AS spans, sum({_DURATION_MS}) AS ms,
-            countIf({entry.sql}) AS entries
-        FROM {schema.SPANS} WHERE {where} GROUP BY version, name HAVING version IN {{model_ids:Array(String)}}""",
+        SELECT toString(span_version) AS version, name, count() AS spans, sum(span_ms) AS ms,
+            countIf(is_entry) AS entries, uniqExact(extent) AS different
+        FROM (
+            SELECT {version.sql} AS span_version, SpanName AS name, {_DURATION_MS} AS span_ms,
+                {entry.sql} AS is_entry, cityHash64(Timestamp, Duration) AS extent
+            FROM {schema.SPANS} WHERE {where} {which}
+        )
+        GROUP BY version, name HAVING version IN {{model_ids:Array(String)}}""",
         {
             **version.parameters,
             **spans.parameters,

@@ -16,6 +16,7 @@ from otel_loggedmodel import identity, records
 from otel_loggedmodel.model import LoggedModel, ModelEvent
 from otel_loggedmodel.store import schema
 from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.numbering import Numbering
 from otel_loggedmodel.store.reading import AmbiguousVersionError, UnknownVersionError
 
 # The table is sorted by span name, so that this reads little of it.
@@ -57,6 +58,7 @@ class Catalogue:
             name = models[model_id].model.name
             if name is not None:
                 self._by_name[name].append(model_id)
+        self._numbering = Numbering(self._by_name)
         self.aliases: tuple[Alias, ...] = tuple(
             sorted(self._aliases(), key=lambda alias: (alias.since_ns, alias.alias))
         )
@@ -90,7 +92,10 @@ class Catalogue:
         )
 
     def previous(self, model_id: str) -> str | None:
-        """The version of the same name that was created before it; neither a deleted one nor a reference by name."""
+        """The version that was before it: of its name, else of the name that differs in a lower number alone.
+
+        It is neither a deleted one nor, of its own name, a reference by name.
+        """
         if model_id not in self._created or (name := self.models[model_id].model.name) is None:
             return None
         ids = self._by_name[name]
@@ -99,7 +104,11 @@ class Catalogue:
             for other in reversed(ids[: ids.index(model_id)])
             if not self.models[other].deleted and not self._is_pure_reference(other)
         )
-        return next(earlier, None)
+        return next(earlier, None) or self._newest_before(name)
+
+    def _newest_before(self, name: str) -> str | None:
+        newest = (self.newest(other) for other in self._numbering.before(name))
+        return next((other for other in newest if other is not None and not self.models[other].deleted), None)
 
     def resolve(self, text: str, seen: Collection[str]) -> str:
         """The id of the version that a user names.

@@ -165,7 +165,7 @@ def traces(scope: Scope, *, with_usage: bool = True) -> Query:
     sql = f"""
         SELECT version, trace,
             CAST(
-                groupUniqArrayIf((id, parent, start, end, failed), is_entry)
+                groupArrayIf((id, parent, start, end, failed), is_entry)
                 AS Array(Tuple(id UInt64, parent UInt64, start Int64, end Int64, failed Bool))
             ) AS all_entries{calls}
         FROM (
@@ -179,15 +179,16 @@ def traces(scope: Scope, *, with_usage: bool = True) -> Query:
         HAVING {wanted}"""
     # Each step reads the columns of the one before. In one step, ClickHouse would work a column out again inside of
     # every lambda that uses it.
-    for step in (_SEVERAL, _ENTRIES, *(_USAGE if with_usage else ())):
+    for step in (_SEVERAL, _ENTRIES, *((*_ONCE, *_USAGE) if with_usage else ())):
         sql = f"SELECT {step} FROM ({sql})"
     if scope.model_ids is not None:
         sql = f"SELECT * REPLACE ({{model_ids:Array(String)}}[version] AS version) FROM ({sql})"
     return Query(sql, parameters)
 
 
-# Most traces have one entry span, and no call that sums up others: for them there is next to nothing to do.
-_SEVERAL: Final = "*, if(length(all_entries) = 1, [], all_entries) AS several"
+# Most traces have one entry span, no copies, and no call that sums up others: for them there is next to nothing to do.
+# Looking for copies here is quicker than an aggregate function that keeps a set for each trace.
+_SEVERAL: Final = "*, arrayDistinct(if(length(all_entries) = 1, [], all_entries)) AS several"
 _ENTRIES: Final = """\
 * EXCEPT (all_entries, several), if(empty(several), all_entries, arrayFilter(
     inner -> NOT arrayExists(
@@ -206,7 +207,7 @@ def _call_columns(columns: schema.Columns, cost: str) -> str:
 
 _CALLS: Final = """,
             CAST(
-                groupUniqArrayIf(
+                groupArrayIf(
                     (id, parent, start, end, is_sum, input, output, ifNull(cost, 0), cost IS NOT NULL,
                         has_tokens AND cost IS NULL),
                     is_call
@@ -214,8 +215,12 @@ _CALLS: Final = """,
                     id UInt64, parent UInt64, start Int64, end Int64, sums Bool,
                     input UInt64, output UInt64, cost Float64, priced Bool, unpriced Bool
                 ))
-            ) AS calls"""
+            ) AS all_calls"""
 
+_ONCE: Final = (
+    "*, if(arrayUniq(all_calls.id) = length(all_calls), [], all_calls) AS copied",
+    "* EXCEPT (all_calls, copied), if(empty(copied), all_calls, arrayDistinct(copied)) AS calls",
+)
 _USAGE: Final = (
     "*, if(hasAny(calls.id, calls.parent) OR length(calls) > 1 AND has(calls.sums, true), calls, []) AS nested,"
     " nested.parent AS parents, arrayEnumerate(nested) AS places",

@@ -30,7 +30,7 @@ def traces_to_score(
         StoreUnavailableError: The store cannot be asked any more.
     """
     given: set[str] = set()
-    for summary in _summaries(reader, version, selection, page):
+    for summary in summaries(reader, version, selection, page=page):
         if summary.trace_id in given:
             continue
         given.add(summary.trace_id)
@@ -41,8 +41,13 @@ def traces_to_score(
             continue
 
 
-def _summaries(reader: Reader, version: str | None, selection: Selection, page: int) -> Iterator[TraceSummary]:
-    """Entry spans, newest first. Pages are cut by time: an offset would count again what arrives meanwhile."""
+def summaries(
+    reader: Reader, version: str | None = None, selection: Selection = EVERYTHING, *, page: int = PAGE
+) -> Iterator[TraceSummary]:
+    """Entry spans, newest first. Pages are cut by time: an offset would count again what arrives meanwhile.
+
+    Args and errors are those of `traces_to_score`.
+    """
     offset = 0
     while True:
         found = reader.traces(version, TraceFilter(limit=page, offset=offset), selection)

@@ -66,6 +66,14 @@ class PairedTest:
     p_value: float
 
 
+def changes(base: Sequence[float], candidate: Sequence[float]) -> tuple[int, int, int]:
+    """Of how many pairs the second value is higher, lower, neither."""
+    differences = [_difference(before, after) for before, after in zip(base, candidate, strict=True)]
+    higher = sum(difference > 0 for difference in differences)
+    lower = sum(difference < 0 for difference in differences)
+    return higher, lower, len(differences) - higher - lower
+
+
 def tested(base: Sequence[float], candidate: Sequence[float]) -> PairedTest:
     """Test pairs of values.
 
@@ -74,8 +82,7 @@ def tested(base: Sequence[float], candidate: Sequence[float]) -> PairedTest:
         candidate: The second, in the same order.
     """
     differences = [_difference(before, after) for before, after in zip(base, candidate, strict=True)]
-    higher = sum(difference > 0 for difference in differences)
-    lower = sum(difference < 0 for difference in differences)
+    higher, lower, _ = changes(base, candidate)
     is_binary = {*base, *candidate} <= {0.0, 1.0}
     before, after = fmean(base), fmean(candidate)
     if is_binary:

@@ -29,6 +29,7 @@ from otel_loggedmodel.store.results import (
     Behaviour,
     Comparison,
     ConfigurationDifference,
+    Dataset,
     HistoryEntry,
     RowChange,
     Trace,
@@ -63,15 +64,16 @@ class StoreReader:
         """The versions, as `Reader.versions` says."""
         known = self._load()
         seen = self._seen()
-        used = self._usage(known, selection, seen)
-        services = self._services(known, selection, seen)
+        seen_when = self._sightings(known, selection, seen)
+        used = self._usage(known, selection, seen) if which.counted else seen_when
         is_narrow = selection != EVERYTHING
         pure = {alias.alias for alias in known.aliases}
         found = []
         for model_id in {*known.models, *used}:
             if model_id not in used and (is_narrow or model_id in pure):
                 continue
-            version = _version(known, model_id, used.get(model_id), services.get(model_id, ()), seen)
+            services = seen_when[model_id]["services"] if model_id in seen_when else ()
+            version = _version(known, model_id, used.get(model_id), services, seen)
             if _is_wanted(version, which):
                 found.append(version)
         found.sort(key=lambda version: (-max(version.last_seen_ms or 0, version.creation_timestamp), version.model_id))
@@ -85,10 +87,10 @@ class StoreReader:
         (metrics,) = comparing.measure(self._database, scope, self._names(known, [model_id])).versions
         used = self._usage(known, selection, seen, [model_id]).get(model_id)
         history = self._history(model_id)
-        services = self._services(known, selection, seen, [model_id]).get(model_id, ())
-        services = sorted({*services, *(entry.service for entry in history if entry.service)})
+        sighting = self._sightings(known, selection, seen, [model_id]).get(model_id, {})
+        services = sorted({*sighting.get("services", ()), *(entry.service for entry in history if entry.service)})
         (shown,) = self._named([_version(known, model_id, used, services, seen)])
-        return VersionDetail(version=shown, metrics=metrics, history=tuple(history))
+        return VersionDetail(version=shown, metrics=metrics, history=tuple(history), previous=known.previous(model_id))
 
     def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
         """Versions side by side, as `Reader.compare` says."""
@@ -136,6 +138,12 @@ class StoreReader:
         known, seen = self._load(), self._seen()
         model_ids = [known.resolve(version, seen) for version in versions]
         return behaving.behaviour(self._database, self._scope(known, model_ids, selection, seen))
+
+    def datasets(self) -> list[Dataset]:
+        """The data sets, as `Reader.datasets` says."""
+        query = scores.datasets(self._columns)
+        rows = self._database.query(query.sql, query.parameters)
+        return [Dataset(digest=row["digest"], name=row["name"] or None) for row in rows]
 
     def revision(self) -> str:
         """A text that changes when spans are stored or deleted, as `Reader.revision` says."""
@@ -212,23 +220,25 @@ class StoreReader:
         )
         return {row["model_id"]: row for row in rows}
 
-    def _services(
+    def _sightings(
         self,
         known: Catalogue,
         selection: Selection,
         seen: Collection[str],
         model_ids: Sequence[str] | None = None,
-    ) -> dict[str, list[str]]:
+    ) -> dict[str, dict[str, Any]]:
+        """When the entry spans of each version began, and of which services they are, by its id."""
         scope = Scope(self._columns, _aliases(known, model_ids, seen), model_ids, selection)
         version, spans, entry = scope.version, scope.spans, scope.entry
         rows = self._database.query(
             f"""
             SELECT toString({version.sql}) AS model_id,
-                arraySort(groupUniqArray(100)(toString(ServiceName))) AS services
-            FROM {schema.SPANS} WHERE {spans.sql} AND {entry.sql} AND ServiceName != '' GROUP BY model_id""",
+                arraySort(groupUniqArrayIf(100)(toString(ServiceName), ServiceName != '')) AS services,
+                min({measuring.START}) AS first_ns, max({measuring.START}) AS last_ns
+            FROM {schema.SPANS} WHERE {spans.sql} AND {entry.sql} GROUP BY model_id""",
             {**version.parameters, **spans.parameters, **entry.parameters},
         )
-        return {row["model_id"]: row["services"] for row in rows}
+        return {row["model_id"]: row for row in rows}
 
     def _names(self, known: Catalogue, model_ids: Iterable[str]) -> dict[str, str | None]:
         models = {model_id: known.model(model_id) for model_id in model_ids}
@@ -339,11 +349,10 @@ def _version(
             tags=dict(model.tags),
         )
     if used is not None:
+        counted = {"traces": used["traces"], "errors": used["errors"], "p95_ms": used["p95"]} if "p95" in used else {}
         version = replace(
             version,
-            traces=used["traces"],
-            errors=used["errors"],
-            p95_ms=used["p95"],
+            **counted,
             first_seen_ms=used["first_ns"] // 1_000_000,
             last_seen_ms=used["last_ns"] // 1_000_000,
         )

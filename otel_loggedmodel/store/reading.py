@@ -15,6 +15,7 @@ from otel_loggedmodel.store.results import (
     Activities,
     Behaviour,
     Comparison,
+    Dataset,
     RowChange,
     Trace,
     TraceSummary,
@@ -85,6 +86,7 @@ class VersionFilter:
         params: That have these params.
         deleted: Deleted ones too.
         limit: At most so many, newest first.
+        counted: With traces, errors and latency, which may be left out where they are not needed, as they take longest.
     """
 
     name: str | None = None
@@ -92,6 +94,7 @@ class VersionFilter:
     params: Mapping[str, str] = field(default_factory=dict)
     deleted: bool = False
     limit: int = 100
+    counted: bool = True
 
 
 ALL_VERSIONS = VersionFilter()
@@ -200,6 +203,10 @@ class Reader(Protocol):
             UnknownVersionError: There is none of one of these names.
             AmbiguousVersionError: One is the prefix of several ids.
         """
+        ...
+
+    def datasets(self) -> list[Dataset]:
+        """The data sets of which there are results of evaluations, those that were used last first."""
         ...
 
     def trace(self, trace_id: str) -> Trace:

@@ -27,6 +27,7 @@ from otel_loggedmodel.store.results import (
     Activities,
     Behaviour,
     Comparison,
+    Dataset,
     RowChange,
     Trace,
     TraceSummary,
@@ -39,6 +40,10 @@ T = TypeVar("T")
 
 class _Versions(msgspec.Struct):
     versions: list[Version]
+
+
+class _Datasets(msgspec.Struct):
+    datasets: list[Dataset]
 
 
 class _Rows(msgspec.Struct):
@@ -152,6 +157,10 @@ class RemoteReader:
     def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
         """What is behind the numbers; see `Reader.behaviour`."""
         return self._ask("behaviour", Behaviour, [("version", version) for version in versions], selection)
+
+    def datasets(self) -> list[Dataset]:
+        """The data sets; see `Reader.datasets`."""
+        return self._ask("datasets", _Datasets, [], EVERYTHING).datasets
 
     def revision(self) -> str:
         """See `Reader.revision`."""

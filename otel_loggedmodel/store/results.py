@@ -90,6 +90,19 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A data set that something was evaluated on.
+
+    Attributes:
+        digest: Of its rows.
+        name: What it is called, if anything; when its rows change, its digest does, and not its name.
+    """
+
+    digest: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class VersionMetrics:
     """The numbers of one version.
 
@@ -264,7 +277,8 @@ class Activity:
 
     Attributes:
         model_id: The version.
-        previous: The id of the version of its name that was made before it; None where there is none.
+        previous: The id of the version that was before it, of its name or of one with a lower number (`my-agent-v1`
+            before `my-agent-v2`); None where there is none.
         total: Over all the time; `start_ms` is that of the first part.
         points: The parts of time in which there are traces, in order.
         activations: The newest of its activations, oldest first.
@@ -467,11 +481,19 @@ class HistoryEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class VersionDetail:
-    """One version: what it is made of, how it does, what happened to it (newest last)."""
+    """One version: what it is made of, how it does, what happened to it (newest last).
+
+    Attributes:
+        version: What it is made of.
+        metrics: How it does.
+        history: What happened to it.
+        previous: Id of the version that was before it, as that of `Activity`.
+    """
 
     version: Version
     metrics: VersionMetrics
     history: tuple[HistoryEntry, ...] = ()
+    previous: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -184,15 +184,17 @@ class Match:
         before, after = [pair.base for pair in self.pairs], [pair.candidate for pair in self.pairs]
         if len(self.pairs) < paired.MIN_PAIRS:
             found = statistics.difference(fmean(before), fmean(after))
-            return replace(found, evaluation=replace(self._evaluation(None), pairs=len(self.pairs)))
+            return replace(found, evaluation=self._counted(None, before, after))
         test = paired.tested(before, after)
         found = statistics.difference(
             test.base, test.candidate, interval=test.interval, effect_size=test.effect_size, p_value=test.p_value
         )
-        evaluation = replace(
-            self._evaluation(test.test), pairs=len(self.pairs), higher=test.higher, lower=test.lower, equal=test.equal
-        )
-        return replace(found, evaluation=evaluation)
+        return replace(found, evaluation=self._counted(test.test, before, after))
+
+    def _counted(self, test: str | None, before: Sequence[float], after: Sequence[float]) -> ScoreComparison:
+        """What was compared, also of pairs that are too few to be tested."""
+        higher, lower, equal = paired.changes(before, after)
+        return replace(self._evaluation(test), pairs=len(self.pairs), higher=higher, lower=lower, equal=equal)
 
     def _unpaired(self, base: Group, candidate: Group) -> Difference:
         if min(base.count, candidate.count) < statistics.MIN_SAMPLES:

@@ -15,6 +15,7 @@ from otel_loggedmodel.store.reading import EVERYTHING, Selection
 _PREFIX: Final = "logged_model.evaluation."
 # The table is sorted by the names of spans, so that this alone leaves nearly everything out.
 _IS_RESULT: Final = f"SpanName = '{schema.EVALUATION_NAME}'"
+_MOST_DATASETS: Final = 1000
 # A key that is a digest of what the row asks means the same row in another data set; an id of its own does not.
 IS_DIGEST: Final = "match(row, '^[0-9a-f]{16}$')"
 
@@ -101,6 +102,18 @@ def groups(scope: Scope) -> Query:
         GROUP BY version, name, source, scorer, dataset
         ORDER BY at DESC, source, scorer, dataset""",
         found.parameters,
+    )
+
+
+def datasets(columns: schema.Columns) -> Query:
+    """One row for each data set that there are results on: `digest` and `name`, the one used last first."""
+    return Query(
+        f"""
+        SELECT SpanAttributes['{_PREFIX}dataset'] AS digest,
+            argMax(SpanAttributes['{_PREFIX}dataset_name'], Timestamp) AS name
+        FROM {schema.SPANS}
+        WHERE {_IS_RESULT} AND {columns["LoggedModelRole"]} = 'evaluation' AND digest != ''
+        GROUP BY digest ORDER BY max(Timestamp) DESC, digest LIMIT {_MOST_DATASETS}"""
     )
 
 

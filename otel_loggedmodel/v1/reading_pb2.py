@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from otel_loggedmodel.v1 import comparison_pb2 as otel__loggedmodel_dot_v1_dot_comparison__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!otel_loggedmodel/v1/reading.proto\x12\x13otel_loggedmodel.v1\x1a$otel_loggedmodel/v1/comparison.proto\"F\n\x14ListVersionsResponse\x12.\n\x08versions\x18\x01 \x03(\x0b\x32\x1c.otel_loggedmodel.v1.Version\"\xa1\x05\n\x07Version\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\nregistered\x18\x03 \x01(\x08\x12\x0f\n\x07\x64\x65leted\x18\x04 \x01(\x08\x12\x15\n\rexperiment_id\x18\x05 \x01(\t\x12\x17\n\nmodel_type\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x1a\n\rsource_run_id\x18\x07 \x01(\tH\x02\x88\x01\x01\x12\x0e\n\x06status\x18\x08 \x01(\t\x12\x1a\n\x12\x63reation_timestamp\x18\t \x01(\x03\x12\x1e\n\x16last_updated_timestamp\x18\n \x01(\x03\x12\x38\n\x06params\x18\x0b \x03(\x0b\x32(.otel_loggedmodel.v1.Version.ParamsEntry\x12\x34\n\x04tags\x18\x0c \x03(\x0b\x32&.otel_loggedmodel.v1.Version.TagsEntry\x12\x0e\n\x06traces\x18\r \x01(\x04\x12\x0e\n\x06\x65rrors\x18\x0e \x01(\x04\x12\x13\n\x06p95_ms\x18\x0f \x01(\x01H\x03\x88\x01\x01\x12\x1a\n\rfirst_seen_ms\x18\x10 \x01(\x03H\x04\x88\x01\x01\x12\x19\n\x0clast_seen_ms\x18\x11 \x01(\x03H\x05\x88\x01\x01\x12\x10\n\x08services\x18\x12 \x03(\t\x12\x12\n\nreferences\x18\x13 \x03(\t\x1a-\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_nameB\r\n\x0b_model_typeB\x10\n\x0e_source_run_idB\t\n\x07_p95_msB\x10\n\x0e_first_seen_msB\x0f\n\r_last_seen_ms\"\xa8\x01\n\rVersionDetail\x12-\n\x07version\x18\x01 \x01(\x0b\x32\x1c.otel_loggedmodel.v1.Version\x12\x34\n\x07metrics\x18\x02 \x01(\x0b\x32#.otel_loggedmodel.v1.VersionMetrics\x12\x32\n\x07history\x18\x03 \x03(\x0b\x32!.otel_loggedmodel.v1.HistoryEntry\"\xbe\x03\n\x0cHistoryEntry\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07time_ms\x18\x02 \x01(\x03\x12\x0f\n\x07service\x18\x03 \x01(\t\x12\x41\n\x08resource\x18\x04 \x03(\x0b\x32/.otel_loggedmodel.v1.HistoryEntry.ResourceEntry\x12=\n\x06params\x18\x05 \x03(\x0b\x32-.otel_loggedmodel.v1.HistoryEntry.ParamsEntry\x12\x39\n\x04tags\x18\x06 \x03(\x0b\x32+.otel_loggedmodel.v1.HistoryEntry.TagsEntry\x12\x14\n\x0ctags_deleted\x18\x07 \x03(\t\x12\x13\n\x06status\x18\x08 \x01(\tH\x00\x88\x01\x01\x1a/\n\rResourceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07_status\"G\n\x12ListTracesResponse\x12\x31\n\x06traces\x18\x01 \x03(\x0b\x32!.otel_loggedmodel.v1.TraceSummary\"\xa1\x03\n\x0cTraceSummary\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12\x0f\n\x07span_id\x18\x02 \x01(\t\x12\x10\n\x08model_id\x18\x03 \x01(\t\x12\x11\n\tspan_name\x18\x04 \x01(\t\x12\x0f\n\x07service\x18\x05 \x01(\t\x12\x10\n\x08start_ns\x18\x06 \x01(\x03\x12\x13\n\x0b\x64uration_ms\x18\x07 \x01(\x01\x12\r\n\x05\x65rror\x18\x08 \x01(\x08\x12\x16\n\x0estatus_message\x18\t \x01(\t\x12\x19\n\x0cinput_tokens\x18\n \x01(\x04H\x00\x88\x01\x01\x12\x1a\n\routput_tokens\x18\x0b \x01(\x04H\x01\x88\x01\x01\x12\x15\n\x08\x63ost_usd\x18\x0c \x01(\x01H\x02\x88\x01\x01\x12=\n\x06scores\x18\r \x03(\x0b\x32-.otel_loggedmodel.v1.TraceSummary.ScoresEntry\x1a-\n\x0bScoresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0f\n\r_input_tokensB\x10\n\x0e_output_tokensB\x0b\n\t_cost_usd\"@\n\x10ListRowsResponse\x12,\n\x04rows\x18\x01 \x03(\x0b\x32\x1e.otel_loggedmodel.v1.RowChange\"\xd8\x01\n\tRowChange\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12\x0b\n\x03row\x18\x04 \x01(\t\x12\r\n\x05\x64\x65lta\x18\x05 \x01(\x01\x12\x12\n\x05input\x18\x06 \x01(\tH\x00\x88\x01\x01\x12,\n\x04\x62\x61se\x18\x07 \x01(\x0b\x32\x1e.otel_loggedmodel.v1.RowResult\x12\x31\n\tcandidate\x18\x08 \x01(\x0b\x32\x1e.otel_loggedmodel.v1.RowResultB\x08\n\x06_input\"\xa5\x01\n\tRowResult\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12\x0f\n\x07span_id\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x01\x12\x12\n\x05label\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0b\x65xplanation\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x06output\x18\x06 \x01(\tH\x02\x88\x01\x01\x42\x08\n\x06_labelB\x0e\n\x0c_explanationB\t\n\x07_output\"I\n\x05Trace\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12.\n\x05spans\x18\x02 \x03(\x0b\x32\x1f.otel_loggedmodel.v1.StoredSpan\"\xf4\x04\n\nStoredSpan\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12\x0f\n\x07span_id\x18\x02 \x01(\t\x12\x1b\n\x0eparent_span_id\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x0c\n\x04kind\x18\x05 \x01(\t\x12\x0f\n\x07service\x18\x06 \x01(\t\x12\x10\n\x08start_ns\x18\x07 \x01(\x03\x12\x13\n\x0b\x64uration_ns\x18\x08 \x01(\x03\x12\x0e\n\x06status\x18\t \x01(\t\x12\x16\n\x0estatus_message\x18\n \x01(\t\x12\r\n\x05scope\x18\x0b \x01(\t\x12\x15\n\x08model_id\x18\x0c \x01(\tH\x01\x88\x01\x01\x12\x10\n\x08is_entry\x18\r \x01(\x08\x12\x43\n\nattributes\x18\x0e \x03(\x0b\x32/.otel_loggedmodel.v1.StoredSpan.AttributesEntry\x12?\n\x08resource\x18\x0f \x03(\x0b\x32-.otel_loggedmodel.v1.StoredSpan.ResourceEntry\x12\x34\n\x06\x65vents\x18\x10 \x03(\x0b\x32$.otel_loggedmodel.v1.StoredSpanEvent\x12\x32\n\x05links\x18\x11 \x03(\x0b\x32#.otel_loggedmodel.v1.StoredSpanLink\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rResourceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x11\n\x0f_parent_span_idB\x0b\n\t_model_id\"\xad\x01\n\x0fStoredSpanEvent\x12\x0f\n\x07time_ns\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12H\n\nattributes\x18\x03 \x03(\x0b\x32\x34.otel_loggedmodel.v1.StoredSpanEvent.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xaf\x01\n\x0eStoredSpanLink\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12\x0f\n\x07span_id\x18\x02 \x01(\t\x12G\n\nattributes\x18\x03 \x03(\x0b\x32\x33.otel_loggedmodel.v1.StoredSpanLink.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\":\n\rErrorResponse\x12)\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x1a.otel_loggedmodel.v1.Error\";\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x13\n\x0bsuggestions\x18\x03 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!otel_loggedmodel/v1/reading.proto\x12\x13otel_loggedmodel.v1\x1a$otel_loggedmodel/v1/comparison.proto\"F\n\x14ListVersionsResponse\x12.\n\x08versions\x18\x01 \x03(\x0b\x32\x1c.otel_loggedmodel.v1.Version\"\xa1\x05\n\x07Version\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\nregistered\x18\x03 \x01(\x08\x12\x0f\n\x07\x64\x65leted\x18\x04 \x01(\x08\x12\x15\n\rexperiment_id\x18\x05 \x01(\t\x12\x17\n\nmodel_type\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x1a\n\rsource_run_id\x18\x07 \x01(\tH\x02\x88\x01\x01\x12\x0e\n\x06status\x18\x08 \x01(\t\x12\x1a\n\x12\x63reation_timestamp\x18\t \x01(\x03\x12\x1e\n\x16last_updated_timestamp\x18\n \x01(\x03\x12\x38\n\x06params\x18\x0b \x03(\x0b\x32(.otel_loggedmodel.v1.Version.ParamsEntry\x12\x34\n\x04tags\x18\x0c \x03(\x0b\x32&.otel_loggedmodel.v1.Version.TagsEntry\x12\x0e\n\x06traces\x18\r \x01(\x04\x12\x0e\n\x06\x65rrors\x18\x0e \x01(\x04\x12\x13\n\x06p95_ms\x18\x0f \x01(\x01H\x03\x88\x01\x01\x12\x1a\n\rfirst_seen_ms\x18\x10 \x01(\x03H\x04\x88\x01\x01\x12\x19\n\x0clast_seen_ms\x18\x11 \x01(\x03H\x05\x88\x01\x01\x12\x10\n\x08services\x18\x12 \x03(\t\x12\x12\n\nreferences\x18\x13 \x03(\t\x1a-\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_nameB\r\n\x0b_model_typeB\x10\n\x0e_source_run_idB\t\n\x07_p95_msB\x10\n\x0e_first_seen_msB\x0f\n\r_last_seen_ms\"\xcc\x01\n\rVersionDetail\x12-\n\x07version\x18\x01 \x01(\x0b\x32\x1c.otel_loggedmodel.v1.Version\x12\x34\n\x07metrics\x18\x02 \x01(\x0b\x32#.otel_loggedmodel.v1.VersionMetrics\x12\x32\n\x07history\x18\x03 \x03(\x0b\x32!.otel_loggedmodel.v1.HistoryEntry\x12\x15\n\x08previous\x18\x04 \x01(\tH\x00\x88\x01\x01\x42\x0b\n\t_previous\"\xbe\x03\n\x0cHistoryEntry\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07time_ms\x18\x02 \x01(\x03\x12\x0f\n\x07service\x18\x03 \x01(\t\x12\x41\n\x08resource\x18\x04 \x03(\x0b\x32/.otel_loggedmodel.v1.HistoryEntry.ResourceEntry\x12=\n\x06params\x18\x05 \x03(\x0b\x32-.otel_loggedmodel.v1.HistoryEntry.ParamsEntry\x12\x39\n\x04tags\x18\x06 \x03(\x0b\x32+.otel_loggedmodel.v1.HistoryEntry.TagsEntry\x12\x14\n\x0ctags_deleted\x18\x07 \x03(\t\x12\x13\n\x06status\x18\x08 \x01(\tH\x00\x88\x01\x01\x1a/\n\rResourceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07_status\"G\n\x12ListTracesResponse\x12\x31\n\x06traces\x18\x01 \x03(\x0b\x32!.otel_loggedmodel.v1.TraceSummary\"\xa1\x03\n\x0cTraceSummary\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12\x0f\n\x07span_id\x18\x02 \x01(\t\x12\x10\n\x08model_id\x18\x03 \x01(\t\x12\x11\n\tspan_name\x18\x04 \x01(\t\x12\x0f\n\x07service\x18\x05 \x01(\t\x12\x10\n\x08start_ns\x18\x06 \x01(\x03\x12\x13\n\x0b\x64uration_ms\x18\x07 \x01(\x01\x12\r\n\x05\x65rror\x18\x08 \x01(\x08\x12\x16\n\x0estatus_message\x18\t \x01(\t\x12\x19\n\x0cinput_tokens\x18\n \x01(\x04H\x00\x88\x01\x01\x12\x1a\n\routput_tokens\x18\x0b \x01(\x04H\x01\x88\x01\x01\x12\x15\n\x08\x63ost_usd\x18\x0c \x01(\x01H\x02\x88\x01\x01\x12=\n\x06scores\x18\r \x03(\x0b\x32-.otel_loggedmodel.v1.TraceSummary.ScoresEntry\x1a-\n\x0bScoresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0f\n\r_input_tokensB\x10\n\x0e_output_tokensB\x0b\n\t_cost_usd\"@\n\x10ListRowsResponse\x12,\n\x04rows\x18\x01 \x03(\x0b\x32\x1e.otel_loggedmodel.v1.RowChange\"\xd8\x01\n\tRowChange\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x03 \x01(\t\x12\x0b\n\x03row\x18\x04 \x01(\t\x12\r\n\x05\x64\x65lta\x18\x05 \x01(\x01\x12\x12\n\x05input\x18\x06 \x01(\tH\x00\x88\x01\x01\x12,\n\x04\x62\x61se\x18\x07 \x01(\x0b\x32\x1e.otel_loggedmodel.v1.RowResult\x12\x31\n\tcandidate\x18\x08 \x01(\x0b\x32\x1e.otel_loggedmodel.v1.RowResultB\x08\n\x06_input\"\xa5\x01\n\tRowResult\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12\x0f\n\x07span_id\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x01\x12\x12\n\x05label\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0b\x65xplanation\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x06output\x18\x06 \x01(\tH\x02\x88\x01\x01\x42\x08\n\x06_labelB\x0e\n\x0c_explanationB\t\n\x07_output\"I\n\x05Trace\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12.\n\x05spans\x18\x02 \x03(\x0b\x32\x1f.otel_loggedmodel.v1.StoredSpan\"\xf4\x04\n\nStoredSpan\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12\x0f\n\x07span_id\x18\x02 \x01(\t\x12\x1b\n\x0eparent_span_id\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x0c\n\x04kind\x18\x05 \x01(\t\x12\x0f\n\x07service\x18\x06 \x01(\t\x12\x10\n\x08start_ns\x18\x07 \x01(\x03\x12\x13\n\x0b\x64uration_ns\x18\x08 \x01(\x03\x12\x0e\n\x06status\x18\t \x01(\t\x12\x16\n\x0estatus_message\x18\n \x01(\t\x12\r\n\x05scope\x18\x0b \x01(\t\x12\x15\n\x08model_id\x18\x0c \x01(\tH\x01\x88\x01\x01\x12\x10\n\x08is_entry\x18\r \x01(\x08\x12\x43\n\nattributes\x18\x0e \x03(\x0b\x32/.otel_loggedmodel.v1.StoredSpan.AttributesEntry\x12?\n\x08resource\x18\x0f \x03(\x0b\x32-.otel_loggedmodel.v1.StoredSpan.ResourceEntry\x12\x34\n\x06\x65vents\x18\x10 \x03(\x0b\x32$.otel_loggedmodel.v1.StoredSpanEvent\x12\x32\n\x05links\x18\x11 \x03(\x0b\x32#.otel_loggedmodel.v1.StoredSpanLink\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rResourceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x11\n\x0f_parent_span_idB\x0b\n\t_model_id\"\xad\x01\n\x0fStoredSpanEvent\x12\x0f\n\x07time_ns\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12H\n\nattributes\x18\x03 \x03(\x0b\x32\x34.otel_loggedmodel.v1.StoredSpanEvent.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xaf\x01\n\x0eStoredSpanLink\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12\x0f\n\x07span_id\x18\x02 \x01(\t\x12G\n\nattributes\x18\x03 \x03(\x0b\x32\x33.otel_loggedmodel.v1.StoredSpanLink.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\":\n\rErrorResponse\x12)\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x1a.otel_loggedmodel.v1.Error\";\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x13\n\x0bsuggestions\x18\x03 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,45 +51,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERSION_TAGSENTRY']._serialized_start=711
   _globals['_VERSION_TAGSENTRY']._serialized_end=754
   _globals['_VERSIONDETAIL']._serialized_start=845
-  _globals['_VERSIONDETAIL']._serialized_end=1013
-  _globals['_HISTORYENTRY']._serialized_start=1016
-  _globals['_HISTORYENTRY']._serialized_end=1462
-  _globals['_HISTORYENTRY_RESOURCEENTRY']._serialized_start=1312
-  _globals['_HISTORYENTRY_RESOURCEENTRY']._serialized_end=1359
+  _globals['_VERSIONDETAIL']._serialized_end=1049
+  _globals['_HISTORYENTRY']._serialized_start=1052
+  _globals['_HISTORYENTRY']._serialized_end=1498
+  _globals['_HISTORYENTRY_RESOURCEENTRY']._serialized_start=1348
+  _globals['_HISTORYENTRY_RESOURCEENTRY']._serialized_end=1395
   _globals['_HISTORYENTRY_PARAMSENTRY']._serialized_start=664
   _globals['_HISTORYENTRY_PARAMSENTRY']._serialized_end=709
   _globals['_HISTORYENTRY_TAGSENTRY']._serialized_start=711
   _globals['_HISTORYENTRY_TAGSENTRY']._serialized_end=754
-  _globals['_LISTTRACESRESPONSE']._serialized_start=1464
-  _globals['_LISTTRACESRESPONSE']._serialized_end=1535
-  _globals['_TRACESUMMARY']._serialized_start=1538
-  _globals['_TRACESUMMARY']._serialized_end=1955
-  _globals['_TRACESUMMARY_SCORESENTRY']._serialized_start=1862
-  _globals['_TRACESUMMARY_SCORESENTRY']._serialized_end=1907
-  _globals['_LISTROWSRESPONSE']._serialized_start=1957
-  _globals['_LISTROWSRESPONSE']._serialized_end=2021
-  _globals['_ROWCHANGE']._serialized_start=2024
-  _globals['_ROWCHANGE']._serialized_end=2240
-  _globals['_ROWRESULT']._serialized_start=2243
-  _globals['_ROWRESULT']._serialized_end=2408
-  _globals['_TRACE']._serialized_start=2410
-  _globals['_TRACE']._serialized_end=2483
-  _globals['_STOREDSPAN']._serialized_start=2486
-  _globals['_STOREDSPAN']._serialized_end=3114
-  _globals['_STOREDSPAN_ATTRIBUTESENTRY']._serialized_start=2984
-  _globals['_STOREDSPAN_ATTRIBUTESENTRY']._serialized_end=3033
-  _globals['_STOREDSPAN_RESOURCEENTRY']._serialized_start=1312
-  _globals['_STOREDSPAN_RESOURCEENTRY']._serialized_end=1359
-  _globals['_STOREDSPANEVENT']._serialized_start=3117
-  _globals['_STOREDSPANEVENT']._serialized_end=3290
-  _globals['_STOREDSPANEVENT_ATTRIBUTESENTRY']._serialized_start=2984
-  _globals['_STOREDSPANEVENT_ATTRIBUTESENTRY']._serialized_end=3033
-  _globals['_STOREDSPANLINK']._serialized_start=3293
-  _globals['_STOREDSPANLINK']._serialized_end=3468
-  _globals['_STOREDSPANLINK_ATTRIBUTESENTRY']._serialized_start=2984
-  _globals['_STOREDSPANLINK_ATTRIBUTESENTRY']._serialized_end=3033
-  _globals['_ERRORRESPONSE']._serialized_start=3470
-  _globals['_ERRORRESPONSE']._serialized_end=3528
-  _globals['_ERROR']._serialized_start=3530
-  _globals['_ERROR']._serialized_end=3589
+  _globals['_LISTTRACESRESPONSE']._serialized_start=1500
+  _globals['_LISTTRACESRESPONSE']._serialized_end=1571
+  _globals['_TRACESUMMARY']._serialized_start=1574
+  _globals['_TRACESUMMARY']._serialized_end=1991
+  _globals['_TRACESUMMARY_SCORESENTRY']._serialized_start=1898
+  _globals['_TRACESUMMARY_SCORESENTRY']._serialized_end=1943
+  _globals['_LISTROWSRESPONSE']._serialized_start=1993
+  _globals['_LISTROWSRESPONSE']._serialized_end=2057
+  _globals['_ROWCHANGE']._serialized_start=2060
+  _globals['_ROWCHANGE']._serialized_end=2276
+  _globals['_ROWRESULT']._serialized_start=2279
+  _globals['_ROWRESULT']._serialized_end=2444
+  _globals['_TRACE']._serialized_start=2446
+  _globals['_TRACE']._serialized_end=2519
+  _globals['_STOREDSPAN']._serialized_start=2522
+  _globals['_STOREDSPAN']._serialized_end=3150
+  _globals['_STOREDSPAN_ATTRIBUTESENTRY']._serialized_start=3020
+  _globals['_STOREDSPAN_ATTRIBUTESENTRY']._serialized_end=3069
+  _globals['_STOREDSPAN_RESOURCEENTRY']._serialized_start=1348
+  _globals['_STOREDSPAN_RESOURCEENTRY']._serialized_end=1395
+  _globals['_STOREDSPANEVENT']._serialized_start=3153
+  _globals['_STOREDSPANEVENT']._serialized_end=3326
+  _globals['_STOREDSPANEVENT_ATTRIBUTESENTRY']._serialized_start=3020
+  _globals['_STOREDSPANEVENT_ATTRIBUTESENTRY']._serialized_end=3069
+  _globals['_STOREDSPANLINK']._serialized_start=3329
+  _globals['_STOREDSPANLINK']._serialized_end=3504
+  _globals['_STOREDSPANLINK_ATTRIBUTESENTRY']._serialized_start=3020
+  _globals['_STOREDSPANLINK_ATTRIBUTESENTRY']._serialized_end=3069
+  _globals['_ERRORRESPONSE']._serialized_start=3506
+  _globals['_ERRORRESPONSE']._serialized_end=3564
+  _globals['_ERROR']._serialized_start=3566
+  _globals['_ERROR']._serialized_end=3625
 # @@protoc_insertion_point(module_scope)

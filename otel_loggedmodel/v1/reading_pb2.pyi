@@ -69,14 +69,16 @@ class Version(_message.Message):
     def __init__(self, model_id: _Optional[str] = ..., name: _Optional[str] = ..., registered: bool = ..., deleted: bool = ..., experiment_id: _Optional[str] = ..., model_type: _Optional[str] = ..., source_run_id: _Optional[str] = ..., status: _Optional[str] = ..., creation_timestamp: _Optional[int] = ..., last_updated_timestamp: _Optional[int] = ..., params: _Optional[_Mapping[str, str]] = ..., tags: _Optional[_Mapping[str, str]] = ..., traces: _Optional[int] = ..., errors: _Optional[int] = ..., p95_ms: _Optional[float] = ..., first_seen_ms: _Optional[int] = ..., last_seen_ms: _Optional[int] = ..., services: _Optional[_Iterable[str]] = ..., references: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class VersionDetail(_message.Message):
-    __slots__ = ("version", "metrics", "history")
+    __slots__ = ("version", "metrics", "history", "previous")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
     HISTORY_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_FIELD_NUMBER: _ClassVar[int]
     version: Version
     metrics: _comparison_pb2.VersionMetrics
     history: _containers.RepeatedCompositeFieldContainer[HistoryEntry]
-    def __init__(self, version: _Optional[_Union[Version, _Mapping]] = ..., metrics: _Optional[_Union[_comparison_pb2.VersionMetrics, _Mapping]] = ..., history: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ...) -> None: ...
+    previous: str
+    def __init__(self, version: _Optional[_Union[Version, _Mapping]] = ..., metrics: _Optional[_Union[_comparison_pb2.VersionMetrics, _Mapping]] = ..., history: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., previous: _Optional[str] = ...) -> None: ...
 
 class HistoryEntry(_message.Message):
     __slots__ = ("kind", "time_ms", "service", "resource", "params", "tags", "tags_deleted", "status")

@@ -21,6 +21,7 @@ from otel_loggedmodel.store.results import (
     Activity,
     Behaviour,
     Comparison,
+    Dataset,
     Difference,
     LatencyMs,
     Point,
@@ -101,6 +102,10 @@ class MemoryReader:
     def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
         self._ask("behaviour", tuple(versions), selection)
         return Behaviour(model_ids=tuple(versions), latency_bins=tuple({} for _ in versions))
+
+    def datasets(self) -> list[Dataset]:
+        self._ask("datasets")
+        return []
 
     def revision(self) -> str:
         return "1"

@@ -66,7 +66,7 @@ def test_a_version_known_from_its_spans_alone(run: Run, reader: MemoryReader) ->
 def test_json(run: Run, reader: MemoryReader) -> None:
     reader.details = {V1: VersionDetail(version=VERSION, metrics=metrics(V1), history=HISTORY)}
     detail = json.loads(run("show", V1, "--json").stdout)
-    assert set(detail) == {"version", "metrics", "history"}
+    assert set(detail) == {"version", "metrics", "history", "previous"}
     assert detail["history"][3]["tags_deleted"] == ["old"]
 
 

@@ -115,7 +115,8 @@ def open_page(chromium: Any, tmp_path: Path) -> Iterator[Open]:
         context = chromium.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(60_000)
+        # On a busy machine an answer takes seconds, and is then good for ten times as long.
+        page.set_default_timeout(90_000)
         if not may_complain:
             page.on("console", lambda message: complaints.append(message.text))
             page.on("pageerror", lambda error: complaints.append(str(error)))

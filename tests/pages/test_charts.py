@@ -3,7 +3,7 @@
 
 import math
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 from hypothesis import given
@@ -15,20 +15,29 @@ from otel_loggedmodel.presenting import formatting
 _VALUES = st.lists(st.none() | st.floats(0, 1e12), max_size=60)
 
 
+def any_known(values: Iterable[float | None]) -> bool:
+    return any(value is not None for value in values)
+
+
 def numbers_of(path: str) -> list[float]:
     return [float(number) for number in path.replace("M", " ").replace("L", " ").replace("h", " ").split()]
 
 
 @given(_VALUES, st.text())
 def test_a_sparkline_stays_within_its_frame(values: list[float | None], label: str) -> None:
-    svg = ET.fromstring(charts.sparkline(values, label))
-    numbers = numbers_of(svg[0].get("d") or "")
+    svg = ET.fromstring(charts.sparkline(values, label, formatting.count))
+    numbers = numbers_of(svg[1].get("d") or "")
     assert all(math.isfinite(number) and 0 <= number <= 72 for number in numbers)
 
 
 def test_a_gap_is_not_drawn_over() -> None:
-    path = ET.fromstring(charts.sparkline([1, 2, None, 3, 4], ""))[0].get("d") or ""
+    path = ET.fromstring(charts.sparkline([1, 2, None, 3, 4], "", formatting.count))[1].get("d") or ""
     assert path.count("M") == 2
+
+
+def test_a_sparkline_says_its_values_to_everybody() -> None:
+    svg = ET.fromstring(charts.sparkline([3, None, 1, 2], "Trend of traces", formatting.count))
+    assert svg.get("aria-label") == svg[0].text == "Trend of traces: 1 to 3, last 2"
 
 
 @given(st.lists(_VALUES, min_size=1, max_size=4), st.text())
@@ -43,6 +52,15 @@ def test_every_value_over_time_has_a_point_that_says_it(lines: list[list[float |
     dots = [one for one in svg if one.tag == "circle"]
     assert len(dots) == sum(value is not None for line in lines for value in line)
     assert all(0 <= float(dot.get("cx", "")) <= 460 and 0 <= float(dot.get("cy", "")) <= 190 for dot in dots)
+    # Wherever the mouse is in a part of time, all of its values are said.
+    said = [one for one in svg if one.get("class") == "said"]
+    columns = [column for column in zip(*(one.values for one in series), strict=True) if any_known(column)]
+    for area, column in zip(said, columns, strict=True):
+        title = (area[0].text or "").split("\n")[1:]
+        assert [text.rpartition(": ")[2] for text in title] == [
+            formatting.count(value) for value in column if value is not None
+        ]
+        assert (area.get("x"), area.get("width")) != (None, None)
 
 
 def test_activations_within_the_time_are_marked() -> None:
@@ -61,6 +79,11 @@ def test_a_distribution_is_drawn_for_each_version(bins: list[dict[int, int]]) ->
         return
     svg = ET.fromstring(chart)
     assert sum("area" in (one.get("class") or "") for one in svg) == len(bins)
+    said = [(one[0].text or "").split("\n") for one in svg if one.get("class") == "said"]
+    assert all(len(lines) == 1 + len(bins) and " to " in lines[0] for lines in said)
+    for place, one in enumerate(bins):
+        total = sum(float(lines[1 + place].rpartition(": ")[2].removesuffix(" %")) for lines in said)
+        assert total == pytest.approx(100 if one else 0, abs=0.01 * len(said) + 0.01)
     for one in svg.iter("path"):
         assert all(-1 <= number <= 461 for number in numbers_of(one.get("d") or ""))
 

@@ -22,6 +22,7 @@ def test_the_lines_of_an_empty_backend_bring_its_first_version(open_page: Open, 
         for path, text in (("/traces", "answer"), ("/compare?version=my-agent", "1 trace")):
             other = open_page(serving.http + path, may_complain=True)
             assert text in other.locator("main").inner_text()
+        assert "There are no trends yet" in other.locator("#time").inner_text()
 
 
 def test_the_token_is_asked_for_once(open_page: Open, tmp_path: Path) -> None:

@@ -136,6 +136,25 @@ def test_a_comparison_shows_what_is_planted(shop: Shop, open_page: Open) -> None
     assert page.locator("#metrics svg.interval").count() >= 8
 
 
+def test_every_value_of_a_chart_can_be_read(shop: Shop, open_page: Open) -> None:
+    page = open_page(f"{shop.http}{shop.paths['compare']}")
+    chart = page.locator("#time figure").first
+    area = chart.locator(".said").last
+    # What the browser shows for what is under the mouse is the title of what is there.
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    under = "([x, y]) => document.elementFromPoint(x, y).querySelector('title').textContent"
+    title = page.evaluate(under, [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2])
+    time, *values = title.split("\n")
+    assert values
+    chart.get_by_text("As a table").click()
+    *_, last = texts(chart, "tbody tr")
+    assert last.split("\t")[0] == time
+    assert [value.rpartition(": ")[2] for value in values] == [text for text in last.split("\t")[1:] if text != "-"]
+    assert page.locator("#latency .said title").first.text_content().count("%") == 2
+    assert page.locator("#metrics svg.interval title").first.text_content().startswith("95 % interval")
+
+
 def test_an_address_brings_the_same_page_to_somebody_else(shop: Shop, open_page: Open) -> None:
     page = open_page(f"{shop.http}/compare?version={shop.id_of('base')}&version={shop.id_of('slower')}")
     page.get_by_label("Since").select_option("7d")

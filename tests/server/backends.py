@@ -38,6 +38,7 @@ from otel_loggedmodel.store.results import (
     Activity,
     Behaviour,
     Comparison,
+    Dataset,
     Point,
     RowChange,
     Trace,
@@ -104,6 +105,7 @@ class MemoryReader:
     revised: str = "1"
     active: Activities | None = None
     behaved: Behaviour | None = None
+    known_datasets: list[Dataset] = field(default_factory=list)
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
 
@@ -159,6 +161,10 @@ class MemoryReader:
     def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
         self._note("behaviour", list(versions), selection)
         return self.behaved or Behaviour(model_ids=tuple(versions), latency_bins=tuple({} for _ in versions))
+
+    def datasets(self) -> list[Dataset]:
+        self._note("datasets")
+        return self.known_datasets
 
     def revision(self) -> str:
         return self.revised

@@ -36,6 +36,7 @@ from otel_loggedmodel.store.results import (
     Activities,
     Activity,
     Behaviour,
+    Dataset,
     ErrorKind,
     HistoryEntry,
     LatencyMs,
@@ -175,6 +176,8 @@ def test_answers_come_back_as_they_were(shared: Backend, remote: RemoteReader) -
     assert remote.activities(["a"]) == ACTIVITIES
     assert remote.behaviour(["a", "b"]) == BEHAVIOUR
     assert remote.revision() == "77"
+    reader.known_datasets = [Dataset(digest="d&1", name="a b"), Dataset(digest="d2")]
+    assert remote.datasets() == reader.known_datasets
 
 
 def test_questions_arrive_as_they_were(shared: Backend, remote: RemoteReader) -> None:

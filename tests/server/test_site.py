@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from otel_loggedmodel.server import remembering, sessions
+from otel_loggedmodel.server import remembering, sessions, site
 from otel_loggedmodel.store.reading import (
     AmbiguousVersionError,
     Selection,
@@ -111,14 +111,19 @@ def test_what_an_address_says_is_what_is_asked(shared: Backend, reader: MemoryRe
             "v",
             TraceFilter(errors_only=True, order="worst", limit=51, offset=100),
             Selection(service="s", attributes={"k": "x=y"}),
-        )
+        ),
+        ("versions", VersionFilter(limit=1000, counted=False), Selection()),
+        ("datasets",),
     ]
     assert browse(shared, "/compare?version=b&version=a&version=").status == 200
-    assert [asked[:2] for asked in reader.asked[1:]] == [
+    assert [asked[:2] for asked in reader.asked[3:]] == [
         ("compare", ["b", "a"]),
         ("activities", ["b", "a"]),
         ("behaviour", ["b", "a"]),
     ]
+    for traffic, selection in (("production", Selection(production=True)), ("dataset:q=1", Selection(dataset="q=1"))):
+        assert browse(shared, f"/traces?{urlencode({'traffic': traffic})}").status == 200
+        assert [asked[3] for asked in reader.asked if asked[0] == "traces"][-1] == selection
 
 
 def test_the_store_is_asked_again_when_something_was_stored(
@@ -127,10 +132,10 @@ def test_the_store_is_asked_again_when_something_was_stored(
     monkeypatch.setattr(remembering, "_GOOD_FOR_TIMES", 0.0)  # however long a busy machine takes
     for _ in range(3):
         assert browse(shared, "/traces").status == 200
-    assert len(reader.asked) == 1
+    assert len(reader.asked) == 3
     reader.revised = "2"
     assert 'data-revision="2"' in browse(shared, "/traces").body.decode()
-    assert len(reader.asked) == 2
+    assert len(reader.asked) == 6
     assert shared.get("/revision").body == b"2"
 
 
@@ -173,7 +178,11 @@ def test_a_page_that_fails_late_says_so(shared: Backend, reader: MemoryReader) -
         (ZeroDivisionError("secret"), 500),
     ],
 )
-def test_errors_of_the_store(shared: Backend, reader: MemoryReader, error: Exception, status: int) -> None:
+def test_errors_of_the_store(
+    shared: Backend, reader: MemoryReader, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
+) -> None:
+    # A page that began before it is known that it cannot be made has a status already.
+    monkeypatch.setattr(site, "_PATIENCE_SECONDS", 60.0)
     reader.error = error
     for path in PAGES:
         answer = browse(shared, path)
@@ -324,11 +333,24 @@ def test_thousands_of_versions_are_listed_in_parts(shared: Backend, reader: Memo
     first = browse(shared, "/").body.decode()
     assert "5,000 versions" in first
     assert first.count('name="version"') == 25
-    assert reader.asked[0] == ("versions", VersionFilter(deleted=True, limit=10_000), Selection())
+    assert reader.asked[0] == ("versions", VersionFilter(deleted=True, limit=10_000, counted=False), Selection())
     shown = set(re.findall(r'name="version" value="([^"]+)"', first))
     second = browse(shared, "/?page=2").body.decode()
     assert not shown & set(re.findall(r'name="version" value="([^"]+)"', second))
     assert browse(shared, "/?tag=n%3D4711").body.decode().count('name="version"') == 1
+
+
+def test_a_name_with_a_number_is_held_against_the_number_before(shared: Backend, reader: MemoryReader) -> None:
+    now = int(time.time() * 1000)
+    reader.listed = [
+        Version(model_id=f"m-{number}", name=f"agent-v{number}", params={"k": str(number)}, last_seen_ms=now)
+        for number in (10, 2)
+    ]
+    text = browse(shared, "/").body.decode()
+    assert '<a href="/compare?version=m-2&amp;version=m-10">is it better than agent-v2?</a>' in text
+    assert "Compare the newest with agent-v2" in text
+    assert "k: 2 → 10" in text
+    assert text.count("is it better than") == 1
 
 
 def test_what_a_version_changed_is_what_the_one_before_had_not(shared: Backend, reader: MemoryReader) -> None:

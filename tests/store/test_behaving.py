@@ -8,13 +8,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from clickhouse_server import ClickHouseServer
 from otel_loggedmodel.store import open_database
 from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import Selection, UnknownVersionError
 from otel_loggedmodel.store.results import Activities, Behaviour, Point
-from planted_traces import TENANT, WORKER
+from planted_traces import TENANT, WORKER, write_attributes
 from truth import Traffic, make_traffic
 
 ROLES = ("base", "failing", "referred_first", "referred_second", "plain", "hostile", "hostile_id")
@@ -150,6 +151,47 @@ def test_operations_say_what_the_spans_of_a_name_take(reader: StoreReader, traff
         for one in reader.behaviour([base, slower]).operations
     ]
     assert spread == sorted(spread, reverse=True)
+
+
+def test_copies_of_spans_count_once(
+    reader: StoreReader, clickhouse_server: ClickHouseServer, clickhouse_database: str, traffic: Traffic
+) -> None:
+    store = open_database(f"clickhouse://127.0.0.1:{clickhouse_server.port}/{clickhouse_database}")
+    for requests in (traffic.requests, traffic.requests[::2]):
+        for start in range(0, len(requests), 20):
+            store.writer.insert(requests[start : start + 20])
+    ids = [traffic.versions[role].model_id for role in ROLES]
+    once, twice = reader.behaviour(ids), store.reader.behaviour(ids)
+    assert (twice.latency_bins, twice.errors) == (once.latency_bins, once.errors)
+    expected = {one.name: one for one in once.operations}
+    assert {one.name for one in twice.operations} == expected.keys()
+    for one in twice.operations:
+        assert one.calls_per_trace == expected[one.name].calls_per_trace
+        assert one.ms_per_trace == pytest.approx(expected[one.name].ms_per_trace)
+    for before, after in zip(reader.activities(ids).versions, store.reader.activities(ids).versions, strict=True):
+        assert (after.total.traces, after.total.errors) == (before.total.traces, before.total.errors)
+        assert after.total.tokens_per_trace == pytest.approx(before.total.tokens_per_trace)
+        assert after.total.cost_usd_per_trace == pytest.approx(before.total.cost_usd_per_trace)
+    store.close()
+
+
+def test_spans_that_only_look_like_copies_all_count(
+    clickhouse_server: ClickHouseServer, clickhouse_database: str
+) -> None:
+    request = ExportTraceServiceRequest()
+    spans = request.resource_spans.add().scope_spans.add().spans
+    for number in range(3):
+        for place in range(2):
+            # The same span ids in every trace, too.
+            span = spans.add(trace_id=bytes([number + 1] * 16), span_id=bytes([place + 1] * 8), name="step")
+            span.parent_span_id = bytes([1] * 8) if place else b""
+            span.start_time_unix_nano, span.end_time_unix_nano = 10**18, 10**18 + 5 * 10**6
+            write_attributes(span.attributes, {"logged_model.id": "v1"})
+    store = open_database(f"clickhouse://127.0.0.1:{clickhouse_server.port}/{clickhouse_database}")
+    store.writer.insert([request.SerializeToString()] * 2)
+    (operation,) = store.reader.behaviour(["v1"]).operations
+    assert (operation.calls_per_trace, operation.mean_ms, operation.ms_per_trace) == ((2.0,), (5.0,), (10.0,))
+    store.close()
 
 
 def test_nothing_selected_is_nothing(reader: StoreReader, traffic: Traffic) -> None:

@@ -6,6 +6,7 @@ import pytest
 from otel_loggedmodel import identity, records
 from otel_loggedmodel.model import ModelEvent
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
+from otel_loggedmodel.store.numbering import numbered
 from otel_loggedmodel.store.reading import AmbiguousVersionError, UnknownVersionError
 
 REFERENCE = identity.reference_to("0", "agent")
@@ -79,6 +80,44 @@ def test_a_name_means_its_newest_version_that_is_not_deleted() -> None:
     assert known.resolve("agent", []) == SECOND
     assert catalogue(created("agent", 100, k="1"), created("agent", 200, k="2"), deleted).resolve("agent", []) == FIRST
     assert catalogue(created("agent", 200, k="2"), deleted).resolve("agent", []) == SECOND
+
+
+def test_the_version_before_is_of_its_name_or_of_a_lower_number() -> None:
+    known = catalogue(
+        created("agent-v2", 100, k="1"),
+        created("agent-v2", 300, k="2"),
+        created("agent-v1.0", 200),
+        created("agent-v1.5", 50, k="gone"),
+        ModelEvent("deleted", model_id("agent-v1.5", k="gone"), 400, span_id=1),
+        created("agent-v10", 100, k="1"),
+        created("agent", 10, k="1"),
+        created("agent-x2", 10, k="1"),
+    )
+    assert known.previous(model_id("agent-v2", k="2")) == model_id("agent-v2", k="1")
+    assert known.previous(model_id("agent-v2", k="1")) == model_id("agent-v1.0")
+    assert known.previous(model_id("agent-v10", k="1")) == model_id("agent-v2", k="2")
+    assert known.previous(model_id("agent-v1.0")) is None
+    assert known.previous(model_id("agent", k="1")) is None
+    assert known.previous("m-unknown") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("my-agent-v1.0", ("my-agent", (1, 0))),
+        ("my-agent-V2", ("my-agent", (2,))),
+        ("agent 3", ("agent", (3,))),
+        ("agent12", ("agent", (12,))),
+        ("v7", ("v", (7,))),
+        ("gpt-4o", None),
+        ("agent", None),
+        ("2026.11", None),
+        ("", None),
+        ("a" * 300 + "1", None),
+    ],
+)
+def test_a_number_at_the_end_of_a_name_is_that_of_a_version(name: str, expected: object) -> None:
+    assert numbered(name) == expected
 
 
 def test_versions_are_named_by_id_beginning_and_reference() -> None:

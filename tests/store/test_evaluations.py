@@ -54,6 +54,15 @@ def large(reader: StoreReader) -> Comparison:
     return reader.compare(["many", "many_lower", "many_twin"])
 
 
+def test_data_sets_are_known_with_their_names(reader: StoreReader, evaluations: Evaluations) -> None:
+    found = reader.datasets()
+    used = {result.kind[2] for result in evaluations.results} - {""}
+    assert {dataset.digest for dataset in found} == used
+    assert len(found) == len(used) > 2
+    assert next(dataset.name for dataset in found if dataset.digest == QUESTIONS) == QUESTIONS_NAME
+    assert {dataset.name for dataset in found if dataset.digest != QUESTIONS} == {None}
+
+
 def difference(comparison: Comparison, version: str, name: str) -> Difference:
     (found,) = [one for one in comparison.differences if one.model_id == version]
     return found.metrics[f"scores.{name}"]

@@ -76,11 +76,14 @@ function keepUpToDate() {
   button.addEventListener("click", () => {
     button.setAttribute("aria-pressed", button.getAttribute("aria-pressed") !== "true");
   });
+  const isLive = () => !document.hidden && button.getAttribute("aria-pressed") === "true";
   const poll = async () => {
-    if (!document.hidden && button.getAttribute("aria-pressed") === "true") {
+    if (isLive()) {
       try {
         const answer = await fetch("/revision");
-        if (answer.ok && (await answer.text()) !== main().dataset.revision) await update(main());
+        const changed = answer.ok && (await answer.text()) !== main().dataset.revision;
+        // It may have been held meanwhile.
+        if (changed && isLive()) await update(main());
       } catch {
         say("The backend does not answer");
       }

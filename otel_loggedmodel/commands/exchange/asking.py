@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asking a server that may be away for a moment."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from otel_loggedmodel.tracking_server.rest import Server, ServerError
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS: Final = 60.0
+_FIRST_PAUSE_SECONDS: Final = 0.25
+_MAX_PAUSE_SECONDS: Final = 5.0
+
+
+class Asked:
+    """A server that is asked again for a while, once it has answered: what never answered is not there.
+
+    Args:
+        server: The server.
+        patience: For how many seconds each call is tried again.
+    """
+
+    def __init__(self, server: Server, patience: float = PATIENCE_SECONDS) -> None:
+        self.server = server
+        self._patience = patience
+        self._has_answered = False
+        self._stopping = threading.Event()
+
+    def patiently(self, call: Callable[[], T]) -> T:
+        """What a call of the server returns, tried again where it fails for a reason that may pass.
+
+        Raises:
+            ServerError: It fails for another reason, or for too long.
+        """
+        deadline = time.monotonic() + self._patience
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                found = call()
+                self._has_answered = True
+                return found
+            except ServerError as error:
+                self._has_answered |= error.status is not None
+                wait = max(pause, error.retry_after or 0.0)
+                if not (error.may_pass and self._has_answered) or time.monotonic() + wait > deadline:
+                    raise
+                if self._stopping.wait(wait):
+                    raise
+            pause = min(2 * pause, _MAX_PAUSE_SECONDS)
+
+    def give_up(self) -> None:
+        """Try nothing again: what other threads wait for fails at once."""
+        self._stopping.set()

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a server has of traces, and linking those without changing anything else of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from otel_loggedmodel.store.results import Span
+from otel_loggedmodel.tracking_server.assessments import Assessment, assessment_id_of, timestamp
+from otel_loggedmodel.tracking_server.rest import Server
+
+_API: Final = "/api/3.0/mlflow/traces"
+_MODEL: Final = "mlflow.modelId"
+_ENDED: Final = frozenset({"OK", "ERROR"})
+
+
+@dataclass(frozen=True)
+class FarTrace:
+    """A trace as the server has it.
+
+    Attributes:
+        info: What the server says of it.
+    """
+
+    info: Mapping[str, Any]
+
+    @property
+    def experiment_id(self) -> str:
+        """The experiment that it is in."""
+        location = self.info.get("trace_location", {}).get("mlflow_experiment", {})
+        return str(location.get("experiment_id", ""))
+
+    @property
+    def model_id(self) -> str | None:
+        """The LoggedModel that it is linked to."""
+        found: str | None = self.info.get("trace_metadata", {}).get(_MODEL)
+        return found
+
+    def has(self, assessment: Assessment) -> bool:
+        """Whether that was said of it already."""
+        wanted = assessment_id_of(assessment)
+        return any(said.get("assessment_id") == wanted for said in self.info.get("assessments") or ())
+
+
+def link(server: Server, far: FarTrace, server_id: str, root: Span | None) -> None:
+    """Link a trace to a LoggedModel.
+
+    The server replaces what it has of time, duration and state, so it gets back its own; of a trace that has not ended
+    there, what the root says.
+
+    Raises:
+        ServerError: The server refused, or cannot be asked.
+    """
+    kept = ("trace_id", "client_request_id", "trace_location", "request_time", "execution_duration", "state")
+    info = {key: far.info[key] for key in kept if far.info.get(key) is not None}
+    if root is not None and (info.get("state") not in _ENDED or "execution_duration" not in info):
+        info["request_time"] = timestamp(root.start_ns)
+        info["execution_duration"] = f"{root.duration_ns / 1e9:.9f}s"
+        info["state"] = "ERROR" if root.status.upper().endswith("ERROR") else "OK"
+    info["trace_metadata"] = {_MODEL: server_id}
+    server.call("POST", _API, {"trace": {"trace_info": info}})

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which experiments and LoggedModels a server has, a page at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from otel_loggedmodel.commands.exchange.asking import Asked
+from otel_loggedmodel.model import LoggedModel
+from otel_loggedmodel.tracking_server.agreeing import is_duplicate
+from otel_loggedmodel.tracking_server.documents import logged_model_of
+from otel_loggedmodel.tracking_server.rest import ServerError
+
+_PAGE: Final = 100
+_API: Final = "/api/2.0/mlflow"
+
+
+class UnknownExperimentError(Exception):
+    """The server has no experiment of this id or name."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment of a server."""
+
+    experiment_id: str
+    name: str
+
+
+def experiments_of(asked: Asked, wanted: Sequence[str]) -> Iterator[Experiment]:
+    """Experiments by id or name; all that are not deleted where none is named.
+
+    Raises:
+        UnknownExperimentError: There is none of one of these.
+        ServerError: The server refused, or cannot be asked.
+    """
+    for text in wanted:
+        yield _experiment(asked, text)
+    if not wanted:
+        yield from _every_experiment(asked)
+
+
+def models_of(asked: Asked, experiment: Experiment, filter_text: str | None) -> Iterator[Sequence[LoggedModel]]:
+    """The LoggedModels of an experiment in pages, the oldest first, so that those made meanwhile come last.
+
+    Raises:
+        ServerError: The server refused, or cannot be asked.
+    """
+    question: dict[str, Any] = {
+        "experiment_ids": [experiment.experiment_id],
+        "max_results": _PAGE,
+        "order_by": [{"field_name": "creation_timestamp", "ascending": True}],
+    }
+    if filter_text:
+        question["filter"] = filter_text
+    while True:
+        answer = asked.patiently(partial(asked.server.call, "POST", f"{_API}/logged-models/search", dict(question)))
+        found = (logged_model_of(document) for document in answer.get("models") or ())
+        yield [model for model in found if not is_duplicate(model)]
+        token = answer.get("next_page_token")
+        if not token:
+            return
+        question["page_token"] = token
+
+
+def _experiment(asked: Asked, text: str) -> Experiment:
+    # Names may consist of digits alone.
+    ways = [("get-by-name", "experiment_name")]
+    if text.isdecimal():
+        ways.insert(0, ("get", "experiment_id"))
+    for path, parameter in ways:
+        try:
+            answer = asked.patiently(
+                partial(asked.server.call, "GET", f"{_API}/experiments/{path}", query={parameter: text})
+            )
+        except ServerError as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            continue
+        if answer["experiment"].get("lifecycle_stage", "active") == "active":
+            return _experiment_of(answer["experiment"])
+        raise UnknownExperimentError(
+            f"the experiment {text!r} is deleted: restore it first (`mlflow experiments restore`)"
+        )
+    raise UnknownExperimentError(
+        f"{asked.server.settings.uri} has no experiment {text!r}: name one by its id or its name; "
+        "`mlflow experiments search` lists them"
+    )
+
+
+def _every_experiment(asked: Asked) -> Iterator[Experiment]:
+    question: dict[str, Any] = {"max_results": _PAGE, "view_type": "ACTIVE_ONLY"}
+    while True:
+        answer = asked.patiently(partial(asked.server.call, "POST", f"{_API}/experiments/search", dict(question)))
+        yield from map(_experiment_of, answer.get("experiments") or ())
+        token = answer.get("next_page_token")
+        if not token:
+            return
+        question["page_token"] = token
+
+
+def _experiment_of(document: Mapping[str, Any]) -> Experiment:
+    return Experiment(str(document["experiment_id"]), str(document.get("name", "")))

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of a data set that changed, on the page and in the file, and choosing which traffic counts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backend.serving import Serving, command
+from planted_evaluations import CORRECT, QUESTIONS_NAME, ROWS, SIMILAR, Evaluations, make_evaluations
+
+from .conftest import Open, follow
+
+
+@pytest.fixture(scope="module")
+def evaluations() -> Evaluations:
+    return make_evaluations()
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory, evaluations: Evaluations) -> Iterator[Serving]:
+    folder = tmp_path_factory.mktemp("rows")
+    with Serving(folder / "log", "--data", folder / "data") as serving:
+        assert serving.post(evaluations.request).status == 200
+        yield serving
+
+
+def changed(evaluations: Evaluations, candidate: str) -> list[str]:
+    """The rows under which `correct` changed."""
+    version = evaluations.versions[candidate]
+    rows = evaluations.versions["base"].rows
+    return [row.key for place, row in enumerate(rows) if version.correct(row.correct, place) != row.correct]
+
+
+def test_rows_that_changed_are_shown_in_pairs_with_both_traces(
+    backend: Serving, open_page: Open, evaluations: Evaluations
+) -> None:
+    page = open_page(f"{backend.http}/compare?version=base&version=failing")
+    section = page.locator("#rows")
+    assert section.get_by_role("heading", level=3).all_inner_texts() == [CORRECT, SIMILAR]
+    planted = changed(evaluations, "failing")
+    summary = section.locator("p").first.inner_text()
+    assert summary.startswith(f"Of {ROWS} rows that both versions have, 0 higher, {len(planted)} lower,")
+    assert summary.endswith(f"{ROWS - len(planted)} the same - data set {QUESTIONS_NAME}")
+    rows = section.locator("table").first.locator("tbody tr")
+    assert rows.count() == 10 < len(planted)
+    key = rows.first.locator("th").inner_text()
+    assert key in planted
+    change, asked, base, candidate = rows.first.locator("td").all_inner_texts()
+    assert (change, asked) == ("-1", f"question {key}")
+    assert f"base answers question {key}" in base
+    assert f"failing answers question {key}" in candidate
+    assert "pass" in base
+    assert "fail" in candidate
+    for place, version in ((0, "base"), (1, "failing")):
+        page = open_page(f"{backend.http}/compare?version=base&version=failing")
+        link = page.locator("#rows table").first.locator("tbody tr").first.locator("a")
+        follow(page, link.nth(place).click)
+        assert f"{version} answers question {key}" in page.locator("#span").inner_text()
+
+
+def test_more_rows_are_one_click_away(backend: Serving, open_page: Open, evaluations: Evaluations) -> None:
+    page = open_page(f"{backend.http}/compare?version=base&version=failing")
+    follow(page, page.get_by_role("link", name="Show up to 100 rows of each").click)
+    shown = page.locator("#rows table").first.locator("tbody th").all_inner_texts()
+    assert sorted(shown) == sorted(changed(evaluations, "failing"))
+    assert page.get_by_role("link", name="Show up to").count() == 0
+
+
+def test_rows_that_did_not_change_are_counted_alone(backend: Serving, open_page: Open) -> None:
+    page = open_page(f"{backend.http}/compare?version=base&version=lower")
+    correct, similar = page.locator("#rows p strong").all_inner_texts(), page.locator("#rows table")
+    assert correct[:2] == ["0 higher", "0 lower"]
+    assert similar.count() == 1
+
+
+def test_of_three_versions_two_are_a_click_away(backend: Serving, open_page: Open) -> None:
+    page = open_page(f"{backend.http}/compare?version=base&version=failing&version=lower")
+    assert page.locator("#rows table").count() == 0
+    follow(page, page.get_by_role("link", name="A and C").click)
+    assert page.locator(".legend li").all_inner_texts()[1].startswith("B lower")
+    assert page.locator("#rows table").count() == 1
+
+
+def test_a_file_has_the_rows_too(backend: Serving, open_page: Open, tmp_path: Path) -> None:
+    file = tmp_path / "comparison.html"
+    ran = command("compare", "base", "failing", "--html", file, "--limit", "3", store=backend.http)
+    assert ran.returncode == 0, ran.stderr
+    page = open_page(file.as_uri())
+    table = page.locator("#rows table").first
+    assert table.locator("tbody tr").count() == 3
+    assert "failing answers question" in table.inner_text()
+    assert table.locator("td code").count() == 6  # the trace of each side
+    assert table.locator("a").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_to_complain_of(backend: Serving, open_page: Open, scheme: str) -> None:
+    playwright = pytest.importorskip("axe_playwright_python.base")
+    address = f"{backend.http}/compare?version=base&version=failing"
+    page = open_page(address, color_scheme=scheme, bypass_csp=True, may_complain=True)
+    page.evaluate(playwright.AXE_FILE_PATH.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    assert [(one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"]) for one in found] == []
+    assert open_page(address, width=360).evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_what_counts_is_a_data_set_or_production(backend: Serving, open_page: Open) -> None:
+    page = open_page(f"{backend.http}/compare?version=base&version=failing")
+    everything = page.locator("#metrics").inner_text()
+    field = page.get_by_label("Traffic")
+    options = field.locator("option").all_inner_texts()
+    assert options[:2] == ["all", "production only"]
+    assert f"data set {QUESTIONS_NAME}" in options
+    field.select_option("production only")
+    follow(page, page.get_by_role("button", name="Show").click)
+    assert page.locator("#rows").count() == 0
+    assert page.get_by_label("Traffic").input_value() == "production"
+    production = page.locator("#metrics").inner_text()
+    assert production != everything
+    # Links keep it.
+    follow(page, page.get_by_role("link", name="swap").click)
+    assert "production=true" in page.url
+    page.get_by_label("Traffic").select_option(f"data set {QUESTIONS_NAME}")
+    follow(page, page.get_by_role("button", name="Show").click)
+    assert "production=true" not in page.url
+    assert page.locator("#rows table").count() >= 1
+    page.get_by_label("Traffic").select_option("all")
+    follow(page, page.get_by_role("button", name="Show").click)
+    follow(page, page.get_by_role("link", name="swap").click)
+    assert page.locator("#metrics").inner_text() == everything
+    for path in ("/", "/traces", "/version?id=base"):
+        assert open_page(backend.http + path).get_by_label("Traffic").count() == 1
+
+
+def test_a_backend_without_evaluations_asks_nothing_of_them(open_page: Open, tmp_path: Path) -> None:
+    with Serving(tmp_path / "log", "--data", tmp_path / "data") as serving:
+        page = open_page(f"{serving.http}/traces", may_complain=True)
+        assert page.get_by_label("Traffic").count() == 0
+        page = open_page(f"{serving.http}/traces?dataset=gone", may_complain=True)
+        assert page.get_by_label("Traffic").input_value() == "dataset:gone"
+        page = open_page(f"{serving.http}/traces?traffic=none", may_complain=True)
+        assert "expected production, or dataset:" in page.locator("main").inner_text()
