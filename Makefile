@@ -65,7 +65,8 @@ $(VENV)/.mlflow: $(VENV)/.python pyproject.toml constraints-mlflow.txt
 	@touch $@
 
 test-mlflow: $(VENV)/.mlflow ## Run the tests with a real MLflow server
-	@OTEL_LOGGEDMODEL_REQUIRE_MLFLOW=1 $(VENV)/mlflow/bin/python -m pytest $(or $(PYTEST_ARGS),tests/mlflow_server)
+	@OTEL_LOGGEDMODEL_REQUIRE_MLFLOW=1 $(VENV)/mlflow/bin/python -m pytest --numprocesses auto \
+	  $(or $(PYTEST_ARGS),tests/mlflow_server)
 
 test-distros: ## Run the tests with vendors' distributions of OpenTelemetry
 	@$(PYTHON) scripts/test_distros.py $(PYTEST_ARGS)

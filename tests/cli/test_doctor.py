@@ -27,6 +27,7 @@ from otel_loggedmodel.exporter import otlp_exporter_from_environment
 from otel_loggedmodel.store.results import Trace
 from otlp_grpc_receiver import OtlpGrpcReceiver
 from otlp_receiver import OtlpReceiver
+from tracking_server.answering import Answer, AnsweringServer, as_json
 
 from .doubles import MemoryReader
 
@@ -390,3 +391,54 @@ def test_the_endpoint_is_the_exporters(
     else:
         assert exporter._endpoint == url
     exporter.shutdown()
+
+
+# The MLflow server
+
+
+def mlflow_server(method: str, path: str, body: object) -> Answer:
+    """What of MLflow's server this asks."""
+    if path.startswith("/api/2.0/mlflow/experiments/get?"):
+        return as_json(200, {"experiment": {"experiment_id": "7", "lifecycle_stage": "active"}})
+    if path == "/api/2.0/mlflow/logged-models/search":
+        return as_json(200, {"models": []})
+    return 404, {"content-type": "text/html"}, b"<h1>Not Found</h1>"
+
+
+def test_an_mlflow_server_that_gets_the_spans_is_all_that_is_asked(doctor: Doctor) -> None:
+    with AnsweringServer(mlflow_server) as server:
+        steps = doctor(
+            0,
+            MLFLOW_TRACKING_URI=server.uri,
+            MLFLOW_EXPERIMENT_ID="7",
+            OTEL_LOGGEDMODEL_MLFLOW="1",
+            OTEL_TRACES_EXPORTER="loggedmodel",
+        )
+    assert (
+        steps["MLflow server"]["text"]
+        == f"{server.uri} can be told of spans, versions and their traces in experiment 7"
+    )
+    assert "endpoint" not in steps
+
+
+def test_an_mlflow_server_beside_another_backend_is_a_step_of_its_own(doctor: Doctor) -> None:
+    with AnsweringServer(mlflow_server) as server, OtlpReceiver() as receiver:
+        endpoint = f"http://127.0.0.1:{receiver.port}"
+        steps = doctor(
+            0, OTEL_LOGGEDMODEL_MLFLOW=server.uri, MLFLOW_EXPERIMENT_ID="7", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint
+        )
+        assert receiver.spans()
+    assert steps["MLflow server"]["text"].endswith("can be told of versions and their traces in experiment 7")
+
+
+def test_what_is_wrong_with_an_mlflow_server_is_said(doctor: Doctor) -> None:
+    steps = doctor(1, OTEL_LOGGEDMODEL_MLFLOW="1", OTEL_TRACES_EXPORTER="loggedmodel")
+    assert "set MLFLOW_TRACKING_URI" in steps["MLflow server"]["text"]
+    with AnsweringServer(lambda *_: as_json(401, {"message": "who is there?"})) as server:
+        steps = doctor(1, OTEL_LOGGEDMODEL_MLFLOW=server.uri, OTEL_TRACES_EXPORTER="loggedmodel")
+    assert "MLFLOW_TRACKING_TOKEN" in steps["MLflow server"]["text"]
+    with AnsweringServer(lambda *_: (404, {"content-type": "text/html"}, b"")) as server:
+        steps = doctor(1, OTEL_LOGGEDMODEL_MLFLOW=server.uri, OTEL_TRACES_EXPORTER="loggedmodel")
+    assert "upgrade the server" in steps["MLflow server"]["text"]
+    steps = doctor(1, OTEL_LOGGEDMODEL_MLFLOW="http://127.0.0.1:1", OTEL_TRACES_EXPORTER="loggedmodel")
+    assert "cannot be reached" in steps["MLflow server"]["text"]

@@ -2,7 +2,6 @@
 """Servers that die, hang or refuse, processes that are killed or fork: in the end, all traces are linked."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -50,7 +49,7 @@ def own_looking(own_server: MlflowServer) -> Looking:
     return Looking(MlflowClient(own_server.uri), "0")
 
 
-TRACES = int(os.environ.get("OTEL_LOGGEDMODEL_MLFLOW_TRACES", "2000"))
+TRACES = 5000
 
 
 @pytest.mark.timeout(900)

@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from otel_loggedmodel.commands.diagnosis import arriving, reaching, sending, surroundings
+from otel_loggedmodel.commands.diagnosis import arriving, reaching, sending, surroundings, tracking
 from otel_loggedmodel.commands.diagnosis.endpoint import Endpoint, EndpointError, endpoint_of_environment
 from otel_loggedmodel.commands.diagnosis.steps import Deadline, Outcome, Step
 from otel_loggedmodel.presenting.texts import without_secrets
@@ -23,6 +23,10 @@ def examine(seconds: float = SECONDS) -> Iterator[Step]:
     yield from surroundings.variables()
     yield surroundings.active_version()
     yield surroundings.zero_code()
+    if tracking.is_wanted():
+        yield tracking.ask(deadline)
+        if tracking.takes_spans():
+            return
     try:
         endpoint = endpoint_of_environment()
     except EndpointError as error:
