@@ -66,7 +66,7 @@ $(VENV)/.mlflow: $(VENV)/.python pyproject.toml constraints-mlflow.txt
 
 test-mlflow: $(VENV)/.mlflow ## Run the tests with a real MLflow server
 	@OTEL_LOGGEDMODEL_REQUIRE_MLFLOW=1 $(VENV)/mlflow/bin/python -m pytest --numprocesses auto \
-	  $(or $(PYTEST_ARGS),tests/mlflow_server)
+	  $(or $(PYTEST_ARGS),tests/mlflow_server tests/genai/test_adapters.py)
 
 test-distros: ## Run the tests with vendors' distributions of OpenTelemetry
 	@$(PYTHON) scripts/test_distros.py $(PYTEST_ARGS)
