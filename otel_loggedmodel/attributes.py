@@ -19,6 +19,7 @@ TAG_PREFIX: Final = "logged_model.tag."
 TAGS_DELETED: Final = "logged_model.tags_deleted"
 
 # The conventions' own: https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-events/
+EVALUATION_RESULT: Final = "gen_ai.evaluation.result"  # the name of a span or event, not of an attribute
 EVALUATION_NAME: Final = "gen_ai.evaluation.name"
 EVALUATION_VALUE: Final = "gen_ai.evaluation.score.value"
 EVALUATION_LABEL: Final = "gen_ai.evaluation.score.label"

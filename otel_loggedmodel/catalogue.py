@@ -168,7 +168,7 @@ class Catalogue:
                 kind="updated",
                 model_id=model_id,
                 time_ns=self._now(),
-                span_id=_random_span_id(),
+                span_id=identity.random_span_id(),
                 params=new_params,
                 tags=new_tags,
                 tags_deleted=tuple(tags_deleted),
@@ -191,7 +191,9 @@ class Catalogue:
     def delete(self, model_id: str) -> None:
         """Forget a model and record that it was deleted."""
         with self._lock:
-            event = ModelEvent(kind="deleted", model_id=model_id, time_ns=self._now(), span_id=_random_span_id())
+            event = ModelEvent(
+                kind="deleted", model_id=model_id, time_ns=self._now(), span_id=identity.random_span_id()
+            )
             model = self._forget(model_id)
             if model is not None and model.name is not None:
                 others = (other for other in self._models.values() if _family_of(other) == _family_of(model))
@@ -208,7 +210,7 @@ class Catalogue:
             if model_id in self.activated:
                 return
             event = ModelEvent(
-                kind="activated", model_id=model_id, time_ns=self._now(), span_id=_random_span_id(), name=name
+                kind="activated", model_id=model_id, time_ns=self._now(), span_id=identity.random_span_id(), name=name
             )
             if len(self.activated) >= MAX_MODELS:
                 del self.activated[next(iter(self.activated))]
@@ -295,11 +297,6 @@ def _merged(older: ModelEvent, newer: ModelEvent) -> ModelEvent:
 
 def _size_of(model: LoggedModel) -> int:
     return sum(len(key) + len(value) for texts in (model.params, model.tags) for key, value in texts.items())
-
-
-def _random_span_id() -> int:
-    # Not from `random`, whose state an application may seed and a fork may copy.
-    return int.from_bytes(os.urandom(8), "big") or 1
 
 
 catalogue: Final = Catalogue()

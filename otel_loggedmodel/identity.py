@@ -9,6 +9,7 @@ trace has them as its id (see `records`).
 import functools
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 
@@ -62,7 +63,18 @@ def unknown_span_id_of(trace_id: int) -> int:
 
     Without any parent, backends would take such a span for the root of its trace.
     """
-    return int.from_bytes(hashlib.sha256(f"judged:{trace_id:032x}".encode()).digest()[:8], "big") or 1
+    return span_id_from(f"judged:{trace_id:032x}")
+
+
+def span_id_from(text: str) -> int:
+    """An id for a span that is to be the same whenever it is made of the same text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") or 1
+
+
+def random_span_id() -> int:
+    """An id for a span that nobody else makes."""
+    # Not from `random`, whose state an application may seed and a fork may copy.
+    return int.from_bytes(os.urandom(8), "big") or 1
 
 
 @functools.lru_cache(maxsize=1024)

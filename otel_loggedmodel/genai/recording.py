@@ -5,7 +5,6 @@ So they reach whatever the application's spans reach. A result is a child of the
 and carries what makes a sampler on the way keep it.
 """
 
-import hashlib
 import os
 import time
 from collections.abc import Sequence
@@ -20,12 +19,11 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 from otel_loggedmodel import attributes
 from otel_loggedmodel._errors import warn_once
 from otel_loggedmodel.genai.assessments import CODE, AssessmentError, Feedback, score_and_label
-from otel_loggedmodel.identity import unknown_span_id_of
+from otel_loggedmodel.identity import random_span_id, span_id_from, unknown_span_id_of
 from otel_loggedmodel.instrumentor import intake_of
 from otel_loggedmodel.records import KEPT_BY_SAMPLERS
 from otel_loggedmodel.version import __version__
 
-RESULT: Final = "gen_ai.evaluation.result"
 INSTRUMENTATION: Final = InstrumentationScope("otel_loggedmodel.genai", __version__)
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _MAX_EXPLANATION_CHARACTERS: Final = 16 * 1024
@@ -66,10 +64,10 @@ def result_span(
     """
     time_ns = time.time_ns() if time_ns is None else time_ns
     return direct_span(
-        RESULT,
+        attributes.EVALUATION_RESULT,
         SpanContext(
             judged.trace_id,
-            _random_id() if scorer is None else _id_of(judged, scorer, feedback.name),
+            random_span_id() if scorer is None else _id_of(judged, scorer, feedback.name),
             is_remote=False,
             trace_flags=_SAMPLED,
             trace_state=KEPT_BY_SAMPLERS,
@@ -112,7 +110,7 @@ def new_context() -> SpanContext:
     """Of a span that begins a trace of its own."""
     return SpanContext(
         int.from_bytes(os.urandom(16), "big") or 1,
-        _random_id(),
+        random_span_id(),
         is_remote=False,
         trace_flags=_SAMPLED,
         trace_state=TraceState(),
@@ -148,11 +146,7 @@ def _attributes_of(feedback: Feedback, judged: Judged, scorer: str | None) -> di
 
 def _id_of(judged: Judged, scorer: str, name: str) -> int:
     text = f"result:{judged.trace_id:032x}:{judged.span_id or 0:016x}:{scorer}:{name}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") or 1
-
-
-def _random_id() -> int:
-    return int.from_bytes(os.urandom(8), "big") or 1
+    return span_id_from(text)
 
 
 class Recorder:

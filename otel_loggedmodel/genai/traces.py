@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 
 from otel_loggedmodel import mlflow_spans
+from otel_loggedmodel.attributes import EVALUATION_RESULT
 
 # The spellings of the conventions, past and present, and of OpenInference; the first that a span has counts. MLflow's
 # come after them.
@@ -249,6 +250,6 @@ def trace_of_stored(stored: Any, judged: str | None = None) -> Trace:
             "ERROR" if span.status.upper().endswith("ERROR") else span.status.upper(),
         )
         for span in stored.spans
-        if span.name != "gen_ai.evaluation.result"
+        if span.name != EVALUATION_RESULT
     ]
     return Trace(spans, judged or next((span.span_id for span in stored.spans if span.is_entry), None))

@@ -4,9 +4,9 @@
 from dataclasses import dataclass
 from typing import Final
 
+from otel_loggedmodel.attributes import EVALUATION_RESULT
 from otel_loggedmodel.presenting.spans import in_tree_order, llm_of, tokens_of
 from otel_loggedmodel.store.results import Span, Trace
-from otel_loggedmodel.store.schema import EVALUATION_NAME
 
 _DEEPEST: Final = 24
 
@@ -64,7 +64,7 @@ def failed(span: Span) -> bool:
 
 def rows_of(trace: Trace) -> list[Row]:
     """The spans in order; without the results of evaluations, which say nothing of the trace's time."""
-    spans = [span for span in trace.spans if span.name != EVALUATION_NAME]
+    spans = [span for span in trace.spans if span.name != EVALUATION_RESULT]
     begin = min((span.start_ns for span in spans), default=0)
     whole = max(max((span.start_ns + span.duration_ns for span in spans), default=0) - begin, 1)
     return [
@@ -87,10 +87,10 @@ def evaluations_of(trace: Trace) -> list[Evaluation]:
     """The results of evaluations, as spans and as events, in the order of their time."""
     found = []
     for span in trace.spans:
-        if span.name == EVALUATION_NAME:
+        if span.name == EVALUATION_RESULT:
             found.append((span.start_ns, span.parent_span_id or "", span.attributes))
         found += [
-            (event.time_ns, span.span_id, event.attributes) for event in span.events if event.name == EVALUATION_NAME
+            (event.time_ns, span.span_id, event.attributes) for event in span.events if event.name == EVALUATION_RESULT
         ]
     return [
         Evaluation(

@@ -12,11 +12,11 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from otel_loggedmodel.attributes import EVALUATION_RESULT
 from otel_loggedmodel.store.database import Database, quoted
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
 
 SPANS: Final = "otel_traces"
-EVALUATION_NAME: Final = "gen_ai.evaluation.result"
 
 # Raised by one whenever an expression changes; each column remembers in its comment from which it is.
 SCHEMA_VERSION: Final = 2
@@ -99,7 +99,7 @@ COLUMNS: Final[Mapping[str, Column]] = {
     "LoggedModelId": Column(
         "LowCardinality(String)",
         "if(SpanAttributes['logged_model.id'] != '' OR SpanAttributes['logged_model.event'] != ''"
-        f" OR SpanName = '{EVALUATION_NAME}', SpanAttributes['logged_model.id'],"
+        f" OR SpanName = '{EVALUATION_RESULT}', SpanAttributes['logged_model.id'],"
         " ResourceAttributes['logged_model.id'])",
     ),
     # What a span is to its version. The flags that tell a remote parent are not stored, so a server's or consumer's
@@ -107,7 +107,7 @@ COLUMNS: Final[Mapping[str, Column]] = {
     "LoggedModelRole": Column(
         "Enum8('none' = 0, 'span' = 1, 'entry' = 2, 'record' = 3, 'evaluation' = 4)",
         "multiIf(SpanAttributes['logged_model.event'] != '', 'record',"
-        f" SpanName = '{EVALUATION_NAME}', 'evaluation',"
+        f" SpanName = '{EVALUATION_RESULT}', 'evaluation',"
         " {LoggedModelId} = '', 'none',"
         " ParentSpanId = '' OR SpanKind IN ('Server', 'Consumer', 'SPAN_KIND_SERVER', 'SPAN_KIND_CONSUMER')"
         " OR SpanAttributes['logged_model.name'] != ''"
@@ -162,7 +162,7 @@ COLUMNS: Final[Mapping[str, Column]] = {
     "LoggedModelTraceKey": Column("UInt64", f"if({_COUNTS}, cityHash64(TraceId), 0)"),
     "LoggedModelSpanKey": Column("UInt64", f"if({_COUNTS}, cityHash64(SpanId), 0)"),
     "LoggedModelParentKey": Column("UInt64", f"if({_COUNTS}, cityHash64(ParentSpanId), 0)"),
-    "LoggedModelHasScores": Column("Bool", f"has(`Events.Name`, '{EVALUATION_NAME}')"),
+    "LoggedModelHasScores": Column("Bool", f"has(`Events.Name`, '{EVALUATION_RESULT}')"),
 }
 
 

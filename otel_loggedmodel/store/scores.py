@@ -8,13 +8,14 @@ label that says whether it passed is 1 or 0. Results without any such value do n
 from dataclasses import replace
 from typing import Final
 
+from otel_loggedmodel.attributes import EVALUATION_RESULT
 from otel_loggedmodel.store import schema
 from otel_loggedmodel.store.measuring import START, Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
 
 _PREFIX: Final = "logged_model.evaluation."
 # The table is sorted by the names of spans, so that this alone leaves nearly everything out.
-_IS_RESULT: Final = f"SpanName = '{schema.EVALUATION_NAME}'"
+_IS_RESULT: Final = f"SpanName = '{EVALUATION_RESULT}'"
 _MOST_DATASETS: Final = 1000
 # A key that is a digest of what the row asks means the same row in another data set; an id of its own does not.
 IS_DIGEST: Final = "match(row, '^[0-9a-f]{16}$')"
@@ -184,7 +185,7 @@ def _results_in_events(scope: Scope, spans: str) -> str:
     return f"""
             SELECT version, TraceId, SpanId AS judged, at, arrayJoin(found) AS attributes FROM (
                 SELECT {scope.version.sql} AS version, TraceId, SpanId, {START} AS at, arrayFilter(
-                    (attributes, name) -> name = '{schema.EVALUATION_NAME}', `Events.Attributes`, `Events.Name`
+                    (attributes, name) -> name = '{EVALUATION_RESULT}', `Events.Attributes`, `Events.Name`
                 ) AS found
                 FROM {schema.SPANS}
                 WHERE {scope.columns["LoggedModelHasScores"]}

@@ -2,9 +2,9 @@
 """LoggedModels of the server as ours, and what a catalogue of ours lacks of them."""
 
 import dataclasses
-import os
 from typing import Final
 
+from otel_loggedmodel.identity import random_span_id
 from otel_loggedmodel.model import LoggedModel, ModelEvent
 from otel_loggedmodel.tracking_server import documents
 
@@ -47,16 +47,28 @@ def missing(found: LoggedModel, known: LoggedModel | None, now_ns: int) -> Model
             params=dict(found.params),
             tags=dict(found.tags),
         )
-    params = {key: value for key, value in found.params.items() if key not in known.params}
-    tags = {key: value for key, value in found.tags.items() if known.tags.get(key) != value}
-    status = found.status if found.status != known.status else None
+    return lacking(known, found, now_ns, random_span_id())
+
+
+def lacking(present: LoggedModel, wanted: LoggedModel, time_ns: int, span_id: int | None = None) -> ModelEvent | None:
+    """The change that brings one side up to date with the other; None where it lacks nothing.
+
+    Args:
+        present: What is known on the side that is told, under our id.
+        wanted: What it is to know. Params are added; a tag that both have gets its value; nothing is taken away.
+        time_ns: When the change counts as made.
+        span_id: Of the record of it, where there is to be one.
+    """
+    params = {key: value for key, value in wanted.params.items() if key not in present.params}
+    tags = {key: value for key, value in wanted.tags.items() if present.tags.get(key) != value}
+    status = wanted.status if wanted.status != present.status else None
     if not (params or tags or status):
         return None
     return ModelEvent(
         kind="updated",
-        model_id=found.model_id,
-        time_ns=now_ns,
-        span_id=int.from_bytes(os.urandom(8), "big") or 1,
+        model_id=wanted.model_id,
+        time_ns=time_ns,
+        span_id=span_id,
         status=status,
         params=params,
         tags=tags,

@@ -32,7 +32,6 @@ from otel_loggedmodel.version import __version__
 MAX_OPEN_TRACES: Final = 10_000
 # Where two exporters are given the same spans, the later one is behind by what a batch processor holds.
 _MAX_ENDED_TRACES: Final = 16_384
-RESULT: Final = "gen_ai.evaluation.result"
 LINK: Final = "logged_model.link"
 _SCOPE: Final = InstrumentationScope("otel_loggedmodel.tracking_server", __version__)
 _NO_RESOURCE: Final = Resource.get_empty()
@@ -43,7 +42,7 @@ _STATUSES: Final = {False: Status(StatusCode.UNSET), True: Status(StatusCode.ERR
 
 def is_result(span: ReadableSpan) -> bool:
     """Whether a span is an evaluation result."""
-    return span.name == RESULT and attributes.EVALUATION_NAME in (span.attributes or {})
+    return span.name == attributes.EVALUATION_RESULT and attributes.EVALUATION_NAME in (span.attributes or {})
 
 
 def link_of(span: ReadableSpan) -> TraceLink | None:

@@ -12,9 +12,9 @@ from otel_loggedmodel import otlp_payloads, records
 from otel_loggedmodel.commands.exchange.asking import Asked
 from otel_loggedmodel.commands.exchange.filling import Writer
 from otel_loggedmodel.commands.exchange.finding import Experiment, models_of
-from otel_loggedmodel.model import LoggedModel, LoggedModelStatus, ModelEvent
+from otel_loggedmodel.commands.exchange.versions import model_of
+from otel_loggedmodel.model import LoggedModel, ModelEvent
 from otel_loggedmodel.store.reading import Reader, VersionFilter
-from otel_loggedmodel.store.results import Version
 from otel_loggedmodel.store.writing import RefusedError
 from otel_loggedmodel.tracking_server.importing import as_ours, missing
 
@@ -102,7 +102,7 @@ class Import:
         if known is not None and known.deleted:
             self.result.deleted += 1
             return None
-        event = missing(model, None if known is None else _as_model(known), time.time_ns())
+        event = missing(model, model_of(known) if known is not None and known.registered else None, time.time_ns())
         if event is None:
             self.result.unchanged += 1
         return event
@@ -127,19 +127,6 @@ class Import:
         # At the present time, as every repetition of a record: stores drop what is old, and take few days at once.
         now = time.time_ns()
         return otlp_payloads.encoded([records.span_of(event, self._resource, now) for event in events])
-
-
-def _as_model(version: Version) -> LoggedModel | None:
-    """What a store knows of a version; None where it has seen no record of its creation."""
-    if not version.registered:
-        return None
-    return LoggedModel(
-        model_id=version.model_id,
-        name=version.name,
-        status=LoggedModelStatus(version.status),
-        tags=version.tags,
-        params=version.params,
-    )
 
 
 def _batches(events: Iterable[ModelEvent]) -> Iterator[list[ModelEvent]]:

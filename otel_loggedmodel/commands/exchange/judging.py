@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a stored trace says: whose work it is, and what was said of it."""
 
-import hashlib
 from collections.abc import Iterator
-from typing import Final
 
+from otel_loggedmodel.attributes import EVALUATION_RESULT
+from otel_loggedmodel.identity import span_id_from
 from otel_loggedmodel.store.results import Span, Trace
 from otel_loggedmodel.tracking_server.assessments import Assessment
-
-RESULT: Final = "gen_ai.evaluation.result"
 
 
 def root_of(trace: Trace) -> Span | None:
     """The span that has no parent; None where it was not received."""
-    return next((span for span in trace.spans if span.parent_span_id is None and span.name != RESULT), None)
+    return next((span for span in trace.spans if span.parent_span_id is None and span.name != EVALUATION_RESULT), None)
 
 
 def responsible_span(trace: Trace) -> Span | None:
@@ -35,14 +33,14 @@ def assessments_of(trace: Trace) -> Iterator[Assessment]:
     """What was said of the trace, in spans of its own or in events of other spans."""
     trace_id = int(trace.trace_id, 16)
     for span in trace.spans:
-        if span.name == RESULT:
+        if span.name == EVALUATION_RESULT:
             parent = None if span.parent_span_id is None else int(span.parent_span_id, 16)
             found = Assessment.of_span(span.attributes, trace_id, int(span.span_id, 16), parent, span.start_ns)
             if found is not None:
                 yield found
             continue
         for number, event in enumerate(span.events):
-            if event.name == RESULT:
+            if event.name == EVALUATION_RESULT:
                 event_id = _id_of_event(trace.trace_id, span.span_id, number)
                 found = Assessment.of_span(event.attributes, trace_id, event_id, int(span.span_id, 16), event.time_ns)
                 if found is not None:
@@ -51,5 +49,4 @@ def assessments_of(trace: Trace) -> Iterator[Assessment]:
 
 def _id_of_event(trace_id: str, span_id: str, number: int) -> int:
     """An event has no id, but is to be recognised as a result's span is."""
-    text = f"event:{trace_id}:{span_id}:{number}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") or 1
+    return span_id_from(f"event:{trace_id}:{span_id}:{number}")

@@ -13,13 +13,14 @@ from otel_loggedmodel.commands.exchange import far_traces
 from otel_loggedmodel.commands.exchange.asking import Asked
 from otel_loggedmodel.commands.exchange.far_traces import FarTrace
 from otel_loggedmodel.commands.exchange.judging import assessments_of, responsible_span, root_of
+from otel_loggedmodel.commands.exchange.versions import model_of
 from otel_loggedmodel.identity import has_id_shape, is_reference
-from otel_loggedmodel.model import LoggedModel, LoggedModelStatus, ModelEvent
+from otel_loggedmodel.model import LoggedModel
 from otel_loggedmodel.store.paging import summaries
 from otel_loggedmodel.store.reading import Reader, Selection, UnknownTraceError
 from otel_loggedmodel.store.results import Trace, TraceSummary, Version
 from otel_loggedmodel.tracking_server.agreeing import is_duplicate
-from otel_loggedmodel.tracking_server.importing import as_ours
+from otel_loggedmodel.tracking_server.importing import as_ours, lacking
 from otel_loggedmodel.tracking_server.models import Models, UnknownModelError
 from otel_loggedmodel.tracking_server.registry import Registry
 from otel_loggedmodel.tracking_server.rest import ServerError
@@ -126,7 +127,7 @@ class Push:
 
     def _model(self, version: Version) -> str | None:
         """The server's id for a version, up to date; None where there is none."""
-        model = _as_model(version)
+        model = None if version.name is None else model_of(version)
         look_up = self._look_up if self._dry_run else self._models.find
         try:
             server_id = there = self._asked.patiently(lambda: look_up(version.model_id, model))
@@ -161,7 +162,8 @@ class Push:
     def _bring_up_to_date(self, version: Version, server_id: str) -> None:
         """Tell a LoggedModel that was there already what it lacks."""
         present = self._asked.patiently(lambda: self._registry.get(server_id))
-        event = None if present is None else _lacking(as_ours(present), version)
+        wanted, time_ns = model_of(version), version.last_updated_timestamp * 1_000_000
+        event = None if present is None else lacking(as_ours(present), wanted, time_ns)
         if event is not None:
             self._asked.patiently(lambda: self._models.apply(event))
 
@@ -223,41 +225,6 @@ class Push:
             self.result.refused += 1
             if len(self.result.refusals) < _SHOWN_REFUSALS:
                 self.result.refusals[what] = str(error)
-
-
-def _as_model(version: Version) -> LoggedModel | None:
-    """What the store knows of a version; None where it knows its id alone."""
-    if version.name is None:
-        return None
-    return LoggedModel(
-        model_id=version.model_id,
-        name=version.name,
-        experiment_id=version.experiment_id,
-        creation_timestamp=version.creation_timestamp,
-        last_updated_timestamp=version.last_updated_timestamp,
-        model_type=version.model_type,
-        source_run_id=version.source_run_id,
-        status=LoggedModelStatus(version.status),
-        tags=version.tags,
-        params=version.params,
-    )
-
-
-def _lacking(present: LoggedModel, version: Version) -> ModelEvent | None:
-    """What a LoggedModel of the server lacks of the present state of a version; None where it lacks nothing."""
-    params = {key: value for key, value in version.params.items() if key not in present.params}
-    tags = {key: value for key, value in version.tags.items() if present.tags.get(key) != value}
-    status = LoggedModelStatus(version.status)
-    if not (params or tags or status != present.status):
-        return None
-    return ModelEvent(
-        kind="updated",
-        model_id=version.model_id,
-        time_ns=version.last_updated_timestamp * 1_000_000,
-        status=status if status != present.status else None,
-        params=params,
-        tags=tags,
-    )
 
 
 def _paged(items: Iterable[T]) -> Iterator[list[T]]:
