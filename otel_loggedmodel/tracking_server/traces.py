@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from otel_loggedmodel.model import LoggedModel
@@ -13,7 +13,7 @@ from otel_loggedmodel.tracking_server.models import Models, UnknownModelError
 from otel_loggedmodel.tracking_server.rest import Server, ServerError
 
 _TRACES: Final = "/api/3.0/mlflow/traces"
-_MODEL_ID: Final = "mlflow.modelId"
+MODEL_ID: Final = "mlflow.modelId"
 _PAGE: Final = 100
 
 
@@ -68,7 +68,7 @@ class Traces:
             if not as_it_is:
                 raise
             server_id = link.model_id
-        self._server.call("POST", _TRACES, {"trace": {"trace_info": self._info_of(link, server_id)}})
+        put_link(self._server, self._info_of(link), server_id)
 
     def assess(self, assessment: Assessment) -> None:
         """Add an assessment to its trace. The same again changes nothing.
@@ -116,7 +116,7 @@ class Traces:
         half = len(trace_ids) // 2
         return [*self._page_of_infos(trace_ids[:half]), *self._page_of_infos(trace_ids[half:])] if half else []
 
-    def _info_of(self, link: TraceLink, server_id: str) -> dict[str, Any]:
+    def _info_of(self, link: TraceLink) -> dict[str, Any]:
         # Complete: what is left out is overwritten with nothing.
         return {
             "trace_id": on_server(link.trace_id),
@@ -124,10 +124,7 @@ class Traces:
                 "type": "MLFLOW_EXPERIMENT",
                 "mlflow_experiment": {"experiment_id": self._server.experiment_id},
             },
-            "request_time": timestamp(link.start_ns),
-            "execution_duration": f"{max(0, link.end_ns - link.start_ns) / 1e9:.9f}s",
-            "state": "ERROR" if link.is_error else "OK",
-            "trace_metadata": {_MODEL_ID: server_id},
+            **ending_of(link.start_ns, link.end_ns, is_error=link.is_error),
         }
 
     def _is_there(self, path: str) -> bool:
@@ -138,6 +135,25 @@ class Traces:
                 raise
             return False
         return True
+
+
+def put_link(server: Server, info: Mapping[str, Any], server_id: str) -> None:
+    """Write what the server is to know of a trace, with the LoggedModel that it is linked to.
+
+    Raises:
+        ServerError: The server refused, or could not be asked.
+    """
+    linked = {**info, "trace_metadata": {MODEL_ID: server_id}}
+    server.call("POST", _TRACES, {"trace": {"trace_info": linked}})
+
+
+def ending_of(start_ns: int, end_ns: int, *, is_error: bool) -> dict[str, str]:
+    """What the server knows of a trace once its root has ended."""
+    return {
+        "request_time": timestamp(start_ns),
+        "execution_duration": f"{max(0, end_ns - start_ns) / 1e9:.9f}s",
+        "state": "ERROR" if is_error else "OK",
+    }
 
 
 def on_server(trace_id: int) -> str:

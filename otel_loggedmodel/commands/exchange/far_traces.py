@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from otel_loggedmodel.store.results import Span
-from otel_loggedmodel.tracking_server.assessments import Assessment, assessment_id_of, timestamp
+from otel_loggedmodel.tracking_server.assessments import Assessment, assessment_id_of
 from otel_loggedmodel.tracking_server.rest import Server
+from otel_loggedmodel.tracking_server.traces import MODEL_ID, ending_of, put_link
 
-_API: Final = "/api/3.0/mlflow/traces"
-_MODEL: Final = "mlflow.modelId"
 _ENDED: Final = frozenset({"OK", "ERROR"})
 
 
@@ -33,7 +32,7 @@ class FarTrace:
     @property
     def model_id(self) -> str | None:
         """The LoggedModel that it is linked to."""
-        found: str | None = self.info.get("trace_metadata", {}).get(_MODEL)
+        found: str | None = self.info.get("trace_metadata", {}).get(MODEL_ID)
         return found
 
     def has(self, assessment: Assessment) -> bool:
@@ -54,8 +53,6 @@ def link(server: Server, far: FarTrace, server_id: str, root: Span | None) -> No
     kept = ("trace_id", "client_request_id", "trace_location", "request_time", "execution_duration", "state")
     info = {key: far.info[key] for key in kept if far.info.get(key) is not None}
     if root is not None and (info.get("state") not in _ENDED or "execution_duration" not in info):
-        info["request_time"] = timestamp(root.start_ns)
-        info["execution_duration"] = f"{root.duration_ns / 1e9:.9f}s"
-        info["state"] = "ERROR" if root.status.upper().endswith("ERROR") else "OK"
-    info["trace_metadata"] = {_MODEL: server_id}
-    server.call("POST", _API, {"trace": {"trace_info": info}})
+        is_error = root.status.upper().endswith("ERROR")
+        info |= ending_of(root.start_ns, root.start_ns + root.duration_ns, is_error=is_error)
+    put_link(server, info, server_id)
