@@ -4,7 +4,9 @@
 It knows nothing of versions. `AT_IMPORT` is the set-up in code, for the end of its module.
 """
 
+import os
 import signal
+from collections import Counter
 from typing import Final
 
 from otel_loggedmodel import identity
@@ -16,7 +18,7 @@ from .situations import Page
 ZERO_CODE: Final = [BIN / "opentelemetry-instrument"]
 
 FLASK = """
-import os, time
+import os, pathlib, time
 from flask import Flask, request
 from opentelemetry import trace
 
@@ -32,6 +34,12 @@ def work(number):
     with tracer.start_as_current_span("work") as span:
         span.set_attributes({"number": number, "pid": os.getpid()})
         time.sleep(float(request.args.get("seconds", 0.02)))
+        if "meeting" in request.args:  # so that each worker has one of the requests, also one that is just starting
+            meeting = pathlib.Path("meeting-" + request.args["meeting"])
+            meeting.mkdir(exist_ok=True)
+            (meeting / str(os.getpid())).touch()
+            while len(list(meeting.iterdir())) < int(request.args["of"]):
+                time.sleep(0.01)
     return {"number": number, "pid": os.getpid()}
 """
 FASTAPI = """
@@ -77,6 +85,43 @@ def work_in_all_workers(server: Server, workers: int = 3, first: int = 0) -> dic
 
     wait_until(round_of_requests, f"{workers} workers have answered")
     return answered
+
+
+def work_until_settled(server: Server, answered: dict[int, int], most: int, workers: int = 3) -> dict[int, int]:
+    """More requests until no worker is being replaced; all that were answered, by number.
+
+    A worker that is told to stop while it starts, or while it ends already, does not do so in good order: uWSGI's
+    runs on until it is killed, or ends without its exit handlers. What stops a server is not what these tests are of.
+
+    Args:
+        server: Serves `FLASK`, one request at a time in each of its workers.
+        answered: What `work_in_all_workers` returned.
+        most: After how many requests a worker is replaced.
+        workers: How many there are at a time.
+    """
+    answered = dict(answered)
+
+    def every_worker_has_one() -> bool:
+        first = len(answered)
+        paths = [f"/work/{number}?meeting={first}&of={workers}" for number in range(first, first + workers)]
+        pids = {number: answer["pid"] for number, answer in enumerate(server.get_all(paths, workers), first)}
+        assert len(set(pids.values())) == workers
+        answered.update(pids)
+        # The question whether it is ready, at the start, is not counted here: it may be one more than that.
+        return max(Counter(answered.values())[pid] for pid in pids.values()) + 1 < most
+
+    wait_until(every_worker_has_one, "no worker is at its last request")
+    replaced = set(answered.values()) - set(list(answered.values())[-workers:])
+    wait_until(lambda: not any(lives(pid) for pid in replaced), "the workers that were replaced have ended")
+    return answered
+
+
+def lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def stopped(server: Server, number: signal.Signals = signal.SIGTERM) -> None:

@@ -36,7 +36,9 @@ def check_work(spans: list[ReceivedSpan], expected: Mapping[int, tuple[int, str]
     """
     work = [span for span in spans if span.name == "work"]
     found = {span.attributes["number"]: (span.attributes["pid"], version_of(span)) for span in work}
-    assert found == dict(expected)
+    lost = {number: whose for number, whose in expected.items() if number not in found}
+    assert lost == {}, f"lost: {lost}"
+    assert found == dict(expected), f"other than expected: {found.items() - expected.items()}"
     assert len(work) == len(found)
     version_of_trace = {span.trace_id: version_of(span) for span in work}
     others = [span for span in application_spans(spans) if span.name != "work" and span.trace_id in version_of_trace]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Flask and FastAPI under real Gunicorn: every worker class, preloading or not, reloading, recycling, stopping."""
 
-import os
 import signal
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,18 @@ from otlp_grpc_receiver import OtlpGrpcReceiver
 from otlp_receiver import OtlpReceiver
 from waiting import wait_until
 
-from .applications import AT_IMPORT, FASTAPI, FLASK, ZERO_CODE, command_of, reference, stopped, work_in_all_workers
+from .applications import (
+    AT_IMPORT,
+    FASTAPI,
+    FLASK,
+    ZERO_CODE,
+    command_of,
+    lives,
+    reference,
+    stopped,
+    work_in_all_workers,
+    work_until_settled,
+)
 from .ledger import check_activations, check_answers, check_created, check_work, version_of
 from .servers import BIN, Server, Traffic, telemetry_to
 from .situations import Page
@@ -287,7 +297,7 @@ def test_recycled_workers_lose_nothing(tmp_path: Path, preload: list[str]) -> No
             under=ZERO_CODE,
             OTEL_LOGGEDMODEL_NAME="my-agent",
         ) as server:
-            answered = work_in_all_workers(server, workers=9)
+            answered = work_until_settled(server, work_in_all_workers(server, workers=9), most=10)
             stopped(server)
         spans = receiver.spans()
     check_work(spans, {number: (pid, reference("my-agent")) for number, pid in answered.items()})
@@ -334,11 +344,3 @@ def test_requests_that_are_served_while_it_stops_are_delivered(tmp_path: Path) -
             answered = {answer["number"]: answer["pid"] for answer in answers}
         spans = receiver.spans()
     check_work(spans, {number: (pid, reference("my-agent")) for number, pid in answered.items()})
-
-
-def lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

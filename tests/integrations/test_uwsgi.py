@@ -10,7 +10,16 @@ import pytest
 from otlp_receiver import OtlpReceiver
 from waiting import wait_until
 
-from .applications import AT_IMPORT, FLASK, ZERO_CODE, command_of, reference, stopped, work_in_all_workers
+from .applications import (
+    AT_IMPORT,
+    FLASK,
+    ZERO_CODE,
+    command_of,
+    reference,
+    stopped,
+    work_in_all_workers,
+    work_until_settled,
+)
 from .ledger import application_spans, check_activations, check_answers, check_created, check_work, records, version_of
 from .servers import BIN, Server, telemetry_to
 from .situations import Page
@@ -128,7 +137,7 @@ def test_recycled_workers_lose_nothing(tmp_path: Path) -> None:
             under=ZERO_CODE,
             OTEL_LOGGEDMODEL_NAME="my-agent",
         ) as server:
-            answered = work_in_all_workers(server, workers=12)
+            answered = work_until_settled(server, work_in_all_workers(server, workers=12), most=10)
             stopped(server)
         spans = receiver.spans()
     check_work(spans, {number: (pid, reference("my-agent")) for number, pid in answered.items()})
