@@ -16,6 +16,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import socket
 import threading
 import time
 import urllib.request
@@ -457,12 +458,10 @@ def test_many_senders_at_once(receiver: OtlpReceiver) -> None:
 
 
 def test_an_answer_does_not_wait_for_a_delayed_acknowledgement(receiver: OtlpReceiver, client: Client) -> None:
-    took = []
-    for _ in range(20):
-        began = time.perf_counter()
-        client.send(GOOD, PROTOBUF)
-        took.append(time.perf_counter() - began)
-    assert sorted(took)[10] < 0.03  # an answer in two packets waits 40 ms without TCP_NODELAY
+    client.send(GOOD, PROTOBUF)
+    # Not by the time that it takes: whether a kernel delays acknowledgements at once, and for how long, is its own.
+    [connection] = receiver._server._connections
+    assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_closing_leaves_nothing_behind_and_keeps_what_was_received() -> None:

@@ -309,15 +309,15 @@ def test_git_is_told_not_to_ask_not_to_lock_and_to_speak_english(
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     variables = "$LC_ALL/$LANGUAGE/$GIT_TERMINAL_PROMPT/$GIT_OPTIONAL_LOCKS/$GIT_NO_LAZY_FETCH/$GIT_ALLOW_PROTOCOL"
     fake_git(f'echo "fatal: {variables}/$(cat)" >&2\nexit 128\n')
-    assert "(fatal: C//0/0/1/none/)" in unavailable(tmp_path, timeout=5)
+    assert "(fatal: C//0/0/1/none/)" in unavailable(tmp_path, timeout=60)
 
 
 @POSIX
 def test_timeout_ends_git_and_what_it_started(tmp_path: Path, fake_git: Callable[[str], None]) -> None:
     fake_git(f"sleep 60 &\necho $! > {tmp_path}/child\nwait\n")
     started = time.monotonic()
-    assert "took too long: pass a longer timeout=" in unavailable(tmp_path, timeout=0.5)
-    assert time.monotonic() - started < 10
+    assert "took too long: pass a longer timeout=" in unavailable(tmp_path, timeout=2.0)
+    assert time.monotonic() - started < 30
     child = int((tmp_path / "child").read_text())
     for _ in range(500):
         if not alive(child):
@@ -561,14 +561,14 @@ def test_fifos_and_sockets_do_not_hang_or_count(repository: Repository, monkeypa
     monkeypatch.chdir(repository.root)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket")
-        assert not read_git_state(timeout=5, record_diff=True).dirty
+        assert not read_git_state(timeout=60, record_diff=True).dirty
 
 
 @POSIX
 def test_tracked_file_replaced_by_a_fifo_counts(repository: Repository) -> None:
     (repository.root / "app.py").unlink()
     os.mkfifo(repository.root / "app.py")
-    assert read_git_state(repository.root, timeout=5, record_diff=True).dirty
+    assert read_git_state(repository.root, timeout=60, record_diff=True).dirty
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def test_the_caller_never_waits_for_the_backend(inner) -> None:
         with mlflow.use_model(f"m{number}"):
             tracer.start_span("own").end()
         mlflow.create_external_model("b", params={"n": str(number)})
-    assert time.perf_counter() - started < 5  # nothing like the 30 s that the backend hangs
+    assert time.perf_counter() - started < 20  # nothing like the 30 s that the backend hangs
     release.set()
     provider.shutdown()
     assert len(hanging.events) == 2 + 2 * 200 + 200

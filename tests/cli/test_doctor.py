@@ -253,7 +253,7 @@ def test_silence_ends_in_time(protocol: str, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
         begin = time.monotonic()
         steps = list(examine(2.0))
-        assert time.monotonic() - begin < 4
+        assert time.monotonic() - begin < 10
     assert steps[-1].outcome is Outcome.FAILED
     assert steps[-1].name == "answer"
 

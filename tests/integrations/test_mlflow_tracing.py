@@ -123,7 +123,7 @@ def run(program: str, receiver: OtlpReceiver | None = None, *, set_up: str, **va
     if set_up == ZERO_CODE:
         command.insert(0, str(BIN / "opentelemetry-instrument"))
         environment["OTEL_TRACES_EXPORTER"] = "none"
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=40, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert "WARNING" not in done.stderr

@@ -402,11 +402,11 @@ HEAD = b"POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nContent-Type: applicatio
 
 
 def test_a_body_that_does_not_arrive_is_given_up(raw: Callable[..., tuple[Backend, socket.socket]]) -> None:
-    backend, client = raw(request_seconds=0.3)
+    backend, client = raw(request_seconds=1.0)
     client.sendall(HEAD + b"Content-Length: 1000\r\n\r\nabc")
     answer = client.recv(10_000)
     assert answer.startswith(b"HTTP/1.1 408 ")
-    assert b"0.3 seconds" in answer
+    assert b"within 1 seconds" in answer
     assert client.recv(1000) == b""
     assert backend.post(body_of()).status == 200
 
@@ -415,13 +415,13 @@ def test_a_body_that_does_not_arrive_is_given_up(raw: Callable[..., tuple[Backen
 def test_a_head_that_does_not_arrive_is_given_up(
     raw: Callable[..., tuple[Backend, socket.socket]], start: bytes
 ) -> None:
-    _, client = raw(request_seconds=0.3)
+    _, client = raw(request_seconds=1.0)
     client.sendall(start)
     assert client.recv(1000) == b""
 
 
 def test_a_second_head_that_does_not_arrive_is_given_up(raw: Callable[..., tuple[Backend, socket.socket]]) -> None:
-    _, client = raw(request_seconds=0.3)
+    _, client = raw(request_seconds=1.0)
     client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
     client.sendall(b"GET /hea")

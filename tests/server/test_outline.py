@@ -67,15 +67,15 @@ def test_anything_may_be_looked_at(body: bytes) -> None:
     ids=["spans", "scopes", "resources"],
 )
 def test_it_stops_at_the_limit(body: bytes) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     assert has_more_spans(body, 1000)
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 def test_a_number_without_end_is_no_work() -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     assert not has_more_spans(b"\x0a" + b"\x80" * 10**7, 1000)
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 def test_small_requests_are_not_looked_at() -> None:

@@ -61,6 +61,26 @@ class Process:
         finally:
             connection.close()
 
+    def held_spans(self) -> int:
+        """How many it has taken and not yet stored."""
+        metrics = self.get("/metrics").decode()
+        [line] = [line for line in metrics.splitlines() if line.startswith("otel_loggedmodel_queue_spans ")]
+        return int(float(line.split()[1]))
+
+    def is_stopping(self) -> bool:
+        try:
+            return b"shutting down" in self.get("/readyz")
+        except (OSError, http.client.HTTPException):
+            return True
+
+    def get(self, path: str) -> bytes:
+        connection = self.connect()
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read()
+        finally:
+            connection.close()
+
     def finish(self) -> tuple[int, str, str]:
         """Exit code, output after the addresses, errors."""
         output, errors = self.process.communicate(timeout=30)
@@ -121,7 +141,8 @@ def test_what_was_accepted_is_stored_and_acknowledged_on_the_way_out(
     ]
     for thread in threads:
         thread.start()
-    time.sleep(0.4)
+    # In this order, so that none counts twice.
+    wait_until(lambda: len(answers) + backend.held_spans() == 20, "all of them are answered or held")
     backend.process.send_signal(signal.SIGTERM)
     for thread in threads:
         thread.join()
@@ -153,7 +174,8 @@ def test_under_load_nothing_that_was_acknowledged_is_lost_when_it_stops(
     threads = [threading.Thread(target=send, args=(worker,)) for worker in range(1, 9)]
     for thread in threads:
         thread.start()
-    time.sleep(random.uniform(0.3, 0.6))
+    wait_until(lambda: len(acknowledged) > 10, "the load to run")
+    time.sleep(random.uniform(0.0, 0.3))
     backend.process.send_signal(signal.SIGINT)
     for thread in threads:
         thread.join()
@@ -168,16 +190,16 @@ def test_a_second_signal_ends_it_at_once(start: Callable[..., Process]) -> None:
     backend = start(insert_seconds=20)
     thread = threading.Thread(target=post_and_be_cut_off, args=(backend,))
     thread.start()
-    time.sleep(0.3)
+    wait_until(lambda: backend.held_spans() == 1, "a request to be stored")
     started = time.monotonic()
     backend.process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
+    wait_until(backend.is_stopping, "the first signal to be heard")
     assert backend.process.poll() is None
     backend.process.send_signal(signal.SIGTERM)
     code, output, _ = backend.finish()
     thread.join()
     assert (code, output) == (1, "")
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 15  # the insert takes twenty seconds
 
 
 def post_and_be_cut_off(backend: Process) -> None:

@@ -475,7 +475,7 @@ def test_waiting_for_a_lock_is_not_needed(directory: Path) -> None:
     spool = make_spool(directory)
     started = time.monotonic()
     assert not spool.adopt()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10
     lease.release()
     assert not leases.is_alive(owner)
     wait_until(spool.adopt)

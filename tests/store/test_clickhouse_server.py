@@ -209,9 +209,9 @@ def test_acknowledged_rows_survive_a_kill_and_the_port_stays(tmp_path: Path) -> 
 def test_stopping_waits_for_what_runs(tmp_path: Path) -> None:
     with ClickHouseServer(tmp_path / "server") as server, server.client() as client:
         results = []
-        thread = threading.Thread(target=lambda: results.append(client.command("SELECT sleep(1), 'slept'")))
+        thread = threading.Thread(target=lambda: results.append(client.command("SELECT sleep(3), 'slept'")))
         thread.start()
-        time.sleep(0.3)
+        time.sleep(1.5)
         server.stop()
         thread.join()
         assert results == [["0", "slept"]]
