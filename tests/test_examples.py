@@ -13,10 +13,10 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
-import socket
 import threading
 import time
 import urllib.request

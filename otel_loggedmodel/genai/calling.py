@@ -88,7 +88,7 @@ class Caller:
             if future.done():
                 raise  # the function's own
             future.cancel()
-            raise CallTimeoutError(f"took longer than {limit} s") from None
+            raise CallTimeoutError(f"took longer than {limit:g} s") from None
 
     def _running_loop(self) -> "asyncio.AbstractEventLoop":
         with self._lock:
