@@ -144,7 +144,7 @@ class FarEnd:
         """Answer every request with this from now on."""
         self.script = lambda names: answer
 
-    def wait_for(self, condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+    def wait_for(self, condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
         """Wait until something is true of what came in."""
         with self._changed:
             deadline = time.monotonic() + seconds
@@ -154,7 +154,7 @@ class FarEnd:
                     raise AssertionError(f"waited {seconds:g} s for {what}; {len(self.taken)} taken; last: {answers}")
                 self._changed.wait(0.05)
 
-    def wait_for_spans(self, count: int, seconds: float = 20.0) -> None:
+    def wait_for_spans(self, count: int, seconds: float = 60.0) -> None:
         self.wait_for(lambda: len(self.taken) >= count, f"{count} spans", seconds)
 
     def _note(self, payload: bytes, headers: Mapping[str, str], connection: object) -> Answer:
