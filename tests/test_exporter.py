@@ -455,7 +455,7 @@ def test_a_backend_that_was_down_gets_models_and_spans_when_it_is_back() -> None
         mlflow.set_active_model("agent")
         provider.get_tracer("test").start_span("late").end()
         receiver.answer_with = None
-        spans = receiver.wait_for(lambda spans: len(spans) == 3)
+        spans = receiver.wait_for(lambda spans: len(spans) == 3, timeout=60)
         assert [span.name for span in spans] == ["logged_model.created", "logged_model.activated", "late"]
         provider.shutdown()
 

@@ -127,7 +127,7 @@ def test_over_real_otlp() -> None:
         provider = TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(mlflow.LoggedModelSpanProcessor(OTLPSpanExporter(receiver.traces_endpoint)))
         model = mlflow.create_external_model("a", params={"k": "v"})
-        receiver.wait_for(lambda spans: len(spans) == 1)
+        receiver.wait_for(lambda spans: len(spans) == 1, timeout=60)
         provider.shutdown()
         (created,) = receiver.spans()
         assert created.trace_id == model.model_id[2:]

@@ -17,7 +17,7 @@ from .sending import Answer, ask
 
 _START_SECONDS = 60
 # What the backend is held to when it is told to stop.
-STOP_SECONDS = 10
+STOP_SECONDS = 30
 
 
 class Serving:

@@ -174,7 +174,9 @@ def test_collector_only(tmp_path, collector_binary: Path) -> None:  # noqa: F811
                 lambda: sent(port, spans, {"service.name": "shop", "service.version": "2.1.0"}), "it takes spans"
             )
             sent(port, [Span("of nobody")], {"service.name": "cron"})
-            received = receiver.wait_for(lambda spans: {span.name for span in spans} >= {"root", "of nobody"})
+            received = receiver.wait_for(
+                lambda spans: {span.name for span in spans} >= {"root", "of nobody"}, timeout=60
+            )
         finally:
             process.terminate()
             process.wait(20)
@@ -226,7 +228,9 @@ def test_ab_routing(tmp_path) -> None:
                 zip(users, threads.map(lambda user: server.get("/answer", **{"x-user": user}), users), strict=True)
             )
             # Of each request the server's span, and two for what it sent.
-            receiver.wait_for(lambda spans: len([span for span in spans if not is_record(span)]) >= 3 * len(users))
+            receiver.wait_for(
+                lambda spans: len([span for span in spans if not is_record(span)]) >= 3 * len(users), timeout=60
+            )
         spans = [span for span in receiver.spans() if not is_record(span)]
     for user, answer in answers.items():
         is_candidate = zlib.crc32(user.encode()) % 100 < 10
