@@ -3,6 +3,7 @@
 
 import importlib.util
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,6 +40,10 @@ if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_DISTROS"):
     collect_ignore.append("distros")  # each has an environment of its own: `make test-distros`
 if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_MLFLOW"):
     collect_ignore.append("mlflow_server")  # it has an environment of its own: `make test-mlflow`
+
+# A shell starts what runs in its background so, and programs that the tests start would inherit it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What it keeps belongs with the other leftovers of a run.
 set_hypothesis_home_dir(Path(__file__).resolve().parent.parent / ".venv" / ".hypothesis")

@@ -69,7 +69,12 @@ def in_process(arguments: list[str], set_up: str = TWO, **variables: str) -> "su
 
 
 def finished(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
-    output, errors = process.communicate(timeout=30)
+    with process:
+        try:
+            output, errors = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
     return process.returncode, output, errors
 
 
