@@ -167,6 +167,8 @@ def _greeting(addresses: "Addresses", settings: Settings, url: str) -> str:
         f"  spans      {url}, kept {keeping}",
         "In the environment of an application:",
         f"  export {OTLP_ENDPOINT}={address} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+        # Distributions export both by default, and the SDK's message on what is refused does not say why.
+        "  export OTEL_METRICS_EXPORTER=none OTEL_LOGS_EXPORTER=none  # only traces are taken",
         *(["  export OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20<token>"] if settings.token is not None else []),
         f"Then: otel-loggedmodel models{option}",
         f"In a browser: {address}",

@@ -169,7 +169,7 @@ def test_what_it_says_when_it_is_ready(tmp_path: Path) -> None:
         text=True,
     )
     assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(9)]
+    lines = [process.stdout.readline() for _ in range(11)]
     process.send_signal(signal.SIGINT)
     rest, errors = process.communicate(timeout=30)
     assert (process.returncode, rest, errors) == (0, "", "")
@@ -179,6 +179,7 @@ def test_what_it_says_when_it_is_ready(tmp_path: Path) -> None:
     assert f"spans      chdb://{tmp_path}, kept for 7 days\n" in said
     assert "OTLP/gRPC  off\n" in said
     assert f"export OTEL_EXPORTER_OTLP_ENDPOINT={address} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n" in said
+    assert "  export OTEL_METRICS_EXPORTER=none OTEL_LOGS_EXPORTER=none" in said
     assert "OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20<token>" in said
     assert f"otel-loggedmodel models --store {address}\n" in said
     assert "s3cret" not in said
