@@ -297,8 +297,13 @@ def test_names_on_a_terminal(serving: Serving) -> None:
     names = [name for name in HOSTILE_NAMES if len(name) < 100]
     for number, name in enumerate(names):
         serving.post(Traces(f"id of {name}", 200 + number).request(2, attributes={"logged_model.name": name})[1])
-    # In a terminal, with the reader that the command has.
-    set_up = "from otel_loggedmodel.store import open_reader\nopening.reader_at = open_reader"
+    # In a terminal, with the reader that the command has; what shows that it goes on does move the cursor.
+    set_up = """
+from otel_loggedmodel.commands import printing
+from otel_loggedmodel.store import open_reader
+opening.reader_at = open_reader
+printing.SECONDS_BEFORE_PROGRESS = 600.0
+"""
     for arguments in (["models", "--limit", "1000"], ["compare", *(f"id of {name}" for name in names[:3])]):
         written = run_in_terminal(arguments, 200, set_up, OTEL_LOGGEDMODEL_STORE=serving.http)
         plain = without_colours(written)
