@@ -3,7 +3,8 @@
 
 Run as a program, this imports what an application does, and then forks an application for each line on its standard
 input, so that a hundred of them do not take a hundred start-ups. It has no thread and has made no connection when it
-forks. An application notes in a file, with one write, what it has handed in: a batch for which `export` has returned.
+forks. An application notes in a file what it has handed in: a batch for which `export` has returned. Each name has an
+end of its own, as a kill can cut even a single write short, and what the next one writes would go on in the same line.
 
 `Applications` is what tests start it with.
 """
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 TESTS = Path(__file__).resolve().parent.parent
+_END = ";"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +123,8 @@ def applications() -> Iterator[Applications]:
 
 def handed_in(ledger: Path) -> list[str]:
     """The names of the spans that applications have noted."""
-    return ledger.read_text().split() if ledger.exists() else []
+    noted = ledger.read_text().split() if ledger.exists() else []
+    return [name.removesuffix(_END) for name in noted if name.endswith(_END)]
 
 
 # The program
@@ -177,7 +180,7 @@ def send(orders: Orders) -> None:
     class Noting(SpanExporter):
         def export(self, spans):
             result = exporter.export(spans)
-            os.write(ledger, ("\n".join(span.name for span in spans) + "\n").encode())
+            os.write(ledger, "".join(f"\n{span.name}{_END}" for span in spans).encode())
             return result
 
         def shutdown(self) -> None:
