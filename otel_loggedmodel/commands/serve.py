@@ -11,7 +11,7 @@ from urllib.parse import quote
 import typer
 
 from otel_loggedmodel.commands import exits, opening, printing
-from otel_loggedmodel.presenting.deploying import lines_to_backend
+from otel_loggedmodel.presenting.deploying import OTLP_ENDPOINT
 from otel_loggedmodel.presenting.texts import without_secrets
 from otel_loggedmodel.server.settings import Settings, SettingsError
 from otel_loggedmodel.version import __version__
@@ -166,7 +166,10 @@ def _greeting(addresses: "Addresses", settings: Settings, url: str) -> str:
         f"  OTLP/gRPC  {addresses.grpc or 'off'}",
         f"  spans      {url}, kept {keeping}",
         "In the environment of an application:",
-        *(f"  {line}" for line in lines_to_backend(address, has_token=settings.token is not None)),
+        f"  export {OTLP_ENDPOINT}={address} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+        # Distributions export both by default, and the SDK's message on what is refused does not say why.
+        "  export OTEL_METRICS_EXPORTER=none OTEL_LOGS_EXPORTER=none  # only traces are taken",
+        *(["  export OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20<token>"] if settings.token is not None else []),
         f"Then: otel-loggedmodel models{option}",
         f"In a browser: {address}",
         "Ctrl-C stops it.",

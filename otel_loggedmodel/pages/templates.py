@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from otel_loggedmodel.identity import has_id_shape, is_reference
 from otel_loggedmodel.pages import charts
-from otel_loggedmodel.presenting import deploying, formatting
+from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.results import Verdict
 
@@ -98,7 +98,5 @@ def _environment() -> Environment:
         label=label_of,
         symbol=verdict_symbol,
     )
-    environment.globals.update(
-        sparkline=charts.sparkline, formatting=formatting, lines_to_backend=deploying.lines_to_backend
-    )
+    environment.globals.update(sparkline=charts.sparkline, formatting=formatting)
     return environment

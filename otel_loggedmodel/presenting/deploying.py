@@ -32,21 +32,6 @@ def variables_for(model_id: str, endpoint: str | None = None) -> dict[str, str]:
     return variables if endpoint is None else {**variables, OTLP_ENDPOINT: endpoint}
 
 
-def lines_to_backend(address: str, *, has_token: bool) -> list[str]:
-    """The lines for a shell that have an application send its traces to a backend of ours.
-
-    Args:
-        address: Of the backend, over HTTP.
-        has_token: Whether it takes spans of those only who know its token, for which there is a place then.
-    """
-    return [
-        f"export {OTLP_ENDPOINT}={address} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
-        *(["export OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20<token>"] if has_token else []),
-        # Distributions export both by default, and the SDK's message on what is refused does not say why.
-        "export OTEL_METRICS_EXPORTER=none OTEL_LOGS_EXPORTER=none  # only traces are taken",
-    ]
-
-
 def lines_for(variables: Mapping[str, str], syntax: Syntax) -> str:
     """The lines, each with its line end, whose values mean themselves whatever is in them.
 

@@ -64,21 +64,6 @@ def ask(
         connection.close()
 
 
-def held_spans(address: str) -> int:
-    """How many spans a backend has taken and not yet stored."""
-    metrics = ask(address, "GET", "/metrics").body.decode()
-    [line] = [line for line in metrics.splitlines() if line.startswith("otel_loggedmodel_queue_spans ")]
-    return int(float(line.split()[1]))
-
-
-def is_stopping(address: str) -> bool:
-    """Whether a backend has heard that it is to end."""
-    try:
-        return b"shutting down" in ask(address, "GET", "/readyz").body
-    except (OSError, http.client.HTTPException):
-        return True
-
-
 def call(address: str, body: bytes, timeout: float = 30, compression: grpc.Compression | None = None) -> bytes:
     """Send traces over gRPC; errors are `grpc.RpcError`."""
     options = [("grpc.max_send_message_length", -1), ("grpc.enable_http_proxy", 0)]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGTERM and SIGINT under load: what was acknowledged is stored, and the backend ends cleanly and soon."""
 
+import http.client
 import os
 import random
 import signal
@@ -13,7 +14,7 @@ import pytest
 from clickhouse_server import ClickHouseServer
 from waiting import wait_until
 
-from .sending import Load, Traces, held_spans, is_stopping
+from .sending import Load, Traces, ask
 from .serving import Serving
 
 
@@ -40,18 +41,27 @@ def test_what_was_accepted_is_answered_before_it_ends(tmp_path: Path) -> None:
     requests = [traces.request(2000) for _ in range(6)]
     with Serving(tmp_path / "log", "--data", tmp_path / "data") as serving, ThreadPoolExecutor(6) as clients:
         answers = [clients.submit(serving.post, body) for _, body in requests]
-        # In this order, so that none counts twice.
-        wait_until(
-            lambda: 2000 * sum(answer.done() for answer in answers) + held_spans(serving.http) == 12_000,
-            "all of them are answered or held",
-        )
+        wait_until(lambda: holds_spans(serving) or any(answer.done() for answer in answers), "a request to be accepted")
         serving.stop()
-        statuses = [answer.result().status for answer in answers]
+        statuses = [None if answer.exception() else answer.result().status for answer in answers]
         serving.start()
         stored = set(serving.trace_ids("in flight"))
-    assert set(statuses) <= {200, 503}
+    assert set(statuses) <= {200, 503, None}
     assert 200 in statuses
     assert stored == {one for (ids, _), status in zip(requests, statuses, strict=True) if status == 200 for one in ids}
+
+
+def holds_spans(serving: Serving) -> bool:
+    metrics = ask(serving.http, "GET", "/metrics").body.decode()
+    [line] = [line for line in metrics.splitlines() if line.startswith("otel_loggedmodel_queue_spans ")]
+    return float(line.split()[1]) > 0
+
+
+def is_stopping(serving: Serving) -> bool:
+    try:
+        return b"shutting down" in ask(serving.http, "GET", "/readyz").body
+    except (OSError, http.client.HTTPException):
+        return True
 
 
 def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
@@ -67,7 +77,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         try:
             time.sleep(0.5)
             serving.send_signal(signal.SIGTERM)
-            wait_until(lambda: is_stopping(serving.http), "the first signal to be heard")
+            wait_until(lambda: is_stopping(serving), "the first signal to be heard")
             assert serving.process is not None
             assert serving.process.poll() is None
             serving.send_signal(signal.SIGTERM)

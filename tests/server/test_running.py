@@ -19,7 +19,6 @@ from typing import Any
 import grpc
 import pytest
 
-from backend.sending import held_spans, is_stopping
 from otel_loggedmodel.server.listening import CannotListenError
 from otel_loggedmodel.server.metrics import Metrics
 from otel_loggedmodel.server.retention import Retention
@@ -59,6 +58,26 @@ class Process:
         try:
             connection.request("POST", "/v1/traces", body, {"content-type": PROTOBUF, **headers})
             return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def held_spans(self) -> int:
+        """How many it has taken and not yet stored."""
+        metrics = self.get("/metrics").decode()
+        [line] = [line for line in metrics.splitlines() if line.startswith("otel_loggedmodel_queue_spans ")]
+        return int(float(line.split()[1]))
+
+    def is_stopping(self) -> bool:
+        try:
+            return b"shutting down" in self.get("/readyz")
+        except (OSError, http.client.HTTPException):
+            return True
+
+    def get(self, path: str) -> bytes:
+        connection = self.connect()
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read()
         finally:
             connection.close()
 
@@ -123,7 +142,7 @@ def test_what_was_accepted_is_stored_and_acknowledged_on_the_way_out(
     for thread in threads:
         thread.start()
     # In this order, so that none counts twice.
-    wait_until(lambda: len(answers) + held_spans(backend.http) == 20, "all of them are answered or held")
+    wait_until(lambda: len(answers) + backend.held_spans() == 20, "all of them are answered or held")
     backend.process.send_signal(signal.SIGTERM)
     for thread in threads:
         thread.join()
@@ -171,10 +190,10 @@ def test_a_second_signal_ends_it_at_once(start: Callable[..., Process]) -> None:
     backend = start(insert_seconds=20)
     thread = threading.Thread(target=post_and_be_cut_off, args=(backend,))
     thread.start()
-    wait_until(lambda: held_spans(backend.http) == 1, "a request to be stored")
+    wait_until(lambda: backend.held_spans() == 1, "a request to be stored")
     started = time.monotonic()
     backend.process.send_signal(signal.SIGTERM)
-    wait_until(lambda: is_stopping(backend.http), "the first signal to be heard")
+    wait_until(backend.is_stopping, "the first signal to be heard")
     assert backend.process.poll() is None
     backend.process.send_signal(signal.SIGTERM)
     code, output, _ = backend.finish()
