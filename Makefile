@@ -29,7 +29,7 @@ $(VENV)/.demo: $(VENV)/.python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
 	@echo "installing what the tests need (about a minute the first time) ..."
-	@$(PIP_INSTALL) --editable '.[server,dev,declarative]' --constraint constraints.txt || { \
+	@$(PIP_INSTALL) --editable '.[server,dev,lint,declarative]' --constraint constraints.txt || { \
 	  echo "the installation failed: pip needs to reach a package index; see its message above"; exit 1; }
 	@touch $@ $(VENV)/.demo
 
@@ -66,7 +66,7 @@ $(VENV)/.mlflow: $(VENV)/.python pyproject.toml constraints-mlflow.txt
 
 test-mlflow: $(VENV)/.mlflow ## Run the tests with a real MLflow server
 	@OTEL_LOGGEDMODEL_REQUIRE_MLFLOW=1 $(VENV)/mlflow/bin/python -m pytest --numprocesses auto \
-	  $(or $(PYTEST_ARGS),tests/mlflow_server tests/genai/test_adapters.py)
+	  $(or $(PYTEST_ARGS),tests/with_mlflow tests/genai/test_adapters.py)
 
 test-distros: ## Run the tests with vendors' distributions of OpenTelemetry
 	@$(PYTHON) scripts/test_distros.py $(PYTEST_ARGS)
@@ -74,10 +74,11 @@ test-distros: ## Run the tests with vendors' distributions of OpenTelemetry
 test-pythons: ## Run the tests with every supported Python that is installed
 	@$(PYTHON) scripts/test_pythons.py $(PYTEST_ARGS)
 
-lint: $(VENV)/.dev ## Check style, types and generated code
+lint: $(VENV)/.dev ## Check style, types, the direction of imports and generated code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --cache-dir $(VENV)/.import_linter_cache
 	@$(PYTHON) scripts/generate_protos.py --check
 	@$(PYTHON) scripts/document_environment.py --check
 

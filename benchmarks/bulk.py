@@ -14,11 +14,11 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 
 from benchmarks.isolated import in_fresh_process
-from otel_loggedmodel import identity, records
-from otel_loggedmodel.model import ModelEvent
 from otel_loggedmodel.store import database as databases
 from otel_loggedmodel.store import open_database, prepare
 from otel_loggedmodel.store.schema import SPANS as TABLE
+from otel_loggedmodel.versions import identity, records
+from otel_loggedmodel.versions.model import ModelEvent
 
 SPANS_PER_TRACE = 10
 NAME = "support-agent"

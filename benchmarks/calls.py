@@ -8,7 +8,7 @@ from collections.abc import Callable
 import otel_loggedmodel
 from benchmarks.measuring import Contestant, measure
 from benchmarks.reporting import Budget, Column, Report, Row, Table
-from otel_loggedmodel.catalogue import MAX_MODELS
+from otel_loggedmodel.versions.catalogue import MAX_MODELS
 
 CALLS_PER_SLICE = 200
 BLOCKS = 9

@@ -21,8 +21,8 @@ from benchmarks.measuring import Contestant, Timings, measure
 from benchmarks.receivers import receiver
 from benchmarks.reporting import Budget, Column, Report, Row, Table
 from benchmarks.spans import SPANS_PER_TRACE, InBatches, make_trace, tracer_with
-from otel_loggedmodel import delivering, otlp_payloads, otlp_sending
-from otel_loggedmodel.spool import Kind, Spool
+from otel_loggedmodel.delivery import delivering, otlp_payloads, otlp_sending
+from otel_loggedmodel.delivery.spool import Kind, Spool
 
 BATCH = 512
 BATCHES = 20

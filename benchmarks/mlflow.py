@@ -21,7 +21,7 @@ from benchmarks.peers import Unavailable
 from benchmarks.reporting import Budget, Column, Report, Row, Table
 from benchmarks.rivals import MLflow
 from benchmarks.spans import SPANS_PER_TRACE, InBatches, make_trace, tracer_with
-from otel_loggedmodel.tracking_server.settings import Settings
+from otel_loggedmodel.mlflow_server.settings import Settings
 
 # Two batches of the batch processor, so that it exports while the application's thread goes on.
 SPANS = 1024

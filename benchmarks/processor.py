@@ -25,7 +25,7 @@ from benchmarks.measuring import Contestant, Timings, measure
 from benchmarks.reporting import Budget, Column, Report, Row, Table
 from benchmarks.spans import NullExporter
 from otel_loggedmodel import attributes
-from otel_loggedmodel.active import model_span_of
+from otel_loggedmodel.versions.active import model_span_of
 
 MODEL_ID = "m-0123456789abcdef0123456789abcdef"
 NAME = "support-agent"

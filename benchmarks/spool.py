@@ -21,7 +21,7 @@ from benchmarks.isolated import in_fresh_process
 from benchmarks.measuring import Contestant, Figure, Timings, measure
 from benchmarks.reporting import Budget, Column, Report, Row, Table
 from benchmarks.spans import SPANS_PER_TRACE, InBatches, chat_attributes, make_trace, tracer_with
-from otel_loggedmodel.spool import Kind, Spool
+from otel_loggedmodel.delivery.spool import Kind, Spool
 
 BATCHES = [512, 64, 8]
 # The budgets are for spans of about a kilobyte.

@@ -31,11 +31,11 @@ from otel_loggedmodel.fluent import (
     use_model,
 )
 from otel_loggedmodel.instrumentor import instrument
-from otel_loggedmodel.model import ActiveModel, LoggedModel, LoggedModelStatus
 from otel_loggedmodel.processor import LoggedModelSpanProcessor
 from otel_loggedmodel.propagation import LoggedModelPropagator
 from otel_loggedmodel.tracing import trace
 from otel_loggedmodel.version import __version__
+from otel_loggedmodel.versions.model import ActiveModel, LoggedModel, LoggedModelStatus
 
 if TYPE_CHECKING:
     from otel_loggedmodel import entities, genai

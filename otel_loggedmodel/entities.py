@@ -2,7 +2,7 @@
 """What MLflow keeps under `mlflow.entities`, as far as it is here."""
 
 from otel_loggedmodel.genai.assessments import AssessmentError, AssessmentSource, AssessmentSourceType, Feedback
-from otel_loggedmodel.model import LoggedModel, LoggedModelStatus
+from otel_loggedmodel.versions.model import LoggedModel, LoggedModelStatus
 
 __all__ = [
     "AssessmentError",

@@ -11,9 +11,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+from otel_loggedmodel._checking import check_name, check_texts, has_id_shape
 from otel_loggedmodel._errors import warn_once
-from otel_loggedmodel.identity import has_id_shape
-from otel_loggedmodel.model import check_name, check_texts
 
 OTEL_LOGGEDMODEL_ID: Final = "OTEL_LOGGEDMODEL_ID"
 """Id of the version that spans carry where neither a scope nor a call says otherwise; stamped as it is."""

@@ -15,14 +15,14 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_loggedmodel import attributes, environment
 from otel_loggedmodel._errors import swallow, warn_once
-from otel_loggedmodel.restamping import restamped
-from otel_loggedmodel.shipping import REPEAT_AFTER_SECONDS, RecordShipper, check_exporter
+from otel_loggedmodel.delivery.restamping import restamped
+from otel_loggedmodel.delivery.shipping import REPEAT_AFTER_SECONDS, RecordShipper, check_exporter
 
 if TYPE_CHECKING:
-    from otel_loggedmodel.durable import DurableExporter
-    from otel_loggedmodel.spool import Pending
-    from otel_loggedmodel.tracking_server.settings import Settings
-    from otel_loggedmodel.tracking_server.tracking import SpansAlone, Tracking
+    from otel_loggedmodel.delivery.durable import DurableExporter
+    from otel_loggedmodel.delivery.spool import Pending
+    from otel_loggedmodel.mlflow_server.settings import Settings
+    from otel_loggedmodel.mlflow_server.tracking import SpansAlone, Tracking
 
 
 class LoggedModelExporter(SpanExporter):
@@ -143,7 +143,7 @@ class LoggedModelExporter(SpanExporter):
     @property
     def pending(self) -> Pending:
         """What is kept to be delivered later."""
-        from otel_loggedmodel.spool import Pending
+        from otel_loggedmodel.delivery.spool import Pending
 
         kept = [one.pending for one in (self._durable, self._tracking) if one is not None]
         return Pending(
@@ -154,8 +154,8 @@ class LoggedModelExporter(SpanExporter):
         )
 
     def _track(self, settings: Settings, bounds: _Bounds | None, repeat_after: float) -> None:
-        from otel_loggedmodel.otlp_sending import destination_of
-        from otel_loggedmodel.tracking_server.tracking import Keeping, SpansAlone, Tracking
+        from otel_loggedmodel.delivery.otlp_sending import destination_of
+        from otel_loggedmodel.mlflow_server.tracking import Keeping, SpansAlone, Tracking
 
         keeping = Keeping() if bounds is None else Keeping(bounds.path, bounds.bytes, bounds.seconds)
         self._tracking = Tracking.shared(settings, keeping, repeat_after)
@@ -203,8 +203,8 @@ class _Bounds:
 def _durable(exporter: SpanExporter, bounds: _Bounds) -> DurableExporter | None:
     """What keeps for an exporter, or None where nothing tells where it sends to."""
     # Imported here: it is half of this library, and who only says which version is active needs none of it.
-    from otel_loggedmodel.durable import DurableExporter
-    from otel_loggedmodel.otlp_sending import destination_of, unnamed_destination_of
+    from otel_loggedmodel.delivery.durable import DurableExporter
+    from otel_loggedmodel.delivery.otlp_sending import destination_of, unnamed_destination_of
 
     destination = destination_of(exporter)
     if destination is None:
@@ -222,7 +222,7 @@ def _tracking_settings(mlflow: bool | str | Settings | None) -> Settings | None:
     said = environment.tracking_server() if mlflow is None else mlflow
     if said is False:
         return None
-    from otel_loggedmodel.tracking_server.settings import Settings, SettingsError
+    from otel_loggedmodel.mlflow_server.settings import Settings, SettingsError
 
     if isinstance(said, Settings):
         return said
@@ -238,7 +238,7 @@ def _tracking_settings(mlflow: bool | str | Settings | None) -> Settings | None:
 
 
 def _exporter_to(settings: Settings) -> SpanExporter:
-    from otel_loggedmodel.tracking_server.otlp import span_exporter
+    from otel_loggedmodel.mlflow_server.otlp import span_exporter
 
     return span_exporter(settings)
 

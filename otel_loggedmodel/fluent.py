@@ -9,24 +9,22 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
-from otel_loggedmodel import propagation, runs
-from otel_loggedmodel._decorating import Around, run_inside
-from otel_loggedmodel._random_names import random_name
-from otel_loggedmodel.active import ProcessDefault, current_version, enter_scope, leave_scope, process
-from otel_loggedmodel.catalogue import catalogue
-from otel_loggedmodel.identity import has_id_shape
-from otel_loggedmodel.model import (
+from otel_loggedmodel import propagation
+from otel_loggedmodel._checking import (
     MAX_MODEL_BYTES,
-    ActiveModel,
-    LoggedModel,
-    LoggedModelStatus,
     check_model_name,
     check_name,
-    check_status,
     check_texts,
+    has_id_shape,
     too_large,
 )
-from otel_loggedmodel.resolution import activate, model_for, read_environment, resolved, version_for
+from otel_loggedmodel._decorating import Around, run_inside
+from otel_loggedmodel.versions import runs
+from otel_loggedmodel.versions._random_names import random_name
+from otel_loggedmodel.versions.active import ProcessDefault, current_version, enter_scope, leave_scope, process
+from otel_loggedmodel.versions.catalogue import catalogue
+from otel_loggedmodel.versions.model import ActiveModel, LoggedModel, LoggedModelStatus, check_status
+from otel_loggedmodel.versions.resolution import activate, model_for, read_environment, resolved, version_for
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -7,13 +7,13 @@ from opentelemetry.sdk.trace.export import SpanExporter
 
 from otel_loggedmodel import environment, propagation
 from otel_loggedmodel._errors import swallow
-from otel_loggedmodel.active import SCOPE_KEY, Scope, Version, note_stamp, process, stamp_entry
 from otel_loggedmodel.attributes import ID
-from otel_loggedmodel.catalogue import catalogue
+from otel_loggedmodel.delivery.sender import RecordSender
+from otel_loggedmodel.delivery.shipping import check_exporter, flush_all
 from otel_loggedmodel.propagation import version_from_baggage
-from otel_loggedmodel.resolution import activate, read_environment
-from otel_loggedmodel.sender import RecordSender
-from otel_loggedmodel.shipping import check_exporter, flush_all
+from otel_loggedmodel.versions.active import SCOPE_KEY, Scope, Version, note_stamp, process, stamp_entry
+from otel_loggedmodel.versions.catalogue import catalogue
+from otel_loggedmodel.versions.resolution import activate, read_environment
 
 
 class LoggedModelSpanProcessor(SpanProcessor):

@@ -30,8 +30,8 @@ from opentelemetry.trace import SpanKind
 
 from otel_loggedmodel import environment
 from otel_loggedmodel._errors import swallow, warn_once
-from otel_loggedmodel.active import Version, current_version, is_propagated, version_of
 from otel_loggedmodel.attributes import ID
+from otel_loggedmodel.versions.active import Version, current_version, is_propagated, version_of
 
 _ACCEPTABLE: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _HEADER: Final = "baggage"

@@ -6,9 +6,9 @@ import logging
 import os
 from types import TracebackType
 
-from otel_loggedmodel import checkout, git
 from otel_loggedmodel.fluent import create_external_model, set_active_model, set_logged_model_tags
-from otel_loggedmodel.model import ActiveModel
+from otel_loggedmodel.versions import checkout, git
+from otel_loggedmodel.versions.model import ActiveModel
 
 _logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ SOURCES = sorted((ROOT / "proto").glob("otel_loggedmodel/v1/*.proto"))
 TARGET = ROOT / "otel_loggedmodel" / "v1"
 INIT = (
     "# SPDX-License-Identifier: Apache-2.0\n"
-    '"""Generated from `proto/otel_loggedmodel/v1/`; see `otel_loggedmodel.messages` for how to use it."""\n'
+    '"""Generated from `proto/otel_loggedmodel/v1/`; see `otel_loggedmodel.versions.messages` for how to use it."""\n'
 )
 
 

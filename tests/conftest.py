@@ -17,9 +17,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import otel_loggedmodel
-from otel_loggedmodel import _errors, runs
-from otel_loggedmodel.active import process
-from otel_loggedmodel.catalogue import catalogue
+from otel_loggedmodel import _errors
+from otel_loggedmodel.versions import runs
+from otel_loggedmodel.versions.active import process
+from otel_loggedmodel.versions.catalogue import catalogue
 
 # The backend's tests need the extra `server`; `make test` has installed it and says so, elsewhere they may be left out.
 collect_ignore = []
@@ -39,7 +40,7 @@ if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_INTEGRATIONS"):
 if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_DISTROS"):
     collect_ignore.append("distros")  # each has an environment of its own: `make test-distros`
 if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_MLFLOW"):
-    collect_ignore.append("mlflow_server")  # it has an environment of its own: `make test-mlflow`
+    collect_ignore.append("with_mlflow")  # it has an environment of its own: `make test-mlflow`
 
 # A shell starts what runs in its background so, and programs that the tests start would inherit it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -10,7 +10,7 @@ from typing import Final
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from otel_loggedmodel import attributes as names
-from otel_loggedmodel.active import version_of
+from otel_loggedmodel.versions.active import version_of
 from planted_versions import HOSTILE, Draw
 
 API: Final = "assistant-api"

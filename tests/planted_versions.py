@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Final
 
-from otel_loggedmodel import identity
 from otel_loggedmodel.store.results import Verdict
+from otel_loggedmodel.versions import identity
 
 AGENT: Final = "support-agent"
 ASSISTANT: Final = "assistant"

@@ -14,9 +14,11 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 
 import otel_loggedmodel as mlflow
 from doubles import ScriptedExporter, has_records
-from otel_loggedmodel import _errors, records, shipping
-from otel_loggedmodel.catalogue import catalogue
-from otel_loggedmodel.model import MAX_MODEL_BYTES
+from otel_loggedmodel import _errors
+from otel_loggedmodel._checking import MAX_MODEL_BYTES
+from otel_loggedmodel.delivery import shipping
+from otel_loggedmodel.versions import records
+from otel_loggedmodel.versions.catalogue import catalogue
 from otlp_grpc_receiver import OtlpGrpcReceiver
 from otlp_receiver import OtlpReceiver
 

@@ -9,7 +9,7 @@ import types
 import pytest
 
 import otel_loggedmodel as mlflow
-from otel_loggedmodel import identity
+from otel_loggedmodel.versions import identity
 
 
 def test_code_written_for_mlflow_runs_after_changing_the_import(traced) -> None:

@@ -3,6 +3,7 @@
 
 import importlib.metadata
 import importlib.resources
+import importlib.util
 import re
 import subprocess
 import sys
@@ -57,7 +58,10 @@ def test_registering_the_processor_loads_only_what_stamping_needs() -> None:
         "TracerProvider().add_span_processor(otel_loggedmodel.LoggedModelSpanProcessor())"
     )
     assert "otel_loggedmodel.processor" in loaded
-    for part in ("git", "versioning", "entities", "genai", "spool", "durable", "delivering", "otlp_sending", "health"):
+    of_delivery = {"durable", "delivering", "health", "otlp_sending", "spool"}
+    parts = {"versioning", "entities", "genai", "versions.git", *(f"delivery.{name}" for name in of_delivery)}
+    for part in parts:
+        assert importlib.util.find_spec(f"otel_loggedmodel.{part}") is not None
         assert not {name for name in loaded if f"{name}.".startswith(f"otel_loggedmodel.{part}.")}
 
 
@@ -76,43 +80,71 @@ def test_what_is_loaded_on_demand_is_found_through_the_package() -> None:
     )
 
 
-def test_lower_layers_know_nothing_of_higher_ones() -> None:
-    # Each module or package may import those before it.
-    order = [
-        *("version", "attributes"),
-        "mlflow_spans",
-        *("_errors", "_random_names", "_decorating", "identity", "model", "environment"),
-        *("git", "checkout", "catalogue", "active", "runs", "resolution", "propagation", "records", "messages"),
-        *("_lazy", "rebuilt"),
-        *("restamping", "segments", "leases", "disk_queue", "memory_queue", "neglected", "spool", "spool_survey"),
-        *("uninstrumented", "otlp_payloads", "otlp_sending", "health", "delivering", "durable"),
-        *(
-            "shipping",
-            "tracking_server",
-            "sender",
-            "exporter",
-            "processor",
-            "tracing",
-            "fluent",
-            "versioning",
-            "instrumentor",
-            "genai",
-        ),
-        "entities",
-        *("store", "presenting", "pages", "server", "commands", "cli", "__main__"),
-    ]
-    package = ROOT / "otel_loggedmodel"
-    sources = {path.stem: [path] for path in package.glob("*.py") if path.stem != "__init__"}
-    sources |= {path.name: sorted(path.rglob("*.py")) for path in package.iterdir() if (path / "__init__.py").exists()}
-    assert set(sources) - {"v1"} == set(order)
-    for position, name in enumerate(order):
-        for source in sources[name]:
-            text = source.read_text()
-            used = set(re.findall(r"^\s*(?:from|import) otel_loggedmodel\.(\w+)", text, re.MULTILINE))
-            for names in re.findall(r"^\s*from otel_loggedmodel import (.+)", text, re.MULTILINE):
-                used |= set(re.split(r",\s*", names))
-            above = used - {"v1", name} - set(order[:position])
-            assert not above, f"{source.relative_to(ROOT)} imports {sorted(above)}"
+def test_the_linter_knows_all_that_the_extra_server_installs() -> None:
+    tomllib = pytest.importorskip("tomllib")  # from Python 3.11 on, as the extra itself
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extra = project["project"]["optional-dependencies"]["server"]
+    installed = {re.split(r"[<>=;\[ ]", requirement)[0].replace("-", "_") for requirement in extra}
+    contract = next(one for one in project["tool"]["importlinter"]["contracts"] if one["type"] == "forbidden")
+    assert set(contract["forbidden_modules"]) == {"grpc_status" if one == "grpcio_status" else one for one in installed}
+
+
+# What code outside this repository imports: taking one away breaks somebody's application.
+PUBLIC = {
+    "otel_loggedmodel": """
+        ActiveModel LoggedModel LoggedModelExporter LoggedModelPropagator LoggedModelSpanProcessor LoggedModelStatus
+        __version__ clear_active_model create_external_model delete_logged_model delete_logged_model_tag
+        enable_git_model_versioning entities finalize_logged_model genai get_active_model_id get_logged_model instrument
+        log_feedback log_model_params search_traces set_active_model set_experiment set_logged_model_tags start_run
+        trace use_model
+    """,
+    "otel_loggedmodel.entities": """
+        AssessmentError AssessmentSource AssessmentSourceType Feedback LoggedModel LoggedModelStatus
+    """,
+    "otel_loggedmodel.genai": """
+        AssessmentError AssessmentSource AssessmentSourceType EvaluationResult Feedback Scorer
+        enable_git_model_versioning evaluate log_feedback scorer search_traces
+    """,
+    "otel_loggedmodel.genai.scorers": """
+        Bleu Contains EmbeddingSimilarity ExactMatch JSONSchema Judge LatencyBudget NormalizedMatch NumericCloseness
+        RegexMatch ResponseLength RougeL Scorer TokenBudget ToolCallCorrectness ValidJSON make_judge scorer
+    """,
+}
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_public_names_stay_where_they_are(module: str) -> None:
+    imported = importlib.import_module(module)
+    missing = set(PUBLIC[module].split()) - set(imported.__all__)
+    assert not missing
+    assert all(getattr(imported, name) is not None for name in PUBLIC[module].split())
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        # Each is named in docs/ or in the README.
+        ("otel_loggedmodel.propagation", "LoggedModelPropagator"),
+        ("otel_loggedmodel.processor", "LoggedModelSpanProcessor"),
+        ("otel_loggedmodel.exporter", "LoggedModelExporter"),
+        ("otel_loggedmodel.mlflow_server.settings", "Settings"),
+    ],
+)
+def test_documented_modules_stay_where_they_are(module: str, name: str) -> None:
+    assert hasattr(importlib.import_module(module), name)
+
+
+def test_entry_points_stay_as_they_are() -> None:
+    points = {
+        (point.group, point.name, point.value)
+        for point in importlib.metadata.distribution("otel-loggedmodel").entry_points
+    }
+    assert points == {
+        ("console_scripts", "otel-loggedmodel", "otel_loggedmodel.cli:main"),
+        ("opentelemetry_environment_variables", "loggedmodel", "otel_loggedmodel.environment"),
+        ("opentelemetry_instrumentor", "loggedmodel", "otel_loggedmodel.instrumentor:LoggedModelInstrumentor"),
+        ("opentelemetry_traces_exporter", "loggedmodel", "otel_loggedmodel.exporter:LoggedModelExporter"),
+    }
 
 
 def test_every_source_file_names_its_licence() -> None:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from otel_loggedmodel import identity, records
+from otel_loggedmodel.versions import identity, records
 from otlp_receiver import OtlpReceiver
 from programs import IMPORTS, finish, run, start
 

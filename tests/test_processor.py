@@ -14,7 +14,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 import otel_loggedmodel as mlflow
-from otel_loggedmodel import _errors, identity
+from otel_loggedmodel import _errors
+from otel_loggedmodel.versions import identity
 
 
 def ref(name: str) -> str:

@@ -16,8 +16,9 @@ from opentelemetry.trace import SpanKind, use_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 import otel_loggedmodel
-from otel_loggedmodel import LoggedModelPropagator, identity, propagation, use_model
+from otel_loggedmodel import LoggedModelPropagator, propagation, use_model
 from otel_loggedmodel.instrumentor import LoggedModelInstrumentor
+from otel_loggedmodel.versions import identity
 
 AGENT = identity.reference_to("0", "agent")
 OTHER = identity.reference_to("0", "other")

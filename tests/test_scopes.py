@@ -15,8 +15,8 @@ from opentelemetry import context as context_api
 from opentelemetry import trace
 
 import otel_loggedmodel as mlflow
-from otel_loggedmodel import identity
-from otel_loggedmodel.active import process
+from otel_loggedmodel.versions import identity
+from otel_loggedmodel.versions.active import process
 
 
 def ref(name: str) -> str:

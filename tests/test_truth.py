@@ -17,8 +17,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 import otel_loggedmodel as mlflow
 from conftest import Traced
-from otel_loggedmodel import identity, records
 from otel_loggedmodel.store.results import Verdict, VersionMetrics
+from otel_loggedmodel.versions import identity, records
 from planted_traces import API, ENVIRONMENT, EVALUATION, TENANT, WORKER
 from planted_versions import ALL_METRICS, ASSISTANT, HOSTILE
 from truth import DAYS, END, Traffic, make_traffic

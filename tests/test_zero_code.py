@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 
 import otel_loggedmodel as mlflow
 from doubles import ScriptedExporter
-from otel_loggedmodel import identity
 from otel_loggedmodel.instrumentor import LoggedModelInstrumentor
+from otel_loggedmodel.versions import identity
 from otlp_grpc_receiver import OtlpGrpcReceiver
 from otlp_receiver import OtlpReceiver, ReceivedSpan
 from programs import run

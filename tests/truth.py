@@ -31,9 +31,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.resources import Resource as SdkResource
 
-from otel_loggedmodel import identity, records
-from otel_loggedmodel.model import EventKind, LoggedModelStatus, ModelEvent
 from otel_loggedmodel.store.results import LatencyMs, Score, ScoreGroup, Tokens, VersionMetrics
+from otel_loggedmodel.versions import identity, records
+from otel_loggedmodel.versions.model import EventKind, LoggedModelStatus, ModelEvent
 from planted_shapes import beside, headless, make_traces, unversioned
 from planted_traces import (
     API,

@@ -17,7 +17,6 @@ from typing import Final
 
 import retrieval
 import stand_in
-import versions
 from fastapi import FastAPI, HTTPException
 from opentelemetry import trace
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
@@ -30,6 +29,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import otel_loggedmodel
+import versions
 
 ARTICLES: Final = retrieval.Index(Path(__file__).with_name("articles.md"))
 

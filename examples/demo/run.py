@@ -197,8 +197,8 @@ def _ask(servers: "dict[str, ServerProcess]", rounds: int, say: "Progress") -> "
 def _problems(backend: "Backend", outcome: "Outcome", say: "Progress") -> list[str]:
     """What the backend has, held against what was sent."""
     import arrival
-    import versions
 
+    import versions
     from otel_loggedmodel.store import open_reader
 
     sent = sum(statuses.total() for statuses in outcome.statuses.values())

@@ -10,6 +10,7 @@ from typing import Final
 
 import backend_process
 import place
+
 import versions
 
 _STOPS: Final = {

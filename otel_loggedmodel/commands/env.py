@@ -6,9 +6,8 @@ from urllib.parse import urlsplit
 
 import typer
 
+from otel_loggedmodel._checking import check_name, has_id_shape
 from otel_loggedmodel.commands import opening, options, printing
-from otel_loggedmodel.identity import has_id_shape
-from otel_loggedmodel.model import check_name
 from otel_loggedmodel.presenting.deploying import Syntax, lines_for, variables_for
 from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError

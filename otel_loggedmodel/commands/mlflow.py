@@ -16,7 +16,7 @@ from otel_loggedmodel.store.results import Version
 if TYPE_CHECKING:
     from otel_loggedmodel.commands.exchange.importing import Imported
     from otel_loggedmodel.commands.exchange.pushing import Pushed
-    from otel_loggedmodel.tracking_server.rest import Server
+    from otel_loggedmodel.mlflow_server.rest import Server
 
 IMPORT_EXAMPLES: Final = """
 MLFLOW_TRACKING_URI=http://mlflow:5000 otel-loggedmodel mlflow import
@@ -157,8 +157,8 @@ def push(
 def _tracking_server(uri: str | None) -> "Iterator[Server]":
     """The server, closed afterwards. What it refuses becomes a message and an exit code."""
     from otel_loggedmodel.commands.exchange.finding import UnknownExperimentError
-    from otel_loggedmodel.tracking_server.rest import Server, ServerError
-    from otel_loggedmodel.tracking_server.settings import Settings, SettingsError
+    from otel_loggedmodel.mlflow_server.rest import Server, ServerError
+    from otel_loggedmodel.mlflow_server.settings import Settings, SettingsError
 
     try:
         server = Server(Settings.from_environment(uri))
@@ -187,7 +187,7 @@ def _in_experiment(server: "Server", named: str | None, *, dry_run: bool) -> "It
     """
     from otel_loggedmodel.commands.exchange.asking import Asked
     from otel_loggedmodel.commands.exchange.finding import UnknownExperimentError, experiments_of
-    from otel_loggedmodel.tracking_server.rest import Server
+    from otel_loggedmodel.mlflow_server.rest import Server
 
     settings = server.settings
     wanted = named or settings.experiment_id or settings.experiment_name

@@ -18,8 +18,8 @@ from otel_loggedmodel.presenting.texts import clean
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
-    from otel_loggedmodel.delivering import Drained
-    from otel_loggedmodel.spool_survey import Destination
+    from otel_loggedmodel.delivery.delivering import Drained
+    from otel_loggedmodel.delivery.spool_survey import Destination
 
 STATUS_EXAMPLES: Final = """
 otel-loggedmodel spool status
@@ -112,7 +112,7 @@ def export(
     It changes nothing: what is printed still waits.
     """
     from otel_loggedmodel.commands.otlp_lines import line_of
-    from otel_loggedmodel.spool_survey import requests
+    from otel_loggedmodel.delivery.spool_survey import requests
 
     root = _root(directory)
     unreadable = 0
@@ -138,7 +138,7 @@ def _root(directory: Path | None) -> Path:
 
 
 def _survey(root: Path) -> "list[Destination]":
-    from otel_loggedmodel.spool_survey import survey
+    from otel_loggedmodel.delivery.spool_survey import survey
 
     try:
         return [destination for destination in survey(root) if any(owner.files for owner in destination.owners)]
@@ -170,7 +170,7 @@ def _exporter(endpoint: str | None) -> "SpanExporter":
 def _chosen(
     found: "Sequence[Destination]", keys: Sequence[str] | None, everything: bool, exporter: "SpanExporter"
 ) -> "list[Destination]":
-    from otel_loggedmodel.otlp_sending import destination_of
+    from otel_loggedmodel.delivery.otlp_sending import destination_of
 
     if keys or everything:
         return _named(found, keys)
@@ -194,8 +194,8 @@ def _tracking_key() -> str | None:
     """The key of the MLflow server and the experiment that the environment names."""
     if not environment.tracking_uri():
         return None
-    from otel_loggedmodel.tracking_server.settings import Settings, SettingsError
-    from otel_loggedmodel.tracking_server.tracking import TrackingExporter
+    from otel_loggedmodel.mlflow_server.settings import Settings, SettingsError
+    from otel_loggedmodel.mlflow_server.tracking import TrackingExporter
 
     try:
         return TrackingExporter(Settings.from_environment()).destination.key
@@ -207,8 +207,8 @@ def _exporter_for(destination: "Destination", exporter: "SpanExporter") -> "Span
     """The environment's exporter, or where an MLflow server is to be told something, what tells that server."""
     if not _is_tracking(destination):
         return exporter
-    from otel_loggedmodel.tracking_server.settings import Settings, SettingsError
-    from otel_loggedmodel.tracking_server.tracking import TrackingExporter
+    from otel_loggedmodel.mlflow_server.settings import Settings, SettingsError
+    from otel_loggedmodel.mlflow_server.tracking import TrackingExporter
 
     try:
         return TrackingExporter(Settings.from_environment(destination.endpoint))
@@ -217,8 +217,8 @@ def _exporter_for(destination: "Destination", exporter: "SpanExporter") -> "Span
 
 
 def _drain(destination: "Destination", exporter: "SpanExporter", patience: float) -> "Drained":
-    from otel_loggedmodel import delivering
-    from otel_loggedmodel.spool import Spool
+    from otel_loggedmodel.delivery import delivering
+    from otel_loggedmodel.delivery.spool import Spool
 
     # Who calls this decides what is too old, and how much is too much: nothing is.
     spool = Spool(destination.directory, max_bytes=sys.maxsize, max_age=float(sys.maxsize))

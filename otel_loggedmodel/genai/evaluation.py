@@ -9,14 +9,14 @@ from typing import Any, Final
 
 from opentelemetry import trace as trace_api
 
-from otel_loggedmodel.active import Version
-from otel_loggedmodel.catalogue import catalogue
+from otel_loggedmodel._checking import check_name, has_id_shape
 from otel_loggedmodel.fluent import get_active_model_id
 from otel_loggedmodel.genai.outcome import EvaluationResult
 from otel_loggedmodel.genai.scoring import Scorer
-from otel_loggedmodel.identity import has_id_shape
-from otel_loggedmodel.model import LoggedModel, check_name
-from otel_loggedmodel.resolution import activate, model_for, version_for
+from otel_loggedmodel.versions.active import Version
+from otel_loggedmodel.versions.catalogue import catalogue
+from otel_loggedmodel.versions.model import LoggedModel
+from otel_loggedmodel.versions.resolution import activate, model_for, version_for
 
 _logger = logging.getLogger(__name__)
 

@@ -5,11 +5,12 @@ from typing import Any
 
 from opentelemetry import trace as trace_api
 
+from otel_loggedmodel._checking import check_name
 from otel_loggedmodel._errors import swallow
-from otel_loggedmodel.active import current_version
 from otel_loggedmodel.genai.assessments import DEFAULT_NAME, AssessmentSource, Feedback, score_and_label
 from otel_loggedmodel.instrumentor import extended_provider
-from otel_loggedmodel.model import LoggedModel, check_name
+from otel_loggedmodel.versions.active import current_version
+from otel_loggedmodel.versions.model import LoggedModel
 
 
 def log_feedback(

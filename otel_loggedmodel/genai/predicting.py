@@ -11,12 +11,12 @@ from opentelemetry import trace as trace_api
 from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode, TraceFlags
 
 from otel_loggedmodel import attributes
-from otel_loggedmodel.active import Version
 from otel_loggedmodel.genai.calling import CallTimeoutError
 from otel_loggedmodel.genai.recording import direct_span, new_context
 from otel_loggedmodel.genai.rows import Row
 from otel_loggedmodel.genai.session import INPUT, OUTPUT, Session
 from otel_loggedmodel.version import __version__
+from otel_loggedmodel.versions.active import Version
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,6 @@ from typing import Any, Final
 from opentelemetry import context as context_api
 from opentelemetry import trace as trace_api
 
-from otel_loggedmodel import runs
-from otel_loggedmodel.active import Version
 from otel_loggedmodel.genai.assessments import Feedback
 from otel_loggedmodel.genai.calling import Caller
 from otel_loggedmodel.genai.capturing import capture_of
@@ -28,6 +26,8 @@ from otel_loggedmodel.genai.session import Session
 from otel_loggedmodel.genai.sources import Dataset
 from otel_loggedmodel.genai.working import DoneRowWork, Worker
 from otel_loggedmodel.instrumentor import extended_provider
+from otel_loggedmodel.versions import runs
+from otel_loggedmodel.versions.active import Version
 
 # Results of rows from streams and files are kept up to here; those of data that is in memory all.
 _MAX_ROWS_KEPT: Final = 10_000

@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, TypeVar, overload
 
+from otel_loggedmodel._checking import check_name
 from otel_loggedmodel.genai.assessments import (
     CODE,
     DEFAULT_NAME,
@@ -15,7 +16,6 @@ from otel_loggedmodel.genai.assessments import (
     score_and_label,
 )
 from otel_loggedmodel.genai.digests import closure_of, digest, parameters_of, source_of
-from otel_loggedmodel.model import check_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -9,12 +9,12 @@ from opentelemetry import trace as trace_api
 from opentelemetry.context import Context
 
 from otel_loggedmodel import attributes
-from otel_loggedmodel.active import Version, with_version
 from otel_loggedmodel.genai.calling import Caller
 from otel_loggedmodel.genai.capturing import Capture
 from otel_loggedmodel.genai.recording import Recorder
 from otel_loggedmodel.genai.rows import Row
 from otel_loggedmodel.genai.sources import Dataset
+from otel_loggedmodel.versions.active import Version, with_version
 
 _MAX_CHARACTERS: Final = 64 * 1024
 _JSON: Final = json.JSONEncoder(ensure_ascii=False, default=str)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from otel_loggedmodel import environment
-from otel_loggedmodel.model import check_name
+from otel_loggedmodel._checking import check_name
 
 _LOCAL_BACKEND: Final = "http://127.0.0.1:4318"
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 
-from otel_loggedmodel import mlflow_spans
 from otel_loggedmodel.attributes import EVALUATION_RESULT
+from otel_loggedmodel.conventions import mlflow_spans
 
 # The spellings of the conventions, past and present, and of OpenInference; the first that a span has counts. MLflow's
 # come after them.

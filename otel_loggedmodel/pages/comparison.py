@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from otel_loggedmodel.checkout import DIFF_TAG
 from otel_loggedmodel.pages import charts, rows
 from otel_loggedmodel.pages.addresses import Chosen, Links
 from otel_loggedmodel.pages.templates import label_of, short_id
@@ -26,6 +25,7 @@ from otel_loggedmodel.store.results import (
     Verdict,
 )
 from otel_loggedmodel.store.statistics import meaning_of
+from otel_loggedmodel.versions.checkout import DIFF_TAG
 
 _LONG_TEXT: Final = 60
 _MOST_LINES: Final = 2000

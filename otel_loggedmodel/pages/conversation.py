@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from otel_loggedmodel import mlflow_spans
+from otel_loggedmodel.conventions import mlflow_spans
 from otel_loggedmodel.store.results import Span
 
 _MOST_MESSAGES: Final = 1000

@@ -10,11 +10,12 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from otel_loggedmodel.identity import has_id_shape, is_reference
+from otel_loggedmodel._checking import has_id_shape
 from otel_loggedmodel.pages import charts
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.results import Verdict
+from otel_loggedmodel.versions.identity import is_reference
 
 _VERDICT_SYMBOLS: Final = {Verdict.BETTER: "✓", Verdict.WORSE: "✗", Verdict.SAME: "=", Verdict.UNKNOWN: "?"}
 _BREAKS: Final = re.compile("[\t\n]")

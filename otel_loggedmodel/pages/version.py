@@ -4,8 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from otel_loggedmodel.checkout import BRANCH_TAG, COMMIT_TAG, DIFF_TAG, REPOSITORY_TAG
-from otel_loggedmodel.model import check_name
+from otel_loggedmodel._checking import check_name
 from otel_loggedmodel.pages.addresses import Chosen, Links
 from otel_loggedmodel.pages.comparison import Line
 from otel_loggedmodel.pages.versions import LIVE_MS
@@ -13,6 +12,7 @@ from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.deploying import Syntax, lines_for, variables_for
 from otel_loggedmodel.presenting.metrics import metrics_of, value_of
 from otel_loggedmodel.store.results import HistoryEntry, TraceSummary, VersionDetail
+from otel_loggedmodel.versions.checkout import BRANCH_TAG, COMMIT_TAG, DIFF_TAG, REPOSITORY_TAG
 
 _MOST_LINES: Final = 5000
 _ATTRIBUTES: Final = ("host.name", "deployment.environment.name", "service.version", "k8s.namespace.name")

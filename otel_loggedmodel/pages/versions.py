@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 
-from otel_loggedmodel.checkout import BRANCH_TAG, COMMIT_TAG
 from otel_loggedmodel.pages.addresses import Chosen, Links
 from otel_loggedmodel.store.numbering import Numbering
 from otel_loggedmodel.store.results import Activities, Activity, Version
+from otel_loggedmodel.versions.checkout import BRANCH_TAG, COMMIT_TAG
 
 # On one page.
 MOST_SHOWN: Final = 25

@@ -8,7 +8,7 @@ parents: every span is shown exactly once, however they refer to one another.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
-from otel_loggedmodel import mlflow_spans
+from otel_loggedmodel.conventions import mlflow_spans
 from otel_loggedmodel.genai.traces import INPUT_TOKENS, OUTPUT_TOKENS
 from otel_loggedmodel.store.results import Span
 

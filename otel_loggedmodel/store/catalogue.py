@@ -12,12 +12,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-from otel_loggedmodel import identity, records
-from otel_loggedmodel.model import LoggedModel, ModelEvent
 from otel_loggedmodel.store import schema
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.numbering import Numbering
 from otel_loggedmodel.store.reading import AmbiguousVersionError, UnknownVersionError
+from otel_loggedmodel.versions import identity, records
+from otel_loggedmodel.versions.model import LoggedModel, ModelEvent
 
 # The table is sorted by span name, so that this reads little of it.
 _RECORD_NAMES: Final = (

@@ -7,8 +7,6 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any, Final
 
-from otel_loggedmodel.model import LoggedModel
-from otel_loggedmodel.records import event_of
 from otel_loggedmodel.store import behaving, catalogue, comparing, listing, measuring, pricing, rows, schema, scores
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
 from otel_loggedmodel.store.database import Database
@@ -37,6 +35,8 @@ from otel_loggedmodel.store.results import (
     Version,
     VersionDetail,
 )
+from otel_loggedmodel.versions.model import LoggedModel
+from otel_loggedmodel.versions.records import event_of
 
 # The newest so many events of a version are shown.
 _MAX_HISTORY: Final = 1000

@@ -15,8 +15,8 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 
 from clickhouse_server import ClickHouseServer
-from otel_loggedmodel import identity, records
-from otel_loggedmodel.model import LoggedModelStatus, ModelEvent
+from otel_loggedmodel.versions import identity, records
+from otel_loggedmodel.versions.model import LoggedModelStatus, ModelEvent
 
 from .sending import GrpcSender, HttpSender, Sender, Traces
 from .serving import Serving

@@ -20,6 +20,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from typer.testing import Result
 
+from mlflow_server.answering import Answer, AnsweringServer, as_json
 from otel_loggedmodel.commands.diagnosis.endpoint import endpoint_of_environment
 from otel_loggedmodel.commands.diagnosis.examination import examine
 from otel_loggedmodel.commands.diagnosis.steps import Outcome
@@ -27,7 +28,6 @@ from otel_loggedmodel.exporter import otlp_exporter_from_environment
 from otel_loggedmodel.store.results import Trace
 from otlp_grpc_receiver import OtlpGrpcReceiver
 from otlp_receiver import OtlpReceiver
-from tracking_server.answering import Answer, AnsweringServer, as_json
 
 from .doubles import MemoryReader
 

@@ -4,10 +4,10 @@
 import dataclasses
 
 from otel_loggedmodel.commands.exchange.judging import assessments_of, responsible_span, root_of
-from otel_loggedmodel.model import LoggedModel, LoggedModelStatus
-from otel_loggedmodel.records import fold
+from otel_loggedmodel.mlflow_server.importing import missing
 from otel_loggedmodel.store.results import Span, SpanEvent, Trace
-from otel_loggedmodel.tracking_server.importing import missing
+from otel_loggedmodel.versions.model import LoggedModel, LoggedModelStatus
+from otel_loggedmodel.versions.records import fold
 
 V1, V2 = "m-" + "1" * 32, "m-" + "2" * 32
 TRACE = "0af7651916cd43dd8448eb211c80319c"

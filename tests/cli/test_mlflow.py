@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from otel_loggedmodel import otlp_payloads
 from otel_loggedmodel.commands.exchange.asking import PATIENCE_SECONDS, Asked
 from otel_loggedmodel.commands.exchange.finding import Experiment
 from otel_loggedmodel.commands.exchange.importing import Import
+from otel_loggedmodel.delivery import otlp_payloads
+from otel_loggedmodel.mlflow_server.rest import Server, ServerError
+from otel_loggedmodel.mlflow_server.settings import Settings
 from otel_loggedmodel.store.results import Version
 from otel_loggedmodel.store.writing import RefusedError
-from otel_loggedmodel.tracking_server.rest import Server, ServerError
-from otel_loggedmodel.tracking_server.settings import Settings
 
 from .conftest import unboxed
 from .doubles import V1, MemoryReader

@@ -19,10 +19,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Link, SpanKind, StatusCode
 from typer.testing import Result
 
-from otel_loggedmodel.otlp_sending import destination_of
-from otel_loggedmodel.spool import Kind, Spool
+from delivery.storing import put_aside
+from otel_loggedmodel.delivery.otlp_sending import destination_of
+from otel_loggedmodel.delivery.spool import Kind, Spool
 from otlp_receiver import OtlpReceiver
-from spool.storing import put_aside
 
 from .conftest import unboxed
 

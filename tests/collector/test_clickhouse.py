@@ -26,7 +26,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 import otel_loggedmodel as mlflow
 from clickhouse_server import ClickHouseServer
 from odd_spans import ROWS, expected_rows, odd_request, stored_rows
-from otel_loggedmodel import records, store
+from otel_loggedmodel import store
+from otel_loggedmodel.versions import records
 from truth import Traffic, make_traffic
 from waiting import wait_until
 

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 import otel_loggedmodel as mlflow
-from otel_loggedmodel import records
+from otel_loggedmodel.versions import records
 from otlp_receiver import MalformedError, ReceivedSpan, parse_file
 from programs import finish, start
 from waiting import wait_until

@@ -9,7 +9,7 @@ import signal
 from collections import Counter
 from typing import Final
 
-from otel_loggedmodel import identity
+from otel_loggedmodel.versions import identity
 from waiting import wait_until
 
 from .servers import BIN, Server

@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Tracer
 
 import otel_loggedmodel as mlflow
-from otel_loggedmodel import identity
 from otel_loggedmodel.store.schema import COLUMNS
+from otel_loggedmodel.versions import identity
 from otlp_receiver import OtlpReceiver, ReceivedSpan
 
 # An attribute, and the key in it where it is a JSON object.

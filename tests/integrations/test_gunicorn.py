@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_loggedmodel import identity
+from otel_loggedmodel.versions import identity
 from otlp_grpc_receiver import OtlpGrpcReceiver
 from otlp_receiver import OtlpReceiver
 from waiting import wait_until

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests with a real MLflow server and MLflow's own client, in an environment of their own: `make test-mlflow`."""
+"""Tests of a tracking server without a real one; those with a real one are in `tests/with_mlflow`."""

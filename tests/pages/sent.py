@@ -11,8 +11,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from opentelemetry.sdk.resources import Resource
 
-from otel_loggedmodel import identity, records
-from otel_loggedmodel.model import LoggedModelStatus, ModelEvent
+from otel_loggedmodel.versions import identity, records
+from otel_loggedmodel.versions.model import LoggedModelStatus, ModelEvent
 from planted_traces import Value, write_attributes
 from planted_versions import HOSTILE
 

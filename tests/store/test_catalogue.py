@@ -3,11 +3,11 @@
 
 import pytest
 
-from otel_loggedmodel import identity, records
-from otel_loggedmodel.model import ModelEvent
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
 from otel_loggedmodel.store.numbering import numbered
 from otel_loggedmodel.store.reading import AmbiguousVersionError, UnknownVersionError
+from otel_loggedmodel.versions import identity, records
+from otel_loggedmodel.versions.model import ModelEvent
 
 REFERENCE = identity.reference_to("0", "agent")
 

@@ -14,13 +14,13 @@ from opentelemetry.sdk.resources import Resource
 
 from clickhouse_server import ClickHouseServer
 from odd_spans import HOSTILE, START_NS, expected_rows, odd_request, stored_rows
-from otel_loggedmodel import records
-from otel_loggedmodel.model import ModelEvent
 from otel_loggedmodel.server.checking import check
 from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.store import open_database, schema
 from otel_loggedmodel.store.opening import Store
 from otel_loggedmodel.store.writing import RefusedError
+from otel_loggedmodel.versions import records
+from otel_loggedmodel.versions.model import ModelEvent
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import Final
 
 from otel_loggedmodel import environment
 from otel_loggedmodel.commands.diagnosis.steps import Deadline, Outcome, Step, within
-from otel_loggedmodel.tracking_server.rest import Server, ServerError
-from otel_loggedmodel.tracking_server.settings import Settings, SettingsError
+from otel_loggedmodel.mlflow_server.rest import Server, ServerError
+from otel_loggedmodel.mlflow_server.settings import Settings, SettingsError
 
 _NAME: Final = "MLflow server"
 _SECONDS: Final = 4.0

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from otel_loggedmodel.tracking_server.rest import Server, ServerError
+from otel_loggedmodel.mlflow_server.rest import Server, ServerError
 
 T = TypeVar("T")
 

@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any, Final
 
 from otel_loggedmodel.commands.exchange.asking import Asked
-from otel_loggedmodel.model import LoggedModel
-from otel_loggedmodel.tracking_server.agreeing import is_duplicate
-from otel_loggedmodel.tracking_server.documents import logged_model_of
-from otel_loggedmodel.tracking_server.rest import ServerError
+from otel_loggedmodel.mlflow_server.agreeing import is_duplicate
+from otel_loggedmodel.mlflow_server.documents import logged_model_of
+from otel_loggedmodel.mlflow_server.rest import ServerError
+from otel_loggedmodel.versions.model import LoggedModel
 
 _PAGE: Final = 100
 _API: Final = "/api/2.0/mlflow"

@@ -8,17 +8,18 @@ from typing import Final
 
 from opentelemetry.sdk.resources import Resource
 
-from otel_loggedmodel import otlp_payloads, records
 from otel_loggedmodel.commands.exchange.asking import Asked
 from otel_loggedmodel.commands.exchange.filling import Writer
 from otel_loggedmodel.commands.exchange.finding import Experiment, models_of
 from otel_loggedmodel.commands.exchange.versions import model_of
-from otel_loggedmodel.model import LoggedModel, ModelEvent
+from otel_loggedmodel.delivery import otlp_payloads
+from otel_loggedmodel.mlflow_server.importing import as_ours, missing
 from otel_loggedmodel.store.reading import Reader, VersionFilter
 from otel_loggedmodel.store.writing import RefusedError
-from otel_loggedmodel.tracking_server.importing import as_ours, missing
+from otel_loggedmodel.versions import records
+from otel_loggedmodel.versions.model import LoggedModel, ModelEvent
 
-# Each record may take a megabyte (`model.MAX_MODEL_BYTES`), and a backend takes sixteen at once.
+# Each record may take a megabyte (`MAX_MODEL_BYTES`), and a backend takes sixteen at once.
 _BYTES_AT_ONCE: Final = 1024 * 1024
 _EVERY_VERSION: Final = VersionFilter(deleted=True, limit=10_000)
 _SHOWN_REFUSALS: Final = 10

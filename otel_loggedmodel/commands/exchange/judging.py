@@ -4,9 +4,9 @@
 from collections.abc import Iterator
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
-from otel_loggedmodel.identity import span_id_from
+from otel_loggedmodel.mlflow_server.assessments import Assessment
 from otel_loggedmodel.store.results import Span, Trace
-from otel_loggedmodel.tracking_server.assessments import Assessment
+from otel_loggedmodel.versions.identity import span_id_from
 
 
 def root_of(trace: Trace) -> Span | None:

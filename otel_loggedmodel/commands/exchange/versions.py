@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Versions of a store as LoggedModels."""
 
-from otel_loggedmodel.model import LoggedModel, LoggedModelStatus
 from otel_loggedmodel.store.results import Version
+from otel_loggedmodel.versions.model import LoggedModel, LoggedModelStatus
 
 
 def model_of(version: Version) -> LoggedModel:

@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DurableExporter: what cannot be delivered now is kept, and delivered when it can be, by this process or a later one.
+
+`export` tries once. What fails for a reason that may pass goes to the spool, and while the far end is known to be away,
+everything goes there without a try: the application's exporting thread never waits for it twice. One daemon thread,
+which is there only while something is waiting, tries again with backoff and full jitter, and then delivers, models
+first, while fresh spans go their direct way. While all is well there is no thread and no file. `delivering` has how.
+
+A deferred one does not even try: everything is kept, and the thread delivers it. For what takes longer than an
+exporting thread should wait, though the far end is well.
+
+What is refused for a reason that lies with the set-up, such as wrong credentials, is lost if it was just handed in.
+What waits already goes on waiting, and is tried once a minute. The specification has a client not repeat at once what
+was refused; a backlog of two days must not be lost to credentials that were wrong for ten minutes of them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from opentelemetry import metrics
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from otel_loggedmodel._errors import swallow, warn_once, warn_rarely
+from otel_loggedmodel.delivery import otlp_payloads, spool
+from otel_loggedmodel.delivery.delivering import FIRST_RETRY_SECONDS, Delivery
+from otel_loggedmodel.delivery.health import COMPONENT_TYPE, Health
+from otel_loggedmodel.delivery.otlp_payloads import is_record
+from otel_loggedmodel.delivery.otlp_sending import Destination, Outcome, Verdict, forget_connections, sender_of
+from otel_loggedmodel.delivery.spool import Kind, Pending, Spool
+from otel_loggedmodel.delivery.spool_survey import elsewhere
+from otel_loggedmodel.uninstrumented import uninstrumented
+
+_ADOPT_SECONDS: Final = 60.0
+_SYNC_SECONDS: Final = 1.0
+_LINGER_SECONDS: Final = 10.0
+# At the end of a process, what waits is safe where it is: it may be the last process, and should try, but not for long.
+_SHUTDOWN_SECONDS: Final = 5.0
+# What is deferred goes out by itself, and slowly: small requests show progress, and repeat little after a kill.
+_MAX_DEFERRED_SPANS: Final = 64
+_DEFERRED_JOIN_SECONDS: Final = 1.0
+
+
+class DurableExporter(SpanExporter):
+    """Exports as the exporter it wraps does, and keeps what does not get through.
+
+    Args:
+        exporter: What is wrapped.
+        directory: Where destinations have their directories; None for keeping things in memory only.
+        destination: Which of them this is.
+        max_bytes: Of disk for this destination.
+        max_age: Seconds after which something is not worth delivering.
+        is_deferred: Whether nothing is ever tried on the exporting thread.
+        meter_provider: Where metrics about all this go; the global one by default.
+        clock: Seconds since the epoch; for tests.
+        monotonic: Seconds that never jump; for tests. Ages are measured by it; backoff is in real time.
+    """
+
+    takes_requests_apart: Final = True
+    """A refusal is final: sending parts of what was refused has been seen to."""
+
+    def __init__(
+        self,
+        exporter: SpanExporter,
+        directory: Path | None,
+        destination: Destination,
+        *,
+        max_bytes: int | None = None,
+        max_age: float | None = None,
+        is_deferred: bool = False,
+        meter_provider: metrics.MeterProvider | None = None,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.wrapped = exporter
+        self.destination = destination
+        self._is_deferred = is_deferred
+        self.directory = None if directory is None else directory / destination.key
+        self._about = {"endpoint": destination.endpoint, "protocol": destination.protocol}
+        self._spool = Spool(
+            self.directory,
+            max_bytes=spool.MAX_BYTES if max_bytes is None else max_bytes,
+            max_age=spool.MAX_AGE_SECONDS if max_age is None else max_age,
+            about=self._about,
+            is_memory_meant=is_deferred and directory is None,
+            on_drop=self._note_drop,
+            clock=clock,
+            monotonic=monotonic,
+        )
+        component_type = getattr(exporter, "component_type", COMPONENT_TYPE)
+        self.health = Health(self._waiting, destination.server, meter_provider, component_type)
+        self._shut_down = False
+        self._begin()
+        if hasattr(os, "register_at_fork"):
+            after_fork = weakref.WeakMethod(self._after_fork)
+            os.register_at_fork(after_in_child=lambda: (method := after_fork()) and method())
+
+    def _after_fork(self) -> None:
+        """A forked child has none of its parent's threads, spans and connections, and some of its locks may be held."""
+        forget_connections(self.wrapped)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._sender = sender_of(self.wrapped)
+        self._delivery = Delivery(self._spool, self._sender, self.health, self._name)
+        self._changed = threading.Condition()
+        self._delivering = threading.RLock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self._exporting = 0
+        self._adopt_at = 0.0
+
+    @property
+    def _name(self) -> str:
+        return self.destination.endpoint or type(self.wrapped).__qualname__
+
+    @property
+    def pending(self) -> Pending:
+        """What is waiting to be delivered."""
+        return self._spool.pending
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Try to export spans, and keep them if that fails for a reason that may pass.
+
+        Returns:
+            SUCCESS for what was delivered or is kept; FAILURE where all of it, or a model record in it, was refused.
+        """
+        if not spans:
+            self._adopt()
+            return SpanExportResult.SUCCESS
+        self.health.accept(len(spans))
+        with self._changed:
+            if self._shut_down:
+                self._drop("shutdown", len(spans), "the exporter is shut down")
+                return SpanExportResult.FAILURE
+            self._exporting += 1
+        try:
+            with uninstrumented():
+                self._adopt()
+                return self._export(spans)
+        except Exception:
+            self._drop("internal", len(spans), "an error in otel_loggedmodel")
+            swallow("exporting spans")
+            return SpanExportResult.FAILURE
+        finally:
+            with self._changed:
+                self._exporting -= 1
+                self._changed.notify_all()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Deliver what is waiting, as far as the time goes; given up as soon as the far end is found to be away.
+
+        Returns:
+            Whether nothing is left.
+        """
+        deadline = time.monotonic() + timeout_millis / 1000
+        delivered = self._drain_until(deadline, insist=True)
+        left_millis = max(0, int(1000 * (deadline - time.monotonic())))
+        return self.wrapped.force_flush(left_millis) is not False and delivered
+
+    def shutdown(self) -> None:
+        """Deliver what is waiting if the far end answers, leave the rest to the next process, and shut down."""
+        if self.close(drain=True):
+            self.wrapped.shutdown()
+
+    def close(self, *, drain: bool = False) -> bool:
+        """Stop delivering, without shutting the wrapped exporter down. Whether it was not closed before."""
+        with self._changed:
+            if self._shut_down:
+                return False
+            self._shut_down = True
+            self._changed.wait_for(lambda: not self._exporting, self._sender.timeout + 1.0)
+        try:
+            if drain and (self.directory is None or not self._delivery.far_end.is_away):
+                self._drain_until(time.monotonic() + _SHUTDOWN_SECONDS, insist=True)
+            with self._changed:
+                self._stopping = True
+                thread = self._thread
+            self._wake.set()
+            if callable(stop := getattr(self._sender, "stop", None)):
+                stop()
+            if thread is not None and thread is not threading.current_thread():
+                # What is deferred is not handed over by anybody who waits for it.
+                thread.join(_DEFERRED_JOIN_SECONDS if self._is_deferred else self._sender.timeout + 1.0)
+            self._spool.close()
+        except Exception:
+            swallow("closing the spool")
+        return True
+
+    # On the exporting thread
+
+    def _export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        if self._is_deferred:
+            for start in range(0, len(spans), _MAX_DEFERRED_SPANS):
+                part, payload = self._encoded(spans[start : start + _MAX_DEFERRED_SPANS])
+                if part:
+                    self._keep(part, payload)
+            return SpanExportResult.SUCCESS
+        spans, payload = self._encoded(spans)
+        if not spans:
+            return SpanExportResult.FAILURE
+        far_end = self._delivery.far_end
+        if far_end.is_away and (self._spool.pending or far_end.seconds_to_next_try()):
+            self._keep(spans, payload)
+            return SpanExportResult.SUCCESS
+        outcome = self._sender.export(spans, payload)
+        self._delivery.heard(outcome)
+        if outcome.verdict is Verdict.DELIVERED:
+            self._delivery.count_delivered(len(spans), outcome)
+            return SpanExportResult.SUCCESS
+        if outcome.verdict is Verdict.REFUSED:
+            self._delivery.count_refused(len(spans), outcome)
+            return SpanExportResult.FAILURE
+        if outcome.verdict is Verdict.MALFORMED and (models := [span for span in spans if is_record(span)]):
+            # Who makes records sends them again some time later; of other spans these are the only copies.
+            self._delivery.count_refused(len(models), outcome)
+            others = [span for span in spans if not is_record(span)]
+            if others:
+                self._keep(others, otlp_payloads.encoded(others))
+            return SpanExportResult.FAILURE
+        # Of what is refused for its content, the thread finds out which part it is that cannot be taken.
+        self._keep(spans, payload)
+        return SpanExportResult.SUCCESS
+
+    def _encoded(self, spans: Sequence[ReadableSpan]) -> tuple[Sequence[ReadableSpan], bytes]:
+        """The request that exports spans, and those in it: one that cannot be encoded must not cost the others."""
+        try:
+            return spans, otlp_payloads.encoded(spans)
+        except Exception:
+            kept = otlp_payloads.encodable(spans)
+            self._drop("unencodable", len(spans) - len(kept), "they cannot be encoded")
+            return kept, otlp_payloads.encoded(kept)
+
+    def _keep(self, spans: Sequence[ReadableSpan], payload: bytes) -> None:
+        models = [span for span in spans if is_record(span)]
+        if not models or len(models) == len(spans):
+            self._spool.append(Kind.MODELS if models else Kind.SPANS, payload, len(spans))
+        else:
+            others = [span for span in spans if not is_record(span)]
+            self._spool.append(Kind.MODELS, otlp_payloads.encoded(models), len(models))
+            self._spool.append(Kind.SPANS, otlp_payloads.encoded(others), len(others))
+        self.health.keep(len(spans))
+        self._wake_up()
+
+    def _adopt(self) -> None:
+        try:
+            if not self._shut_down:
+                self._look_for_others()
+        except Exception:
+            swallow("looking for what other processes have left")
+
+    def _look_for_others(self) -> None:
+        """See, at the first export and then now and again, whether another process has left something."""
+        now = time.monotonic()
+        if not self._adopt_at:
+            self._tell_of_other_tenants()
+        if now >= self._adopt_at:
+            self._adopt_at = now + _ADOPT_SECONDS
+            if self._spool.adopt():
+                self._wake_up()
+
+    def _tell_of_other_tenants(self) -> None:
+        """What waits for the same address under other headers may belong to somebody else: it is not ours to send."""
+        others = elsewhere(self.directory, self._about) if self.directory is not None else []
+        if others:
+            warn_once(
+                f"elsewhere {self.directory}",
+                "spans for %s wait in %s, meant to go with other headers; `otel-loggedmodel spool drain` sends them",
+                self._name,
+                ", ".join(map(str, others)),
+            )
+
+    def _drop(self, reason: str, count: int, words: str) -> None:
+        self.health.drop(reason, count)
+        warn_rarely(f"dropped {reason}", "%d spans for %s are lost: %s", count, self._name, words)
+
+    def _note_drop(self, reason: str, _: Kind, count: int) -> None:
+        """The spool has given something up, and has said so."""
+        self.health.drop(reason, count)
+
+    def _waiting(self) -> Pending:
+        return self._spool.pending
+
+    # The thread that delivers what is waiting
+
+    def _wake_up(self) -> None:
+        with self._changed:
+            self._wake.set()
+            if self._thread is None and not self._stopping:
+                thread = threading.Thread(target=self._run, name="OtelLoggedModelSpool", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    return  # at the interpreter's end there are no new threads; what waits is for the next process
+                self._thread = thread
+
+    def _run(self) -> None:
+        idle_since = time.monotonic()
+        synced = 0.0
+        with uninstrumented():
+            while True:
+                self._wake.clear()
+                seconds = 0.0
+                try:
+                    if time.monotonic() - synced >= _SYNC_SECONDS:
+                        synced = time.monotonic()
+                        self._spool.sync()
+                    self._look_for_others()
+                    seconds = self._delivery.far_end.seconds_to_next_stored()
+                    if not seconds and self._deliver_next() is None:
+                        seconds = _LINGER_SECONDS
+                    else:
+                        idle_since = time.monotonic()
+                except Exception:
+                    seconds = FIRST_RETRY_SECONDS
+                    swallow("delivering what was kept")
+                with self._changed:
+                    self._changed.notify_all()
+                    is_idle = not self._spool.pending and time.monotonic() - idle_since >= _LINGER_SECONDS
+                    if self._stopping or (is_idle and not self._wake.is_set()):
+                        self._thread = None
+                        return
+                if seconds:
+                    self._wake.wait(min(seconds, _SYNC_SECONDS if self._spool.pending else _LINGER_SECONDS))
+
+    def _deliver_next(self) -> Outcome | None:
+        with self._delivering:
+            return self._delivery.deliver_next()
+
+    def _drain_until(self, deadline: float, *, insist: bool) -> bool:
+        """Wait while what is waiting is delivered. Whether nothing is left."""
+        far_end = self._delivery.far_end
+        if not self._spool.pending:
+            return True
+        if insist:
+            self._delivery.try_now()
+        failures = far_end.failed_tries
+        self._wake_up()
+        if self._thread is None:
+            with uninstrumented():
+                while time.monotonic() < deadline and not far_end.seconds_to_next_stored():
+                    if self._deliver_next() is None:
+                        break
+            return not self._spool.pending
+
+        def is_over() -> bool:
+            is_too_late = far_end.seconds_to_next_stored() > deadline - time.monotonic()
+            is_vain = self._delivery.is_resting or far_end.failed_tries > failures
+            return is_too_late or is_vain or not self._spool.pending
+
+        with self._changed:
+            while not is_over() and time.monotonic() < deadline:
+                self._changed.wait(max(0.0, min(_SYNC_SECONDS, deadline - time.monotonic())))
+        return not self._spool.pending

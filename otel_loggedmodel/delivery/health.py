@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What became of the spans that an exporter was handed: counted, and told as OpenTelemetry metrics.
+
+Where the semantic conventions have a name it is used: https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/.
+`otel.sdk.exporter.span.exported` counts each span once, when it is delivered, or with `error.type` when it is given up;
+`otel.sdk.exporter.span.inflight` is what waits. Their sum is what was handed in here and what was adopted.
+"""
+
+import itertools
+import os
+import threading
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+
+from opentelemetry import metrics
+from opentelemetry.metrics import CallbackOptions, Observation
+
+from otel_loggedmodel.delivery.spool import Pending
+from otel_loggedmodel.version import __version__
+
+COMPONENT_TYPE: Final = "otel_loggedmodel_exporter"
+_numbers: Final = itertools.count()
+
+
+class Health:
+    """The counts of one exporter in this process. Any thread may count.
+
+    Attributes:
+        accepted: Spans that were handed in.
+        delivered: Spans that were acknowledged, adopted ones included.
+        kept: Spans that were put away to be delivered later.
+        dropped: Spans that were given up, by reason.
+
+    Args:
+        pending: What is waiting now.
+        attributes: What tells the destination, such as `server.address`.
+        meter_provider: Where metrics go; the global one by default.
+        component_type: What metrics call it.
+    """
+
+    def __init__(
+        self,
+        pending: Callable[[], Pending],
+        attributes: Mapping[str, str | int] | None = None,
+        meter_provider: metrics.MeterProvider | None = None,
+        component_type: str = COMPONENT_TYPE,
+    ) -> None:
+        self._reset()
+        self._pending = pending
+        name = f"{component_type}/{next(_numbers)}"
+        self._attributes = {"otel.component.type": component_type, "otel.component.name": name, **(attributes or {})}
+        meter = metrics.get_meter("otel_loggedmodel", __version__, meter_provider)
+        self._exported = meter.create_counter(
+            "otel.sdk.exporter.span.exported",
+            "{span}",
+            "The number of spans for which the export has finished, either successful or failed.",
+        )
+        self._accepted = meter.create_counter(
+            "otel_loggedmodel.exporter.span.accepted", "{span}", "The number of spans that the exporter was handed."
+        )
+        self._kept = meter.create_counter(
+            "otel_loggedmodel.spool.span.stored", "{span}", "The number of spans that were kept for later delivery."
+        )
+        meter.create_observable_up_down_counter(
+            "otel.sdk.exporter.span.inflight",
+            [self._observing(lambda waiting: waiting.spans + waiting.models)],
+            "{span}",
+            "The number of spans which were passed to the exporter, but that have not been exported yet.",
+        )
+        meter.create_observable_gauge(
+            "otel_loggedmodel.spool.size",
+            [self._observing(lambda waiting: waiting.bytes)],
+            "By",
+            "The size of the requests that wait to be delivered.",
+        )
+        meter.create_observable_gauge(
+            "otel_loggedmodel.spool.oldest_age",
+            [self._observing(lambda waiting: waiting.oldest_age)],
+            "s",
+            "How long the oldest request has been waiting.",
+        )
+        if hasattr(os, "register_at_fork"):
+            reset = weakref.WeakMethod(self._reset)
+            os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
+
+    def _reset(self) -> None:
+        self._lock = threading.RLock()
+        self.accepted = self.delivered = self.kept = 0
+        self.dropped: Counter[str] = Counter()
+
+    def accept(self, count: int) -> None:
+        """Spans were handed in."""
+        with self._lock:
+            self.accepted += count
+        self._accepted.add(count, self._attributes)
+
+    def keep(self, count: int) -> None:
+        """Spans were put away to be delivered later."""
+        with self._lock:
+            self.kept += count
+        self._kept.add(count, self._attributes)
+
+    def deliver(self, count: int) -> None:
+        """Spans were acknowledged."""
+        with self._lock:
+            self.delivered += count
+        self._exported.add(count, self._attributes)
+
+    def drop(self, reason: str, count: int) -> None:
+        """Spans were given up."""
+        with self._lock:
+            self.dropped[reason] += count
+        self._exported.add(count, {**self._attributes, "error.type": reason})
+
+    def _observing(self, figure: Callable[[Pending], float]) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        # A meter keeps what it calls for as long as it lives, and exporters come and go.
+        owner = weakref.ref(self)
+
+        def observe(_: CallbackOptions) -> Iterator[Observation]:
+            health = owner()
+            if health is not None:
+                yield Observation(figure(health._pending()), health._attributes)
+
+        return observe

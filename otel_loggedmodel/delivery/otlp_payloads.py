@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Spans as the bytes that go over the wire, and back: encoding, taking a request apart, decoding for other exporters.
+
+What is kept for later is what OTLP would have sent, an `ExportTraceServiceRequest`: delivering it over OTLP needs no
+decoding. Exporters of other protocols get spans again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+
+from otel_loggedmodel import attributes
+from otel_loggedmodel.delivery.rebuilt import RebuiltSpan
+
+if TYPE_CHECKING:
+    # Not when this module is imported: protobuf takes longer than all of this library, and may never be needed.
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+_IS_REMOTE = 0x200  # SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK, which the oldest supported protobufs do not name
+
+
+def encoded(spans: Sequence[ReadableSpan]) -> bytes:
+    """The request that exports these spans."""
+    from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+
+    return encode_spans(spans).SerializePartialToString()
+
+
+def encodable(spans: Sequence[ReadableSpan]) -> list[ReadableSpan]:
+    """Those of the spans that can be encoded: one that cannot must not cost the others."""
+    kept: list[ReadableSpan] = []
+    for span in spans:
+        try:
+            encoded([span])
+        except Exception:  # noqa: S112 - whoever asks for this counts what is missing
+            continue
+        kept.append(span)
+    return kept
+
+
+def is_record(span: ReadableSpan) -> bool:
+    """Whether a span is one of a model's records."""
+    return attributes.EVENT in (span.attributes or {})
+
+
+def halves(payload: bytes) -> list[tuple[bytes, int]]:
+    """A request as two, each with the number of its spans; one with less than two spans as it is."""
+    request = _parsed(payload)
+    total = _count(request)
+    if total < 2:
+        return [(payload, total)]
+    first, second = type(request)(), type(request)()
+    taken = 0
+    for resource_spans in request.resource_spans:
+        for scope_spans in resource_spans.scope_spans:
+            spans = list(scope_spans.spans)
+            cut = min(len(spans), max(0, total // 2 - taken))
+            for half, part in ((first, spans[:cut]), (second, spans[cut:])):
+                if part:
+                    _add(half, resource_spans, scope_spans, part)
+            taken += len(spans)
+    return [(half.SerializeToString(), _count(half)) for half in (first, second)]
+
+
+def _add(request: ExportTraceServiceRequest, resource_spans: Any, scope_spans: Any, spans: Iterable[Any]) -> None:
+    target = request.resource_spans.add(schema_url=resource_spans.schema_url)
+    target.resource.CopyFrom(resource_spans.resource)
+    scope = target.scope_spans.add(schema_url=scope_spans.schema_url)
+    scope.scope.CopyFrom(scope_spans.scope)
+    scope.spans.extend(spans)
+
+
+def _count(request: ExportTraceServiceRequest) -> int:
+    return sum(
+        len(scope_spans.spans)
+        for resource_spans in request.resource_spans
+        for scope_spans in resource_spans.scope_spans
+    )
+
+
+def _parsed(payload: bytes) -> ExportTraceServiceRequest:
+    from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+
+    return trace_service_pb2.ExportTraceServiceRequest.FromString(payload)
+
+
+# Spans again, for exporters that take nothing else
+
+
+def decoded(payload: bytes) -> list[ReadableSpan]:
+    """The spans of a request."""
+    spans: list[ReadableSpan] = []
+    for resource_spans in _parsed(payload).resource_spans:
+        resource = Resource(_attributes_of(resource_spans.resource.attributes), resource_spans.schema_url or None)
+        for scope_spans in resource_spans.scope_spans:
+            scope = InstrumentationScope(
+                scope_spans.scope.name,
+                scope_spans.scope.version or None,
+                scope_spans.schema_url or None,
+                _attributes_of(scope_spans.scope.attributes),
+            )
+            spans += [_decoded_span(span, resource, scope) for span in scope_spans.spans]
+    return spans
+
+
+def _decoded_span(span: Any, resource: Resource, scope: InstrumentationScope) -> ReadableSpan:
+    trace_id = int.from_bytes(span.trace_id, "big")
+    parent = None
+    if span.parent_span_id:
+        parent = _context_of(trace_id, span.parent_span_id, "", is_remote=bool(span.flags & _IS_REMOTE))
+    return RebuiltSpan(
+        name=span.name,
+        context=_context_of(trace_id, span.span_id, span.trace_state, is_remote=False),
+        parent=parent,
+        resource=resource,
+        attributes=_attributes_of(span.attributes),
+        events=[Event(event.name, _attributes_of(event.attributes), event.time_unix_nano) for event in span.events],
+        links=[_link_of(link) for link in span.links],
+        kind=SpanKind(max(0, span.kind - 1)),
+        status=_status_of(span.status),
+        start_time=span.start_time_unix_nano,
+        end_time=span.end_time_unix_nano,
+        instrumentation_scope=scope,
+        dropped_attributes=span.dropped_attributes_count,
+        dropped_events=span.dropped_events_count,
+        dropped_links=span.dropped_links_count,
+    )
+
+
+def _context_of(trace_id: int, span_id: bytes, trace_state: str, *, is_remote: bool) -> SpanContext:
+    return SpanContext(
+        trace_id,
+        int.from_bytes(span_id, "big"),
+        is_remote,
+        TraceFlags(TraceFlags.SAMPLED),
+        TraceState.from_header([trace_state]) if trace_state else TraceState(),
+    )
+
+
+def _link_of(link: Any) -> Link:
+    trace_id = int.from_bytes(link.trace_id, "big")
+    context = _context_of(trace_id, link.span_id, link.trace_state, is_remote=bool(link.flags & _IS_REMOTE))
+    return Link(context, _attributes_of(link.attributes))
+
+
+def _status_of(status: Any) -> Status:
+    code = StatusCode(status.code)
+    # The SDK takes a description of errors only, and warns of others.
+    return Status(code, status.message or None if code is StatusCode.ERROR else None)
+
+
+def _attributes_of(pairs: Iterable[Any]) -> dict[str, Any]:
+    return {pair.key: _value_of(pair.value) for pair in pairs}
+
+
+def _value_of(value: Any) -> Any:
+    kind = value.WhichOneof("value")
+    if kind is None:
+        return None
+    if kind == "array_value":
+        return tuple(_value_of(item) for item in value.array_value.values)
+    if kind == "kvlist_value":
+        return _attributes_of(value.kvlist_value.values)
+    return getattr(value, kind)

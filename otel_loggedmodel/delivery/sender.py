@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RecordSender: a thread that delivers model records, for set-ups whose span exporter cannot be wrapped."""
+
+import os
+import threading
+import weakref
+from typing import Final
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace.export import SpanExporter
+
+from otel_loggedmodel._errors import swallow
+from otel_loggedmodel.delivery.shipping import REPEAT_AFTER_SECONDS, RecordShipper
+from otel_loggedmodel.versions.catalogue import MAX_MODELS, catalogue
+
+# How often the thread looks whether a version in use has to be announced again.
+_LOOK_SECONDS: Final = REPEAT_AFTER_SECONDS / 12
+_SHUTDOWN_SECONDS: Final = 30.0  # what the SDK's own batch processors grant
+
+
+class RecordSender:
+    """Delivers records through an exporter of its own, as soon as there are any.
+
+    Args:
+        exporter: Where records go; shut down with the sender.
+    """
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+        self._shipper = RecordShipper(exporter)
+        self._used: dict[str, None] = {}
+        self._stopping = False
+        self._start()
+        if hasattr(os, "register_at_fork"):
+            after_fork = weakref.WeakMethod(self._after_fork)
+            os.register_at_fork(after_in_child=lambda: (method := after_fork()) and method())
+
+    def note_use(self, model_id: str, resource: Resource) -> None:
+        """A span of this version was started: it has to be known where the records go."""
+        self._follow_fork()
+        if model_id not in self._used and len(self._used) < MAX_MODELS:
+            self._used[model_id] = None
+            self._shipper.resource = resource
+            self._wake.set()
+
+    def shutdown(self) -> None:
+        """Deliver what is due, within the time that the SDK grants, and stop."""
+        if self._stopping:
+            return
+        self._follow_fork()
+        self._stopping = True
+        self._wake.set()
+        self._thread.join(_SHUTDOWN_SECONDS)
+        self._exporter.shutdown()
+
+    def _follow_fork(self) -> None:
+        # uWSGI forks in C, and runs no hooks unless it is told to: nobody has started the thread in this process.
+        if self._pid != os.getpid():
+            self._after_fork()
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
+        self._wake = threading.Event()
+        catalogue.listeners.add(self._wake)
+        self._wake.set()  # there may be events already
+        self._thread = threading.Thread(target=self._run, name="OtelLoggedModelRecordSender", daemon=True)
+        self._thread.start()
+
+    def _after_fork(self) -> None:
+        if not self._stopping:
+            self._used = {}
+            self._start()
+
+    def _run(self) -> None:
+        while True:
+            retry = self._shipper.seconds_to_retry()
+            woken = self._wake.wait(_LOOK_SECONDS if retry is None else min(retry, _LOOK_SECONDS))
+            self._wake.clear()
+            last = self._stopping  # read before delivering: what came in until then is delivered
+            try:
+                delivered = self._shipper.flush(model_ids=[*self._used], insist=last)
+                if delivered and not woken:
+                    self._used = {}  # who is used from now on wakes the thread once, and may have to be announced again
+            except Exception:
+                swallow("sending model records")
+            if last:
+                return

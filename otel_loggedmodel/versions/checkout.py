@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What of a git checkout goes into a version, and under which tags."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from otel_loggedmodel.versions.git import GitState
+
+# OpenTelemetry's names where it has them: https://opentelemetry.io/docs/specs/semconv/registry/attributes/vcs/
+COMMIT_TAG: Final = "vcs.ref.head.revision"
+BRANCH_TAG: Final = "vcs.ref.head.name"
+REPOSITORY_TAG: Final = "vcs.repository.url.full"
+DIRTY_TAG: Final = "git.dirty"
+DIFF_DIGEST_TAG: Final = "git.diff.sha256"
+DIFF_TAG: Final = "git.diff"
+
+
+def what_runs(state: GitState) -> dict[str, str]:
+    """The tags that make the version: the same code has the same ones on every branch and in every clone."""
+    return _present({COMMIT_TAG: state.commit, DIFF_DIGEST_TAG: state.diff_digest})
+
+
+def where_from(state: GitState) -> dict[str, str]:
+    """The tags that are good to know, and that do not make another version."""
+    return _present(
+        {
+            BRANCH_TAG: state.branch,
+            REPOSITORY_TAG: state.remote_url,
+            DIRTY_TAG: "true" if state.dirty else "false",
+            DIFF_TAG: state.diff,
+        }
+    )
+
+
+def default_name(state: GitState) -> str:
+    """The repository's name, from its remote, else from its folder."""
+    source = (state.remote_url or state.root).rstrip("/\\")
+    return re.split(r"[/\\:]", source)[-1].removesuffix(".git").strip() or "application"
+
+
+def _present(tags: dict[str, str | None]) -> dict[str, str]:
+    return {key: value for key, value in tags.items() if value is not None}

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs and experiments: what a new version records about where it came from, and the defaults for both."""
+
+import contextlib
+import dataclasses
+import os
+import sys
+import time
+import uuid
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Final
+
+from otel_loggedmodel import environment
+from otel_loggedmodel.versions._random_names import random_name
+
+DEFAULT_EXPERIMENT_ID: Final = "0"
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What versions are grouped by. Here an experiment's name is its id: no server hands out numbers."""
+
+    experiment_id: str
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class RunInfo:
+    """What identifies a run.
+
+    Attributes:
+        run_id: 32 hex digits, as in MLflow.
+        run_name: Readable; random where none was given.
+        experiment_id: The experiment it belongs to.
+        start_time: Milliseconds since the epoch.
+    """
+
+    run_id: str
+    run_name: str
+    experiment_id: str
+    start_time: int
+
+
+class Run:
+    """A run: versions created inside its `with` block have it as their source run."""
+
+    def __init__(self, info: RunInfo) -> None:
+        self.info: Final = info
+        self._tokens: list[Token[Run | None]] = []
+
+    def __enter__(self) -> "Run":
+        self._tokens.append(_current_run.set(self))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(ValueError):  # left in another task, which has no current run of ours to give back
+            _current_run.reset(self._tokens.pop())
+
+    def __repr__(self) -> str:
+        return f"Run(info={self.info!r})"
+
+
+_current_run: Final[ContextVar[Run | None]] = ContextVar("otel_loggedmodel_run", default=None)
+_experiment_id: str | None = None
+
+
+def use_experiment(experiment_id: str | None) -> None:
+    """Set the process's experiment, or with None leave it to the environment."""
+    global _experiment_id  # noqa: PLW0603 - one value per process, as in the interface that is followed
+    _experiment_id = experiment_id
+
+
+def new_run(run_name: str | None) -> Run:
+    """A run that begins now."""
+    return Run(
+        RunInfo(
+            run_id=uuid.UUID(bytes=os.urandom(16), version=4).hex,
+            run_name=run_name or random_name(),
+            experiment_id=default_experiment_id(),
+            start_time=time.time_ns() // 1_000_000,
+        )
+    )
+
+
+def default_experiment_id() -> str:
+    """`set_experiment`, then the environment, then `"0"`."""
+    return _experiment_id or environment.experiment_id() or DEFAULT_EXPERIMENT_ID
+
+
+def default_run_id() -> str | None:
+    """The run that is active here, then MLflow's if that is imported and has one, then the environment's."""
+    run = _current_run.get()
+    return run.info.run_id if run is not None else _mlflow_run_id() or environment.run_id()
+
+
+def _mlflow_run_id() -> str | None:
+    mlflow = sys.modules.get("mlflow")
+    if mlflow is None:
+        return None
+    try:
+        run_id = mlflow.active_run().info.run_id
+    except Exception:
+        return None  # no run is active, or this module is not the MLflow we know
+    return run_id if isinstance(run_id, str) else None
