@@ -21,6 +21,7 @@ BENCHMARKS = {
     "mlflow": "telling an MLflow server of versions and their traces, against only exporting to it",
     "draining": "delivering what was kept against exporting it in the first place",
     "importing": "what importing the library adds",
+    "against": "importing and stamping beside an earlier commit: --against COMMIT",
     "evaluation": "what the harness of an evaluation adds to each row",
     "memory": "whether memory stays flat over many spans and many versions",
     "ingest": "spans a second that the backend takes and stores, beside MLflow's server and Phoenix",
@@ -29,6 +30,8 @@ BENCHMARKS = {
 }
 # These can be cut short with --quick.
 BACKEND = {"ingest", "queries", "pages", "mlflow"}
+# These measure an earlier commit in the same run.
+BESIDE_EARLIER = {"against"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write what was measured to a file")
     parser.add_argument("--quick", action="store_true", help="ingest and queries in two minutes, with less data")
     parser.add_argument("--peers", action="store_true", help="install the backends to compare with, where they are not")
+    parser.add_argument(
+        "--against", default="HEAD^", metavar="COMMIT", help="the earlier commit of what is measured beside one (HEAD^)"
+    )
     parser.add_argument("--check", action="store_true", help="exit with status 1 where a budget is exceeded")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.name if name not in BENCHMARKS]
@@ -57,8 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reports: dict[str, Report] = {}
     for name in options.name or BENCHMARKS:
         print(f"\n== {name}: {BENCHMARKS[name]} ==", flush=True)
-        quick = {"quick": options.quick} if name in BACKEND else {}
-        reports[name] = in_fresh_process(run_benchmark, name, **quick)
+        chosen = {"quick": options.quick} if name in BACKEND else {}
+        earlier = {"against": options.against} if name in BESIDE_EARLIER else {}
+        reports[name] = in_fresh_process(run_benchmark, name, **chosen, **earlier)
         _show(reports[name])
     if options.json is not None:
         _write(options.json, found, reports)

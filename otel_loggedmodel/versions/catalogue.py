@@ -105,6 +105,22 @@ class Catalogue:
         model_id = identity.model_id_of(
             experiment_id, name, model_type=model_type, params=params, source_run_id=source_run_id, tags=tags
         )
+        return self._create(model_id, name, experiment_id, model_type, source_run_id, params, tags)
+
+    def refer(self, name: str, experiment_id: str) -> LoggedModel:
+        """The reference by name, for a name of which this process knows no version."""
+        return self._create(identity.reference_to(experiment_id, name), name, experiment_id, None, None, {}, {})
+
+    def _create(
+        self,
+        model_id: str,
+        name: str,
+        experiment_id: str,
+        model_type: str | None,
+        source_run_id: str | None,
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+    ) -> LoggedModel:
         with self._lock:
             known = self._models.get(model_id)
             if known is not None and known.name is not None:

@@ -121,4 +121,4 @@ def _model_by_id(model_id: str, name: str | None) -> LoggedModel:
 
 def _model_by_name(name: str) -> LoggedModel:
     experiment_id = runs.default_experiment_id()
-    return catalogue.newest(experiment_id, name) or catalogue.create(name, experiment_id)
+    return catalogue.newest(experiment_id, name) or catalogue.refer(name, experiment_id)
