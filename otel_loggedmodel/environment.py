@@ -4,15 +4,19 @@
 The README's table is made of the names here and of the text under each, by `make docs`.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import os
 import re
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from otel_loggedmodel._checking import check_name, check_texts, has_id_shape
 from otel_loggedmodel._errors import warn_once
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OTEL_LOGGEDMODEL_ID: Final = "OTEL_LOGGEDMODEL_ID"
 """Id of the version that spans carry where neither a scope nor a call says otherwise; stamped as it is."""
@@ -248,6 +252,9 @@ def is_spool_wanted() -> bool:
 
 def spool_directory() -> Path | None:
     """The directory for what could not be delivered yet; None where there is no place for it."""
+    # Imported here: an application that only stamps spans has no use for it.
+    from pathlib import Path
+
     value = os.environ.get(OTEL_LOGGEDMODEL_SPOOL_DIR, "").strip()
     try:
         return Path(value).expanduser().absolute() if value else default_spool_directory()
@@ -262,6 +269,8 @@ def default_spool_directory() -> Path | None:
 
     Source: https://specifications.freedesktop.org/basedir-spec/latest/
     """
+    from pathlib import Path
+
     state = os.environ.get("XDG_STATE_HOME", "") or (os.environ.get("LOCALAPPDATA", "") if os.name == "nt" else "")
     try:
         # The specification has relative paths ignored. A user without a home has no state either.

@@ -7,7 +7,6 @@ import dataclasses
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -19,6 +18,8 @@ from otel_loggedmodel.delivery.restamping import restamped
 from otel_loggedmodel.delivery.shipping import REPEAT_AFTER_SECONDS, RecordShipper, check_exporter
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from otel_loggedmodel.delivery.durable import DurableExporter
     from otel_loggedmodel.delivery.spool import Pending
     from otel_loggedmodel.mlflow_server.settings import Settings
@@ -189,6 +190,8 @@ class _Bounds:
     def path(self) -> Path | None:
         if self.directory is None:
             return environment.spool_directory()
+        from pathlib import Path
+
         return Path(self.directory).expanduser().absolute()
 
     @property
