@@ -45,7 +45,7 @@ from opentelemetry.trace import Link, SpanKind, StatusCode
 from opentelemetry.trace import Status as SpanStatus
 
 import otlp_receiver
-from otel_loggedmodel.store import open_database, open_reader, results
+from otel_loggedmodel.store import open_database, open_reader, results, trace_results
 from otel_loggedmodel.store.reading import TraceFilter, UnknownVersionError
 from otlp_grpc_receiver import OtlpGrpcReceiver
 from otlp_receiver import Event, MalformedError, OtlpReceiver, ReceivedSpan, parse_file
@@ -894,13 +894,15 @@ class Stored:
 
     def __init__(self, number: int) -> None:
         self.version_is_known = True
-        root = results.Span(**span_fields(MODEL[2:], "root", None), attributes={"logged_model.event": "created"})
+        root = trace_results.Span(**span_fields(MODEL[2:], "root", None), attributes={"logged_model.event": "created"})
         self.found = {root.trace_id: [root]}
-        link = results.SpanLink(trace_id=MODEL[2:], span_id="root", attributes={"logged_model.id": MODEL})
+        link = trace_results.SpanLink(trace_id=MODEL[2:], span_id="root", attributes={"logged_model.id": MODEL})
         for place in range(number):
             trace_id = f"{place:032x}"
-            entry = results.Span(**span_fields(trace_id, "entry", None), model_id=MODEL, is_entry=True, links=[link])
-            inside = results.Span(**span_fields(trace_id, "inside", "entry"), model_id=MODEL)
+            entry = trace_results.Span(
+                **span_fields(trace_id, "entry", None), model_id=MODEL, is_entry=True, links=[link]
+            )
+            inside = trace_results.Span(**span_fields(trace_id, "inside", "entry"), model_id=MODEL)
             self.found[trace_id] = [entry, inside]
 
     def versions(self) -> list[results.Version]:
@@ -912,10 +914,10 @@ class Stored:
         version = results.Version(model_id=MODEL, name=name)
         return results.VersionDetail(version=version, metrics=results.VersionMetrics(model_id=MODEL))
 
-    def traces(self, name: str, which: object = None) -> list[results.TraceSummary]:
+    def traces(self, name: str, which: object = None) -> list[trace_results.TraceSummary]:
         entries = [span for spans in self.found.values() for span in spans if span.is_entry]
         return [
-            results.TraceSummary(
+            trace_results.TraceSummary(
                 trace_id=span.trace_id,
                 span_id=span.span_id,
                 model_id=MODEL,
@@ -928,8 +930,8 @@ class Stored:
             for span in entries
         ]
 
-    def trace(self, trace_id: str) -> results.Trace:
-        return results.Trace(trace_id=trace_id, spans=self.found[trace_id])
+    def trace(self, trace_id: str) -> trace_results.Trace:
+        return trace_results.Trace(trace_id=trace_id, spans=self.found[trace_id])
 
 
 def span_fields(trace_id: str, span_id: str, parent: str | None) -> dict[str, Any]:
@@ -957,7 +959,7 @@ def test_the_demo_notices_what_is_not_linked(import_from_demo: Callable[[str], M
     assert problems(Stored(3), {200: 2, 503: 1}) == ["agent-v1 failed 1 times, and the backend has 0 errors of it"]
     assert problems(changed(0, status="Error"), {200: 2, 503: 1}) == []
     assert problems(changed(0, links=[]), {200: 3}) == ["1 entry spans of agent-v1 do not link to it"]
-    elsewhere = results.SpanLink(trace_id=MODEL[2:], span_id="other")
+    elsewhere = trace_results.SpanLink(trace_id=MODEL[2:], span_id="other")
     assert problems(changed(0, links=[elsewhere]), {200: 3}) == ["1 entry spans of agent-v1 do not link to it"]
     assert problems(changed(1, model_id=None), {200: 3}) == ["1 spans of agent-v1 do not carry its id"]
     unknown = Stored(3)

@@ -11,7 +11,7 @@ import typer
 from otel_loggedmodel.commands import opening, options, printing
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.store.reading import Reader, Selection, TraceFilter, UnknownVersionError
-from otel_loggedmodel.store.results import Trace, TraceSummary
+from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
 

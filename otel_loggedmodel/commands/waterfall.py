@@ -13,7 +13,7 @@ from otel_loggedmodel.commands.tables import plain_table
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.spans import in_tree_order, llm_of, tokens_of
 from otel_loggedmodel.presenting.texts import clean
-from otel_loggedmodel.store.results import Span, Trace
+from otel_loggedmodel.store.trace_results import Span, Trace
 
 _BAR_CHARACTERS: Final = 24
 _DEEPEST_INDENT: Final = 24

@@ -237,7 +237,7 @@ def _finished(span: ReadableSpan) -> TraceSpan:
 
 
 def trace_of_stored(stored: Any, judged: str | None = None) -> Trace:
-    """The trace that a store gave: anything whose spans have the field names of `store.results.Span`."""
+    """The trace that a store gave: anything whose spans have the field names of `store.trace_results.Span`."""
     spans = [
         TraceSpan(
             span.name,

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from otel_loggedmodel.conventions import mlflow_spans
-from otel_loggedmodel.store.results import Span
+from otel_loggedmodel.store.trace_results import Span
 
 _MOST_MESSAGES: Final = 1000
 _EVENT_ROLES: Final = {

@@ -8,7 +8,7 @@ from typing import Any, Final
 from otel_loggedmodel.pages.addresses import Links
 from otel_loggedmodel.pages.conversation import messages_of
 from otel_loggedmodel.pages.waterfall import Evaluation, Row, evaluations_of, rows_of
-from otel_loggedmodel.store.results import Trace
+from otel_loggedmodel.store.trace_results import Trace
 
 # On one page: what a browser lays out at once without a wait.
 MOST_ROWS: Final = 500

@@ -7,8 +7,9 @@ from itertools import chain
 from typing import Any, Final
 
 from otel_loggedmodel.pages.addresses import Chosen, Links
+from otel_loggedmodel.store.chart_results import Activities, Activity
 from otel_loggedmodel.store.numbering import Numbering
-from otel_loggedmodel.store.results import Activities, Activity, Version
+from otel_loggedmodel.store.results import Version
 from otel_loggedmodel.versions.checkout import BRANCH_TAG, COMMIT_TAG
 
 # On one page.

@@ -6,7 +6,7 @@ from typing import Final
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
 from otel_loggedmodel.presenting.spans import in_tree_order, llm_of, tokens_of
-from otel_loggedmodel.store.results import Span, Trace
+from otel_loggedmodel.store.trace_results import Span, Trace
 
 _DEEPEST: Final = 24
 

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from otel_loggedmodel.conventions import mlflow_spans
 from otel_loggedmodel.genai.traces import INPUT_TOKENS, OUTPUT_TOKENS
-from otel_loggedmodel.store.results import Span
+from otel_loggedmodel.store.trace_results import Span
 
 _LLMS: Final = ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "embedding.model_name")
 

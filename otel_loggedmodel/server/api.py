@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The JSON API: versions, their comparison, their traces. It only reads.
 
-Answers are `store.results` as JSON. Errors are `{"error": {"code", "message", "suggestions"}}`; `store.remote` turns
-them back into the exceptions of `store.reading`.
+Answers are `store.results` and `store.trace_results` as JSON. Errors are
+`{"error": {"code", "message", "suggestions"}}`; `store.remote` turns them back into the exceptions of `store.reading`.
 """
 
 import asyncio

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
+from otel_loggedmodel.store.chart_results import Activities, Behaviour
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
@@ -26,17 +27,8 @@ from otel_loggedmodel.store.reading import (
     TraceFilter,
     VersionFilter,
 )
-from otel_loggedmodel.store.results import (
-    Activities,
-    Behaviour,
-    Comparison,
-    Dataset,
-    RowChange,
-    Trace,
-    TraceSummary,
-    Version,
-    VersionDetail,
-)
+from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
+from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
 T = TypeVar("T")
 

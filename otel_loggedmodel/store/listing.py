@@ -10,8 +10,8 @@ from otel_loggedmodel.store import measuring, schema
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING, ReadingError, TraceFilter, UnknownTraceError
-from otel_loggedmodel.store.results import Span, SpanEvent, SpanLink, Trace, TraceSummary
 from otel_loggedmodel.store.scores import results
+from otel_loggedmodel.store.trace_results import Span, SpanEvent, SpanLink, Trace, TraceSummary
 
 # A trace is shown with at most so many spans, earliest first.
 MAX_SPANS: Final = 50_000

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from otel_loggedmodel.store import behaving, catalogue, comparing, listing, measuring, pricing, rows, schema, scores
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
+from otel_loggedmodel.store.chart_results import Activities, Behaviour
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.reading import (
@@ -23,18 +24,15 @@ from otel_loggedmodel.store.reading import (
     VersionFilter,
 )
 from otel_loggedmodel.store.results import (
-    Activities,
-    Behaviour,
     Comparison,
     ConfigurationDifference,
     Dataset,
     HistoryEntry,
     RowChange,
-    Trace,
-    TraceSummary,
     Version,
     VersionDetail,
 )
+from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 from otel_loggedmodel.versions.model import LoggedModel
 from otel_loggedmodel.versions.records import event_of
 

@@ -11,17 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from otel_loggedmodel.store.results import (
-    Activities,
-    Behaviour,
-    Comparison,
-    Dataset,
-    RowChange,
-    Trace,
-    TraceSummary,
-    Version,
-    VersionDetail,
-)
+from otel_loggedmodel.store.chart_results import Activities, Behaviour
+from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
+from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
 
 class ReadingError(Exception):

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
+from otel_loggedmodel.store.chart_results import Activities, Behaviour
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
@@ -23,17 +24,8 @@ from otel_loggedmodel.store.reading import (
     UnknownVersionError,
     VersionFilter,
 )
-from otel_loggedmodel.store.results import (
-    Activities,
-    Behaviour,
-    Comparison,
-    Dataset,
-    RowChange,
-    Trace,
-    TraceSummary,
-    Version,
-    VersionDetail,
-)
+from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
+from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
 T = TypeVar("T")
 

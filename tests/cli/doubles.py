@@ -4,6 +4,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from otel_loggedmodel.store.chart_results import Activities, Activity, Behaviour, Point
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
@@ -17,25 +18,20 @@ from otel_loggedmodel.store.reading import (
     VersionFilter,
 )
 from otel_loggedmodel.store.results import (
-    Activities,
-    Activity,
-    Behaviour,
     Comparison,
     Dataset,
     Difference,
     LatencyMs,
-    Point,
     RowChange,
     Score,
     Tokens,
-    Trace,
-    TraceSummary,
     Verdict,
     Version,
     VersionDetail,
     VersionDifferences,
     VersionMetrics,
 )
+from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
 V1 = "m-" + "1" * 32
 V2 = "m-" + "2" * 32

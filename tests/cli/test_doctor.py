@@ -25,7 +25,7 @@ from otel_loggedmodel.commands.diagnosis.endpoint import endpoint_of_environment
 from otel_loggedmodel.commands.diagnosis.examination import examine
 from otel_loggedmodel.commands.diagnosis.steps import Outcome
 from otel_loggedmodel.exporter import otlp_exporter_from_environment
-from otel_loggedmodel.store.results import Trace
+from otel_loggedmodel.store.trace_results import Trace
 from otlp_grpc_receiver import OtlpGrpcReceiver
 from otlp_receiver import OtlpReceiver
 

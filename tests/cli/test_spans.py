@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_loggedmodel.presenting.spans import in_tree_order, llm_of, tokens_of
-from otel_loggedmodel.store.results import Span
+from otel_loggedmodel.store.trace_results import Span
 
 
 def span(span_id: str, parent: str | None = None) -> Span:

@@ -12,7 +12,8 @@ from typer.testing import Result
 
 import mlflow_recorded
 from otel_loggedmodel.commands.waterfall import rendered
-from otel_loggedmodel.store.results import Span, Trace, TraceSummary, Version, VersionDetail
+from otel_loggedmodel.store.results import Version, VersionDetail
+from otel_loggedmodel.store.trace_results import Span, Trace, TraceSummary
 
 from .conftest import unboxed
 from .doubles import HOSTILE, V1, MemoryReader, metrics

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import mlflow_recorded
 from otel_loggedmodel.pages.conversation import Message, Part, messages_of
-from otel_loggedmodel.store.results import Span, SpanEvent
+from otel_loggedmodel.store.trace_results import Span, SpanEvent
 
 from . import sent
 

@@ -21,6 +21,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_loggedmodel.server.running import Addresses, Server
 from otel_loggedmodel.server.settings import Settings
+from otel_loggedmodel.store.chart_results import Activities, Activity, Behaviour, Point
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
@@ -33,20 +34,8 @@ from otel_loggedmodel.store.reading import (
     UnknownVersionError,
     VersionFilter,
 )
-from otel_loggedmodel.store.results import (
-    Activities,
-    Activity,
-    Behaviour,
-    Comparison,
-    Dataset,
-    Point,
-    RowChange,
-    Trace,
-    TraceSummary,
-    Version,
-    VersionDetail,
-    VersionMetrics,
-)
+from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail, VersionMetrics
+from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"

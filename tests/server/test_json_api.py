@@ -20,17 +20,8 @@ from otel_loggedmodel.store.reading import (
     UnknownVersionError,
     VersionFilter,
 )
-from otel_loggedmodel.store.results import (
-    HistoryEntry,
-    LatencyMs,
-    Score,
-    Span,
-    Trace,
-    TraceSummary,
-    Version,
-    VersionDetail,
-    VersionMetrics,
-)
+from otel_loggedmodel.store.results import HistoryEntry, LatencyMs, Score, Version, VersionDetail, VersionMetrics
+from otel_loggedmodel.store.trace_results import Span, Trace, TraceSummary
 from waiting import wait_until
 
 from .backends import Answer, Backend, MemoryReader

@@ -14,6 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otel_loggedmodel.store.chart_results import (
+    Activation,
+    Activities,
+    Activity,
+    Behaviour,
+    ErrorKind,
+    Operation,
+    Point,
+)
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
@@ -32,29 +41,18 @@ from otel_loggedmodel.store.reading import (
 )
 from otel_loggedmodel.store.remote import RemoteReader
 from otel_loggedmodel.store.results import (
-    Activation,
-    Activities,
-    Activity,
-    Behaviour,
     Dataset,
-    ErrorKind,
     HistoryEntry,
     LatencyMs,
-    Operation,
-    Point,
     RowChange,
     RowResult,
     Score,
-    Span,
-    SpanEvent,
-    SpanLink,
     Tokens,
-    Trace,
-    TraceSummary,
     Version,
     VersionDetail,
     VersionMetrics,
 )
+from otel_loggedmodel.store.trace_results import Span, SpanEvent, SpanLink, Trace, TraceSummary
 
 from .backends import Backend, MemoryReader
 

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from otel_loggedmodel.server import remembering, sessions, site
+from otel_loggedmodel.store.chart_results import Activation, Activities, Activity, Point
 from otel_loggedmodel.store.reading import (
     AmbiguousVersionError,
     Selection,
@@ -21,16 +22,8 @@ from otel_loggedmodel.store.reading import (
     UnknownVersionError,
     VersionFilter,
 )
-from otel_loggedmodel.store.results import (
-    Activation,
-    Activities,
-    Activity,
-    Point,
-    Trace,
-    Version,
-    VersionDetail,
-    VersionMetrics,
-)
+from otel_loggedmodel.store.results import Version, VersionDetail, VersionMetrics
+from otel_loggedmodel.store.trace_results import Trace
 from waiting import wait_until
 
 from .backends import Answer, Backend, MemoryReader

@@ -12,9 +12,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from clickhouse_server import ClickHouseServer
 from otel_loggedmodel.store import open_database
+from otel_loggedmodel.store.chart_results import Activities, Behaviour, Point
 from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import Selection, UnknownVersionError
-from otel_loggedmodel.store.results import Activities, Behaviour, Point
 from planted_traces import TENANT, WORKER, write_attributes
 from truth import Traffic, make_traffic
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from otel_loggedmodel.mlflow_server.assessments import Assessment, assessment_id_of
 from otel_loggedmodel.mlflow_server.rest import Server
 from otel_loggedmodel.mlflow_server.traces import MODEL_ID, ending_of, put_link
-from otel_loggedmodel.store.results import Span
+from otel_loggedmodel.store.trace_results import Span
 
 _ENDED: Final = frozenset({"OK", "ERROR"})
 

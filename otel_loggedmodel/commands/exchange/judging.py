@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
 from otel_loggedmodel.mlflow_server.assessments import Assessment
-from otel_loggedmodel.store.results import Span, Trace
+from otel_loggedmodel.store.trace_results import Span, Trace
 from otel_loggedmodel.versions.identity import span_id_from
 
 
