@@ -23,7 +23,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otel_loggedmodel.versions import git as git_module
-from otel_loggedmodel.versions.git import GitState, GitUnavailable, read_git_state, strip_credentials
+from otel_loggedmodel.versions.git import GitState, GitUnavailable, read_git_state
+from otel_loggedmodel.versions.git_urls import strip_credentials
 
 if shutil.which("git") is None:  # pragma: no cover
     pytest.skip("git is not installed", allow_module_level=True)
