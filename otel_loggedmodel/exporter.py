@@ -155,7 +155,7 @@ class LoggedModelExporter(SpanExporter):
         )
 
     def _track(self, settings: Settings, bounds: _Bounds | None, repeat_after: float) -> None:
-        from otel_loggedmodel.delivery.otlp_sending import destination_of
+        from otel_loggedmodel.delivery.destinations import destination_of
         from otel_loggedmodel.mlflow_server.tracking import Keeping, SpansAlone, Tracking
 
         keeping = Keeping() if bounds is None else Keeping(bounds.path, bounds.bytes, bounds.seconds)
@@ -206,8 +206,8 @@ class _Bounds:
 def _durable(exporter: SpanExporter, bounds: _Bounds) -> DurableExporter | None:
     """What keeps for an exporter, or None where nothing tells where it sends to."""
     # Imported here: it is half of this library, and who only says which version is active needs none of it.
+    from otel_loggedmodel.delivery.destinations import destination_of, unnamed_destination_of
     from otel_loggedmodel.delivery.durable import DurableExporter
-    from otel_loggedmodel.delivery.otlp_sending import destination_of, unnamed_destination_of
 
     destination = destination_of(exporter)
     if destination is None:

@@ -170,7 +170,7 @@ def _exporter(endpoint: str | None) -> "SpanExporter":
 def _chosen(
     found: "Sequence[Destination]", keys: Sequence[str] | None, everything: bool, exporter: "SpanExporter"
 ) -> "list[Destination]":
-    from otel_loggedmodel.delivery.otlp_sending import destination_of
+    from otel_loggedmodel.delivery.destinations import destination_of
 
     if keys or everything:
         return _named(found, keys)

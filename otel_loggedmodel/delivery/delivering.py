@@ -22,7 +22,8 @@ from opentelemetry.sdk.trace.export import SpanExporter
 from otel_loggedmodel._errors import warn_rarely
 from otel_loggedmodel.delivery import otlp_payloads
 from otel_loggedmodel.delivery.health import Health
-from otel_loggedmodel.delivery.otlp_sending import Outcome, Sender, Verdict, sender_of
+from otel_loggedmodel.delivery.otlp_answers import Outcome, Verdict
+from otel_loggedmodel.delivery.otlp_sending import Sender, sender_of
 from otel_loggedmodel.delivery.spool import Pending, Spool, Stored
 from otel_loggedmodel.uninstrumented import uninstrumented
 

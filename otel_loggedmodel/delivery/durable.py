@@ -31,9 +31,11 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from otel_loggedmodel._errors import swallow, warn_once, warn_rarely
 from otel_loggedmodel.delivery import otlp_payloads, spool
 from otel_loggedmodel.delivery.delivering import FIRST_RETRY_SECONDS, Delivery
+from otel_loggedmodel.delivery.destinations import Destination
 from otel_loggedmodel.delivery.health import COMPONENT_TYPE, Health
+from otel_loggedmodel.delivery.otlp_answers import Outcome, Verdict
 from otel_loggedmodel.delivery.otlp_payloads import is_record
-from otel_loggedmodel.delivery.otlp_sending import Destination, Outcome, Verdict, forget_connections, sender_of
+from otel_loggedmodel.delivery.otlp_sending import forget_connections, sender_of
 from otel_loggedmodel.delivery.spool import Kind, Pending, Spool
 from otel_loggedmodel.delivery.spool_survey import elsewhere
 from otel_loggedmodel.uninstrumented import uninstrumented

@@ -1,91 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One try of an OTLP request: what was sent, what the far end said to it, and whether trying again makes sense.
+"""One try of an OTLP request, as an exporter would send it. What the far end's answer says is in `otlp_answers`.
 
 The OTLP exporters of opentelemetry-python answer SUCCESS or FAILURE after retries of their own, which keeps from a
 caller what the server said, and keeps the caller waiting. So a request goes out through the session or channel that the
 exporter has set up, with its headers, TLS, compression and timeout, once. How the exporters hold these differs between
-versions and is private to them; what is known of it is in this module. An exporter in which something is not found, or
-whose class does part of the sending itself, is asked to export, as any other exporter is.
-
-What may be tried again follows the specification: https://opentelemetry.io/docs/specs/otlp/#failures
+versions and is private to them; what is known of it is in this module and in `destinations`. An exporter in which
+something is not found, or whose class does part of the sending itself, is asked to export, as any other exporter is.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import email.utils
-import enum
-import hashlib
-import json
-import math
-import re
 import threading
 import time
-import urllib.parse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_loggedmodel.delivery import otlp_payloads
+from otel_loggedmodel.delivery.destinations import protocol_of, session_of
+from otel_loggedmodel.delivery.otlp_answers import Outcome, Verdict, acknowledged, cut, outcome_of_grpc, outcome_of_http
 
 DEFAULT_TIMEOUT_SECONDS: Final = 10.0
-MAX_RETRY_AFTER_SECONDS: Final = 3600.0  # a mistaken header must not silence a process for a day
-_MAX_WORDS: Final = 300
 # A kept-alive connection that the server has closed shows at once; whatever takes longer is no such thing.
 _STALE_SECONDS: Final = 1.0
-_RETRYABLE_STATUSES: Final = frozenset({429, 502, 503, 504})
-# Refused for what is in it, so that a part of it may be taken. Servers answer 500 to what they fail over, too.
-_STATUSES_OF_CONTENT: Final = frozenset({400, 413, 415, 422, 500})
-_RETRYABLE_CODES: Final = frozenset(
-    {"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"}
-)
-_CODES_OF_CONTENT: Final = frozenset({"INVALID_ARGUMENT", "INTERNAL", "UNKNOWN", "FAILED_PRECONDITION"})
-# gRPC has one code for "too much at once" and "one message too large"; only the words tell them apart.
-_TOO_LARGE: Final = re.compile(r"larger than|too large|exceeds? (?:the )?max", re.IGNORECASE)
 _EXPORT_METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-# What exporters send beside the user's own headers: a newer version must still be the same destination.
-_EXPORTERS_OWN_HEADERS: Final = frozenset(
-    {"accept", "accept-encoding", "connection", "content-encoding", "content-type", "user-agent"}
-)
 
 _inherited: Final[list[object]] = []
-
-
-class Verdict(enum.Enum):
-    """What became of a request."""
-
-    DELIVERED = "delivered"
-    """It was acknowledged."""
-    LATER = "later"
-    """It was not taken, for a reason that may pass."""
-    NOT_YET = "not yet"
-    """It was not taken, for want of something that only it needs and that may come: others may be taken meanwhile."""
-    MALFORMED = "malformed"
-    """It was refused for what is in it: a part of it may be taken."""
-    REFUSED = "refused"
-    """It was refused, as others would be: wrong credentials, wrong address."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What the far end said to a request.
-
-    Attributes:
-        verdict: What became of it.
-        words: What the far end, or the network, said; cut off where it is long.
-        error_type: The HTTP status, the gRPC code or the name of the exception; empty where all is well.
-        retry_after: Seconds to wait that the far end asked for.
-        rejected: How many spans of an acknowledged request it did not take.
-    """
-
-    verdict: Verdict
-    words: str = ""
-    error_type: str = ""
-    retry_after: float | None = None
-    rejected: int = 0
 
 
 class Sender(Protocol):
@@ -101,59 +44,6 @@ class Sender(Protocol):
         """Try once, with spans of which `payload` is the encoding."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Destination:
-    """Where an exporter sends to.
-
-    Attributes:
-        key: A digest of address, protocol and headers: whether two exporters send to the same place as the same tenant.
-        endpoint: The address, without user, password and query.
-        protocol: `http/protobuf`, `grpc`, or the exporter's class where it is neither.
-    """
-
-    key: str
-    endpoint: str
-    protocol: str
-
-    @property
-    def server(self) -> dict[str, str | int]:
-        """The address as metrics have it."""
-        parts = urllib.parse.urlsplit(self.endpoint if "//" in self.endpoint else "//" + self.endpoint)
-        found: dict[str, str | int] = {}
-        with contextlib.suppress(ValueError):
-            if parts.hostname:
-                found["server.address"] = parts.hostname
-            port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-            if port:
-                found["server.port"] = port
-        return found
-
-
-def destination_of(exporter: SpanExporter) -> Destination | None:
-    """Where an OTLP exporter sends to; None where that cannot be told. One of this library's own says so itself."""
-    said = getattr(exporter, "destination", None)
-    if isinstance(said, Destination):
-        return said
-    endpoint = getattr(exporter, "_endpoint", None)
-    protocol = _protocol_of(exporter)
-    if protocol is None or not isinstance(endpoint, str):
-        return None
-    headers = sorted({(name.lower(), value) for name, value in _headers_of(exporter)})
-    told_apart = [header for header in headers if header[0] not in _EXPORTERS_OWN_HEADERS]
-    return Destination(_digest([protocol, endpoint, *told_apart]), _without_secrets(endpoint), protocol)
-
-
-def unnamed_destination_of(exporter: SpanExporter) -> Destination:
-    """What stands for the destination of an exporter that does not tell it: its class."""
-    name = f"{type(exporter).__module__}.{type(exporter).__qualname__}"
-    return Destination(_digest([name]), "", name)
-
-
-def destination_named(endpoint: str, protocol: str, told_apart: Sequence[object]) -> Destination:
-    """A destination of another protocol, by its address and what tells its tenants apart."""
-    return Destination(_digest([protocol, endpoint, *told_apart]), _without_secrets(endpoint), protocol)
-
-
 def sender_of(exporter: SpanExporter) -> Sender:
     """What sends requests as the exporter would; an exporter of this library's own says so itself."""
     make_sender = getattr(exporter, "make_sender", None)
@@ -161,7 +51,7 @@ def sender_of(exporter: SpanExporter) -> Sender:
         made: Sender = make_sender()
         return made
     try:
-        protocol = _protocol_of(exporter)
+        protocol = protocol_of(exporter)
         if protocol == "http/protobuf" and _sends_as_released(exporter):
             return _HttpSender.of(exporter)
         if protocol == "grpc" and _sends_as_released(exporter):
@@ -171,28 +61,7 @@ def sender_of(exporter: SpanExporter) -> Sender:
     return _AnySender(exporter)
 
 
-def _digest(parts: Sequence[object]) -> str:
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:16]
-
-
-def _without_secrets(endpoint: str) -> str:
-    parts = urllib.parse.urlsplit(endpoint if "//" in endpoint else "//" + endpoint)
-    address = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{address}{parts.path}" if parts.scheme else address + parts.path
-
-
 # What the exporters keep to themselves
-
-
-def _protocol_of(exporter: SpanExporter) -> str | None:
-    """By the names of the classes: importing them would take longer than all of this library."""
-    for kind in type(exporter).__mro__:
-        if kind.__name__ == "OTLPSpanExporter":
-            if kind.__module__ == "opentelemetry.exporter.otlp.proto.http.trace_exporter":
-                return "http/protobuf"
-            if kind.__module__ == "opentelemetry.exporter.otlp.proto.grpc.trace_exporter":
-                return "grpc"
-    return None
 
 
 def _sends_as_released(exporter: SpanExporter) -> bool:
@@ -205,21 +74,9 @@ def _sends_as_released(exporter: SpanExporter) -> bool:
     )
 
 
-def _headers_of(exporter: SpanExporter) -> Iterable[tuple[str, str]]:
-    """All headers that go with a request."""
-    client = getattr(exporter, "_client", None)
-    session = getattr(exporter, "_session", None) or getattr(getattr(client, "_transport", None), "_session", None)
-    for holder in (session, exporter, client):
-        headers: Any = getattr(holder, "headers" if holder is session else "_headers", None)
-        for name, value in headers.items() if hasattr(headers, "items") else headers or ():
-            yield name, value if isinstance(value, str) else repr(value)
-
-
 def forget_connections(exporter: SpanExporter) -> None:
     """In a forked child: leave the connections to the parent, which would otherwise get answers meant for the child."""
-    client = getattr(exporter, "_client", None)
-    session = getattr(exporter, "_session", None) or getattr(getattr(client, "_transport", None), "_session", None)
-    for adapter in getattr(session, "adapters", {}).values():
+    for adapter in getattr(session_of(exporter), "adapters", {}).values():
         with contextlib.suppress(Exception):
             # Adapters can be pickled: set up from what that keeps, they have new pools. The old ones are kept, as
             # closing them takes locks that were held by threads which are not here.
@@ -279,13 +136,13 @@ class _HttpSender:
         try:
             body = self._compress(payload)
             if self._one_at_a_time is None:
-                return _http_outcome(self._posted(body))
+                return outcome_of_http(self._posted(body))
             with self._one_at_a_time:
-                return _http_outcome(self._posted(body))
+                return outcome_of_http(self._posted(body))
         except Exception as error:
             # What cannot be asked for at all is a mistake of the set-up; everything else may pass.
             verdict = Verdict.REFUSED if isinstance(error, ValueError) else Verdict.LATER
-            return Outcome(verdict, _cut(str(error) or repr(error)), type(error).__name__)
+            return Outcome(verdict, cut(str(error) or repr(error)), type(error).__name__)
 
     def _posted(self, body: bytes) -> Any:
         started = time.monotonic()
@@ -316,81 +173,6 @@ def _compressor(compression: str) -> Callable[[bytes], bytes]:
     return bytes
 
 
-def _http_outcome(response: Any) -> Outcome:
-    status = int(response.status_code)
-    if getattr(getattr(response, "request", None), "method", "POST") != "POST":
-        return Outcome(Verdict.REFUSED, "the endpoint redirects elsewhere", "redirect")
-    headers = response.headers() if callable(response.headers) else response.headers
-    content = response.content() if callable(response.content) else response.content
-    content_type = str(headers.get("content-type") or "").partition(";")[0].strip().lower()
-    if 200 <= status < 300:
-        return _acknowledged(content, content_type)
-    words = _cut(f"{status} {response.reason or ''}: {_words_of(content, content_type)}".rstrip(": "))
-    if status in _RETRYABLE_STATUSES:
-        return Outcome(Verdict.LATER, words, str(status), retry_after_of(headers.get("retry-after")))
-    verdict = Verdict.MALFORMED if status in _STATUSES_OF_CONTENT else Verdict.REFUSED
-    return Outcome(verdict, words, str(status))
-
-
-def _acknowledged(content: bytes, content_type: str) -> Outcome:
-    """With what the answer says of spans that were not taken. One that cannot be read is an acknowledgement still."""
-    try:
-        if content_type == "application/x-protobuf" and content:
-            from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-
-            return _partly_taken(ExportTraceServiceResponse.FromString(content))
-        if content_type == "application/json" and content:
-            said = json.loads(content).get("partialSuccess") or {}
-            return Outcome(
-                Verdict.DELIVERED,
-                _cut(str(said.get("errorMessage") or "")),
-                rejected=max(0, int(said.get("rejectedSpans") or 0)),
-            )
-    except Exception:
-        return Outcome(Verdict.DELIVERED)
-    return Outcome(Verdict.DELIVERED)
-
-
-def _partly_taken(response: Any) -> Outcome:
-    said = response.partial_success
-    return Outcome(Verdict.DELIVERED, _cut(said.error_message), rejected=max(0, said.rejected_spans))
-
-
-def _words_of(content: bytes, content_type: str) -> str:
-    if content_type == "application/x-protobuf":
-        try:
-            from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
-
-            return str(Status.FromString(content).message)
-        except Exception:
-            return ""
-    text = content[: 4 * _MAX_WORDS].decode(errors="replace").strip()
-    if content_type == "application/json":
-        try:
-            return str(json.loads(content)["message"])
-        except (ValueError, KeyError, TypeError):
-            return text
-    return text
-
-
-def retry_after_of(value: object) -> float | None:
-    """The seconds of a Retry-After header, which is a number or a date."""
-    text = str(value or "").strip()
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
-        except (TypeError, ValueError):
-            return None
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS) if math.isfinite(seconds) else None
-
-
-def _cut(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _MAX_WORDS else text[: _MAX_WORDS - 3] + "..."
-
-
 # gRPC
 
 
@@ -416,11 +198,11 @@ class _GrpcSender:
             self._under_way += 1
         try:
             response = self._call()(payload, metadata=self._metadata, timeout=self.timeout)
-            return _partly_taken(response)
+            return acknowledged(response)
         except grpc.RpcError as error:
-            return _grpc_outcome(error)
+            return outcome_of_grpc(error)
         except Exception as error:  # a channel that is being closed raises ValueError
-            return Outcome(Verdict.LATER, _cut(str(error) or repr(error)), type(error).__name__)
+            return Outcome(Verdict.LATER, cut(str(error) or repr(error)), type(error).__name__)
         finally:
             with self._lock:
                 self._under_way -= 1
@@ -461,39 +243,6 @@ class _GrpcSender:
         return called[1]
 
 
-def _grpc_outcome(error: Any) -> Outcome:
-    code = error.code().name
-    details = error.details() or ""
-    words = _cut(f"{code}: {details}")
-    retry_after = _retry_info(error)
-    if code in _RETRYABLE_CODES or (code == "RESOURCE_EXHAUSTED" and retry_after is not None):
-        return Outcome(Verdict.LATER, words, code, retry_after)
-    is_of_content = code in _CODES_OF_CONTENT or (code == "RESOURCE_EXHAUSTED" and _TOO_LARGE.search(details))
-    return Outcome(Verdict.MALFORMED if is_of_content else Verdict.REFUSED, words, code)
-
-
-def _retry_info(error: Any) -> float | None:
-    """The seconds of a RetryInfo, which servers send as a detail of the status or as a trailer of its own."""
-    from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
-    from google.rpc.status_pb2 import Status
-
-    trailers = dict(error.trailing_metadata() or ())
-    info = RetryInfo()
-    try:
-        if "google.rpc.retryinfo-bin" in trailers:
-            info.ParseFromString(trailers["google.rpc.retryinfo-bin"])
-        elif "grpc-status-details-bin" in trailers:
-            details = Status.FromString(trailers["grpc-status-details-bin"]).details
-            if not any(detail.Unpack(info) for detail in details if detail.Is(RetryInfo.DESCRIPTOR)):
-                return None
-        else:
-            return None
-    except Exception:
-        return None
-    seconds = float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
-    return min(max(0.0, seconds), MAX_RETRY_AFTER_SECONDS)
-
-
 # Any other exporter
 
 
@@ -516,7 +265,7 @@ class _AnySender:
             with self._one_at_a_time:
                 result = self._exporter.export(spans)
         except Exception as error:
-            return Outcome(Verdict.LATER, _cut(str(error) or repr(error)), type(error).__name__)
+            return Outcome(Verdict.LATER, cut(str(error) or repr(error)), type(error).__name__)
         # Some exporters, against the interface, return nothing; they did not refuse.
         if result is not SpanExportResult.FAILURE:
             return Outcome(Verdict.DELIVERED)

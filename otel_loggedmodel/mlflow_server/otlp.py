@@ -15,7 +15,7 @@ import requests
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from requests.adapters import HTTPAdapter
 
-from otel_loggedmodel.delivery.otlp_sending import Destination, destination_named
+from otel_loggedmodel.delivery.destinations import Destination, destination_named
 from otel_loggedmodel.mlflow_server.rest import DEFAULT_EXPERIMENT_ID, Server, ServerError
 from otel_loggedmodel.mlflow_server.settings import Settings
 

@@ -12,7 +12,7 @@ import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_loggedmodel.delivery.otlp_sending import retry_after_of
+from otel_loggedmodel.delivery.otlp_answers import retry_after_of
 from otel_loggedmodel.mlflow_server.settings import Settings
 from otel_loggedmodel.uninstrumented import uninstrumented
 from otel_loggedmodel.version import __version__

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from otel_loggedmodel import attributes
 from otel_loggedmodel._errors import swallow
 from otel_loggedmodel.delivery import otlp_payloads
-from otel_loggedmodel.delivery.otlp_sending import Outcome, Verdict
+from otel_loggedmodel.delivery.otlp_answers import Outcome, Verdict
 from otel_loggedmodel.mlflow_server.assessments import Assessment
 from otel_loggedmodel.mlflow_server.linking import is_result, link_of
 from otel_loggedmodel.mlflow_server.models import Models, UnknownModelError

@@ -20,9 +20,10 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_loggedmodel._errors import swallow
 from otel_loggedmodel.delivery import otlp_payloads
+from otel_loggedmodel.delivery.destinations import Destination
 from otel_loggedmodel.delivery.durable import DurableExporter
+from otel_loggedmodel.delivery.otlp_answers import Verdict
 from otel_loggedmodel.delivery.otlp_payloads import is_record
-from otel_loggedmodel.delivery.otlp_sending import Destination, Verdict
 from otel_loggedmodel.delivery.shipping import RecordShipper
 from otel_loggedmodel.delivery.spool import Pending
 from otel_loggedmodel.mlflow_server.linking import TraceLinker, is_result

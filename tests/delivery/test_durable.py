@@ -21,8 +21,8 @@ import otel_loggedmodel as mlflow
 from doubles import ScriptedExporter
 from otel_loggedmodel.delivery import delivering, durable, otlp_payloads
 from otel_loggedmodel.delivery.delivering import FarEnd
+from otel_loggedmodel.delivery.destinations import destination_of, unnamed_destination_of
 from otel_loggedmodel.delivery.durable import DurableExporter
-from otel_loggedmodel.delivery.otlp_sending import destination_of, unnamed_destination_of
 from otel_loggedmodel.delivery.spool import Kind, Pending, Spool
 from otel_loggedmodel.exporter import LoggedModelExporter
 from waiting import wait_until

@@ -17,8 +17,8 @@ import pytest
 
 from collector.running import CONFIG, REPOSITORY, Collector
 from otel_loggedmodel.delivery import otlp_payloads
+from otel_loggedmodel.delivery.destinations import destination_of
 from otel_loggedmodel.delivery.durable import DurableExporter
-from otel_loggedmodel.delivery.otlp_sending import destination_of
 from waiting import wait_until
 
 from .far_end import Answer, FarEnd, HttpFarEnd, far_end
