@@ -5,9 +5,9 @@ import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any, Final
+from typing import Any
 
-from otel_loggedmodel.store import behaving, catalogue, comparing, listing, measuring, pricing, rows, schema, scores
+from otel_loggedmodel.store import behaving, catalogue, comparing, listing, pricing, rows, schema, scores, sightings
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
 from otel_loggedmodel.store.chart_results import Activities, Behaviour
 from otel_loggedmodel.store.database import Database
@@ -27,17 +27,12 @@ from otel_loggedmodel.store.results import (
     Comparison,
     ConfigurationDifference,
     Dataset,
-    HistoryEntry,
     RowChange,
     Version,
     VersionDetail,
 )
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 from otel_loggedmodel.versions.model import LoggedModel
-from otel_loggedmodel.versions.records import event_of
-
-# The newest so many events of a version are shown.
-_MAX_HISTORY: Final = 1000
 
 
 class StoreReader:
@@ -61,9 +56,10 @@ class StoreReader:
     def versions(self, which: VersionFilter = ALL_VERSIONS, selection: Selection = EVERYTHING) -> list[Version]:
         """The versions, as `Reader.versions` says."""
         known = self._load()
-        seen = self._seen()
-        seen_when = self._sightings(known, selection, seen)
-        used = self._usage(known, selection, seen) if which.counted else seen_when
+        seen = sightings.seen_ids(self._database, self._columns)
+        scope = self._unscored(known, None, selection, seen)
+        seen_when = sightings.times_and_places(self._database, scope)
+        used = sightings.usage(self._database, scope) if which.counted else seen_when
         is_narrow = selection != EVERYTHING
         pure = {alias.alias for alias in known.aliases}
         found = []
@@ -79,20 +75,20 @@ class StoreReader:
 
     def version(self, version: str, selection: Selection = EVERYTHING) -> VersionDetail:
         """One version, as `Reader.version` says."""
-        known, seen = self._load(), self._seen()
+        known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
         model_id = known.resolve(version, seen)
         scope = self._scope(known, [model_id], selection, seen)
         (metrics,) = comparing.measure(self._database, scope, self._names(known, [model_id])).versions
-        used = self._usage(known, selection, seen, [model_id]).get(model_id)
-        history = self._history(model_id)
-        sighting = self._sightings(known, selection, seen, [model_id]).get(model_id, {})
+        used = sightings.usage(self._database, scope).get(model_id)
+        history = sightings.history(self._database, self._columns, model_id)
+        sighting = sightings.times_and_places(self._database, scope).get(model_id, {})
         services = sorted({*sighting.get("services", ()), *(entry.service for entry in history if entry.service)})
         (shown,) = self._named([_version(known, model_id, used, services, seen)])
         return VersionDetail(version=shown, metrics=metrics, history=tuple(history), previous=known.previous(model_id))
 
     def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
         """Versions side by side, as `Reader.compare` says."""
-        known, seen = self._load(), self._seen()
+        known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
         model_ids = _different(known, versions, seen)
         scope = self._scope(known, model_ids, selection, seen)
         measured = comparing.measure(self._database, scope, self._names(known, model_ids))
@@ -109,7 +105,7 @@ class StoreReader:
         """Rows of data sets, as `Reader.rows` says."""
         if len(versions) < 2:
             raise ReadingError("rows are held against those of the first version: name at least two")
-        known, seen = self._load(), self._seen()
+        known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
         model_ids = _different(known, versions, seen)
         scope = self._unpriced(known, model_ids, selection, seen)
         matches = comparing.matches(self._database, scope)
@@ -119,13 +115,13 @@ class StoreReader:
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
     ) -> list[TraceSummary]:
         """Traces, as `Reader.traces` says."""
-        known, seen = self._load(), self._seen()
+        known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
         model_ids = None if version is None else [known.resolve(version, seen)]
         return listing.traces(self._database, self._scope(known, model_ids, selection, seen), which)
 
     def activities(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Activities:
         """How versions did over time, as `Reader.activities` says."""
-        known, seen = self._load(), self._seen()
+        known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
         model_ids = [known.resolve(version, seen) for version in versions]
         found = behaving.activities(self._database, self._scope(known, model_ids, selection, seen))
         with_previous = (replace(one, previous=known.previous(one.model_id)) for one in found.versions)
@@ -133,7 +129,7 @@ class StoreReader:
 
     def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
         """What is behind the numbers, as `Reader.behaviour` says."""
-        known, seen = self._load(), self._seen()
+        known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
         model_ids = [known.resolve(version, seen) for version in versions]
         return behaving.behaviour(self._database, self._scope(known, model_ids, selection, seen))
 
@@ -164,12 +160,6 @@ class StoreReader:
                 self._catalogue = (fingerprint, catalogue.load(self._database, self._columns))
             return self._catalogue[1]
 
-    def _seen(self) -> frozenset[str]:
-        """The ids that spans have."""
-        model_id = self._columns["LoggedModelId"]
-        rows = self._database.query(f"SELECT DISTINCT {model_id} AS id FROM {schema.SPANS} WHERE id != ''")
-        return frozenset(row["id"] for row in rows)
-
     def _scope(
         self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
     ) -> Scope:
@@ -187,99 +177,30 @@ class StoreReader:
     ) -> Scope:
         """The same without prices, for what asks for no cost."""
         unclaimed = scores.unclaimed(self._columns)
-        return Scope(
-            self._columns,
-            _aliases(known, model_ids, seen),
-            model_ids,
-            selection,
-            has_unclaimed=bool(self._database.query(unclaimed.sql, unclaimed.parameters)),
-        )
+        has_unclaimed = bool(self._database.query(unclaimed.sql, unclaimed.parameters))
+        return replace(self._unscored(known, model_ids, selection, seen), has_unclaimed=has_unclaimed)
 
-    def _usage(
-        self,
-        known: Catalogue,
-        selection: Selection,
-        seen: Collection[str],
-        model_ids: Sequence[str] | None = None,
-    ) -> dict[str, dict[str, Any]]:
-        """How much each version was used, by its id."""
-        aliases = _aliases(known, model_ids, seen)
-        query = measuring.traces(Scope(self._columns, aliases, model_ids, selection), with_usage=False)
-        rows = self._database.query(
-            f"""
-            SELECT toString(version) AS model_id, sum(length(entries)) AS traces,
-                sum(arrayCount(entries.failed)) AS errors,
-                quantileExactInclusiveArray(0.95)(
-                    arrayMap((start, end) -> (end - start) / 1e6, entries.start, entries.end)
-                ) AS p95,
-                min(arrayMin(entries.start)) AS first_ns, max(arrayMax(entries.start)) AS last_ns
-            FROM ({query.sql}) GROUP BY version""",
-            query.parameters,
-        )
-        return {row["model_id"]: row for row in rows}
-
-    def _sightings(
-        self,
-        known: Catalogue,
-        selection: Selection,
-        seen: Collection[str],
-        model_ids: Sequence[str] | None = None,
-    ) -> dict[str, dict[str, Any]]:
-        """When the entry spans of each version began, and of which services they are, by its id."""
-        scope = Scope(self._columns, _aliases(known, model_ids, seen), model_ids, selection)
-        version, spans, entry = scope.version, scope.spans, scope.entry
-        rows = self._database.query(
-            f"""
-            SELECT toString({version.sql}) AS model_id,
-                arraySort(groupUniqArrayIf(100)(toString(ServiceName), ServiceName != '')) AS services,
-                min({measuring.START}) AS first_ns, max({measuring.START}) AS last_ns
-            FROM {schema.SPANS} WHERE {spans.sql} AND {entry.sql} GROUP BY model_id""",
-            {**version.parameters, **spans.parameters, **entry.parameters},
-        )
-        return {row["model_id"]: row for row in rows}
+    def _unscored(
+        self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
+    ) -> Scope:
+        """The same for what asks for neither costs nor scores."""
+        return Scope(self._columns, _aliases(known, model_ids, seen), model_ids, selection)
 
     def _names(self, known: Catalogue, model_ids: Iterable[str]) -> dict[str, str | None]:
         models = {model_id: known.model(model_id) for model_id in model_ids}
         names = {model_id: None if model is None else model.name for model_id, model in models.items()}
         unnamed = [model_id for model_id, name in names.items() if name is None]
         if unnamed:
-            names.update(self._names_on_spans(unnamed))
+            names.update(sightings.names(self._database, self._columns, unnamed))
         return names
-
-    def _names_on_spans(self, model_ids: Sequence[str]) -> dict[str, str]:
-        """The names that entry spans give to versions of which there is no record."""
-        rows = self._database.query(
-            f"""
-            SELECT {self._columns["LoggedModelId"]} AS model_id, any({self._columns["LoggedModelName"]}) AS name
-            FROM {schema.SPANS}
-            WHERE model_id IN {{ids:Array(String)}} AND {self._columns["LoggedModelName"]} != ''
-            GROUP BY model_id""",
-            {"ids": list(model_ids)},
-        )
-        return {row["model_id"]: row["name"] for row in rows}
 
     def _named(self, versions: Sequence[Version]) -> list[Version]:
         unnamed = [version.model_id for version in versions if version.name is None]
-        names = self._names_on_spans(unnamed) if unnamed else {}
+        names = sightings.names(self._database, self._columns, unnamed) if unnamed else {}
         return [
             replace(version, name=names.get(version.model_id)) if version.name is None else version
             for version in versions
         ]
-
-    def _history(self, model_id: str) -> list[HistoryEntry]:
-        rows = self._database.query(
-            f"""
-            SELECT SpanId, argMin(SpanAttributes, Timestamp) AS attributes,
-                toUnixTimestamp64Nano(min(Timestamp)) AS time_ns, argMin(ResourceAttributes, Timestamp) AS resource,
-                argMin(ServiceName, Timestamp) AS service
-            FROM {schema.SPANS}
-            WHERE SpanName LIKE 'logged_model.%' AND {self._columns["LoggedModelRole"]} = 'record'
-                AND {self._columns["LoggedModelId"]} = {{model_id:String}}
-            GROUP BY SpanId ORDER BY time_ns DESC LIMIT {_MAX_HISTORY}""",
-            {"model_id": model_id},
-        )
-        entries = [entry for row in rows for entry in _history_entries(row)]
-        return sorted(entries, key=lambda entry: (entry.time_ms, entry.kind != "created"))
 
     def _notes(self, known: Catalogue, model_ids: Sequence[str], seen: Collection[str]) -> Iterable[str]:
         for model_id in model_ids:
@@ -390,19 +311,4 @@ def _notes_on_prices(unpriced: int) -> Iterable[str]:
         yield (
             f"{unpriced} calls of language models have tokens but no price that is known;"
             " their cost is not among the costs."
-        )
-
-
-def _history_entries(row: Mapping[str, Any]) -> Iterable[HistoryEntry]:
-    event = event_of(row["attributes"], row["time_ns"], int(row["SpanId"] or "0", 16))
-    if event is not None:
-        yield HistoryEntry(
-            kind=event.kind,
-            time_ms=event.time_ns // 1_000_000,
-            service=row["service"],
-            resource=row["resource"],
-            params=dict(event.params),
-            tags=dict(event.tags),
-            tags_deleted=event.tags_deleted,
-            status=None if event.status is None else str(event.status),
         )
