@@ -58,7 +58,16 @@ def test_registering_the_processor_loads_only_what_stamping_needs() -> None:
         "TracerProvider().add_span_processor(otel_loggedmodel.LoggedModelSpanProcessor())"
     )
     assert "otel_loggedmodel.processor" in loaded
-    of_delivery = {"delivering", "destinations", "durable", "health", "otlp_answers", "otlp_sending", "spool"}
+    of_delivery = {
+        "bounded_queues",
+        "delivering",
+        "destinations",
+        "durable",
+        "health",
+        "otlp_answers",
+        "otlp_sending",
+        "spool",
+    }
     parts = {"versioning", "entities", "genai", "versions.git", *(f"delivery.{name}" for name in of_delivery)}
     for part in parts:
         assert importlib.util.find_spec(f"otel_loggedmodel.{part}") is not None

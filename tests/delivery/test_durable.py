@@ -766,8 +766,8 @@ def test_arguments_win_over_the_environment(http: HttpFarEnd, monkeypatch: pytes
         (by_argument, "argument", 5000, 60),
     ):
         assert exporter._durable.directory.parent == tmp_path / place
-        assert exporter._durable._spool._max_bytes == max_bytes
-        assert exporter._durable._spool._max_age == max_age
+        assert exporter._durable._spool._queues._max_bytes == max_bytes
+        assert exporter._durable._spool._queues._max_age == max_age
         exporter.shutdown()
 
 
