@@ -66,7 +66,7 @@ class Applications:
     def __init__(self) -> None:
         self._program = subprocess.Popen(
             # Newer Pythons warn of a fork in a process with threads; applications do that.
-            [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-m", "spool.sending_program"],
+            [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-m", "delivery.sending_program"],
             cwd=TESTS,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
