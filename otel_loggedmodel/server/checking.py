@@ -5,7 +5,6 @@ This looks at every span there is. With 12 attributes a span costs 4 to 7 us on 
 more where one of the attributes is a list.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,8 +14,8 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
+from otel_loggedmodel.server.accounting import Account
 from otel_loggedmodel.server.flat_request import FlatRequest
-from otel_loggedmodel.server.refusing import malformed
 from otel_loggedmodel.server.repairing import (
     EARLIEST_NS,
     LATEST_AHEAD_NS,
@@ -25,6 +24,7 @@ from otel_loggedmodel.server.repairing import (
     NO_TRACE_ID,
     Repairs,
 )
+from otel_loggedmodel.server.salvaging import salvage
 from otel_loggedmodel.server.settings import Settings
 
 _PARENT_ID_SIZES: Final = (0, 8)
@@ -37,41 +37,49 @@ class Checked:
     Attributes:
         payload: Its serialization.
         spans: How many are in it.
-        rejected: How many were removed from it, for which reason.
-        repaired: How many changes were made to what is left, of which kind.
+        account: What was removed from it, and what was changed in what is left.
     """
 
     payload: bytes
     spans: int
-    rejected: Mapping[str, int] = field(default_factory=dict)
-    repaired: Mapping[str, int] = field(default_factory=dict)
+    account: Account = field(default_factory=Account)
 
 
-def check(body: bytes, settings: Settings, now_ns: int) -> Checked:
+def check(body: bytes, settings: Settings, now_ns: int, account: Account | None = None) -> Checked:
     """See what of a request can be stored, and make it so.
 
     Args:
         body: A serialized `ExportTraceServiceRequest`.
         settings: The limits.
         now_ns: The time, since the epoch.
+        account: What was removed and changed before, if anything.
 
     Raises:
         RefusalError: It is no such request.
     """
+    account = Account() if account is None else account
+    size = len(body)
     try:
         request = FlatRequest.FromString(body)
-        check = _Check(request, settings, now_ns, may_be_large=len(body) > settings.max_value_bytes)
-        spans = check.run()
-    except DecodeError as error:
-        raise malformed(f"the body is no ExportTraceServiceRequest: {error}") from error
+    except DecodeError:
+        request = salvage(body, account)
+        # U+FFFD takes three bytes, and may stand for one.
+        size *= 3
+    spans = _Check(request, settings, now_ns, account, may_be_large=size > settings.max_value_bytes).run()
     # What was checked is stored, not the bytes that came: a field that is there twice is read by protobuf as the last,
     # and by ClickHouse as nothing.
-    return Checked(request.SerializeToString(), spans, check.repairs.rejected, check.repairs.repaired)
+    return Checked(request.SerializeToString(), spans, account)
 
 
 class _Check:
     def __init__(
-        self, request: ExportTraceServiceRequest, settings: Settings, now_ns: int, *, may_be_large: bool
+        self,
+        request: ExportTraceServiceRequest,
+        settings: Settings,
+        now_ns: int,
+        account: Account,
+        *,
+        may_be_large: bool,
     ) -> None:
         self._request = request
         self._latest_ns = now_ns + LATEST_AHEAD_NS
@@ -79,7 +87,7 @@ class _Check:
         self._may_be_large = may_be_large
         self._max_attributes = settings.max_attributes
         self._max_bytes = settings.max_value_bytes
-        self.repairs = Repairs(settings, self._latest_ns, may_be_large=may_be_large)
+        self.repairs = Repairs(settings, self._latest_ns, account, may_be_large=may_be_large)
 
     def run(self) -> int:
         """How many spans may be stored."""

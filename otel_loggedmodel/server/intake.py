@@ -124,9 +124,9 @@ class Intake:
     def _take(self, body: bytes, content_type: str, encoding: str) -> Taken:
         decoded = decode(body, content_type, encoding, self._settings)
         checked = decoded.checked
-        for reason, count in checked.rejected.items():
+        for reason, count in checked.account.rejected.items():
             self._metrics.rejected.labels(reason).inc(count)
-        for kind, count in checked.repaired.items():
+        for kind, count in checked.account.repaired.items():
             self._metrics.repairs.labels(kind).inc(count)
         if checked.spans:
             stored = self._inserter.submit(decoded.digest, checked.payload, checked.spans)

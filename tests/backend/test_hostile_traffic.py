@@ -13,12 +13,15 @@ from urllib.parse import quote
 
 import grpc
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+import one_odd_span
 from cli.terminal import run_in_terminal, without_colours
 
 from .sending import JSON, PROTOBUF, Load, Traces, as_json, call
@@ -213,6 +216,21 @@ def test_spans_that_cannot_be_right(serving: Serving) -> None:
             count = int(json.loads(answer.body)["partialSuccess"]["rejectedSpans"])
         assert count == len(rejected)
     assert sorted(serving.trace_ids("beside odd ones")) == sorted(ids)
+
+
+@given(st.data())
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_one_odd_span_costs_no_other(serving: Serving, data: st.DataObject) -> None:
+    """Whatever is odd about it: what is checked before is all that the store's own reader could refuse."""
+    send = data.draw(st.sampled_from(["JSON", "protobuf", "gRPC"]))
+    sent = data.draw(one_odd_span.in_json() if send == "JSON" else one_odd_span.in_protobuf())
+    if send == "gRPC":
+        call(serving.grpc, sent.body)
+    else:
+        answer = serving.post(sent.body, JSON if send == "JSON" else PROTOBUF)
+        assert answer.status == 200, answer.body
+    stored = {span["span_id"] for span in serving.get(f"/api/v1/traces/{sent.trace_id.hex()}")["spans"]}
+    assert {span_id.hex() for span_id in sent.sound} <= stored
 
 
 def test_clocks_that_are_wrong(serving: Serving) -> None:
