@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Reproducible set-up: constraints.txt has the versions that were tested together.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off
 
-.PHONY: help demo test test-integrations test-mlflow test-distros test-oldest test-pythons lint format docs proto otelcol bench clean
+.PHONY: help demo test test-integrations test-senders test-mlflow test-distros test-oldest test-pythons lint format docs proto otelcol bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -63,6 +63,9 @@ $(VENV)/.mlflow: $(VENV)/.python pyproject.toml constraints-mlflow.txt
 	@$(VENV)/mlflow/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar off \
 	  --editable '.[dev,server,mlflow-server]' --constraint constraints-mlflow.txt
 	@touch $@
+
+test-senders: $(VENV)/.dev ## Run the tests with SDKs of other languages; needs Node, Chromium, Go, Java and Rust
+	@OTEL_LOGGEDMODEL_REQUIRE_SENDERS=1 $(BIN)/python -m pytest $(or $(PYTEST_ARGS),tests/senders)
 
 test-mlflow: $(VENV)/.mlflow ## Run the tests with a real MLflow server
 	@OTEL_LOGGEDMODEL_REQUIRE_MLFLOW=1 $(VENV)/mlflow/bin/python -m pytest --numprocesses auto \

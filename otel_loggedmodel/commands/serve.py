@@ -67,7 +67,11 @@ def serve(
     ] = False,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option("--allow-origin", metavar="URL", help="A web page that may send spans. Repeatable."),
+        typer.Option(
+            "--allow-origin",
+            metavar="ORIGIN",
+            help="A web page that may send spans from a browser, as https://app.example. Repeatable.",
+        ),
     ] = None,
     max_body: Annotated[
         int, typer.Option("--max-body", metavar="MIB", min=1, help="Largest request.", rich_help_panel=_LIMITS)

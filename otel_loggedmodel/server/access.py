@@ -19,7 +19,7 @@ class Access:
 
     def __init__(self, settings: Settings) -> None:
         self._token = None if settings.token is None else settings.token.encode()
-        self._origins = frozenset(origin.lower().rstrip("/") for origin in settings.allowed_origins)
+        self._origins = settings.origins
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self._hosts = {*_LOCAL_NAMES, host.lower()} if settings.is_loopback and settings.token is None else None
 
@@ -48,7 +48,10 @@ class Access:
             RefusalError: It is another page's.
         """
         if origin is not None and origin.lower() not in self._origins:
-            raise RefusalError(Reason.FORBIDDEN, f"pages of {origin!r} may not send traces to this backend")
+            raise RefusalError(
+                Reason.FORBIDDEN,
+                f"pages of {origin!r} may not send traces to this backend, unless it is started with --allow-origin",
+            )
 
     def check_host(self, host: str | None) -> None:
         """See that a question was addressed to this machine, where only its own users may ask and need no token.

@@ -274,8 +274,15 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if error.status_code == 405:
-        return ApiError(405, "method_not_allowed", f"{request.method} is not for this path", headers=headers).response()
-    return ApiError(404, "not_found", f"nothing here; there are: {', '.join(_PATHS)}").response()
+        return ApiError(
+            405,
+            "method_not_allowed",
+            f"{request.method} is not for this path; traces are sent to /v1/traces",
+            headers=headers,
+        ).response()
+    return ApiError(
+        404, "not_found", f"nothing here; traces are sent to /v1/traces, and there are: {', '.join(_PATHS)}"
+    ).response()
 
 
 def _parameters(request: Request, known: Collection[str]) -> Parameters:

@@ -17,16 +17,20 @@ from typing import Any, Final
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
 
 from otel_loggedmodel.server.access import Access
 from otel_loggedmodel.server.api import Api, answer_http_exception
 from otel_loggedmodel.server.batching import Inserter
 from otel_loggedmodel.server.connection import Connection, connection_class
+from otel_loggedmodel.server.cors import NamedOrigins
 from otel_loggedmodel.server.intake import Intake
 from otel_loggedmodel.server.listening import listen_grpc, listen_http, show_address
 from otel_loggedmodel.server.metrics import Metrics
 from otel_loggedmodel.server.otlp_grpc import OtlpGrpc, make_server
-from otel_loggedmodel.server.otlp_http import OtlpHttp
+from otel_loggedmodel.server.otlp_http import OtlpHttp, answer_at_wrong_path
 from otel_loggedmodel.server.questions import Questions
 from otel_loggedmodel.server.retention import Retention
 from otel_loggedmodel.server.settings import Settings
@@ -103,7 +107,8 @@ class Server:
         self._site = Site(reader, self._questions, access, settings, self._metrics, api)
         self._app = Starlette(
             routes=[*otlp.routes(), *api.routes(), *self._site.routes()],
-            exception_handlers={HTTPException: answer_http_exception},
+            exception_handlers={HTTPException: _answer_http_exception},
+            middleware=[Middleware(NamedOrigins, settings.origins)] if settings.origins else [],
         )
         self._app.router.redirect_slashes = False
         self.is_stopping = False
@@ -238,6 +243,11 @@ class _HttpServer(uvicorn.Server):
         for connection in list(self.server_state.connections):
             if isinstance(connection, Connection):
                 connection.abandon_upload()
+
+
+async def _answer_http_exception(request: Request, error: Exception) -> Response:
+    """The answer to a request for what is not there: exporters and people are told each in their own way."""
+    return answer_at_wrong_path(request) or await answer_http_exception(request, error)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 _MIB: Final = 1024 * 1024
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@*]+")
+_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 # What may follow "Bearer " in a header, less the blanks that proxies trim.
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 
@@ -90,6 +92,14 @@ class Settings:
         except ValueError:
             return False  # a name may mean anything
 
+    @property
+    def origins(self) -> frozenset[str]:
+        """The allowed origins as browsers write them, in lower case and without the port that is the scheme's own."""
+        return frozenset(
+            origin.removesuffix(_DEFAULT_PORTS.get(origin.partition(":")[0], "-"))
+            for origin in (allowed.strip().lower().rstrip("/") for allowed in self.allowed_origins)
+        )
+
     def check(self) -> None:
         """See that the backend may be run like this.
 
@@ -103,6 +113,12 @@ class Settings:
             )
         if self.token is not None and not _TOKEN.fullmatch(self.token):
             raise SettingsError("the token has to be of printable ASCII characters without blanks, and not empty")
+        for origin in sorted(self.origins):
+            if not _ORIGIN.fullmatch(origin):
+                raise SettingsError(
+                    f"--allow-origin {origin!r} is not the origin of a page: write it as https://app.example or "
+                    "http://localhost:5173, with its scheme and without a path, once for each"
+                )
         for name, port in (("--http-port", self.http_port), ("--grpc-port", self.grpc_port)):
             if port is not None and not 0 <= port <= 65535:
                 raise SettingsError(f"{name} is {port}: a port is between 0 and 65535")

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from . import node, otlp
-from .conftest import RunCollector
+import node_packages
+
+from . import otlp
+from .conftest import RunCollector, do_without
 from .otlp import Span
 from .running import Collector
 
@@ -118,7 +120,7 @@ def test_a_node_program_is_linked_by_its_environment_alone(
     caller = Span("caller")
     endpoint = collector.url if protocol != "grpc" else f"http://{collector.grpc_address}"
     environment = {
-        **node.environment(*NODE_PACKAGES),
+        **node_packages.environment(do_without, *NODE_PACKAGES),
         "OTEL_SERVICE_NAME": "shop",
         "OTEL_RESOURCE_ATTRIBUTES": "logged_model.id=m-node,logged_model.name=node-bot",
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,

@@ -183,6 +183,26 @@ def test_other_signals_are_told_how_to_be_switched_off(shared: Backend, path: st
     assert "OTEL_METRICS_EXPORTER=none" in answer.error.message
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/v1/traces/", "/v1/v1/traces", "/v1/trace", "/otlp/v1/traces", "/v1", "/compare"]
+)
+@pytest.mark.parametrize("content_type", [PROTOBUF, JSON])
+def test_a_wrong_path_is_answered_with_the_right_one(shared: Backend, path: str, content_type: str) -> None:
+    answer = shared.ask("POST", path, b"", {"content-type": content_type})
+    assert (answer.status, answer.headers["content-type"]) == (404, content_type)
+    message = answer.error.message if content_type == PROTOBUF else json.loads(answer.body)["message"]
+    assert message.startswith(f"traces are sent to /v1/traces, not to {path!r}: set OTEL_EXPORTER_OTLP_ENDPOINT ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/"), ("POST", "/v1/traces/"), ("PUT", "/x"), ("GET", "/v1/trace")]
+)
+def test_whoever_is_no_exporter_is_told_the_path_too(shared: Backend, method: str, path: str) -> None:
+    answer = shared.ask(method, path)
+    assert answer.status in (404, 405)
+    assert "traces are sent to /v1/traces" in json.loads(answer.body)["error"]["message"]
+
+
 def test_a_repetition_is_acknowledged_but_not_stored_again(shared: Backend) -> None:
     body = body_of(2, seed=108)
     assert shared.post(body).status == 200

@@ -8,13 +8,15 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
-from .conftest import do_without
+DoWithout = Callable[[str], NoReturn]
 
 
-def environment(*packages: str) -> dict[str, str]:
-    """Return what a Node program needs in its environment to find these packages; skip where Node is not installed."""
+def environment(do_without: DoWithout, *packages: str) -> dict[str, str]:
+    """Return what a Node program needs in its environment to find these packages; do without where there is no Node."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         do_without("Node and npm are not installed")
     base = os.environ.get("XDG_CACHE_HOME", "")
@@ -23,7 +25,7 @@ def environment(*packages: str) -> dict[str, str]:
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="installing-", dir=cache) as scratch:
-            install(packages, Path(scratch) / "node")
+            install(do_without, packages, Path(scratch) / "node")
             try:
                 (Path(scratch) / "node").rename(folder)
             except OSError:
@@ -31,7 +33,7 @@ def environment(*packages: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "NODE_PATH": str(folder / "node_modules")}
 
 
-def install(packages: tuple[str, ...], folder: Path) -> None:
+def install(do_without: DoWithout, packages: tuple[str, ...], folder: Path) -> None:
     folder.mkdir()
     (folder / "package.json").write_text('{"private": true}', encoding="utf-8")
     quiet = ("--no-audit", "--no-fund", "--no-package-lock", "--no-update-notifier", "--ignore-scripts")
