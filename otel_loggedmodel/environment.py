@@ -93,6 +93,9 @@ OTEL_LOGGEDMODEL_SPOOL_MAX_BYTES: Final = "OTEL_LOGGEDMODEL_SPOOL_MAX_BYTES"
 OTEL_LOGGEDMODEL_SPOOL_MAX_AGE: Final = "OTEL_LOGGEDMODEL_SPOOL_MAX_AGE"
 """How long they are kept, in seconds or as in `12h` or `7d`; by default `48h`."""
 
+OTEL_LOGGEDMODEL_METRICS: Final = "OTEL_LOGGEDMODEL_METRICS"
+"""`1` counts what is delivered, kept and lost, as OpenTelemetry metrics; by default as the SDK counts its own work."""
+
 OTEL_LOGGEDMODEL_MLFLOW: Final = "OTEL_LOGGEDMODEL_MLFLOW"
 """`1` tells MLflow's server, that of `MLFLOW_TRACKING_URI`, of versions and their traces; or a URI, for another one."""
 
@@ -108,6 +111,8 @@ _OTLP_PROTOCOL: Final = "OTEL_EXPORTER_OTLP_PROTOCOL"
 """`http/protobuf`, the default, or `grpc`: what `LoggedModelExporter()` delivers over."""
 _OTLP_TRACES_PROTOCOL: Final = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
 """The same, and wins. The other `OTEL_EXPORTER_OTLP_*` variables count as they always do."""
+_SDK_METRICS: Final = "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED"
+"""`true` has the SDK, and with it this library, report on their own work by metrics."""
 _SDK_DISABLED: Final = "OTEL_SDK_DISABLED"
 """`true` switches OpenTelemetry off, and with it this library."""
 
@@ -248,6 +253,11 @@ def otlp_traces_protocol() -> str:
 def is_spool_wanted() -> bool:
     """Whether what cannot be delivered yet is kept."""
     return _switch(OTEL_LOGGEDMODEL_SPOOL, default=True)
+
+
+def are_metrics_wanted() -> bool:
+    """Whether anybody has asked for metrics about this library's own work."""
+    return _switch(OTEL_LOGGEDMODEL_METRICS, default=os.environ.get(_SDK_METRICS, "").strip().lower() == "true")
 
 
 def spool_directory() -> Path | None:

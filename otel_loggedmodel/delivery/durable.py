@@ -30,6 +30,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_loggedmodel._errors import swallow, warn_once, warn_rarely
 from otel_loggedmodel.delivery import otlp_payloads, spool
+from otel_loggedmodel.delivery.bounded import shut_down
 from otel_loggedmodel.delivery.delivering import FIRST_RETRY_SECONDS, Delivery
 from otel_loggedmodel.delivery.destinations import Destination
 from otel_loggedmodel.delivery.health import COMPONENT_TYPE, Health
@@ -125,6 +126,11 @@ class DurableExporter(SpanExporter):
         return self.destination.endpoint or type(self.wrapped).__qualname__
 
     @property
+    def keeps_time(self) -> bool:
+        """Whether one try ends in a time that is known."""
+        return bool(getattr(self._sender, "keeps_time", False))
+
+    @property
     def pending(self) -> Pending:
         """What is waiting to be delivered."""
         return self._spool.pending
@@ -168,21 +174,31 @@ class DurableExporter(SpanExporter):
         left_millis = max(0, int(1000 * (deadline - time.monotonic())))
         return self.wrapped.force_flush(left_millis) is not False and delivered
 
-    def shutdown(self) -> None:
-        """Deliver what is waiting if the far end answers, leave the rest to the next process, and shut down."""
-        if self.close(drain=True):
-            self.wrapped.shutdown()
+    def shutdown(self, timeout_millis: float = 30_000) -> None:
+        """Deliver what is waiting if the far end answers, leave the rest to the next process, and shut down.
 
-    def close(self, *, drain: bool = False) -> bool:
+        Args:
+            timeout_millis: How long to wait for what is under way.
+        """
+        deadline = time.monotonic() + timeout_millis / 1000
+        if self.close(drain=True, timeout_seconds=timeout_millis / 1000):
+            shut_down(self.wrapped, max(0.0, deadline - time.monotonic()))
+
+    def close(self, *, drain: bool = False, timeout_seconds: float = 30.0) -> bool:
         """Stop delivering, without shutting the wrapped exporter down. Whether it was not closed before."""
+        deadline = time.monotonic() + timeout_seconds
+
+        def at_most(seconds: float) -> float:
+            return max(0.0, min(seconds, deadline - time.monotonic()))
+
         with self._changed:
             if self._shut_down:
                 return False
             self._shut_down = True
-            self._changed.wait_for(lambda: not self._exporting, self._sender.timeout + 1.0)
+            self._changed.wait_for(lambda: not self._exporting, at_most(self._sender.timeout + 1.0))
         try:
             if drain and (self.directory is None or not self._delivery.far_end.is_away):
-                self._drain_until(time.monotonic() + _SHUTDOWN_SECONDS, insist=True)
+                self._drain_until(time.monotonic() + at_most(_SHUTDOWN_SECONDS), insist=True)
             with self._changed:
                 self._stopping = True
                 thread = self._thread
@@ -191,7 +207,7 @@ class DurableExporter(SpanExporter):
                 stop()
             if thread is not None and thread is not threading.current_thread():
                 # What is deferred is not handed over by anybody who waits for it.
-                thread.join(_DEFERRED_JOIN_SECONDS if self._is_deferred else self._sender.timeout + 1.0)
+                thread.join(at_most(_DEFERRED_JOIN_SECONDS if self._is_deferred else self._sender.timeout + 1.0))
             self._spool.close()
         except Exception:
             swallow("closing the spool")

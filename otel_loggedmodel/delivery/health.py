@@ -17,6 +17,7 @@ from typing import Final
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
 
+from otel_loggedmodel import environment
 from otel_loggedmodel.delivery.spool import Pending
 from otel_loggedmodel.version import __version__
 
@@ -36,7 +37,8 @@ class Health:
     Args:
         pending: What is waiting now.
         attributes: What tells the destination, such as `server.address`.
-        meter_provider: Where metrics go; the global one by default.
+        meter_provider: Where metrics go; by default the global one, where the environment asks for metrics. Who pays
+            for each series has not asked for these by installing this library.
         component_type: What metrics call it.
     """
 
@@ -51,6 +53,8 @@ class Health:
         self._pending = pending
         name = f"{component_type}/{next(_numbers)}"
         self._attributes = {"otel.component.type": component_type, "otel.component.name": name, **(attributes or {})}
+        if meter_provider is None and not environment.are_metrics_wanted():
+            meter_provider = metrics.NoOpMeterProvider()
         meter = metrics.get_meter("otel_loggedmodel", __version__, meter_provider)
         self._exported = meter.create_counter(
             "otel.sdk.exporter.span.exported",

@@ -36,6 +36,8 @@ class Sender(Protocol):
 
     timeout: float
     """Seconds that one try takes at most, as far as the exporter keeps to it."""
+    keeps_time: bool
+    """Whether it does."""
 
     def send(self, payload: bytes) -> Outcome:
         """Try once."""
@@ -97,6 +99,7 @@ class _HttpSender:
         self._compress = compress
         self._one_at_a_time = None if is_concurrent else threading.RLock()
         self.timeout = timeout
+        self.keeps_time = True
 
     @classmethod
     def of(cls, exporter: Any) -> _HttpSender:
@@ -184,6 +187,7 @@ class _GrpcSender:
         self._client = exporter._client  # AttributeError where there is none
         self._metadata = exporter._headers
         self.timeout = float(exporter._timeout)
+        self.keeps_time = True
         self._lock = threading.RLock()
         self._under_way = 0
         self._called: tuple[object, Callable[..., Any]] | None = None
@@ -256,6 +260,7 @@ class _AnySender:
         self._one_at_a_time = threading.RLock()
         timeout = getattr(exporter, "_timeout", None)
         self.timeout = float(timeout) if isinstance(timeout, int | float) else DEFAULT_TIMEOUT_SECONDS
+        self.keeps_time = False
 
     def send(self, payload: bytes) -> Outcome:
         return self.export(otlp_payloads.decoded(payload), payload)

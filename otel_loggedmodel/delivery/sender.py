@@ -1,21 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RecordSender: a thread that delivers model records, for set-ups whose span exporter cannot be wrapped."""
+"""RecordSender: a thread that delivers model records, for set-ups whose span exporter cannot be wrapped.
 
+What cannot be delivered now is kept as spans are, where something tells where the exporter sends to. So nobody waits
+for a far end that is away.
+"""
+
+from __future__ import annotations
+
+import contextlib
 import os
 import threading
+import time
 import weakref
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SpanExporter
 
-from otel_loggedmodel._errors import swallow
+from otel_loggedmodel import environment
+from otel_loggedmodel._errors import swallow, warn_once
+from otel_loggedmodel.delivery.bounded import shut_down, within
+from otel_loggedmodel.delivery.keeping import Bounds, durable, place_of
 from otel_loggedmodel.delivery.shipping import REPEAT_AFTER_SECONDS, RecordShipper
 from otel_loggedmodel.versions.catalogue import MAX_MODELS, catalogue
 
+if TYPE_CHECKING:
+    from otel_loggedmodel.delivery.durable import DurableExporter
+
 # How often the thread looks whether a version in use has to be announced again.
 _LOOK_SECONDS: Final = REPEAT_AFTER_SECONDS / 12
-_SHUTDOWN_SECONDS: Final = 30.0  # what the SDK's own batch processors grant
+# Without this library, nothing would be waited for here; and what is not delivered is announced by the next process.
+_SHUTDOWN_SECONDS: Final = 5.0
 
 
 class RecordSender:
@@ -26,8 +41,9 @@ class RecordSender:
     """
 
     def __init__(self, exporter: SpanExporter) -> None:
-        self._exporter = exporter
-        self._shipper = RecordShipper(exporter)
+        kept: DurableExporter | None = durable(exporter, Bounds()) if environment.is_spool_wanted() else None
+        self._exporter = kept or exporter
+        self._shipper = RecordShipper(self._exporter, place=place_of(exporter))
         self._used: dict[str, None] = {}
         self._stopping = False
         self._start()
@@ -44,14 +60,24 @@ class RecordSender:
             self._wake.set()
 
     def shutdown(self) -> None:
-        """Deliver what is due, within the time that the SDK grants, and stop."""
+        """Deliver what is due, as far as some seconds go, and stop. It never raises."""
         if self._stopping:
             return
         self._follow_fork()
         self._stopping = True
         self._wake.set()
-        self._thread.join(_SHUTDOWN_SECONDS)
-        self._exporter.shutdown()
+        deadline = time.monotonic() + _SHUTDOWN_SECONDS
+        if self._thread.ident is not None:
+            self._thread.join(_SHUTDOWN_SECONDS)
+        self._shipper.release()
+        left = max(0.0, deadline - time.monotonic())
+        try:
+            within(left, lambda: shut_down(self._exporter, left), may_run_here=True)
+        except TimeoutError:
+            pass
+        except Exception as error:
+            name = type(self._exporter).__qualname__
+            warn_once(f"shutdown {name}", "%s failed while it was shut down: %r", name, error)
 
     def _follow_fork(self) -> None:
         # uWSGI forks in C, and runs no hooks unless it is told to: nobody has started the thread in this process.
@@ -63,8 +89,10 @@ class RecordSender:
         self._wake = threading.Event()
         catalogue.listeners.add(self._wake)
         self._wake.set()  # there may be events already
-        self._thread = threading.Thread(target=self._run, name="OtelLoggedModelRecordSender", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="OtelLoggedModelRecordSender", daemon=True)
+        with contextlib.suppress(RuntimeError):  # at the interpreter's end there are no new threads
+            thread.start()
+        self._thread = thread
 
     def _after_fork(self) -> None:
         if not self._stopping:
@@ -78,7 +106,7 @@ class RecordSender:
             self._wake.clear()
             last = self._stopping  # read before delivering: what came in until then is delivered
             try:
-                delivered = self._shipper.flush(model_ids=[*self._used], insist=last)
+                delivered = self._shipper.deliver([*self._used], insist=last)
                 if delivered and not woken:
                     self._used = {}  # who is used from now on wakes the thread once, and may have to be announced again
             except Exception:

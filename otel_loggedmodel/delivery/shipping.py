@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Delivers model records through one span exporter: each once, again when refused, and anew every twelve hours.
 
-Everything here runs on exporting threads. Two exporters in a process each deliver everything; what they send of one
-event is the same span, so a backend behind both keeps one.
+Everything here runs on exporting threads. Two exporters to different places each deliver everything; what they send of
+one event is the same span, so a backend behind both keeps one. Two exporters to one place deliver it once.
+
+A flush takes no longer than it may. It makes its calls on a thread of their own, since nobody knows how long another
+library's exporter takes, and asks no tracer provider for anything: one that holds a lock while it flushes would never
+answer.
 """
 
 import dataclasses
@@ -11,15 +15,17 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_loggedmodel._errors import swallow, warn_rarely
+from otel_loggedmodel.delivery import told
+from otel_loggedmodel.delivery.bounded import Call
 from otel_loggedmodel.uninstrumented import uninstrumented
 from otel_loggedmodel.versions import records
 from otel_loggedmodel.versions.catalogue import MAX_MODELS, catalogue
@@ -36,6 +42,10 @@ _MAX_RECORDS_WITH_SPANS: Final = 64
 _QUICK_REFUSAL_SECONDS: Final = 1.0
 _FIRST_RETRY_SECONDS: Final = 5.0
 _LAST_RETRY_SECONDS: Final = 300.0
+# A try of an exporter takes less: whoever is in it for longer hangs, and spans must not wait for that.
+_TURN_SECONDS: Final = 15.0
+# Of the time that an exporter has to shut down, so much is for records; without this library it would be nothing.
+_SHUTDOWN_SECONDS: Final = 5.0
 
 _live: Final[weakref.WeakSet["RecordShipper"]] = weakref.WeakSet()
 
@@ -47,6 +57,7 @@ class RecordShipper:
         exporter: Where records go. It is called by one thread at a time.
         repeat_after: Seconds after which a version that is still in use is announced again.
         clock: Monotonic seconds; for tests.
+        place: What tells where the exporter sends to; None where nothing does.
     """
 
     def __init__(
@@ -54,55 +65,84 @@ class RecordShipper:
         exporter: SpanExporter,
         repeat_after: float = REPEAT_AFTER_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        place: Hashable | None = None,
     ) -> None:
         self._exporter = exporter
         self._repeat_after = repeat_after
         self._clock = clock
         self.resource: Resource | None = None
-        self._delivered = 0  # sequence number of the newest event that needs no more work
-        self._announced: dict[str, float] = {}
+        self._told = told.told(place)
         self._retry_at: float | None = None
         self._retry_seconds = _FIRST_RETRY_SECONDS
         self._spans_failed = False
-        # The specification lets an exporter assume that its calls do not overlap, and a flush comes from any thread.
-        # Reentrant: an exporter that makes spans, or a signal handler that flushes, must not wait for itself.
-        self._lock = threading.RLock()
+        self._begin()
         _live.add(self)
         if hasattr(os, "register_at_fork"):
             after_fork = weakref.WeakMethod(self._after_fork)
             os.register_at_fork(after_in_child=lambda: (method := after_fork()) and method())
 
+    def _begin(self) -> None:
+        # The specification lets an exporter assume that its calls do not overlap, and a flush comes from any thread.
+        # Reentrant: an exporter that makes spans must not wait for itself. Nobody waits for it without a bound.
+        self._turn = threading.RLock()
+        self._in_turn: set[int] = set()  # the threads that are in the exporter
+        self._is_stuck = False
+
     def _after_fork(self) -> None:
-        self._lock = threading.RLock()
+        told.after_fork()
+        self._begin()
         self.resource = None  # that of its parent
-        self._delivered = catalogue.last_number
-        self._announced = {}  # whatever this child uses, it announces itself: its parent may be gone
+        self._told.forget(catalogue.last_number)
         self._retry_at = None
 
     def export(self, spans: Sequence[ReadableSpan], model_ids: Iterable[str]) -> SpanExportResult:
         """Export spans, and with them the records that are due and those of the models that the spans refer to."""
-        with self._lock:
-            if spans:
-                self.resource = spans[0].resource
-            due = self._due(model_ids)
-            if due is not None and not due.is_small:
-                self._deliver(due)
-                due = None
-            result = self._export(spans) if due is None else self._export_together(due, spans)
-            if result is SpanExportResult.FAILURE:
-                self._note_failure()
-            elif self._spans_failed:
-                # The backend is back: the records that it missed go now, not when their next try is due.
-                self._spans_failed = False
-                self._retry_at = None
-                self._ship(model_ids)
-            return result
+        if not self._enter(0.0 if self._is_stuck else _TURN_SECONDS):
+            # As without this library, where nobody would have been in the exporter.
+            self._is_stuck = True
+            return self._exporter.export(spans)
+        try:
+            self._is_stuck = False
+            return self._export_in_turn(spans, model_ids)
+        finally:
+            self._leave()
+
+    def _export_in_turn(self, spans: Sequence[ReadableSpan], model_ids: Iterable[str]) -> SpanExportResult:
+        if spans:
+            self.resource = spans[0].resource
+        due = self._due(model_ids)
+        if due is not None and not due.is_small:
+            self._deliver(due)
+            due = None
+        result = self._export(spans) if due is None else self._export_together(due, spans)
+        if result is SpanExportResult.FAILURE:
+            self._note_failure()
+        elif self._spans_failed:
+            # The backend is back: the records that it missed go now, not when their next try is due.
+            self._spans_failed = False
+            self._retry_at = None
+            self._ship(model_ids)
+        return result
+
+    def _enter(self, seconds: float) -> bool:
+        """Wait for one's turn in the exporter. Whether it came."""
+        if not self._turn.acquire(timeout=max(0.0, seconds)):
+            return False
+        self._in_turn.add(threading.get_ident())
+        return True
+
+    def _leave(self) -> None:
+        self._in_turn.discard(threading.get_ident())
+        self._turn.release()
 
     def _export_together(self, due: "_Due", spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """In one request, so that a backend that is away costs no more waiting than it does without records."""
         started = self._clock()
-        delivered = self._send_batch([*due.spans, *spans])
-        self._settle(due, delivered)
+        delivered = False
+        try:
+            delivered = self._send_batch([*due.spans, *spans])
+        finally:
+            self._settle(due, delivered)
         if delivered:
             return SpanExportResult.SUCCESS
         takes_apart = getattr(self._exporter, "takes_requests_apart", False)
@@ -119,17 +159,35 @@ class RecordShipper:
             raise
 
     def flush(self, timeout_seconds: float = 30.0, model_ids: Iterable[str] = (), *, insist: bool = True) -> bool:
-        """Deliver what is due, without any spans.
+        """Deliver what is due, without any spans. What takes longer goes on by itself.
 
         Args:
-            timeout_seconds: How long to wait for another thread that is exporting.
+            timeout_seconds: How long to wait.
             model_ids: Versions in use, to be announced if they have not been for long.
             insist: Whether to try even if the last try failed a moment ago.
 
         Returns:
             Whether nothing is left to deliver.
         """
-        if not self._lock.acquire(timeout=max(0.0, timeout_seconds)):
+        return _came_true(self.flushing(timeout_seconds, model_ids, insist=insist), timeout_seconds)
+
+    def flushing(
+        self, timeout_seconds: float, model_ids: Iterable[str] = (), *, insist: bool = True
+    ) -> "Call[bool] | bool":
+        """The same without the waiting: a call that is under way, or what came of it."""
+        if threading.get_ident() in self._in_turn:
+            return False  # a signal handler that has interrupted an export: it cannot go on before this returns
+        if self._has_told(model_ids):
+            return True
+        keeps_time = bool(getattr(self._exporter, "keeps_time", False))
+        return Call(lambda: self._flush(timeout_seconds, model_ids, insist=insist), may_run_here=keeps_time)
+
+    def deliver(self, model_ids: Iterable[str] = (), *, insist: bool = True) -> bool:
+        """The same on this very thread, which has nothing else to do, however long the exporter takes."""
+        return self._flush(_TURN_SECONDS, model_ids, insist=insist)
+
+    def _flush(self, seconds: float, model_ids: Iterable[str], *, insist: bool) -> bool:
+        if not self._enter(seconds):
             return False
         try:
             if insist:
@@ -137,16 +195,17 @@ class RecordShipper:
             with uninstrumented():
                 return self._ship(model_ids)
         finally:
-            self._lock.release()
+            self._leave()
 
-    def shutdown(self) -> None:
+    def shutdown(self, timeout_seconds: float = _SHUTDOWN_SECONDS) -> None:
         """Deliver what is due, unless the backend was away a moment ago: no process has to wait for it twice."""
-        self.flush(insist=not self._spans_failed)
+        self.flush(min(timeout_seconds, _SHUTDOWN_SECONDS), insist=not self._spans_failed)
         self.release()
 
     def release(self) -> None:
         """Deliver nothing any more when all are flushed: the exporter is shut down, or somebody else's."""
         _live.discard(self)
+        self._told.free(self)
 
     def seconds_to_retry(self) -> float | None:
         """How long until a refused record may be tried again, or None where none is waiting."""
@@ -157,22 +216,27 @@ class RecordShipper:
         self._spans_failed = True
         self._retry_at = max(self._retry_at or 0.0, self._clock() + self._retry_seconds)
 
+    def _has_told(self, model_ids: Iterable[str]) -> bool:
+        return self._told.delivered == catalogue.last_number and not self._stale(model_ids, self._clock())
+
     def _ship(self, model_ids: Iterable[str]) -> bool:
         """Whether everything that was due has been delivered."""
         due = self._due(model_ids)
-        return self._retry_at is None if due is None else self._deliver(due)
+        return self._has_told(model_ids) if due is None else self._deliver(due)
 
     def _due(self, model_ids: Iterable[str]) -> "_Due | None":
-        """What has to be delivered now; None also where it has to wait for the next try."""
+        """What has to be delivered now, by this exporter; None also where it has to wait for the next try."""
         try:
             now = self._clock()
             stale = self._stale(model_ids, now)
-            if catalogue.last_number == self._delivered and not stale:
+            if catalogue.last_number == self._told.delivered and not stale:
                 self._retry_at = None
                 return None
             if self._retry_at is not None and now < self._retry_at:
                 return None
-            numbered = catalogue.events_after(self._delivered)
+            if not self._told.claim(self):
+                return None  # another exporter is telling this place just now, or this one further up the stack
+            numbered = catalogue.events_after(self._told.delivered)
             # An activation is a use: its model goes before it, and with it, so that the spans need not repeat either.
             used = (event.model_id for _, event in numbered if event.kind == "activated")
             stale = self._stale(dict.fromkeys((*stale, *used)), now)
@@ -184,10 +248,11 @@ class RecordShipper:
                 spans=list(self._spans_of(repeated, fresh)),
                 sizes=[event.size for event in (*repeated, *fresh)],
                 announced=[*stale, *(event.model_id for _, event in numbered if event.kind == "created")],
-                up_to=numbered[-1][0] if numbered else self._delivered,
+                up_to=numbered[-1][0] if numbered else self._told.delivered,
                 time=now,
             )
         except Exception:
+            self._told.free(self)
             swallow("collecting model records")
             self._retry_at = self._clock() + self._retry_seconds
             return None
@@ -198,22 +263,16 @@ class RecordShipper:
         return [
             model_id
             for model_id in model_ids
-            if self._announced.get(model_id, -math.inf) < oldest and catalogue.knows(model_id)
+            if self._told.announced.get(model_id, -math.inf) < oldest and catalogue.knows(model_id)
         ]
 
     def _deliver(self, due: "_Due") -> bool:
         """Send records by themselves, in messages that receivers take."""
-        delivered = True
-        batch: list[ReadableSpan] = []
-        batch_bytes = 0
-        for span, size in zip(due.spans, due.sizes, strict=True):
-            if batch and (batch_bytes + size > _MAX_BATCH_BYTES or len(batch) >= _MAX_BATCH_RECORDS):
-                delivered = delivered and self._send_batch(batch)
-                batch, batch_bytes = [], 0
-            batch.append(span)
-            batch_bytes += size
-        delivered = delivered and (not batch or self._send_batch(batch))
-        self._settle(due, delivered)
+        delivered = False
+        try:
+            delivered = all(self._send_batch(batch) for batch in _batches(due))
+        finally:
+            self._settle(due, delivered)
         return delivered
 
     def _spans_of(self, repeated: Iterable[ModelEvent], fresh: Iterable[ModelEvent]) -> Iterator[ReadableSpan]:
@@ -226,18 +285,20 @@ class RecordShipper:
             yield records.span_of(event, resource)
 
     def _settle(self, due: "_Due", delivered: bool) -> None:
-        if not delivered:
+        if delivered:
+            self._retry_at = None
+            self._retry_seconds = _FIRST_RETRY_SECONDS
+            self._told.delivered = due.up_to
+            announced = self._told.announced
+            for model_id in due.announced:
+                announced.pop(model_id, None)
+                announced[model_id] = due.time
+            while len(announced) > MAX_MODELS:
+                del announced[next(iter(announced))]
+        else:
             self._retry_at = self._clock() + self._retry_seconds
             self._retry_seconds = min(2 * self._retry_seconds, _LAST_RETRY_SECONDS)
-            return
-        self._retry_at = None
-        self._retry_seconds = _FIRST_RETRY_SECONDS
-        self._delivered = due.up_to
-        for model_id in due.announced:
-            self._announced.pop(model_id, None)
-            self._announced[model_id] = due.time
-        while len(self._announced) > MAX_MODELS:
-            del self._announced[next(iter(self._announced))]
+        self._told.free(self)
 
     def _send_batch(self, batch: list[ReadableSpan]) -> bool:
         error: object = "it was refused"
@@ -280,6 +341,19 @@ class _Due:
         return len(self.sizes) <= _MAX_RECORDS_WITH_SPANS and sum(self.sizes) <= _MAX_BYTES_WITH_SPANS
 
 
+def _batches(due: _Due) -> Iterator[list[ReadableSpan]]:
+    batch: list[ReadableSpan] = []
+    size_of_batch = 0
+    for span, size in zip(due.spans, due.sizes, strict=True):
+        if batch and (size_of_batch + size > _MAX_BATCH_BYTES or len(batch) >= _MAX_BATCH_RECORDS):
+            yield batch
+            batch, size_of_batch = [], 0
+        batch.append(span)
+        size_of_batch += size
+    if batch:
+        yield batch
+
+
 def check_exporter(exporter: object) -> None:
     """See that something can be exported to.
 
@@ -291,13 +365,29 @@ def check_exporter(exporter: object) -> None:
 
 
 def flush_all(timeout_seconds: float) -> None:
-    """Deliver what every live exporter of this process is owed."""
+    """Deliver what every live exporter of this process is owed, as far as the time goes, all of them at once."""
     deadline = time.monotonic() + timeout_seconds
-    for shipper in list(_live):
-        shipper.flush(deadline - time.monotonic())
+    for flushing in [shipper.flushing(timeout_seconds) for shipper in list(_live)]:
+        _came_true(flushing, deadline - time.monotonic())
+
+
+def _came_true(flushing: "Call[bool] | bool", seconds: float) -> bool:
+    try:
+        return flushing if isinstance(flushing, bool) else flushing.result(seconds)
+    except TimeoutError:
+        return False
 
 
 def _process_resource() -> Resource:
     """The resource of an application that has exported no span yet."""
-    resource = getattr(trace.get_tracer_provider(), "resource", None)
-    return resource if isinstance(resource, Resource) else Resource.create()
+    # Another library's provider may hold a lock while it flushes, and take it to answer this.
+    provider: Any = trace.get_tracer_provider()
+    kind: Any = type(provider)
+    is_sdks_own = isinstance(provider, TracerProvider) and kind.resource is vars(TracerProvider)["resource"]
+    resource = provider.resource if is_sdks_own else None
+    if isinstance(resource, Resource):
+        return resource
+    try:
+        return Resource.create()
+    except RuntimeError:  # its detectors run on threads, and there are no new ones at the interpreter's end
+        return Resource.get_empty()

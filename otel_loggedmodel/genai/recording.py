@@ -18,8 +18,8 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 
 from otel_loggedmodel import attributes
 from otel_loggedmodel._errors import warn_once
+from otel_loggedmodel._providers import intake_of
 from otel_loggedmodel.genai.assessments import CODE, AssessmentError, Feedback, score_and_label
-from otel_loggedmodel.instrumentor import intake_of
 from otel_loggedmodel.version import __version__
 from otel_loggedmodel.versions.identity import random_span_id, span_id_from, unknown_span_id_of
 from otel_loggedmodel.versions.records import KEPT_BY_SAMPLERS

@@ -65,6 +65,7 @@ class TrackingSender:
         unknown_seconds: float = UNKNOWN_SECONDS,
     ) -> None:
         self.timeout = settings.timeout
+        self.keeps_time = True
         self._server = Server(settings, connections)
         self._models = Models(self._server)
         self._traces = Traces(self._server, self._models)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -135,11 +136,12 @@ class Tracking:
         kept = self._shipper.flush(timeout_millis / 1000)
         return self._durable.force_flush(timeout_millis) and kept
 
-    def shutdown(self) -> None:
+    def shutdown(self, timeout_seconds: float = 30.0) -> None:
         """Tell the server what can be told now, and leave the rest to the next process."""
         if self._is_last():
-            self._shipper.shutdown()
-            self._durable.shutdown()
+            deadline = time.monotonic() + timeout_seconds
+            self._shipper.shutdown(timeout_seconds)
+            self._durable.shutdown(max(0.0, 1000 * (deadline - time.monotonic())))
 
     def leave(self) -> None:
         """Leave to the next process what the server has not been told."""
@@ -191,7 +193,7 @@ class SpansAlone:
         """Nothing is due."""
         return True
 
-    def shutdown(self) -> None:
+    def shutdown(self, timeout_seconds: float = 30.0) -> None:
         """Nothing is due."""
 
     def release(self) -> None:

@@ -21,6 +21,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from otel_loggedmodel import attributes
+from otel_loggedmodel._errors import swallow
 from otel_loggedmodel.versions import identity
 
 
@@ -64,9 +65,12 @@ def model_span_of(model_id: str) -> SpanContext:
 # Scopes
 
 SCOPE_KEY: Final = context_api.create_key("otel_loggedmodel.scope")
-# Attributes that are set later may evict a stamp. So it is noted besides, under this name: on the live span, where that
-# has to be cheap, and on its context, the one object of a span that stays the same until the exporter has it.
-_NOTE: Final = "_otel_loggedmodel_stamp"
+# What a span was stamped with is noted besides, under this name, on the span's own context. That is the one object of a
+# span that stays the same until the exporter has it, so a stamp that the SDK's limits took can be put back. And it is
+# the object that children know as their parent, however the Context was made in which they start.
+NOTE: Final = "_otel_loggedmodel_stamp"
+# The same for entry spans, whose link can be put back, too.
+_ENTRY_NOTE: Final = "_otel_loggedmodel_entry"
 
 
 class Scope:
@@ -128,20 +132,28 @@ def enter_scope(version: Version, owner: object, propagate: bool | None = None) 
     A recording span that is current and has no version is stamped too, as an entry span: routing inside a handler then
     covers the server's own span.
     """
-    enclosing = trace.get_current_span()
-    enclosing_context = enclosing.get_span_context()
-    has_begun = False
-    if enclosing_context.is_valid:
-        stamped = _version_id_on(enclosing)
-        if stamped is None and enclosing.is_recording():
-            stamp_entry(enclosing, version)
-            stamped = version.model_id
-        has_begun = stamped == version.model_id
+    has_begun = _has_begun(version)
     if propagate is None:
         propagate = is_propagated()
     scope = Scope(version, propagate, has_begun=has_begun)
-    process.has_scopes = True
+    process.has_several = True
     _Entered(owner, context_api.attach(context_api.set_value(SCOPE_KEY, scope)))
+
+
+def _has_begun(version: Version) -> bool:
+    """Whether the span that is current is of this version; one that is of none becomes so."""
+    try:
+        enclosing = trace.get_current_span()
+        if not enclosing.get_span_context().is_valid:
+            return False
+        stamped = _version_id_on(enclosing)
+        if stamped is None and enclosing.is_recording():
+            stamp_entry(enclosing, version)
+            return True
+        return stamped == version.model_id
+    except Exception:  # of a span that is not the SDK's
+        swallow("looking at the span around a scope")
+        return False
 
 
 def with_version(context: Context, version: Version | None) -> Context:
@@ -150,7 +162,7 @@ def with_version(context: Context, version: Version | None) -> Context:
     For whoever makes Contexts instead of entering and leaving scopes. Spans that are started in it without a parent are
     entry spans.
     """
-    process.has_scopes = True
+    process.has_several = True
     propagate = False if version is None else is_propagated(context)
     return context_api.set_value(SCOPE_KEY, Scope(version, propagate), context)
 
@@ -180,23 +192,23 @@ def stamp_entry(span: trace.Span, version: Version) -> None:
     for key, value in version.entry_attributes.items():  # one by one takes less than half the time of set_attributes
         span.set_attribute(key, value)
     span.add_link(version.model_span, version.link_attributes)
-    span.get_span_context().__dict__[_NOTE] = version.entry_attributes
-
-
-def note_stamp(span: trace.Span) -> None:
-    """Move the note of a span's stamp, if there is one, to where the exporter finds it."""
-    stamp = getattr(span, _NOTE, None)
-    if stamp is not None:
-        span.get_span_context().__dict__[_NOTE] = stamp
+    notes = span.get_span_context().__dict__
+    notes[NOTE] = version.entry_attributes
+    notes[_ENTRY_NOTE] = True
 
 
 def noted_stamp(span: SpanContext) -> Mapping[str, str] | None:
     """The attributes that a span was stamped with, if they were noted on its context."""
-    return span.__dict__.get(_NOTE)
+    return span.__dict__.get(NOTE)
+
+
+def is_noted_entry(span: SpanContext) -> bool:
+    """Whether a span was stamped as an entry span."""
+    return _ENTRY_NOTE in span.__dict__
 
 
 def _version_id_on(span: trace.Span) -> object:
-    noted = noted_stamp(span.get_span_context()) or getattr(span, _NOTE, None) or getattr(span, "attributes", None)
+    noted = noted_stamp(span.get_span_context()) or getattr(span, "attributes", None)
     return noted.get(attributes.ID) if noted else None
 
 
@@ -214,14 +226,16 @@ class Process:
 
     Attributes:
         version: What is active where no scope is: one read, no lock.
-        has_scopes: Whether a scope was ever entered in this process; until then, no Context needs to be looked at.
+        has_several: Whether spans that are open at one time may be of different versions: a scope was entered, the
+            default was another one before, or requests bring theirs. Until then, no Context and no parent needs to be
+            looked at.
         environment_was_read: Whether the environment's version is known yet.
         accepts_baggage: Whether spans take the version of a request's baggage where there is no other.
     """
 
     def __init__(self) -> None:
         self.version: Version | None = None
-        self.has_scopes = False
+        self.has_several = False
         self._lock = threading.Lock()
         self.environment_was_read = False
         self.accepts_baggage = False
@@ -272,10 +286,13 @@ class Process:
                 return
 
     def _settle(self) -> None:
+        before = self.version
         if self._given:
             self.version = self._given[-1][0]
         else:
             self.version = None if self._cleared else self._environment
+        if before is not None and before is not self.version:
+            self.has_several = True
 
 
 process: Final = Process()

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where an exporter sends to, and what keeps for it what cannot be delivered now, as its user or the environment say.
+
+What does the keeping is imported when it is asked for: it is half of this library, and who only says which version is
+active needs none of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Hashable
+from typing import TYPE_CHECKING
+
+from opentelemetry.sdk.trace.export import SpanExporter
+
+from otel_loggedmodel import environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from otel_loggedmodel.delivery.durable import DurableExporter
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """Where to keep what cannot be delivered, and how much and for how long; None for what the environment says."""
+
+    directory: str | os.PathLike[str] | None = None
+    max_bytes: int | None = None
+    max_age: float | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The directory; None where there is no place for one."""
+        if self.directory is None:
+            return environment.spool_directory()
+        from pathlib import Path
+
+        return Path(self.directory).expanduser().absolute()
+
+    @property
+    def bytes(self) -> int | None:
+        """Of disk for one destination; None for the default."""
+        return environment.spool_max_bytes() if self.max_bytes is None else self.max_bytes
+
+    @property
+    def seconds(self) -> float | None:
+        """After which something is not worth delivering; None for the default."""
+        return environment.spool_max_age() if self.max_age is None else self.max_age
+
+
+def durable(exporter: SpanExporter, bounds: Bounds) -> DurableExporter | None:
+    """What keeps for an exporter, or None where nothing tells where it sends to."""
+    from otel_loggedmodel.delivery.destinations import destination_of, unnamed_destination_of
+    from otel_loggedmodel.delivery.durable import DurableExporter
+
+    destination = destination_of(exporter)
+    if destination is None:
+        if bounds.directory is None:
+            return None
+        destination = unnamed_destination_of(exporter)
+    return DurableExporter(exporter, bounds.path, destination, max_bytes=bounds.bytes, max_age=bounds.seconds)
+
+
+def place_of(exporter: SpanExporter) -> Hashable | None:
+    """What is equal for two exporters that send to the same place as the same tenant; None where nothing tells."""
+    from otel_loggedmodel.delivery.destinations import destination_of
+
+    destination = destination_of(exporter)
+    return None if destination is None else destination.key
