@@ -8,24 +8,27 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
-DoWithout = Callable[[str], NoReturn]
+import needs
 
 
-def environment(do_without: DoWithout, *packages: str) -> dict[str, str]:
-    """Return what a Node program needs in its environment to find these packages; do without where there is no Node."""
+def environment(required_by: str, *packages: str) -> dict[str, str]:
+    """Return what a Node program needs in its environment to find these packages; skip where Node is not installed.
+
+    Args:
+        required_by: The environment variable that makes a failure of the skip.
+        *packages: With their versions, as npm takes them.
+    """
     if shutil.which("node") is None or shutil.which("npm") is None:
-        do_without("Node and npm are not installed")
+        needs.do_without("Node and npm", "apt-get install nodejs npm", required_by=required_by)
     base = os.environ.get("XDG_CACHE_HOME", "")
     cache = (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "otel-loggedmodel"
     folder = cache / f"node-{hashlib.sha256(chr(10).join(packages).encode()).hexdigest()[:16]}"
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="installing-", dir=cache) as scratch:
-            install(do_without, packages, Path(scratch) / "node")
+            install(required_by, packages, Path(scratch) / "node")
             try:
                 (Path(scratch) / "node").rename(folder)
             except OSError:
@@ -33,7 +36,7 @@ def environment(do_without: DoWithout, *packages: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "NODE_PATH": str(folder / "node_modules")}
 
 
-def install(do_without: DoWithout, packages: tuple[str, ...], folder: Path) -> None:
+def install(required_by: str, packages: tuple[str, ...], folder: Path) -> None:
     folder.mkdir()
     (folder / "package.json").write_text('{"private": true}', encoding="utf-8")
     quiet = ("--no-audit", "--no-fund", "--no-package-lock", "--no-update-notifier", "--ignore-scripts")
@@ -41,4 +44,8 @@ def install(do_without: DoWithout, packages: tuple[str, ...], folder: Path) -> N
         ["npm", "install", *quiet, *packages], cwd=folder, capture_output=True, text=True, timeout=300, check=False
     )
     if outcome.returncode != 0:
-        do_without(f"npm could not install {' '.join(packages)}: {outcome.stderr.strip()}")
+        needs.do_without(
+            f"packages that npm could not install here ({outcome.stderr.strip()})",
+            f"npm install {' '.join(packages)}",
+            required_by=required_by,
+        )
