@@ -17,15 +17,21 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import otel_loggedmodel
+from effort import IS_LIBRARY_ALONE, times
 from otel_loggedmodel import _errors
 from otel_loggedmodel.versions import runs
 from otel_loggedmodel.versions.active import process
 from otel_loggedmodel.versions.catalogue import catalogue
 
+pytest_plugins = ["progress"]
+
 # The backend's tests need the extra `server`; `make test` has installed it and says so, elsewhere they may be left out.
 collect_ignore = []
-if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_SERVER") and importlib.util.find_spec("clickhouse_connect") is None:
-    collect_ignore = [
+has_server = os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_SERVER") or importlib.util.find_spec("clickhouse_connect")
+if IS_LIBRARY_ALONE:
+    collect_ignore += ["collector", "versions/test_git.py"]
+if IS_LIBRARY_ALONE or not has_server:
+    collect_ignore += [
         "backend",
         "cli",
         "pages",
@@ -48,7 +54,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # What it keeps belongs with the other leftovers of a run.
 set_hypothesis_home_dir(Path(__file__).resolve().parent.parent / ".venv" / ".hypothesis")
-hypothesis.settings.register_profile("default", database=None, deadline=None)
+hypothesis.settings.register_profile(
+    "default",
+    database=None,
+    # A busy machine is slow, and nothing is wrong with that.
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    max_examples=times(full=100, quick=30),
+)
 hypothesis.settings.load_profile("default")
 
 

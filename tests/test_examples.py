@@ -45,6 +45,8 @@ from opentelemetry.trace import Link, SpanKind, StatusCode
 from opentelemetry.trace import Status as SpanStatus
 
 import otlp_receiver
+from collector.running import find_collector
+from effort import times
 from otel_loggedmodel.store import open_database, open_reader, results, trace_results
 from otel_loggedmodel.store.reading import TraceFilter, UnknownVersionError
 from otlp_grpc_receiver import OtlpGrpcReceiver
@@ -687,16 +689,18 @@ def test_the_demo_compares_what_it_has_sent(
     temporary.mkdir()
     shutil.copytree(EXAMPLES, checkout / "examples", ignore=shutil.ignore_patterns("__pycache__"))
     before = files_of(checkout)
+    rounds = times(full=5, quick=1)
     monkeypatch.chdir(checkout)
     outcome = run(
         Path("examples/demo/run.py"),
         "--direct",
+        f"--rounds={rounds}",
         TMPDIR=str(temporary),
         OTEL_SDK_DISABLED="true",
         MLFLOW_ACTIVE_MODEL_ID="other",
         GITHUB_ACTIONS="true",
     )
-    truth = truth_of(import_from_demo, rounds=5)
+    truth = truth_of(import_from_demo, rounds=rounds)
     check_demo(outcome, truth)
     assert "spans go to it directly" in outcome.stdout
     assert "::error" not in outcome.stdout  # a demo of a gate fails nobody's build
@@ -719,15 +723,12 @@ def test_the_demo_compares_what_it_has_sent(
 
 
 def test_the_demo_goes_through_a_collector(tmp_path: Path, import_from_demo: Callable[[str], ModuleType]) -> None:
-    found = run(REPOSITORY / "scripts" / "build_collector.py", "--print-path")
-    if found.returncode != 0 and os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_COLLECTOR") != "1":
-        pytest.skip(found.stderr.strip())
-    assert found.returncode == 0, found.stderr
+    collector = find_collector()
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     outcome = demo(tmp_path, "--rounds", "1", TMPDIR=str(temporary))
     check_demo(outcome, truth_of(import_from_demo, rounds=1))
-    assert f"starting the OpenTelemetry Collector {found.stdout.strip()}\n" in outcome.stdout
+    assert f"starting the OpenTelemetry Collector {collector}\n" in outcome.stdout
     assert re.search(r"through the Collector at http://127\.0\.0\.1:\d+ \(pid \d+\)", outcome.stdout)
     assert '"spans": ' in (tmp_path / DIRECTORY / "collector.log").read_text()  # it says how many passed
     assert list(temporary.iterdir()) == []
@@ -773,7 +774,7 @@ def demo_until(moment: str, tmp_path: Path, *arguments: str) -> "Iterator[tuple[
         (signal.SIGINT, "asking"),
         (signal.SIGTERM, "stopping"),
         (signal.SIGINT, "otel-loggedmodel models"),
-    ],
+    ][:: times(full=1, quick=2)],
 )
 def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path, number: signal.Signals, moment: str) -> None:
     with demo_until(moment, tmp_path) as (process, _):

@@ -82,7 +82,8 @@ def test_models_without_spans_are_delivered_when_the_provider_is_flushed(applica
 def test_force_flush_of_the_exporter_flushes_what_it_wraps(application: Application) -> None:
     mlflow.create_external_model("a")
     assert application.exporter.force_flush(1234)
-    assert application.inner.flushes == [1234]
+    (given,) = application.inner.flushes
+    assert 0 < given <= 1234  # what is left of the time
     assert len(application.inner.batches) == 1
 
 

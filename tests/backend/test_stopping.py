@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from clickhouse_server import ClickHouseServer
+from effort import times
 from waiting import wait_until
 
 from .sending import Load, Traces, ask
@@ -25,7 +26,7 @@ def test_a_signal_under_load(tmp_path: Path, number: int) -> None:
         Serving(tmp_path / "log", "--data", tmp_path / "data") as serving,
         Load(serving, Traces("stopped", number)) as load,
     ):
-        for _ in range(2):
+        for _ in range(times(full=2, quick=1)):
             time.sleep(moments.uniform(0.2, 0.8))
             serving.stop(number)
             acknowledged = set(load.acknowledged)
@@ -71,8 +72,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         Serving(tmp_path / "log", "--store", f"clickhouse://127.0.0.1:{cluster.port}/spans") as serving,
         Load(serving, Traces("twice", 1)) as load,
     ):
-        while not load.acknowledged:
-            time.sleep(0.01)
+        wait_until(lambda: load.acknowledged, "a request to be acknowledged")
         os.kill(cluster.pid, signal.SIGSTOP)
         try:
             time.sleep(0.5)
