@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 import hashlib
-import os
 import subprocess
 import sys
 
@@ -8,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from effort import times
 from otel_loggedmodel.versions import identity
 
 
@@ -15,7 +15,7 @@ def sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-MANY_VERSIONS = 1_000_000 if os.environ.get("OTEL_LOGGEDMODEL_TESTS") == "full" else 50_000
+MANY_VERSIONS = times(full=1_000_000, quick=50_000)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 mappings = st.dictionaries(texts, texts, max_size=5)
