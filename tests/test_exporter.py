@@ -308,7 +308,7 @@ def test_nothing_is_kept_for_versions_that_come_and_go(application: Application)
     for number in range(5000):
         with mlflow.use_model(f"m{number}"):
             application.span()
-    assert len(application.exporter._shipper._announced) <= 4096
+    assert len(application.exporter._shipper._told.announced) <= 4096
 
 
 # Stamps that the SDK's limit evicted
