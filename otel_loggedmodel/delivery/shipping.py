@@ -28,7 +28,7 @@ from otel_loggedmodel.delivery import told
 from otel_loggedmodel.delivery.bounded import Call
 from otel_loggedmodel.uninstrumented import uninstrumented
 from otel_loggedmodel.versions import records
-from otel_loggedmodel.versions.catalogue import MAX_MODELS, catalogue
+from otel_loggedmodel.versions.catalogue import catalogue
 from otel_loggedmodel.versions.model import ModelEvent
 
 REPEAT_AFTER_SECONDS: Final = 12 * 3600.0
@@ -289,12 +289,8 @@ class RecordShipper:
             self._retry_at = None
             self._retry_seconds = _FIRST_RETRY_SECONDS
             self._told.delivered = due.up_to
-            announced = self._told.announced
             for model_id in due.announced:
-                announced.pop(model_id, None)
-                announced[model_id] = due.time
-            while len(announced) > MAX_MODELS:
-                del announced[next(iter(announced))]
+                self._told.announced[model_id] = due.time
         else:
             self._retry_at = self._clock() + self._retry_seconds
             self._retry_seconds = min(2 * self._retry_seconds, _LAST_RETRY_SECONDS)

@@ -11,6 +11,9 @@ import weakref
 from collections.abc import Hashable
 from typing import Final
 
+from otel_loggedmodel._latest import Latest
+from otel_loggedmodel.versions.catalogue import MAX_MODELS
+
 # A try of an exporter takes less. Whoever has been at it for longer hangs, and must not keep the others from trying.
 _CLAIM_SECONDS: Final = 60.0
 
@@ -25,13 +28,13 @@ class Told:
 
     def __init__(self) -> None:
         self.delivered = 0
-        self.announced: dict[str, float] = {}
+        self.announced: Latest[str, float] = Latest(MAX_MODELS)
         self._claim: tuple[object, float] | None = None
 
     def forget(self, delivered: int) -> None:
         """In a forked child: whatever it uses, it announces itself, as its parent may be gone."""
         self.delivered = delivered
-        self.announced = {}
+        self.announced = Latest(MAX_MODELS)
         self._claim = None
 
     def claim(self, exporter: object) -> bool:

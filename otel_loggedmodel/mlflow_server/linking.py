@@ -14,7 +14,7 @@ import os
 import threading
 import weakref
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -23,6 +23,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 
 from otel_loggedmodel import attributes
 from otel_loggedmodel._errors import warn_rarely
+from otel_loggedmodel._latest import Latest
 from otel_loggedmodel.delivery.otlp_payloads import is_record
 from otel_loggedmodel.mlflow_server.traces import TraceLink
 from otel_loggedmodel.version import __version__
@@ -35,8 +36,6 @@ _MAX_ENDED_TRACES: Final = 16_384
 LINK: Final = "logged_model.link"
 _SCOPE: Final = InstrumentationScope("otel_loggedmodel.mlflow_server", __version__)
 _NO_RESOURCE: Final = Resource.get_empty()
-_K = TypeVar("_K")
-_V = TypeVar("_V")
 _STATUSES: Final = {False: Status(StatusCode.UNSET), True: Status(StatusCode.ERROR)}
 
 
@@ -101,8 +100,8 @@ class TraceLinker:
         self._lock = threading.RLock()
         self._open: dict[int, _Version] = {}
         # The roots of traces that have ended without a version; None of those that were linked.
-        self._ended: dict[int, _Root | None] = {}
-        self._results: dict[tuple[int, int], None] = {}
+        self._ended: Latest[int, _Root | None] = Latest(_MAX_ENDED_TRACES)
+        self._results: Latest[tuple[int, int], None] = Latest(_MAX_ENDED_TRACES)
         self.forgotten = 0
 
     def pick(self, spans: Sequence[ReadableSpan]) -> list[ReadableSpan]:
@@ -133,7 +132,7 @@ class TraceLinker:
         key = (span.context.trace_id, span.context.span_id) if span.context else (0, 0)
         if key not in self._results:
             picked.append(span)
-            _remember(self._results, key, None)
+            self._results[key] = None
 
     def _note(self, version: _Version, picked: list[ReadableSpan]) -> None:
         """A span of a version, whose root has not ended, or has ended before."""
@@ -159,7 +158,7 @@ class TraceLinker:
         version = _version_of(span) or inside
         if version is not None:
             picked.append(_link(root, version))
-        _remember(self._ended, span.context.trace_id, root if version is None else None)
+        self._ended[span.context.trace_id] = root if version is None else None
 
     def _forget(self, version: _Version) -> None:
         if version.is_continued:
@@ -172,12 +171,6 @@ class TraceLinker:
             self._max_open_traces,
             self.forgotten,
         )
-
-
-def _remember(memory: dict[_K, _V], key: _K, value: _V) -> None:
-    memory[key] = value
-    if len(memory) > _MAX_ENDED_TRACES:
-        del memory[next(iter(memory))]
 
 
 def _version_of(span: ReadableSpan) -> _Version | None:

@@ -7,11 +7,11 @@ import dataclasses
 import random
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import Final
 
 from otel_loggedmodel._checking import has_id_shape
+from otel_loggedmodel._latest import Latest
 from otel_loggedmodel.mlflow_server import documents
 from otel_loggedmodel.mlflow_server.agreeing import agreed_on, is_duplicate, is_settled
 from otel_loggedmodel.mlflow_server.registry import Registry
@@ -26,8 +26,6 @@ _MAX_REMEMBERED: Final = 10_000
 _MAX_TRIES: Final = 5
 # In the record of changes, where the keys of tags stand, which are not empty.
 _STATUS: Final = ""
-
-_Value = TypeVar("_Value")
 
 
 class UnknownModelError(LookupError):
@@ -49,9 +47,9 @@ class Models:
         self._jitter = jitter
         # One thread at a time asks what is not known yet: all of them wait for the same answer.
         self._lock = threading.RLock()
-        self._ids: OrderedDict[str, tuple[str, float]] = OrderedDict()  # with when it was last seen
-        self._told: OrderedDict[str, LoggedModel] = OrderedDict()
-        self._deleted: OrderedDict[str, tuple[str, int]] = OrderedDict()  # with when, in nanoseconds
+        self._ids: Latest[str, tuple[str, float]] = Latest(_MAX_REMEMBERED)  # with when it was last seen
+        self._told: Latest[str, LoggedModel] = Latest(_MAX_REMEMBERED)
+        self._deleted: Latest[str, tuple[str, int]] = Latest(_MAX_REMEMBERED)  # with when, in nanoseconds
 
     def reset_after_fork(self) -> None:
         """In a forked child: nobody holds the lock here."""
@@ -120,7 +118,7 @@ class Models:
             self._ids.pop(model_id, None)
             found = self._found(model_id, model) or self._made(model_id, model)
         self._finish(found, LoggedModelStatus.READY if model is None else model.status)
-        _remember(self._ids, model_id, (found.model_id, time.monotonic()))
+        self._ids[model_id] = (found.model_id, time.monotonic())
         return found
 
     def _found(self, model_id: str, model: LoggedModel | None) -> LoggedModel | None:
@@ -177,7 +175,7 @@ class Models:
             params={**event.params, **(told.params if told else {})},
             tags=event.tags,
         )
-        _remember(self._told, event.model_id, model)
+        self._told[event.model_id] = model
         found = self._resolved(event.model_id, model)
         if is_made_here(found):
             # It may have been made when less was known of it. Its tags are left: they may have been changed since.
@@ -189,7 +187,7 @@ class Models:
             if not told.params:
                 self._ids.pop(event.model_id, None)  # from now on it stands for itself, and not for its name
             params = {**event.params, **told.params}
-            _remember(self._told, event.model_id, dataclasses.replace(told, params=params))
+            self._told[event.model_id] = dataclasses.replace(told, params=params)
         found = self._resolved(event.model_id, None)
         self._add_params(found, event.params)
         changes = documents.changes_of(found)
@@ -208,7 +206,7 @@ class Models:
 
     def _activate(self, event: ModelEvent) -> None:
         if event.name and event.model_id not in self._told:
-            _remember(self._told, event.model_id, LoggedModel(model_id=event.model_id, name=event.name))
+            self._told[event.model_id] = LoggedModel(model_id=event.model_id, name=event.name)
         try:
             self.id_of(event.model_id)
         except UnknownModelError:
@@ -221,7 +219,7 @@ class Models:
             return
         if _is_by_name(event.model_id, None) and found.tags.get(documents.ID) != event.model_id:
             return  # a name was deleted, not the version that it stands for
-        _remember(self._deleted, event.model_id, (found.model_id, event.time_ns))
+        self._deleted[event.model_id] = (found.model_id, event.time_ns)
         self._registry.delete(found.model_id)
 
     def _add_params(self, found: LoggedModel, params: Mapping[str, str]) -> None:
@@ -256,10 +254,3 @@ def _name_of(model_id: str, model: LoggedModel | None) -> str | None:
     if model is not None and model.name:
         return model.name
     return None if has_id_shape(model_id) else model_id
-
-
-def _remember(where: OrderedDict[str, _Value], key: str, value: _Value) -> None:
-    where[key] = value
-    where.move_to_end(key)
-    if len(where) > _MAX_REMEMBERED:
-        where.popitem(last=False)

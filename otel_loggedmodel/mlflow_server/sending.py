@@ -10,12 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_loggedmodel import attributes
 from otel_loggedmodel._errors import swallow
+from otel_loggedmodel._latest import Latest
 from otel_loggedmodel.delivery import otlp_payloads
 from otel_loggedmodel.delivery.otlp_answers import Outcome, Verdict
 from otel_loggedmodel.mlflow_server.assessments import Assessment
@@ -40,8 +41,6 @@ _MAX_REMEMBERED: Final = 20_000
 _SEVERITY: Final = (Verdict.DELIVERED, Verdict.NOT_YET, Verdict.MALFORMED, Verdict.LATER, Verdict.REFUSED)
 _DELIVERED: Final = Outcome(Verdict.DELIVERED)
 
-_K = TypeVar("_K")
-_V = TypeVar("_V")
 _Key = tuple[object, ...]
 _Call = tuple[_Key, Callable[[], None]]
 
@@ -72,8 +71,8 @@ class TrackingSender:
         self._connections = connections
         self._pace = _Pace(calls_per_second)
         self._unknown_seconds = unknown_seconds
-        self._unknown: dict[str, _Unknown] = {}
-        self._done: dict[_Key, None] = {}
+        self._unknown: Latest[str, _Unknown] = Latest(_MAX_REMEMBERED)
+        self._done: Latest[_Key, None] = Latest(_MAX_REMEMBERED)
         self._is_stopped = False
         # The spool's thread, and whoever flushes where there can be no thread, take turns.
         self._one_at_a_time = threading.RLock()
@@ -152,7 +151,7 @@ class TrackingSender:
             self._traces.link(link, as_it_is=unknown is not None and now >= unknown.give_up_at)
         except UnknownModelError:
             give_up_at = now + self._unknown_seconds if unknown is None else unknown.give_up_at
-            _remember(self._unknown, link.model_id, _Unknown(now + _SECONDS_BETWEEN_QUESTIONS, give_up_at))
+            self._unknown[link.model_id] = _Unknown(now + _SECONDS_BETWEEN_QUESTIONS, give_up_at)
             raise
 
     # What came of it
@@ -174,7 +173,7 @@ class TrackingSender:
         except Exception as error:
             swallow("telling the tracking server")
             return Outcome(Verdict.MALFORMED, repr(error), type(error).__name__)
-        _remember(self._done, key, None)
+        self._done[key] = None
         return _DELIVERED
 
 
@@ -257,10 +256,3 @@ def _outcome_of(error: ServerError, *, is_of_result: bool) -> Outcome:
     # A result may come before the trace that it is about.
     verdict = Verdict.NOT_YET if is_of_result and error.is_absent else Verdict.MALFORMED
     return Outcome(verdict, str(error), error_type)
-
-
-def _remember(memory: dict[_K, _V], key: _K, value: _V) -> None:
-    memory[key] = value
-    if len(memory) > _MAX_REMEMBERED:
-        # Several threads may do so at once, and one find nothing left to do.
-        memory.pop(next(iter(memory), key), None)

@@ -17,6 +17,7 @@ from typing import Final
 
 from otel_loggedmodel._checking import MAX_MODEL_BYTES, too_large
 from otel_loggedmodel._errors import warn_once
+from otel_loggedmodel._latest import Latest
 from otel_loggedmodel.versions import identity
 from otel_loggedmodel.versions.model import LoggedModel, LoggedModelStatus, ModelEvent
 
@@ -43,7 +44,7 @@ class Catalogue:
         self._last_time_ns = 0
         self.last_number = 0
         # Read without the lock on the path of entry spans; written under it.
-        self.activated: dict[str, ModelEvent] = {}
+        self.activated: Latest[str, ModelEvent] = Latest(MAX_MODELS)
         # Set when there is a new event.
         self.listeners: weakref.WeakSet[threading.Event] = weakref.WeakSet()
         if hasattr(os, "register_at_fork"):
@@ -54,7 +55,7 @@ class Catalogue:
         self._journal.clear()  # the parent ships these
         self._journal_bytes = 0
         self.listeners = weakref.WeakSet()
-        self.activated = {}  # the child is a process of its own: its versions are activated anew
+        self.activated = Latest(MAX_MODELS)  # the child is a process of its own: its versions are activated anew
 
     # Reading
 
@@ -223,8 +224,6 @@ class Catalogue:
             event = ModelEvent(
                 kind="activated", model_id=model_id, time_ns=self._now(), span_id=identity.random_span_id(), name=name
             )
-            if len(self.activated) >= MAX_MODELS:
-                del self.activated[next(iter(self.activated))]
             self.activated[model_id] = event
             self._append(event)
 
