@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 from otel_loggedmodel.mlflow_server import documents
+from otel_loggedmodel.mlflow_server.paging import pages
 from otel_loggedmodel.mlflow_server.rest import Server, ServerError, quoted
 from otel_loggedmodel.versions.model import LoggedModel, LoggedModelStatus
 
@@ -35,19 +36,15 @@ class Registry:
 
     def search(self, condition: str) -> Iterator[LoggedModel]:
         """Those of the experiment that a condition of MLflow's filter language holds for, newest first."""
-        question: dict[str, Any] = {
+        question = {
             "experiment_ids": [self._server.experiment_id],
             "filter": condition,
             "order_by": [{"field_name": "creation_timestamp", "ascending": False}],
             "max_results": _PAGE,
         }
-        while True:
-            answer = self._server.call("POST", f"{_MODELS}/search", question)
-            for document in answer.get("models") or ():
+        for page in pages(self._server.call, f"{_MODELS}/search", question):
+            for document in page.get("models") or ():
                 yield documents.logged_model_of(document)
-            if not answer.get("next_page_token"):
-                return
-            question["page_token"] = answer["next_page_token"]
 
     def tagged(self, model_id: str) -> list[LoggedModel]:
         """Those that were made for one of our ids."""

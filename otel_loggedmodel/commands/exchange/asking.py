@@ -3,8 +3,8 @@
 
 import threading
 import time
-from collections.abc import Callable
-from typing import Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from otel_loggedmodel.mlflow_server.rest import Server, ServerError
 
@@ -50,6 +50,16 @@ class Asked:
                 if self._stopping.wait(wait):
                     raise
             pause = min(2 * pause, _MAX_PAUSE_SECONDS)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        query: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> dict[str, Any]:
+        """The same for one call, as `Server.call` takes it."""
+        return self.patiently(lambda: self.server.call(method, path, body, query))
 
     def give_up(self) -> None:
         """Try nothing again: what other threads wait for fails at once."""
