@@ -68,7 +68,7 @@ def import_(
     They keep MLflow's ids, so that spans which carry those get a name; a LoggedModel that this library made there comes
     back under its own. Deleted ones are left out.
     """
-    from otel_loggedmodel.commands.counting import Counting
+    from otel_loggedmodel._counting import Counting
     from otel_loggedmodel.commands.exchange.asking import Asked
     from otel_loggedmodel.commands.exchange.filling import opened
     from otel_loggedmodel.commands.exchange.finding import experiments_of
@@ -80,7 +80,7 @@ def import_(
         url = store or opening.default_store()
         with (
             opened(url, opening.read_token(token_file), read_only=dry_run) as filled,
-            Counting("Importing", "LoggedModels") as counting,
+            Counting("Importing", "LoggedModels", say=printing.complain) as counting,
         ):
             work = Import(asked, filled.reader, filled.writer, lambda so_far: counting.at(so_far.found))
             result = work.run(chosen, filter_text)
@@ -123,7 +123,7 @@ def push(
 
     A trace is linked where the server has it, having got the same spans; those that it has not are counted.
     """
-    from otel_loggedmodel.commands.counting import Counting
+    from otel_loggedmodel._counting import Counting
     from otel_loggedmodel.commands.exchange.asking import Asked
     from otel_loggedmodel.commands.exchange.pushing import Push
 
@@ -136,7 +136,7 @@ def push(
         with printing.progress("Reading versions"):
             versions = _versions(reader, version or (), selection)
         total = sum(one.traces for one in versions)
-        with Counting("Pushing", "traces", total) as counting:
+        with Counting("Pushing", "traces", total, say=printing.complain) as counting:
             work = Push(
                 Asked(far),
                 reader,

@@ -10,6 +10,7 @@ from typing import Any, Final
 from opentelemetry import context as context_api
 from opentelemetry import trace as trace_api
 
+from otel_loggedmodel._counting import Counting
 from otel_loggedmodel.genai.assessments import Feedback
 from otel_loggedmodel.genai.calling import Caller
 from otel_loggedmodel.genai.capturing import capture_of
@@ -18,7 +19,6 @@ from otel_loggedmodel.genai.harness import worked
 from otel_loggedmodel.genai.journal import DoneRow, Journal, default_directory
 from otel_loggedmodel.genai.outcome import EvaluationResult, RowResult, Tally
 from otel_loggedmodel.genai.predicting import Predictor
-from otel_loggedmodel.genai.progress import Progress
 from otel_loggedmodel.genai.recording import Recorder
 from otel_loggedmodel.genai.rows import MISSING, Row
 from otel_loggedmodel.genai.scoring import Scorer
@@ -90,23 +90,26 @@ def run(
             done = known.get(row.key)
             if done is not None and done.scores_known >= wanted:
                 results.add(row, done.scores, done.trace_id, done.span_id, resumed=True)
-                bar.advance(failed=False)
+                show()
             else:
                 yield row, frozenset() if done is None else done.scores_known
 
     def work(todo: _Todo) -> DoneRowWork:
         return worker.work(*todo)
 
+    def show() -> None:
+        counting.at(results.count, f"{results.errors} failed" if results.errors else "")
+
     finished = False
     delivery = Delivery(recorder, journal, capture)
     try:
-        with Progress(dataset.size, options.progress) as bar:
+        with Counting("evaluating", "rows", dataset.size, is_shown=options.progress, stays=True) as counting:
             for done in worked(left(), work, options.max_workers):
                 delivery.put(done)
                 earlier = known.get(done.row.key)
                 scores = {**({} if earlier is None else earlier.scores), **done.scores}
                 results.add(done.row, scores, done.trace_id, done.span_id, done.outputs, done.error)
-                bar.advance(failed=done.error is not None)
+                show()
         finished = True
     finally:
         delivery.close()
@@ -151,7 +154,7 @@ class _Results:
         self._tally = Tally(scorers)
         self._dataset = dataset
         self._rows: list[tuple[int, RowResult]] = []
-        self._count = self._errors = self._resumed = 0
+        self.count = self.errors = self._resumed = 0
 
     def add(
         self,
@@ -166,8 +169,8 @@ class _Results:
     ) -> None:
         feedback = [one for digest in self._order for one in scores.get(digest, ())]
         self._tally.add(feedback)
-        self._count += 1
-        self._errors += error is not None
+        self.count += 1
+        self.errors += error is not None
         self._resumed += resumed
         if not self._dataset.in_memory and len(self._rows) >= _MAX_ROWS_KEPT:
             return
@@ -183,8 +186,8 @@ class _Results:
             model_id=model_id,
             dataset=self._dataset.digest,
             dataset_name=self._dataset.name,
-            count=self._count,
-            error_count=self._errors,
+            count=self.count,
+            error_count=self.errors,
             resumed_count=self._resumed,
             scorer_errors=self._tally.errors,
             rows=[row for _, row in self._rows],
