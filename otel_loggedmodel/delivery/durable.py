@@ -16,10 +16,8 @@ was refused; a backlog of two days must not be lost to credentials that were wro
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -29,6 +27,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_loggedmodel._errors import swallow, warn_once, warn_rarely
+from otel_loggedmodel._forking import call_in_forked_child
 from otel_loggedmodel.delivery import otlp_payloads, spool
 from otel_loggedmodel.delivery.bounded import shut_down
 from otel_loggedmodel.delivery.delivering import FIRST_RETRY_SECONDS, Delivery
@@ -101,9 +100,7 @@ class DurableExporter(SpanExporter):
         self.health = Health(self._waiting, destination.server, meter_provider, component_type)
         self._shut_down = False
         self._begin()
-        if hasattr(os, "register_at_fork"):
-            after_fork = weakref.WeakMethod(self._after_fork)
-            os.register_at_fork(after_in_child=lambda: (method := after_fork()) and method())
+        call_in_forked_child(self._after_fork)
 
     def _after_fork(self) -> None:
         """A forked child has none of its parent's threads, spans and connections, and some of its locks may be held."""

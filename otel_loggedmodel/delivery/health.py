@@ -7,7 +7,6 @@ Where the semantic conventions have a name it is used: https://opentelemetry.io/
 """
 
 import itertools
-import os
 import threading
 import weakref
 from collections import Counter
@@ -18,6 +17,7 @@ from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_loggedmodel import environment
+from otel_loggedmodel._forking import call_in_forked_child
 from otel_loggedmodel.delivery.spool import Pending
 from otel_loggedmodel.version import __version__
 
@@ -85,9 +85,7 @@ class Health:
             "s",
             "How long the oldest request has been waiting.",
         )
-        if hasattr(os, "register_at_fork"):
-            reset = weakref.WeakMethod(self._reset)
-            os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
+        call_in_forked_child(self._reset)
 
     def _reset(self) -> None:
         self._lock = threading.RLock()

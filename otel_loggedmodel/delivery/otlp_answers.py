@@ -134,10 +134,15 @@ def retry_after_of(value: object) -> float | None:
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS) if math.isfinite(seconds) else None
 
 
-def cut(text: str) -> str:
+def outcome_of_exception(error: Exception, verdict: Verdict = Verdict.LATER) -> Outcome:
+    """The outcome of a try that raised. Its reason may pass, unless `verdict` says otherwise."""
+    return Outcome(verdict, cut(str(error) or repr(error)), type(error).__name__)
+
+
+def cut(text: str, characters: int = _MAX_WORDS) -> str:
     """Words on one line, cut off where they are long."""
     text = " ".join(text.split())
-    return text if len(text) <= _MAX_WORDS else text[: _MAX_WORDS - 3] + "..."
+    return text if len(text) <= characters else text[: characters - 3] + "..."
 
 
 def outcome_of_grpc(error: Any) -> Outcome:

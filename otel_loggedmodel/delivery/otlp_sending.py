@@ -21,7 +21,14 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_loggedmodel.delivery import otlp_payloads
 from otel_loggedmodel.delivery.destinations import protocol_of, session_of
-from otel_loggedmodel.delivery.otlp_answers import Outcome, Verdict, acknowledged, cut, outcome_of_grpc, outcome_of_http
+from otel_loggedmodel.delivery.otlp_answers import (
+    Outcome,
+    Verdict,
+    acknowledged,
+    outcome_of_exception,
+    outcome_of_grpc,
+    outcome_of_http,
+)
 
 DEFAULT_TIMEOUT_SECONDS: Final = 10.0
 # A kept-alive connection that the server has closed shows at once; whatever takes longer is no such thing.
@@ -145,7 +152,7 @@ class _HttpSender:
         except Exception as error:
             # What cannot be asked for at all is a mistake of the set-up; everything else may pass.
             verdict = Verdict.REFUSED if isinstance(error, ValueError) else Verdict.LATER
-            return Outcome(verdict, cut(str(error) or repr(error)), type(error).__name__)
+            return outcome_of_exception(error, verdict)
 
     def _posted(self, body: bytes) -> Any:
         started = time.monotonic()
@@ -206,7 +213,7 @@ class _GrpcSender:
         except grpc.RpcError as error:
             return outcome_of_grpc(error)
         except Exception as error:  # a channel that is being closed raises ValueError
-            return Outcome(Verdict.LATER, cut(str(error) or repr(error)), type(error).__name__)
+            return outcome_of_exception(error)
         finally:
             with self._lock:
                 self._under_way -= 1
@@ -270,7 +277,7 @@ class _AnySender:
             with self._one_at_a_time:
                 result = self._exporter.export(spans)
         except Exception as error:
-            return Outcome(Verdict.LATER, cut(str(error) or repr(error)), type(error).__name__)
+            return outcome_of_exception(error)
         # Some exporters, against the interface, return nothing; they did not refuse.
         if result is not SpanExportResult.FAILURE:
             return Outcome(Verdict.DELIVERED)

@@ -11,7 +11,6 @@ import contextlib
 import os
 import threading
 import time
-import weakref
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.sdk.resources import Resource
@@ -19,6 +18,7 @@ from opentelemetry.sdk.trace.export import SpanExporter
 
 from otel_loggedmodel import environment
 from otel_loggedmodel._errors import swallow, warn_once
+from otel_loggedmodel._forking import call_in_forked_child
 from otel_loggedmodel.delivery.bounded import shut_down, within
 from otel_loggedmodel.delivery.keeping import Bounds, durable, place_of
 from otel_loggedmodel.delivery.shipping import REPEAT_AFTER_SECONDS, RecordShipper
@@ -47,9 +47,7 @@ class RecordSender:
         self._used: dict[str, None] = {}
         self._stopping = False
         self._start()
-        if hasattr(os, "register_at_fork"):
-            after_fork = weakref.WeakMethod(self._after_fork)
-            os.register_at_fork(after_in_child=lambda: (method := after_fork()) and method())
+        call_in_forked_child(self._after_fork)
 
     def note_use(self, model_id: str, resource: Resource) -> None:
         """A span of this version was started: it has to be known where the records go."""

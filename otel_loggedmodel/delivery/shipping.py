@@ -11,7 +11,6 @@ answer.
 
 import dataclasses
 import math
-import os
 import threading
 import time
 import weakref
@@ -24,6 +23,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_loggedmodel._errors import swallow, warn_rarely
+from otel_loggedmodel._forking import call_in_forked_child
 from otel_loggedmodel.delivery import told
 from otel_loggedmodel.delivery.bounded import Call
 from otel_loggedmodel.uninstrumented import uninstrumented
@@ -77,9 +77,7 @@ class RecordShipper:
         self._spans_failed = False
         self._begin()
         _live.add(self)
-        if hasattr(os, "register_at_fork"):
-            after_fork = weakref.WeakMethod(self._after_fork)
-            os.register_at_fork(after_in_child=lambda: (method := after_fork()) and method())
+        call_in_forked_child(self._after_fork)
 
     def _begin(self) -> None:
         # The specification lets an exporter assume that its calls do not overlap, and a flush comes from any thread.

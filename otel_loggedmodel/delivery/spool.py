@@ -12,12 +12,12 @@ import enum
 import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from otel_loggedmodel._errors import swallow, warn_rarely
+from otel_loggedmodel._forking import call_in_forked_child
 from otel_loggedmodel.delivery import segments
 from otel_loggedmodel.delivery.bounded_queues import BoundedQueues, Given
 from otel_loggedmodel.delivery.memory_queue import Held
@@ -141,9 +141,7 @@ class Spool:
         self._is_closed = False
         # Reentrant: a signal handler that flushes must not wait for itself.
         self._lock = threading.RLock()
-        if hasattr(os, "register_at_fork"):
-            after_fork = weakref.WeakMethod(self._after_fork)
-            os.register_at_fork(after_in_child=lambda: (method := after_fork()) and method())
+        call_in_forked_child(self._after_fork)
 
     def _after_fork(self) -> None:
         self._queues.forget()

@@ -10,9 +10,7 @@ remembered, and of traces that ended without a version their root, for work that
 from __future__ import annotations
 
 import dataclasses
-import os
 import threading
-import weakref
 from collections.abc import Sequence
 from typing import Final
 
@@ -23,6 +21,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 
 from otel_loggedmodel import attributes
 from otel_loggedmodel._errors import warn_rarely
+from otel_loggedmodel._forking import call_in_forked_child
 from otel_loggedmodel._latest import Latest
 from otel_loggedmodel.delivery.otlp_payloads import is_record
 from otel_loggedmodel.mlflow_server.traces import TraceLink
@@ -91,9 +90,7 @@ class TraceLinker:
     def __init__(self, max_open_traces: int = MAX_OPEN_TRACES) -> None:
         self._max_open_traces = max_open_traces
         self._begin()
-        if hasattr(os, "register_at_fork"):
-            begin = weakref.WeakMethod(self._begin)
-            os.register_at_fork(after_in_child=lambda: (method := begin()) and method())
+        call_in_forked_child(self._begin)
 
     def _begin(self) -> None:
         # A forked child begins anew: what is open was opened by its parent, which links it.

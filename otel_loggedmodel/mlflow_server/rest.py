@@ -12,7 +12,7 @@ import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_loggedmodel.delivery.otlp_answers import retry_after_of
+from otel_loggedmodel.delivery.otlp_answers import cut, retry_after_of
 from otel_loggedmodel.mlflow_server.settings import Settings
 from otel_loggedmodel.uninstrumented import uninstrumented
 from otel_loggedmodel.version import __version__
@@ -350,5 +350,4 @@ def _text_of(response: requests.Response) -> str:
 
 
 def _cut(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _MAX_WORDS else text[: _MAX_WORDS - 3] + "..."
+    return cut(text, _MAX_WORDS)
