@@ -19,7 +19,8 @@ def values(trace: Trace, span_id: str | None, text: str, only: str, page: int) -
 
     Args:
         trace: The trace.
-        span_id: The span of which everything is shown; by default the first that failed, else the first with messages.
+        span_id: The key of the row of which everything is shown; by default the first that failed, else the first with
+            messages.
         text: Only spans whose name, service or attributes have this.
         only: `errors`, `models`, or empty for all spans.
         page: Which part of the spans, from 1 on.
@@ -55,7 +56,7 @@ def values(trace: Trace, span_id: str | None, text: str, only: str, page: int) -
         "messages": [] if selected is None else messages_of(selected.span),
         "evaluations": evaluations,
         "by_span": by_span,
-        "names": {row.span.span_id: row.span.name for row in rows},
+        "names": {row.key: row.span.name for row in rows},
         "links": Links(),
     }
 
@@ -78,7 +79,7 @@ def _matches(row: Row, text: str, only: str) -> bool:
 
 def _selected(rows: Sequence[Row], span_id: str | None) -> Row | None:
     if span_id is not None:
-        return next((row for row in rows if row.span.span_id == span_id), None)
+        return next((row for row in rows if row.key == span_id), None)
     failed = [row for row in rows if row.failed]
     # The deepest is where an error comes from; the others pass it on.
     if failed:

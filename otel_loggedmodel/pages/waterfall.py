@@ -17,6 +17,7 @@ class Row:
 
     Attributes:
         span: The span.
+        key: Its id, and its kind beside it where another span before it has that id.
         depth: How many it is below.
         offset: When it began, as a share of the trace.
         width: How long it took, as a share of the trace.
@@ -27,6 +28,7 @@ class Row:
     """
 
     span: Span
+    key: str
     depth: int
     offset: float
     width: float
@@ -66,10 +68,12 @@ def rows_of(trace: Trace) -> list[Row]:
     """The spans in order; without the results of evaluations, which say nothing of the trace's time."""
     spans = [span for span in trace.spans if span.name != EVALUATION_RESULT]
     begin = min((span.start_ns for span in spans), default=0)
+    taken_ids: set[str] = set()
     whole = max(max((span.start_ns + span.duration_ns for span in spans), default=0) - begin, 1)
     return [
         Row(
             span=span,
+            key=_key(span, taken_ids),
             depth=min(depth, _DEEPEST),
             offset=(span.start_ns - begin) / whole,
             width=span.duration_ns / whole,
@@ -81,6 +85,12 @@ def rows_of(trace: Trace) -> list[Row]:
         for span, depth in in_tree_order(spans, 0, lambda depth, _: depth + 1)
         for taken, given in (tokens_of(span),)
     ]
+
+
+def _key(span: Span, taken_ids: set[str]) -> str:
+    key = f"{span.span_id}-{span.kind.lower()}" if span.span_id in taken_ids else span.span_id
+    taken_ids.add(span.span_id)
+    return key
 
 
 def evaluations_of(trace: Trace) -> list[Evaluation]:

@@ -56,6 +56,8 @@ def traces(database: Database, scope: Scope, which: TraceFilter) -> list[TraceSu
 def trace(database: Database, columns: schema.Columns, trace_id: str) -> Trace:
     """One trace.
 
+    A span that was stored several times is one of it. Zipkin's client and server have one id, but are two spans.
+
     Raises:
         UnknownTraceError: Nothing of it is stored.
     """
@@ -70,8 +72,8 @@ def trace(database: Database, columns: schema.Columns, trace_id: str) -> Trace:
             {columns["LoggedModelId"]} AS model_id, {columns["LoggedModelRole"]} = 'entry' AS is_entry
         FROM {schema.SPANS}
         WHERE TraceId = {{trace_id:String}}
-        ORDER BY Timestamp, SpanId
-        LIMIT 1 BY SpanId
+        ORDER BY Timestamp, SpanId, SpanKind = 'Server'
+        LIMIT 1 BY SpanId, SpanKind
         LIMIT {MAX_SPANS}""",
         {"trace_id": trace_id},
     )
@@ -136,7 +138,7 @@ def _entries(scope: Scope) -> Query:
             {measuring.FAILED} AS failed, StatusMessage
         FROM {schema.SPANS}
         WHERE {spans.sql} AND {entry.sql}
-        LIMIT 1 BY TraceId, SpanId""",
+        LIMIT 1 BY TraceId, SpanId, SpanKind""",
         {**version.parameters, **spans.parameters, **entry.parameters},
     )
 
