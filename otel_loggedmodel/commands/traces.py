@@ -3,6 +3,7 @@
 
 import enum
 import re
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Final
 
@@ -14,7 +15,7 @@ from otel_loggedmodel.store.reading import Reader, Selection, TraceFilter, Unkno
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
-
+_SPANS_ON_A_TERMINAL: Final = 1000
 
 EXAMPLES: Final = """
 otel-loggedmodel traces my-agent-v2 --errors --since 24h
@@ -41,7 +42,17 @@ def traces(
     ] = None,
     errors: Annotated[bool, typer.Option("--errors", help="Failed ones only.")] = False,
     order: Annotated[Order, typer.Option("--order", help="`worst` is by the mean of their scores.")] = Order.NEWEST,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 20,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            min=1,
+            max=10_000,
+            help=f"At most so many. Default: {TraceFilter.limit} traces; of one trace {_SPANS_ON_A_TERMINAL} spans on "
+            "a terminal, else all.",
+            show_default=False,
+        ),
+    ] = None,
     offset: Annotated[int, typer.Option("--offset", min=0, help="Leave out so many.")] = 0,
     since: options.Since = None,
     until: options.Until = None,
@@ -57,17 +68,17 @@ def traces(
     if trace_id is not None and not _TRACE_ID.fullmatch(trace_id.lower()):
         raise typer.BadParameter("a trace id has 32 hex digits", param_hint="--id")
     selection = options.read_selection(since, until, service, attribute, dataset=dataset, production=production)
-    which = TraceFilter(errors_only=errors, order=order.value, limit=limit, offset=offset)
+    which = TraceFilter(errors_only=errors, order=order.value, limit=limit or TraceFilter.limit, offset=offset)
     with opening.reader(store, token_file, "Reading traces") as reader:
         found = reader.trace(trace_id.lower()) if trace_id else _found(reader, version, which, selection)
     if isinstance(found, Trace):
-        _show_trace(found, json)
+        _show_trace(found, json, limit, offset)
     elif json:
         printing.show_json({"traces": found})
     elif found:
         _show_table(found)
-        if len(found) == limit:
-            printing.complain(f"There may be more: --offset {offset + limit} shows the next.")
+        if len(found) == which.limit:
+            printing.complain(f"There may be more: --offset {offset + which.limit} shows the next.")
     else:
         printing.complain("No trace matches.")
 
@@ -82,13 +93,21 @@ def _found(reader: Reader, version: str | None, which: TraceFilter, selection: S
         return reader.trace(version.lower())
 
 
-def _show_trace(trace: Trace, json: bool) -> None:
+def _show_trace(trace: Trace, json: bool, limit: int | None, offset: int) -> None:
     if json:
         printing.show_json(trace)
         return
     from otel_loggedmodel.commands.waterfall import rendered
 
-    printing.show(*rendered(trace))
+    if limit is None:
+        # Laying a table out takes a third of a millisecond a line, and nobody reads thousands on a terminal.
+        limit = _SPANS_ON_A_TERMINAL if sys.stdout.isatty() else len(trace.spans)
+    printing.show(*rendered(trace, limit, offset))
+    left = len(trace.spans) - offset - limit
+    if left > 0:
+        printing.complain(
+            f"There {'is' if left == 1 else 'are'} {left} more: --offset {offset + limit} shows the next, --json all."
+        )
 
 
 def _show_table(found: Sequence[TraceSummary]) -> None:

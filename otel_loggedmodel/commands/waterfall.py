@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One trace on a terminal: its spans as a tree, each with a bar that shows when it ran."""
 
+import itertools
 import sys
 from collections.abc import Callable
 from typing import Final
@@ -22,8 +23,14 @@ _DEEPEST_INDENT: Final = 24
 _Guides = tuple[str, str]
 
 
-def rendered(trace: Trace) -> list[RenderableType]:
-    """The spans of a trace, in the order of their tree and, among siblings, of their start."""
+def rendered(trace: Trace, limit: int | None = None, offset: int = 0) -> list[RenderableType]:
+    """The spans of a trace, in the order of their tree and, among siblings, of their start.
+
+    Args:
+        trace: The trace.
+        limit: At most so many spans; by default all.
+        offset: Leave out so many.
+    """
     spans = trace.spans
     begin = min((span.start_ns for span in spans), default=0)
     end = max((span.start_ns + span.duration_ns for span in spans), default=0)
@@ -42,7 +49,8 @@ def rendered(trace: Trace) -> list[RenderableType]:
     table.add_column("when", no_wrap=True)
     table.add_column("tokens", no_wrap=True)
     table.add_column("what", overflow="fold")
-    for span, (guides, _) in in_tree_order(spans, ("", ""), _guides_below(ascii_only)):
+    in_order = in_tree_order(spans, ("", ""), _guides_below(ascii_only))
+    for span, (guides, _) in itertools.islice(in_order, offset, None if limit is None else offset + limit):
         table.add_row(
             Text.assemble((guides, "dim"), (clean(span.name), "bold" if span.is_entry else "")),
             formatting.milliseconds(span.duration_ns / 1_000_000),

@@ -2,6 +2,7 @@
 """The command `traces`: lists, and one trace as a tree."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -150,6 +151,39 @@ def test_a_tree_with_bars(run: Run, reader: MemoryReader) -> None:
     assert " " * 6 + "━" * 18 in names[3]
     assert "1000 in, 50 out" in names[3]
     assert "error: cut  gpt-5" in names[3]
+
+
+BIG = f"""
+from otel_loggedmodel.store.trace_results import Span, Trace
+spans = [Span(trace_id={TRACE!r}, span_id=f"{{number:016x}}", parent_span_id=None, name=f"step {{number}}.",
+    kind="Internal", service="api", start_ns={START} + number, duration_ns=1, status="Unset")
+    for number in range(1, 1202)]
+reader.whole_traces = {{{TRACE!r}: Trace(trace_id={TRACE!r}, spans=spans)}}
+"""
+
+
+def steps(shown: str) -> list[int]:
+    return [int(number) for number in re.findall(r"step (\d+)\.", without_colours(shown))]
+
+
+def test_a_terminal_gets_the_first_thousand_spans_and_is_told_of_the_others() -> None:
+    shown = run_in_terminal(["traces", TRACE], 120, BIG)
+    assert steps(shown) == list(range(1, 1001))
+    assert "1,201 spans" in shown
+    assert "There are 201 more: --offset 1000 shows the next, --json all." in shown
+    shown = run_in_terminal(["traces", TRACE, "--limit", "150", "--offset", "1050"], 120, BIG)
+    assert steps(shown) == list(range(1051, 1201))
+    assert "There is 1 more: --offset 1200 shows the next, --json all." in shown
+    assert "more" not in run_in_terminal(["traces", TRACE, "--offset", "1200"], 120, BIG)
+
+
+def test_a_pipe_gets_all_spans_unless_told_otherwise(run: Run, reader: MemoryReader) -> None:
+    spans = [span(f"step {number}.", f"{number:016x}", start=number) for number in range(1, 1202)]
+    reader.whole_traces = {TRACE: Trace(trace_id=TRACE, spans=spans)}
+    assert steps(run("traces", TRACE).stdout) == list(range(1, 1202))
+    limited = run("traces", TRACE, "--limit", "2", "--offset", "1000")
+    assert steps(limited.stdout) == [1001, 1002]
+    assert "There are 199 more" in limited.stderr
 
 
 @settings(max_examples=50)
