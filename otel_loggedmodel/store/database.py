@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
+from otel_loggedmodel.store.server_address import SCHEMES, server_address
 from otel_loggedmodel.store.writing import RefusedError, StoreFullError
 
 _EMBEDDED_SCHEME: Final = "chdb"
-_REMOTE_SCHEMES: Final = {"clickhouse": ("http", 8123), "clickhouses": ("https", 8443)}
 _LOCK_NAME: Final = "otel-loggedmodel.lock"
 _INSERTS_NAME: Final = "otel-loggedmodel-inserts"
 _CONFIGURATION_NAME: Final = "otel-loggedmodel.xml"
@@ -40,10 +40,7 @@ _CONFIGURATION: Final = f"""\
     </storage_configuration>
 </clickhouse>
 """
-_CONNECT_SECONDS: Final = 5
 _SEND_RECEIVE_SECONDS: Final = 300
-# For the first questions, which every server answers at once.
-_FIRST_ANSWER_SECONDS: Final = 5
 
 # https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
 _NOT_ENOUGH_SPACE: Final = {243, 74, 75}  # NOT_ENOUGH_SPACE, CANNOT_READ/WRITE_FROM_FILE_DESCRIPTOR
@@ -92,10 +89,8 @@ class Database:
             StoreUnavailableError: The engine cannot be reached, gave up, or refused.
         """
         with _translated(self.name):
-            result = self.client.query(
-                sql, parameters=dict(parameters or {}), settings={**_READ_SETTINGS, **(settings or {})}
-            )
-            return list(result.named_results())
+            allowed = self._allowed({**_READ_SETTINGS, **(settings or {})})
+            return list(self.client.query(sql, parameters=dict(parameters or {}), settings=allowed).named_results())
 
     def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:
         """Run a statement that returns nothing.
@@ -118,6 +113,11 @@ class Database:
                 self.client.raw_insert(table, insert_block=data, fmt=format_name, settings=dict(settings))
             else:
                 self._insert_file(self.directory / _INSERTS_NAME, table, data, format_name, settings)
+
+    def _allowed(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Those settings that this user may change: one with `readonly=1` may change none."""
+        known = self.client.server_settings
+        return {name: value for name, value in settings.items() if not getattr(known.get(name), "readonly", 0)}
 
     def _insert_file(
         self, directory: Path, table: str, data: bytes, format_name: str, settings: Mapping[str, Any]
@@ -146,6 +146,7 @@ def open_database(url: str, *, create: bool = False) -> Database:
     Args:
         url: `chdb:///directory` or a directory for the engine in this process;
             `clickhouse://user:password@host:port/db` for a server's HTTP interface, `clickhouses://` for HTTPS.
+            `?connect_timeout=60` waits so many seconds for a server that has to wake up; in ClickHouse Cloud it is 120.
         create: Make the directory, or the database, where it is not there.
 
     Raises:
@@ -153,7 +154,7 @@ def open_database(url: str, *, create: bool = False) -> Database:
         ReadingError: The URL is none.
     """
     scheme, separator, _ = url.partition("://")
-    if separator and scheme in _REMOTE_SCHEMES:
+    if separator and scheme in SCHEMES:
         return _open_remote(url, create=create)
     if separator and scheme != _EMBEDDED_SCHEME:
         raise ReadingError(
@@ -171,7 +172,10 @@ def open_database(url: str, *, create: bool = False) -> Database:
 
 def masked(url: str) -> str:
     """A URL without its password."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return url.partition("://")[0] + "://..."  # wherever its password is
     if not parts.password:
         return url
     host = parts.netloc.rpartition("@")[2]
@@ -226,29 +230,27 @@ def _options(directory: Path) -> dict[str, str]:
 
 
 def _open_remote(url: str, *, create: bool) -> Database:
-    try:
-        parts = urllib.parse.urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise ReadingError(f"{masked(url)!r} is no URL: {error}") from None
-    interface, default_port = _REMOTE_SCHEMES[parts.scheme]
-    name = urllib.parse.unquote(parts.path.strip("/")) or "default"
+    shown = masked(url)
+    address = server_address(url, shown)
     arguments = {
-        "interface": interface,
-        "host": parts.hostname or "localhost",
-        "port": port or default_port,
-        "username": urllib.parse.unquote(parts.username or "") or None,
-        "password": urllib.parse.unquote(parts.password or ""),
-        "connect_timeout": _CONNECT_SECONDS,
+        "interface": address.interface,
+        "host": address.host,
+        "port": address.port,
+        "username": address.username,
+        "password": address.password,
         # Queries of several threads run side by side; a session would make them wait and fail.
         "autogenerate_session_id": False,
         "query_limit": 0,
     }
+
+    def greet(seconds: float) -> None:
+        _client(**arguments, connect_timeout=seconds, send_receive_timeout=seconds).close()
+
     # What takes connections and never answers is found out here, before minutes are given to what may take minutes.
-    _client(**arguments, send_receive_timeout=_FIRST_ANSWER_SECONDS).close()
-    client = _client(**arguments, send_receive_timeout=_SEND_RECEIVE_SECONDS)
-    shown = masked(url)
+    address.when_awake(greet)
+    client = _client(**arguments, connect_timeout=address.patience, send_receive_timeout=_SEND_RECEIVE_SECONDS)
     database = Database(client, shown)
+    name = address.database
     if name != "default":
         if create:
             database.command(f"CREATE DATABASE IF NOT EXISTS {quoted(name)}")
@@ -277,9 +279,27 @@ def _client(**arguments: Any) -> Any:
     for name in ("clickhouse_connect", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     where = arguments.get("path") or f"{arguments.get('host')}:{arguments.get('port')}"
+    if "path" in arguments:
+        # Without this, a text that begins with an expression is a query. On a server that is so by default.
+        arguments["settings"] = {"implicit_select": 0}
     with _translated(str(where)):
-        # Without this, a text that begins with an expression is a query.
-        return clickhouse_connect.get_client(settings={"implicit_select": 0}, **arguments)
+        try:
+            return clickhouse_connect.get_client(**arguments)
+        except ImportError as error:
+            raise StoreUnavailableError(_why_there_is_no_engine(error)) from error
+
+
+def _why_there_is_no_engine(error: BaseException) -> str:
+    """The engine says of everything that keeps it from starting that it is not installed."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if "Cannot load time zone" in str(cause):
+            return (
+                f"TZ is {os.environ.get('TZ', '')!r}, which is no time zone that ClickHouse knows: set it to a name "
+                "such as Europe/Berlin or UTC, or unset it"
+            )
+        cause = cause.__cause__ or cause.__context__
+    return f"the store needs: pip install 'otel-loggedmodel[server]' ({_first_line(str(error))})"
 
 
 class _DirectoryLock:
