@@ -7,7 +7,6 @@ opentelemetry-python-contrib without depending on their base class. What is know
 """
 
 import contextlib
-import dataclasses
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -29,7 +28,6 @@ _LOCK_SECONDS: Final = 5.0
 _lock: Final = threading.RLock()
 
 
-@dataclasses.dataclass
 class _Extension:
     """What was done to a provider.
 
@@ -39,9 +37,10 @@ class _Extension:
         again: Does it again, where what was put in is gone.
     """
 
-    added: LoggedModelSpanProcessor | None
-    is_wrapping: bool
-    again: Callable[[], None]
+    def __init__(self, added: LoggedModelSpanProcessor | None, is_wrapping: bool, again: Callable[[], None]) -> None:
+        self.added = added
+        self.is_wrapping: Final = is_wrapping
+        self.again: Final = again
 
 
 _extensions: Final[ByIdentity[_Extension]] = ByIdentity()

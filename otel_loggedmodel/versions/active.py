@@ -21,7 +21,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from otel_loggedmodel import attributes
-from otel_loggedmodel._errors import swallow
+from otel_loggedmodel._errors import swallow, warn_once
 from otel_loggedmodel.versions import identity
 
 
@@ -167,24 +167,39 @@ def with_version(context: Context, version: Version | None) -> Context:
     return context_api.set_value(SCOPE_KEY, Scope(version, propagate), context)
 
 
-def leave_scope(owner: object) -> None:
+def leave_scope(owner: object, kind: type[BaseException] | None = None) -> None:
     """Undo the newest `enter_scope` of an owner in this Context.
 
     Does nothing where the Context is another one than the scope was entered in, as happens when a generator or a
     context manager is finished by another task: that task's own version is not ours to change. Left out of order, a
     scope ends when those entered after it have ended.
+
+    Args:
+        owner: Who entered it.
+        kind: Of the exception with which it is left.
     """
+    if not _is_left(owner) and kind is GeneratorExit:
+        # An async generator that its consumer has left early is finished by a task of the event loop's.
+        warn_once(
+            "generator left early",
+            "a generator that was left early had entered a version with `with`. Its consumer is in that version until "
+            "its task ends: decorate the generator, @use_model(...), or iterate over contextlib.aclosing(generator)",
+        )
+
+
+def _is_left(owner: object) -> bool:
     entered = next((entered for entered in reversed(_stack.get()) if entered.owner is owner and not entered.left), None)
     if entered is None:
-        return
+        return False
     try:
         _home.reset(entered.home_token)
     except (ValueError, RuntimeError):
-        return
+        return False
     entered.left = True
     while (stack := _stack.get()) and stack[-1].left:
         _stack.reset(stack[-1].stack_token)
         context_api.detach(stack[-1].context_token)
+    return True
 
 
 def stamp_entry(span: trace.Span, version: Version) -> None:
@@ -312,7 +327,7 @@ class ProcessDefault:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        leave_scope(self)
+        leave_scope(self, kind)
 
 
 def current_version(context: Context | None = None) -> Version | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from opentelemetry import metrics as otel_metrics
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
 from opentelemetry.metrics import NoOpMeterProvider
@@ -662,6 +663,37 @@ def test_health_is_told_as_metrics(http: HttpFarEnd, make_durable: Make) -> None
     assert point.attributes["otel.component.type"] == "otel_loggedmodel_exporter"
     assert point.attributes["otel.component.name"].startswith("otel_loggedmodel_exporter/")
     assert (point.attributes["server.address"], point.attributes["server.port"]) == ("127.0.0.1", http.port)
+    provider.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("variables", "are_there"),
+    [
+        ({}, False),
+        ({"OTEL_LOGGEDMODEL_METRICS": "1"}, True),
+        ({"OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED": "true"}, True),
+        ({"OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED": "true", "OTEL_LOGGEDMODEL_METRICS": "0"}, False),
+    ],
+)
+def test_metrics_are_there_where_somebody_asked_for_them(
+    http: HttpFarEnd, make_durable: Make, monkeypatch, variables: dict[str, str], are_there: bool
+) -> None:
+    """Vendors' set-ups export whatever the global provider has to the customer's account."""
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    monkeypatch.setattr(otel_metrics, "get_meter_provider", lambda: provider)
+    monkeypatch.setattr("opentelemetry.metrics._internal.get_meter_provider", lambda: provider)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    make_durable(http).export(make_spans("a"))
+    told = [
+        metric.name
+        for resource in getattr(reader.get_metrics_data(), "resource_metrics", ())
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        if scope.scope.name == "otel_loggedmodel"
+    ]
+    assert ("otel_loggedmodel.exporter.span.accepted" in told) == bool(told) == are_there
     provider.shutdown()
 
 
