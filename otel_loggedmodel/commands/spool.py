@@ -257,7 +257,7 @@ def _show(found: "Sequence[Destination]") -> None:
                 Column("models", [formatting.count(sum(o.models for o in each)) for each in owners], number=True),
                 Column("spans", [formatting.count(sum(o.spans for o in each)) for each in owners], number=True),
                 Column("refused", [formatting.count(sum(o.refused for o in each)) for each in owners], 5, number=True),
-                Column("disk", [_size(sum(o.bytes for o in each)) for each in owners], 6, number=True),
+                Column("disk", [formatting.size(sum(o.bytes for o in each)) for each in owners], 6, number=True),
                 Column("oldest", [_age(one.oldest, now) for one in found], 7, number=True),
                 Column(
                     "processes",
@@ -274,15 +274,6 @@ def _show(found: "Sequence[Destination]") -> None:
         printing.complain(f"Files of a later version of otel-loggedmodel, which are left alone: {newer}.")
     if unreadable:
         printing.complain(f"Files that could not be read: {unreadable}.")
-
-
-def _size(number: int) -> str:
-    size = float(number)
-    for unit in ("B", "kB", "MB"):
-        if size < 999.5:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"
 
 
 def _age(stored_at: float | None, now: float) -> str:

@@ -2,7 +2,6 @@
 """A trace as scorers see it, whether it was captured in this process or read from a store: spans, times, tokens."""
 
 import functools
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -10,7 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
-from otel_loggedmodel.conventions import mlflow_spans
+from otel_loggedmodel.conventions import messages, mlflow_spans
 
 # The spellings of the conventions, past and present, and of OpenInference; the first that a span has counts. MLflow's
 # come after them.
@@ -30,9 +29,13 @@ class TraceSpan:
         end_time_ns: When it ended.
         attributes: What it says. Of a span from a store, numbers may be texts.
         status: `OK`, `ERROR` or `UNSET`.
+        events: Its events, each with a `name` and `attributes`.
     """
 
-    __slots__ = ("attributes", "end_time_ns", "name", "parent_id", "span_id", "start_time_ns", "status", "trace_id")
+    __slots__ = (
+        *("attributes", "end_time_ns", "events", "name", "parent_id", "span_id", "start_time_ns", "status"),
+        "trace_id",
+    )
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class TraceSpan:
         end_time_ns: int,
         attributes: Mapping[str, Any],
         status: str,
+        events: Sequence[messages.Event] = (),
     ) -> None:
         self.name = name
         self.trace_id = trace_id
@@ -53,6 +57,7 @@ class TraceSpan:
         self.end_time_ns = end_time_ns
         self.attributes = attributes
         self.status = status
+        self.events = events
 
     @property
     def span_type(self) -> str | None:
@@ -67,13 +72,18 @@ class TraceSpan:
 
     @property
     def inputs(self) -> Any:
-        """What went in, where the span says so; parsed where it is JSON."""
-        return _value(self.attributes, "input.value", mlflow_spans.INPUTS)
+        """What went in: a value, parsed where it is JSON, else messages as dicts with `role` and `content`; or None."""
+        return messages.inputs_of(self.attributes, self.events)
 
     @property
     def outputs(self) -> Any:
-        """What came out, where the span says so; parsed where it is JSON."""
-        return _value(self.attributes, "output.value", mlflow_spans.OUTPUTS)
+        """What came out: a value, parsed where it is JSON, else the text of the answer, else messages; or None."""
+        return messages.outputs_of(self.attributes, self.events)
+
+    @property
+    def messages(self) -> list[messages.Message]:
+        """What an application and a model said to each other, in whichever convention the span has it."""
+        return messages.messages_of(self.attributes, self.events)
 
     @property
     def duration_ms(self) -> float:
@@ -201,21 +211,6 @@ def _number(attributes: Mapping[str, Any], keys: Sequence[str], otherwise: int) 
     return otherwise
 
 
-def _value(attributes: Mapping[str, Any], key: str, of_mlflow: str) -> Any:
-    if key not in attributes:
-        return mlflow_spans.value_of(attributes, of_mlflow)
-    value = attributes[key]
-    if not isinstance(value, str):
-        return value
-    kind = attributes.get(key.replace(".value", ".mime_type"))
-    if kind == "application/json" or value[:1] in ("{", "["):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return value
-
-
 def trace_of_finished(spans: Sequence[ReadableSpan], judged: str | None = None) -> Trace:
     """The trace that spans of this process make."""
     return Trace([_finished(span) for span in spans if span.context is not None], judged)
@@ -233,6 +228,7 @@ def _finished(span: ReadableSpan) -> TraceSpan:
         span.end_time or span.start_time or 0,
         span.attributes or {},
         "ERROR" if span.status.status_code is StatusCode.ERROR else span.status.status_code.name,
+        span.events,
     )
 
 
@@ -248,6 +244,7 @@ def trace_of_stored(stored: Any, judged: str | None = None) -> Trace:
             span.start_ns + span.duration_ns,
             span.attributes,
             "ERROR" if span.status.upper().endswith("ERROR") else span.status.upper(),
+            span.events,
         )
         for span in stored.spans
         if span.name != EVALUATION_RESULT

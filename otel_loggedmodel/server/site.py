@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from otel_loggedmodel.pages.addresses import Links
 from otel_loggedmodel.pages.templates import render, static, warm_up
+from otel_loggedmodel.server import contents
 from otel_loggedmodel.server.access import Access
 from otel_loggedmodel.server.api import Api, error_of, error_of_refusal
 from otel_loggedmodel.server.metrics import Metrics
@@ -98,6 +99,7 @@ class Site:
         return [
             Route("/", self._first),
             *(Route(path, self._guarded(page)) for path, page in pages.items()),
+            Route("/trace/content", self._content),
             Route("/revision", self._revision),
             Route("/login", self._show_login, methods=["GET"]),
             Route("/login", self._log_in, methods=["POST"]),
@@ -217,6 +219,23 @@ class Site:
         reader = Remembering(self._memory)
         values = page.make(reader)
         return render(page.template, {**self._around(page.name, page.title), **values, "revision": reader.shown})
+
+    async def _content(self, request: Request) -> Response:
+        """A value or a file of a span, as it is."""
+        refused = self._refused(request)
+        if refused is not None:
+            return refused
+        try:
+            which = contents.Wanted.of_query(request.query_params)
+            content = await self._questions.ask(lambda: which.found_in(Remembering(self._memory)))
+        except (BadParameterError, ValueError) as error:
+            return self._failed(400, str(error))
+        except contents.NotThereError as error:
+            return self._failed(404, str(error))
+        except Exception as error:
+            status, text = self._failure(error)
+            return Response(text, status, _HEADERS, "text/html")
+        return Response(content.body, 200, {**_HEADERS, **content.headers}, content.media_type)
 
     async def _revision(self, request: Request) -> Response:
         refused = self._refused(request)

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mlflow_recorded
-from otel_loggedmodel.pages.conversation import Message, Part, messages_of
+from otel_loggedmodel.conventions.messages import Message, Part
+from otel_loggedmodel.conventions.messages import messages_of as messages_in
 from otel_loggedmodel.store.trace_results import Span, SpanEvent
-
-from . import sent
+from pages import sent
 
 
 def span_of(attributes: dict[str, object], *events: SpanEvent) -> Span:
@@ -28,6 +28,10 @@ def span_of(attributes: dict[str, object], *events: SpanEvent) -> Span:
         attributes={key: str(value) for key, value in attributes.items()},
         events=events,
     )
+
+
+def messages_of(span: Span) -> list[Message]:
+    return messages_in(span.attributes, span.events)
 
 
 def event(name: str, **attributes: str) -> SpanEvent:
