@@ -134,6 +134,7 @@ class Progress:
     # What is to be done
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._config.pluginmanager.get_plugin("terminalreporter").showfspath = False
         if not self._has_workers:
             self._begin(len(session.items), "")
 

@@ -567,9 +567,16 @@ class Truth:
 
 
 @pytest.fixture
-def import_from_demo(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
-    monkeypatch.syspath_prepend(EXAMPLES / "demo")
-    return importlib.import_module
+def import_from_demo(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType]]:
+    """Imports one of its modules. They stand beside each other, and tests have rooms of the same names."""
+    directory = EXAMPLES / "demo"
+    monkeypatch.syspath_prepend(directory)
+    names = [path.stem for path in directory.glob("*.py")]
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    yield importlib.import_module
+    for name in names:
+        sys.modules.pop(name, None)
 
 
 def truth_of(import_from_demo: Callable[[str], ModuleType], rounds: int) -> dict[str, Truth]:
