@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from asking import ask
 from clickhouse_server import ClickHouseServer
 from effort import times
 from waiting import wait_until
 
-from .sending import Load, Traces, ask
+from .sending import Load, Traces
 from .serving import Serving
 
 

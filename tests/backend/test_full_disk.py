@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from asking import ask
 from effort import times
 from waiting import wait_until
 
-from .sending import Load, Traces, ask
+from .sending import Load, Traces
 from .serving import Serving
 
 MIB = 1024 * 1024

@@ -22,9 +22,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 import one_odd_span
+from asking import JSON, PROTOBUF
 from cli.terminal import run_in_terminal, without_colours
 
-from .sending import JSON, PROTOBUF, Load, Traces, as_json, call
+from .sending import Load, Traces, as_json, call
 from .serving import Serving, command
 
 MIB = 1024 * 1024

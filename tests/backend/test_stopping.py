@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGTERM and SIGINT under load: what was acknowledged is stored, and the backend ends cleanly and soon."""
 
-import http.client
 import os
 import random
 import signal
@@ -11,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from asking import held_spans, is_stopping
 from clickhouse_server import ClickHouseServer
 from effort import times
 from waiting import wait_until
 
-from .sending import Load, Traces, ask
+from .sending import Load, Traces
 from .serving import Serving
 
 
@@ -42,7 +42,9 @@ def test_what_was_accepted_is_answered_before_it_ends(tmp_path: Path) -> None:
     requests = [traces.request(2000) for _ in range(6)]
     with Serving(tmp_path / "log", "--data", tmp_path / "data") as serving, ThreadPoolExecutor(6) as clients:
         answers = [clients.submit(serving.post, body) for _, body in requests]
-        wait_until(lambda: holds_spans(serving) or any(answer.done() for answer in answers), "a request to be accepted")
+        wait_until(
+            lambda: held_spans(serving.http) or any(answer.done() for answer in answers), "a request to be accepted"
+        )
         serving.stop()
         statuses = [None if answer.exception() else answer.result().status for answer in answers]
         serving.start()
@@ -50,19 +52,6 @@ def test_what_was_accepted_is_answered_before_it_ends(tmp_path: Path) -> None:
     assert set(statuses) <= {200, 503, None}
     assert 200 in statuses
     assert stored == {one for (ids, _), status in zip(requests, statuses, strict=True) if status == 200 for one in ids}
-
-
-def holds_spans(serving: Serving) -> bool:
-    metrics = ask(serving.http, "GET", "/metrics").body.decode()
-    [line] = [line for line in metrics.splitlines() if line.startswith("otel_loggedmodel_queue_spans ")]
-    return float(line.split()[1]) > 0
-
-
-def is_stopping(serving: Serving) -> bool:
-    try:
-        return b"shutting down" in ask(serving.http, "GET", "/readyz").body
-    except (OSError, http.client.HTTPException):
-        return True
 
 
 def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
@@ -77,7 +66,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         try:
             time.sleep(0.5)
             serving.send_signal(signal.SIGTERM)
-            wait_until(lambda: is_stopping(serving), "the first signal to be heard")
+            wait_until(lambda: is_stopping(serving.http), "the first signal to be heard")
             assert serving.process is not None
             assert serving.process.poll() is None
             serving.send_signal(signal.SIGTERM)

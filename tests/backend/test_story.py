@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from asking import JSON, PROTOBUF
 from effort import IS_FULL
 from planted_traces import TENANT
 from truth import Traffic, make_traffic
 
-from .sending import JSON, PROTOBUF, as_json, call
+from .sending import as_json, call
 from .serving import Serving, command
 
 TENANTS = {TENANT: "acme"}

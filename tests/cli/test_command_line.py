@@ -11,10 +11,10 @@ import pytest
 from typer.testing import Result
 
 import otel_loggedmodel
+from memory_reader import MemoryReader
 from otel_loggedmodel.store.reading import StoreUnavailableError
 
 from .conftest import unboxed
-from .doubles import MemoryReader
 from .terminal import environment, program, run_in_terminal
 
 Run = Callable[..., Result]

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from typer.testing import Result
 
 import mlflow_recorded
+from memory_reader import MemoryReader
 from otel_loggedmodel.commands.waterfall import rendered
 from otel_loggedmodel.store.results import Version, VersionDetail
 from otel_loggedmodel.store.trace_results import Span, Trace, TraceSummary
 
 from .conftest import unboxed
-from .doubles import HOSTILE, V1, MemoryReader, metrics
+from .doubles import HOSTILE, V1, metrics
 from .terminal import run_in_terminal, without_colours
 
 Run = Callable[..., Result]

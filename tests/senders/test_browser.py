@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from backend.sending import Answer, ask
+from asking import Answer, ask
 from backend.serving import Serving
 
 from .building import built

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 import grpc
 import pytest
 
+from asking import JSON, PROTOBUF, Answer
+from memory_reader import MemoryReader
 from otel_loggedmodel.server.settings import Settings
 
-from .backends import JSON, PROTOBUF, Answer, Backend, MemoryReader, MemoryWriter, body_of
+from .backends import Backend, MemoryWriter, body_of
 
 TOKEN = "s3cret-Token~"
 PATHS = [

@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from .backends import JSON, PROTOBUF, Backend, body_of, spans_of
+from asking import JSON, PROTOBUF
+
+from .backends import Backend, body_of, spans_of
 from .odd_requests import requests
 
 EXPECTED = {200, 400, 413, 415}

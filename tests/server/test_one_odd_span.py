@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 import one_odd_span
+from asking import JSON
 from one_odd_span import SPANS, OneOdd, span_ids
 
-from .backends import JSON, Backend, spans_of
+from .backends import Backend, spans_of
 
 on_one_backend = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

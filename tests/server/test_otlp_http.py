@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 from google.rpc import code_pb2
 
+from asking import JSON, PROTOBUF, read_answer
 from otel_loggedmodel.store.reading import StoreUnavailableError
 from otel_loggedmodel.store.writing import RefusedError
 from waiting import wait_until
 
-from .backends import JSON, PROTOBUF, Backend, MemoryWriter, body_of, bomb_of, read_answer, request_of, spans_of, varint
+from .backends import Backend, MemoryWriter, body_of, bomb_of, request_of, spans_of, varint
 
 MIB = 1024 * 1024
 

@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from memory_reader import MemoryReader
 from otel_loggedmodel.server import remembering
 from otel_loggedmodel.server.remembering import Memory, Remembering
 from otel_loggedmodel.store.reading import Selection, StoreUnavailableError, TraceFilter
 from waiting import wait_until
-
-from .backends import MemoryReader
 
 
 class Clock:

@@ -12,6 +12,8 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+from asking import Answer
+from memory_reader import MemoryReader
 from otel_loggedmodel.server import remembering, sessions, site
 from otel_loggedmodel.store.chart_results import Activation, Activities, Activity, Point
 from otel_loggedmodel.store.reading import (
@@ -26,7 +28,7 @@ from otel_loggedmodel.store.results import Version, VersionDetail, VersionMetric
 from otel_loggedmodel.store.trace_results import Trace
 from waiting import wait_until
 
-from .backends import Answer, Backend, MemoryReader
+from .backends import Backend
 
 TOKEN = "s3cret-token"
 PAGES = ["/", "/compare?version=a&version=b", "/version?id=v", "/traces", "/trace?id=t"]
@@ -38,7 +40,7 @@ def reader(shared: Backend) -> MemoryReader:
     """The reader of the shared backend, as new; and nothing that pages were made of before."""
     shared.reader.__init__()
     shared.reader.details = {"v": VersionDetail(version=Version(model_id="v"), metrics=VersionMetrics(model_id="v"))}
-    shared.reader.whole = {"t": Trace(trace_id="t", spans=())}
+    shared.reader.whole_traces = {"t": Trace(trace_id="t", spans=())}
     shared.server._site._memory._answers.clear()
     return shared.reader
 
@@ -110,9 +112,9 @@ def test_what_an_address_says_is_what_is_asked(shared: Backend, reader: MemoryRe
     ]
     assert browse(shared, "/compare?version=b&version=a&version=").status == 200
     assert [asked[:2] for asked in reader.asked[3:]] == [
-        ("compare", ["b", "a"]),
-        ("activities", ["b", "a"]),
-        ("behaviour", ["b", "a"]),
+        ("compare", ("b", "a")),
+        ("activities", ("b", "a")),
+        ("behaviour", ("b", "a")),
     ]
     for traffic, selection in (("production", Selection(production=True)), ("dataset:q=1", Selection(dataset="q=1"))):
         assert browse(shared, f"/traces?{urlencode({'traffic': traffic})}").status == 200
