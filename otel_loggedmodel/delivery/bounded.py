@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls of other people's code with a bound on how long anybody waits for them.
 
-Exporters, sessions and far ends keep their own time, or none: an answer that drips, or a lock that a provider holds
-while it flushes, can last for ever. So such a call is made on a thread of its own, and who wants to know what came of
-it waits for as long as it has. The thread is a daemon, and goes on: it may still succeed.
+Exporters, sessions and far ends may take for ever: an answer can come in drips, and a provider can hold a lock while it
+flushes. So such a call is made on a thread of its own, and the caller waits only as long as the caller has time. The
+thread is a daemon. It goes on after that, and may still succeed.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Call(Generic[Result]):
 
     Args:
         work: What is called, in a copy of the Context of whoever starts it.
-        may_run_here: Whether it keeps to a bound by itself, so that it may be made on this very thread where there are
-            no new ones any more. Some releases of Python start none once the interpreter is about to end.
+        may_run_here: Whether the call keeps to a bound by itself. Then it is made on this thread if no new thread can
+            be started: some releases of Python start none once the interpreter is about to end.
     """
 
     def __init__(self, work: Callable[[], Result], *, may_run_here: bool = False) -> None:
@@ -63,13 +63,13 @@ def within(seconds: float, work: Callable[[], Result], *, may_run_here: bool = F
     """What a call returns, if it does within so many seconds.
 
     Raises:
-        TimeoutError: It did not; it goes on by itself.
+        TimeoutError: It did not. The call goes on by itself.
     """
     return Call(work, may_run_here=may_run_here).result(seconds)
 
 
 def shut_down(exporter: Any, seconds: float) -> None:
-    """Shut an exporter down, and tell it how long that may take where it wants to know."""
+    """Shut an exporter down, and tell it how long that may take if it has an argument for that."""
     code = getattr(exporter.shutdown, "__code__", None) or getattr(
         getattr(exporter.shutdown, "__func__", None), "__code__", None
     )

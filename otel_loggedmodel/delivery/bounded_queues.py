@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a spool keeps its requests: on disk, or in memory while the disk takes none; and what has to go.
 
-**Bounds.** All processes together take `max_bytes` for a destination. Each looks at what the others take, once a second
-while it writes, and may take what they leave, or its equal share if that is more; so a process that begins to write
-makes those give way that have more than theirs. What is set aside gets a tenth of the room and goes first, then the
-oldest spans, and model records when there are no spans.
+**Bounds.** All processes together take at most `max_bytes` for a destination. While a process writes, it looks once a
+second at what the others take. It may take what they leave, or an equal share if that is more. So when another process
+begins to write, those that have more than their share give way. What is set aside may take a tenth of the room and is
+given up first. The oldest spans go next, and model records go when there are no spans left.
 
-**Age.** A process measures age by its monotonic clock, from when it accepted a request; only for what another process
-has left it asks the wall clock how old it was. So no jump of the clock drops anything that this process has accepted.
-Adopted segments are spared for an hour (or `max_age`, if that is less), whatever the clock says, and those from the
-future have age 0. A wrong clock thus costs, at worst, what could not be delivered within an hour.
+**Age.** A process measures the age of what it accepted by its monotonic clock. It asks the wall clock only how old
+something was that another process has left. So if the clock jumps, nothing is dropped that this process has accepted.
+Adopted segments are spared for an hour (or for `max_age`, if that is less) whatever the clock says, and segments from
+the future have age 0. At worst, a wrong clock costs what could not be delivered within an hour.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from otel_loggedmodel.delivery.disk_queue import DiskQueue
 from otel_loggedmodel.delivery.memory_queue import Held, MemoryQueue
 from otel_loggedmodel.delivery.segments import Record, Segment
 
-# What is given up at a bound is at most this part of it.
+# At most this part of a bound is given up at once.
 _SEGMENTS_IN_BOUND: Final = 8
 _SEGMENT_SECONDS: Final = 600.0
 _SEGMENT_PART_OF_AGE: Final = 0.05
@@ -40,7 +40,7 @@ _SECONDS_WITHOUT_DISK: Final = 5.0
 
 @dataclasses.dataclass(eq=False)
 class Given:
-    """What was given out last: where it is, on disk or in memory."""
+    """The request that was given out last, and where it is: on disk or in memory."""
 
     kind: str
     payload: bytes
@@ -55,19 +55,19 @@ class Given:
 
     @property
     def request(self) -> Held:
-        """The same, to be kept again."""
+        """The request, to be kept again."""
         return Held(self.kind, self.payload, self.count, self.stored_ms, self.born, self.rank)
 
 
 class BoundedQueues:
-    """The requests of one spool, on disk and in memory. Whoever has it sees to it that one thread at a time calls it.
+    """The requests of one spool, on disk and in memory. To be called by one thread at a time.
 
     The arguments are those of `spool.Spool`.
 
     Attributes:
         disk: Those on disk.
         memory: Those in memory.
-        given: What was given out last. It may be on its way, so it is neither moved nor given up.
+        given: The request that was given out last. It may be on its way, so it is neither moved nor given up.
         front_rank: The rank of what goes before everything else.
         segment_seconds: How long a file is written to at most.
     """
@@ -125,7 +125,7 @@ class BoundedQueues:
         """What comes first: models before spans, the oldest first. It stays given until it is done with."""
         self._expire()
         if self.memory.bytes and self._is_disk_worth_a_try():
-            # Nothing is on its way now, so that can be written, too.
+            # Nothing is on its way now, so the request that was given out can be written as well.
             if self.given is not None and self.given.held is not None:
                 self.given = None
             self._write_memory()
@@ -160,7 +160,7 @@ class BoundedQueues:
                 self.drop("closed", kind, held.count)
 
     def keep(self, held: Held) -> None:
-        """On disk, or else in memory, or else not."""
+        """Keep a request on disk, or else in memory. If neither has room, it is given up."""
         if not self._make_room(len(held.payload) + segments.RECORD_BYTES, held.kind):
             self.drop("size", held.kind, held.count)
             return
@@ -200,7 +200,7 @@ class BoundedQueues:
         )
 
     def _write_memory(self) -> bool:
-        """Move everything from memory to the disk; whether that has worked."""
+        """Move everything from memory to the disk. Returns whether that has worked."""
         given = None if self.given is None else self.given.held
         for kind in (segments.MODELS, segments.SPANS):
             for held in self.memory.all(kind):
@@ -226,7 +226,7 @@ class BoundedQueues:
             self.drop("memory", victim.kind, victim.count)
 
     def _make_room(self, length: int, kind: str = segments.MODELS) -> bool:
-        """Give up what has to go for so many bytes more; whether there is room then."""
+        """Give up what has to go to make room for so many bytes. Returns whether there is room."""
         if length > self._max_bytes:
             return False
         if self.disk.bytes == 0 and length == 0:
@@ -266,7 +266,7 @@ class BoundedQueues:
         self.drop(reason, segment.name.kind, lost)
 
     def _expire(self) -> None:
-        """Drop what is too old. Only where nothing is on its way."""
+        """Drop what is too old. To be called only while nothing is on its way."""
         now = self._monotonic()
         if now - self._expired_at < min(_SECONDS_BETWEEN_EXPIRIES, self.segment_seconds):
             return
@@ -282,7 +282,7 @@ class BoundedQueues:
                 self.drop("age", kind, held.count)
 
     def _firsts(self) -> Iterator[Segment | Held]:
-        """What comes first of each kind, on disk and in memory."""
+        """The first of each kind on disk, and the first of each kind in memory."""
         for kind in (segments.MODELS, segments.SPANS):
             segment, held = self.disk.first(kind), self.memory.first(kind)
             if segment is not None:
@@ -304,7 +304,7 @@ class BoundedQueues:
         return Given(*facts, record.checksum, segment=place, record=record)
 
     def exchange(self, given: Given, requests: Sequence[Held]) -> None:
-        """Keep these instead. Whatever of it is on disk is there until they are: better twice than never."""
+        """Keep these instead. What is on disk is deleted only after they are kept: better twice than never."""
         if given.segment is None:
             self.finish(given)
         for request in requests:
@@ -313,7 +313,7 @@ class BoundedQueues:
             self.finish(given)
 
     def finish(self, given: Given) -> None:
-        """It is done with."""
+        """Be done with it."""
         self.given = None
         if given.held is not None:
             self.memory.remove(given.held)
@@ -321,7 +321,7 @@ class BoundedQueues:
             self.disk.done(given.segment, given.record)
 
     def put_aside(self, given: Given, reason: str) -> None:
-        """Keep it for a look, if there is room for it on disk, and give it out no more."""
+        """Keep it for people to look at, if the disk has room, and do not give it out again."""
         allowed = self._max_bytes * _SET_ASIDE_PART
         length = len(given.payload) + segments.RECORD_BYTES
         aside = self.disk.kept[segments.SET_ASIDE]
@@ -336,7 +336,7 @@ class BoundedQueues:
         self.finish(given)
 
     def sync(self) -> None:
-        """Have what was written go to the disk itself, once a second at most."""
+        """Have the system write everything to the disk itself, once a second at most."""
         now = self._monotonic()
         if now - self._synced_at < _SECONDS_BETWEEN_SYNCS:
             return

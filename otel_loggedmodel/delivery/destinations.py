@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where an exporter sends to, and whether two of them send to the same place.
 
-How the OTLP exporters of opentelemetry-python hold their headers and sessions is private to them, and differs between
-versions. It is known here, and what sending needs beside it is known in `otlp_sending`.
+The OTLP exporters of opentelemetry-python keep their headers and sessions private, and each version keeps them in
+another way. This module knows these ways; `otlp_sending` knows what else is needed for sending.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from opentelemetry.sdk.trace.export import SpanExporter
 
-# What exporters send beside the user's own headers: a newer version must still be the same destination.
+# Headers that exporters add to the user's own. They do not count: with a newer exporter, the destination is still the
+# same.
 _EXPORTERS_OWN_HEADERS: Final = frozenset(
     {"accept", "accept-encoding", "connection", "content-encoding", "content-type", "user-agent"}
 )
@@ -28,9 +29,10 @@ class Destination:
     """Where an exporter sends to.
 
     Attributes:
-        key: A digest of address, protocol and headers: whether two exporters send to the same place as the same tenant.
+        key: A digest of address, protocol and headers. It is equal if two exporters send to the same place as the same
+            tenant.
         endpoint: The address, without user, password and query.
-        protocol: `http/protobuf`, `grpc`, or the exporter's class where it is neither.
+        protocol: `http/protobuf`, `grpc`, or the exporter's class if it is neither.
     """
 
     key: str
@@ -39,7 +41,7 @@ class Destination:
 
     @property
     def server(self) -> dict[str, str | int]:
-        """The address as metrics have it."""
+        """The address in the form that metrics use."""
         parts = urllib.parse.urlsplit(self.endpoint if "//" in self.endpoint else "//" + self.endpoint)
         found: dict[str, str | int] = {}
         with contextlib.suppress(ValueError):
@@ -52,7 +54,7 @@ class Destination:
 
 
 def destination_of(exporter: SpanExporter) -> Destination | None:
-    """Where an OTLP exporter sends to; None where that cannot be told. One of this library's own says so itself."""
+    """Where an OTLP exporter sends to; None if that is not known. The exporters of this library say so themselves."""
     said = getattr(exporter, "destination", None)
     if isinstance(said, Destination):
         return said
@@ -66,7 +68,7 @@ def destination_of(exporter: SpanExporter) -> Destination | None:
 
 
 def unnamed_destination_of(exporter: SpanExporter) -> Destination:
-    """What stands for the destination of an exporter that does not tell it: its class."""
+    """The destination of an exporter that does not say where it sends to: its class stands for it."""
     name = f"{type(exporter).__module__}.{type(exporter).__qualname__}"
     return Destination(_digest([name]), "", name)
 
@@ -87,7 +89,7 @@ def _without_secrets(endpoint: str) -> str:
 
 
 def protocol_of(exporter: SpanExporter) -> str | None:
-    """By the names of the classes: importing them would take longer than all of this library."""
+    """Told by the names of the classes, as importing the classes would take longer than importing this library."""
     for kind in type(exporter).__mro__:
         if kind.__name__ == "OTLPSpanExporter":
             if kind.__module__ == "opentelemetry.exporter.otlp.proto.http.trace_exporter":
@@ -108,6 +110,6 @@ def _headers_of(exporter: SpanExporter) -> Iterable[tuple[str, str]]:
 
 
 def session_of(exporter: SpanExporter) -> Any:
-    """What sends for an exporter over HTTP; None for others, and until there is one."""
+    """The session that an exporter sends with over HTTP; None if it has none, or none yet."""
     client = getattr(exporter, "_client", None)
     return getattr(exporter, "_session", None) or getattr(getattr(client, "_transport", None), "_session", None)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of the spans that an exporter was handed: counted, and told as OpenTelemetry metrics.
+"""Counts what became of the spans that an exporter was handed, and reports it as OpenTelemetry metrics.
 
-Where the semantic conventions have a name it is used: https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/.
-`otel.sdk.exporter.span.exported` counts each span once, when it is delivered, or with `error.type` when it is given up;
-`otel.sdk.exporter.span.inflight` is what waits. Their sum is what was handed in here and what was adopted.
+Names are those of the semantic conventions, if they have one:
+https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/. `otel.sdk.exporter.span.exported` counts each span once:
+when it is delivered, or, with `error.type`, when it is given up. `otel.sdk.exporter.span.inflight` counts what waits.
+The sum of the two is what was handed in here and what was adopted.
 """
 
 import itertools
@@ -36,9 +37,9 @@ class Health:
 
     Args:
         pending: What is waiting now.
-        attributes: What tells the destination, such as `server.address`.
-        meter_provider: Where metrics go; by default the global one, where the environment asks for metrics. Who pays
-            for each series has not asked for these by installing this library.
+        attributes: Attributes that tell the destination, such as `server.address`.
+        meter_provider: Where metrics go. The default is the global one, but only if the environment asks for metrics:
+            some users pay for each series, and have not asked for these by installing this library.
         component_type: What metrics call it.
     """
 
@@ -117,7 +118,7 @@ class Health:
         self._exported.add(count, {**self._attributes, "error.type": reason})
 
     def _observing(self, figure: Callable[[Pending], float]) -> Callable[[CallbackOptions], Iterable[Observation]]:
-        # A meter keeps what it calls for as long as it lives, and exporters come and go.
+        # A meter keeps its callbacks for as long as it lives, but exporters come and go.
         owner = weakref.ref(self)
 
         def observe(_: CallbackOptions) -> Iterator[Observation]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where an exporter sends to, and what keeps for it what cannot be delivered now, as its user or the environment say.
+"""Where an exporter sends to, and what keeps its spans that cannot be delivered now, as user or environment say.
 
-What does the keeping is imported when it is asked for: it is half of this library, and who only says which version is
-active needs none of it.
+The code that keeps spans is imported when it is asked for. It is half of this library, and an application that only
+says which version is active needs none of it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Bounds:
-    """Where to keep what cannot be delivered, and how much and for how long; None for what the environment says."""
+    """Where to keep what cannot be delivered, how much of it and for how long.
+
+    None stands for what the environment says.
+    """
 
     directory: str | os.PathLike[str] | None = None
     max_bytes: int | None = None
@@ -32,7 +35,7 @@ class Bounds:
 
     @property
     def path(self) -> Path | None:
-        """The directory; None where there is no place for one."""
+        """The directory; None if there is no place for one."""
         if self.directory is None:
             return environment.spool_directory()
         from pathlib import Path
@@ -51,7 +54,7 @@ class Bounds:
 
 
 def durable(exporter: SpanExporter, bounds: Bounds) -> DurableExporter | None:
-    """What keeps for an exporter, or None where nothing tells where it sends to."""
+    """What keeps an exporter's spans; None if it is not known where the exporter sends to."""
     from otel_loggedmodel.delivery.destinations import destination_of, unnamed_destination_of
     from otel_loggedmodel.delivery.durable import DurableExporter
 
@@ -64,7 +67,7 @@ def durable(exporter: SpanExporter, bounds: Bounds) -> DurableExporter | None:
 
 
 def place_of(exporter: SpanExporter) -> Hashable | None:
-    """What is equal for two exporters that send to the same place as the same tenant; None where nothing tells."""
+    """A value that is equal for exporters that send to the same place as the same tenant; None if that is not known."""
     from otel_loggedmodel.delivery.destinations import destination_of
 
     destination = destination_of(exporter)

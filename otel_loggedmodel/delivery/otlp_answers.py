@@ -18,13 +18,14 @@ from typing import Any, Final
 MAX_RETRY_AFTER_SECONDS: Final = 3600.0  # a mistaken header must not silence a process for a day
 _MAX_WORDS: Final = 300
 _RETRYABLE_STATUSES: Final = frozenset({429, 502, 503, 504})
-# Refused for what is in it, so that a part of it may be taken. Servers answer 500 to what they fail over, too.
+# The request is refused for its content, so a part of it may be taken. Servers also answer 500 if the content makes
+# them fail.
 _STATUSES_OF_CONTENT: Final = frozenset({400, 413, 415, 422, 500})
 _RETRYABLE_CODES: Final = frozenset(
     {"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"}
 )
 _CODES_OF_CONTENT: Final = frozenset({"INVALID_ARGUMENT", "INTERNAL", "UNKNOWN", "FAILED_PRECONDITION"})
-# gRPC has one code for "too much at once" and "one message too large"; only the words tell them apart.
+# gRPC has the same code for "too much at once" and "one message too large". Only the words tell them apart.
 _TOO_LARGE: Final = re.compile(r"larger than|too large|exceeds? (?:the )?max", re.IGNORECASE)
 
 
@@ -36,11 +37,12 @@ class Verdict(enum.Enum):
     LATER = "later"
     """It was not taken, for a reason that may pass."""
     NOT_YET = "not yet"
-    """It was not taken, for want of something that only it needs and that may come: others may be taken meanwhile."""
+    """It was not taken, as something is missing that only this request needs. That may come; others may be taken
+    meanwhile."""
     MALFORMED = "malformed"
-    """It was refused for what is in it: a part of it may be taken."""
+    """It was refused for its content. A part of it may be taken."""
     REFUSED = "refused"
-    """It was refused, as others would be: wrong credentials, wrong address."""
+    """It was refused as any other would be, for instance for wrong credentials or a wrong address."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +51,8 @@ class Outcome:
 
     Attributes:
         verdict: What became of it.
-        words: What the far end, or the network, said; cut off where it is long.
-        error_type: The HTTP status, the gRPC code or the name of the exception; empty where all is well.
+        words: What the far end or the network said, cut off if it is long.
+        error_type: The HTTP status, the gRPC code or the name of the exception; empty if all is well.
         retry_after: Seconds to wait that the far end asked for.
         rejected: How many spans of an acknowledged request it did not take.
     """
@@ -63,7 +65,7 @@ class Outcome:
 
 
 def outcome_of_http(response: Any) -> Outcome:
-    """What an answer over HTTP says: one of `requests`, or of the transport that newer exporters have."""
+    """What an answer over HTTP says. It comes from `requests`, or from the transport that newer exporters have."""
     status = int(response.status_code)
     if getattr(getattr(response, "request", None), "method", "POST") != "POST":
         return Outcome(Verdict.REFUSED, "the endpoint redirects elsewhere", "redirect")
@@ -80,7 +82,10 @@ def outcome_of_http(response: Any) -> Outcome:
 
 
 def _acknowledged_over_http(content: bytes, content_type: str) -> Outcome:
-    """With what the answer says of spans that were not taken. One that cannot be read is an acknowledgement still."""
+    """With what the answer says of spans that were not taken.
+
+    An answer that cannot be read is still an acknowledgement.
+    """
     try:
         if content_type == "application/x-protobuf" and content:
             from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
@@ -140,7 +145,7 @@ def outcome_of_exception(error: Exception, verdict: Verdict = Verdict.LATER) -> 
 
 
 def cut(text: str, characters: int = _MAX_WORDS) -> str:
-    """Words on one line, cut off where they are long."""
+    """Words on one line, cut off if they are long."""
     text = " ".join(text.split())
     return text if len(text) <= characters else text[: characters - 3] + "..."
 

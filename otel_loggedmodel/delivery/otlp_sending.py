@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One try of an OTLP request, as an exporter would send it. What the far end's answer says is in `otlp_answers`.
+"""One try of an OTLP request, as an exporter would send it. `otlp_answers` reads what the far end answers.
 
-The OTLP exporters of opentelemetry-python answer SUCCESS or FAILURE after retries of their own, which keeps from a
-caller what the server said, and keeps the caller waiting. So a request goes out through the session or channel that the
-exporter has set up, with its headers, TLS, compression and timeout, once. How the exporters hold these differs between
-versions and is private to them; what is known of it is in this module and in `destinations`. An exporter in which
-something is not found, or whose class does part of the sending itself, is asked to export, as any other exporter is.
+The OTLP exporters of opentelemetry-python answer SUCCESS or FAILURE after retries of their own. The caller does not
+learn what the server said, and is kept waiting. So a request is sent once through the session or channel that the
+exporter has set up, with its headers, TLS, compression and timeout. The exporters keep these private, and each version
+keeps them in another way; this module and `destinations` know these ways. If something is not found in an exporter, or
+if its class does part of the sending itself, the exporter is asked to export, as any other exporter is.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from otel_loggedmodel.delivery.otlp_answers import (
 )
 
 DEFAULT_TIMEOUT_SECONDS: Final = 10.0
-# A kept-alive connection that the server has closed shows at once; whatever takes longer is no such thing.
+# If the server has closed a kept-alive connection, that shows at once. What takes longer has another reason.
 _STALE_SECONDS: Final = 1.0
 _EXPORT_METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
@@ -54,7 +54,7 @@ class Sender(Protocol):
 
 
 def sender_of(exporter: SpanExporter) -> Sender:
-    """What sends requests as the exporter would; an exporter of this library's own says so itself."""
+    """What sends requests as the exporter would. The exporters of this library bring their own."""
     make_sender = getattr(exporter, "make_sender", None)
     if callable(make_sender):
         made: Sender = make_sender()
@@ -66,7 +66,7 @@ def sender_of(exporter: SpanExporter) -> Sender:
         if protocol == "grpc" and _sends_as_released(exporter):
             return _GrpcSender(exporter)
     except AttributeError:
-        pass  # a version of which we do not know how it holds what is needed
+        pass  # a version that keeps what is needed in a way that is not known here
     return _AnySender(exporter)
 
 
@@ -84,11 +84,11 @@ def _sends_as_released(exporter: SpanExporter) -> bool:
 
 
 def forget_connections(exporter: SpanExporter) -> None:
-    """In a forked child: leave the connections to the parent, which would otherwise get answers meant for the child."""
+    """In a forked child: leave the connections to the parent. It would otherwise get answers meant for the child."""
     for adapter in getattr(session_of(exporter), "adapters", {}).values():
         with contextlib.suppress(Exception):
-            # Adapters can be pickled: set up from what that keeps, they have new pools. The old ones are kept, as
-            # closing them takes locks that were held by threads which are not here.
+            # Adapters can be pickled, and what is unpickled has new pools. The old pools are kept, as closing them
+            # takes locks that threads of the parent may have held.
             _inherited.append(vars(adapter).pop("poolmanager", None))
             adapter.__setstate__(adapter.__getstate__())
 
@@ -110,7 +110,10 @@ class _HttpSender:
 
     @classmethod
     def of(cls, exporter: Any) -> _HttpSender:
-        """For an exporter of opentelemetry-python 1.28 and newer; AttributeError where it is built in another way."""
+        """For an exporter of opentelemetry-python 1.28 or newer.
+
+        Raises AttributeError if it is built in another way.
+        """
         client = getattr(exporter, "_client", None)
         if client is not None:  # since 1.45
             return cls._of_client(client)
@@ -150,7 +153,7 @@ class _HttpSender:
             with self._one_at_a_time:
                 return outcome_of_http(self._posted(body))
         except Exception as error:
-            # What cannot be asked for at all is a mistake of the set-up; everything else may pass.
+            # A request that cannot even be made is a mistake of the set-up. Everything else may pass.
             verdict = Verdict.REFUSED if isinstance(error, ValueError) else Verdict.LATER
             return outcome_of_exception(error, verdict)
 
@@ -167,7 +170,10 @@ class _HttpSender:
 
 
 def _is_plain(session: Any) -> bool:
-    """Whether it is what `requests` itself makes, which threads may use together; others may hold what they may not."""
+    """Whether `requests` itself made the session, so that threads may share it.
+
+    Others may hold what threads may not share.
+    """
     return type(session).__module__ == "requests.sessions"
 
 
@@ -222,7 +228,7 @@ class _GrpcSender:
         """Make a new connection for the next try.
 
         A channel that has failed for long tries to connect only every two minutes, and answers UNAVAILABLE until then.
-        Exporters before 1.40 do not let a channel be replaced: with them a far end may be noticed that much later.
+        In exporters before 1.40 a channel cannot be replaced, so a far end that is back may be noticed that much later.
         """
         make = getattr(self._exporter, "_initialize_channel_and_stub", None)
         with self._lock:
@@ -236,7 +242,7 @@ class _GrpcSender:
     def _call(self) -> Callable[..., Any]:
         """The remote method, taking bytes."""
         channel = getattr(self._exporter, "_channel", None)
-        if channel is None:  # before 1.31: only the stub is kept, which encodes
+        if channel is None:  # before 1.31 there is only the stub, which encodes
             from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
             export = self._exporter._client.Export
@@ -258,12 +264,12 @@ class _GrpcSender:
 
 
 class _AnySender:
-    """Through the exporter itself, which says only SUCCESS or FAILURE: a failure may pass, for all that is known."""
+    """Through the exporter itself. It says only SUCCESS or FAILURE, so any failure may pass."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
-        # The specification lets an exporter assume that its calls do not overlap. Reentrant: one that makes spans must
-        # not wait for itself.
+        # The specification lets an exporter assume that its calls do not overlap. Reentrant: an exporter that makes
+        # spans must not wait for itself.
         self._one_at_a_time = threading.RLock()
         timeout = getattr(exporter, "_timeout", None)
         self.timeout = float(timeout) if isinstance(timeout, int | float) else DEFAULT_TIMEOUT_SECONDS

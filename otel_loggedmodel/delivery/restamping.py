@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts back the stamp that a span lost to the SDK's limits on its way to the exporter.
 
-The SDK drops a span's oldest attribute when it gets more than its limit, 128 by default, and the stamp, written when
-the span starts, is the oldest. An agent's span with its messages flattened into attributes reaches that easily. The
-links of a span that handles a batch are dropped in the same way. And a limit on the length of values
-(OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT) cuts an id to one that no version has. At a span's end nobody but an exporter can
+When a span gets more attributes than its limit (128 by default), the SDK drops the oldest. The stamp is written when
+the span starts, so it is the oldest. An agent's span with its messages flattened into attributes reaches the limit
+easily. The links of a span that handles a batch are dropped in the same way. And a limit on the length of values
+(OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT) cuts an id to one that no version has. Once a span has ended, only an exporter can
 still change it.
 """
 
@@ -20,7 +20,7 @@ from otel_loggedmodel.versions.active import is_noted_entry, noted_stamp, versio
 
 
 def restamped(span: ReadableSpan) -> ReadableSpan:
-    """The span with the stamp that it was given, or as it is where nothing is missing."""
+    """The span with the stamp that it was given. If nothing is missing, the span itself."""
     context = span.context
     stamp = None if context is None else noted_stamp(context)
     if context is None or stamp is None:
@@ -28,7 +28,7 @@ def restamped(span: ReadableSpan) -> ReadableSpan:
     present = span.attributes or {}
     is_entry = is_noted_entry(context)
     if not is_entry and present.get(ID) == stamp[ID]:
-        return span  # as nearly all are
+        return span  # as with nearly all spans
     lost = {key: value for key, value in stamp.items() if key not in present}
     cut = {key: value for key, value in stamp.items() if _is_cut(present.get(key), value)}
     links = _linked(span.links, stamp[ID], may_be_lost=span.dropped_links > 0) if is_entry else span.links
@@ -39,7 +39,7 @@ def restamped(span: ReadableSpan) -> ReadableSpan:
         context=context,
         parent=span.parent,
         resource=span.resource,
-        # In the place where it was written: at the beginning.
+        # The stamp goes where it was written: at the beginning.
         attributes={**lost, **_copied(present), **cut},
         events=span.events,
         links=links,
@@ -55,12 +55,12 @@ def restamped(span: ReadableSpan) -> ReadableSpan:
 
 
 def _is_cut(present: object, value: str) -> bool:
-    """Whether an attribute has the beginning of a value; another value is one that the application has set itself."""
+    """Whether an attribute holds the beginning of a value. Any other value was set by the application itself."""
     return isinstance(present, str) and present != value and value.startswith(present)
 
 
 def _linked(links: Sequence[Link], model_id: str, *, may_be_lost: bool) -> Sequence[Link]:
-    """The links of an entry span with a whole one to its model; they themselves where nothing is missing."""
+    """The links of an entry span, with a whole one to its model. If nothing is missing, the links themselves."""
     version = version_of(model_id)
     whole = Link(version.model_span, version.link_attributes)
     for index, link in enumerate(links):
@@ -71,6 +71,6 @@ def _linked(links: Sequence[Link], model_id: str, *, may_be_lost: bool) -> Seque
 
 
 def _copied(present: Mapping[str, Any]) -> Mapping[str, Any]:
-    # The SDK's mapping copies itself in a third of the time in which it can be read item by item.
+    # Copying the SDK's mapping takes a third of the time of reading it item by item.
     copy = getattr(present, "copy", None)
     return dict(present) if copy is None else cast(Mapping[str, Any], copy())

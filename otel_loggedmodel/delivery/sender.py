@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """RecordSender: a thread that delivers model records, for set-ups whose span exporter cannot be wrapped.
 
-What cannot be delivered now is kept as spans are, where something tells where the exporter sends to. So nobody waits
+If it is known where the exporter sends to, records that cannot be delivered now are kept, as spans are. So nobody waits
 for a far end that is away.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # How often the thread looks whether a version in use has to be announced again.
 _LOOK_SECONDS: Final = REPEAT_AFTER_SECONDS / 12
-# Without this library, nothing would be waited for here; and what is not delivered is announced by the next process.
+# Without this library, nobody would wait here. What is not delivered, the next process announces.
 _SHUTDOWN_SECONDS: Final = 5.0
 
 
@@ -37,7 +37,7 @@ class RecordSender:
     """Delivers records through an exporter of its own, as soon as there are any.
 
     Args:
-        exporter: Where records go; shut down with the sender.
+        exporter: Where records go. It is shut down with the sender.
     """
 
     def __init__(self, exporter: SpanExporter) -> None:
@@ -50,7 +50,7 @@ class RecordSender:
         call_in_forked_child(self._after_fork)
 
     def note_use(self, model_id: str, resource: Resource) -> None:
-        """A span of this version was started: it has to be known where the records go."""
+        """A span of this version was started, so the version has to be known where the records go."""
         self._follow_fork()
         if model_id not in self._used and len(self._used) < MAX_MODELS:
             self._used[model_id] = None
@@ -58,7 +58,7 @@ class RecordSender:
             self._wake.set()
 
     def shutdown(self) -> None:
-        """Deliver what is due, as far as some seconds go, and stop. It never raises."""
+        """Deliver what is due, for some seconds at most, and stop. Never raises."""
         if self._stopping:
             return
         self._follow_fork()
@@ -78,7 +78,7 @@ class RecordSender:
             warn_once(f"shutdown {name}", "%s failed while it was shut down: %r", name, error)
 
     def _follow_fork(self) -> None:
-        # uWSGI forks in C, and runs no hooks unless it is told to: nobody has started the thread in this process.
+        # uWSGI forks in C, and runs no hooks unless it is told to. Then nothing has started the thread in this process.
         if self._pid != os.getpid():
             self._after_fork()
 
@@ -88,7 +88,7 @@ class RecordSender:
         catalogue.listeners.add(self._wake)
         self._wake.set()  # there may be events already
         thread = threading.Thread(target=self._run, name="OtelLoggedModelRecordSender", daemon=True)
-        with contextlib.suppress(RuntimeError):  # at the interpreter's end there are no new threads
+        with contextlib.suppress(RuntimeError):  # at the interpreter's end no thread can be started
             thread.start()
         self._thread = thread
 
@@ -106,7 +106,7 @@ class RecordSender:
             try:
                 delivered = self._shipper.deliver([*self._used], insist=last)
                 if delivered and not woken:
-                    self._used = {}  # who is used from now on wakes the thread once, and may have to be announced again
+                    self._used = {}  # a version used from now on wakes the thread once, and may be due again
             except Exception:
                 swallow("sending model records")
             if last:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was accepted and not yet delivered to one destination: on disk, or in memory while there is no disk.
+"""Keeps the requests that were accepted and not yet delivered to one destination.
 
-What happens to a request here is one of four things: it is given out until it is done with, it is set aside, it is
-given up at a bound, which is counted, or it is left to the next process. `bounded_queues` says where it is until then,
-and what the bounds are.
+Each request ends in one of four ways: it is given out until it is done with, it is set aside, it is given up at a bound
+and counted, or it is left to the next process. `bounded_queues` says where it is until then, and what the bounds are.
 """
 
 import contextlib
@@ -45,7 +44,7 @@ class Stored:
         payload: The bytes of an ExportTraceServiceRequest.
         count: How many spans are in it, as `append` was told.
         stored_at: When it was appended, in seconds since the epoch by this host's clock then.
-        handle: The spool's own business. It is hashable, and equal for the same request.
+        handle: For the spool itself. It is hashable, and equal for the same request.
     """
 
     kind: Kind
@@ -60,10 +59,10 @@ class Pending:
     """What a spool holds for this process to deliver.
 
     Attributes:
-        bytes: Of requests, with what a file needs beside them.
+        bytes: Of requests, with what a file adds to them.
         spans: How many that are no model records.
         models: How many model records.
-        oldest_age: Seconds for which the oldest has waited; 0.0 where there is none.
+        oldest_age: Seconds for which the oldest has waited; 0.0 if there is none.
     """
 
     bytes: int = 0
@@ -83,22 +82,22 @@ class _Handle:
 
 
 class Spool:
-    """The requests that wait for one destination, as far as this process has to see to them.
+    """The requests that wait for one destination and that this process has to deliver.
 
-    Each spool writes into a directory of its own below `directory`, which is made when the first request has to be
-    kept, and which no other process touches while this one lives. Methods may be called by any thread, and none of
-    them raises for a disk's sake. One thread at a time should go through `next` and what follows it. A forked child
-    starts empty.
+    Each spool writes into a directory of its own below `directory`. It is made when the first request has to be kept,
+    and no other process touches it while this one lives. Any thread may call the methods, and none of them raises
+    because of the disk. One thread at a time should call `next` and then what ends the request. A forked child starts
+    empty.
 
     Args:
-        directory: Of the destination. It and what is above it is made, for this user alone, when it is needed. None
-            for memory alone.
+        directory: Of the destination. It is made when it is needed, with those above it, for this user alone. None to
+            keep requests in memory only.
         max_bytes: Of disk that all processes together may take for this destination.
         max_age: Seconds after which a request is not worth delivering.
-        segment_bytes: Size of a file after which another is begun: what is dropped at a bound is one file at a time.
+        segment_bytes: Size of a file after which another is begun. At a bound, one file at a time is dropped.
         memory_bytes: Of requests kept in memory while the disk takes none.
-        is_memory_meant: Whether there is no directory because nobody wants one, so that nobody has to be warned.
-        about: What destination.json is to hold beside the version, such as `endpoint` and `protocol`; no secrets.
+        is_memory_meant: Whether nobody wants a directory. Then nobody is warned that there is none.
+        about: What destination.json holds beside the version, such as `endpoint` and `protocol`; no secrets.
         on_drop: Called with a reason, the kind and the number of spans when something is given up: `size`, `age`,
             `memory` (neither disk nor memory had room), `damaged` (a file was changed or unreadable), `missing` (it was
             deleted by others), `closed`, `failed` (by a defect of this library). It is called with the spool locked
@@ -148,7 +147,7 @@ class Spool:
         self._lock = threading.RLock()
 
     def append(self, kind: Kind, payload: bytes, count: int) -> None:
-        """Keep a request of `count` spans. It never raises: where the disk takes nothing, it is kept in memory."""
+        """Keep a request of `count` spans. If the disk takes nothing, it is kept in memory. Never raises."""
         with self._guarded("keeping a request"):
             if self._is_closed:
                 self._queues.drop("closed", kind.value, count)
@@ -161,7 +160,7 @@ class Spool:
             self._queues.sync()
 
     def next(self) -> Stored | None:
-        """What to deliver next: models before spans, the oldest first, whether from here or adopted.
+        """What to deliver next: models before spans, the oldest first, be it from this process or adopted.
 
         It is given again until `done`, `set_aside`, `replace` or `postpone` is called with it.
         """
@@ -172,23 +171,23 @@ class Spool:
         return None
 
     def done(self, stored: Stored) -> None:
-        """Note that it was delivered: it is not given again, neither after a restart.
+        """Note that it was delivered. It is not given again, not even after a restart.
 
-        The note is written at once, so it survives the death of the process; a loss of power may take the last
-        second's.
+        The note is written at once, so it survives the death of the process. A loss of power may cost the notes of the
+        last second.
         """
         with self._guarded("noting a delivery"):
             if (given := self._taken(stored)) is not None:
                 self._queues.finish(given)
 
     def replace(self, stored: Stored, parts: Sequence[tuple[bytes, int]]) -> None:
-        """Keep these requests, each with its number of spans, instead of one: what is left of it, or its halves.
+        """Keep other requests instead of one, each with its number of spans: what is left of it, or its halves.
 
-        They are the next to be given. Spans that are in no part are done with; whoever calls this has counted them.
+        They are given next. Spans that are in none of them are done with. The caller has counted those.
         """
         with self._guarded("replacing a request"):
             if (given := self._taken(stored)) is not None:
-                # The last one first, as each goes in front of those before.
+                # The last one first, as each goes in front of those that are there.
                 self._queues.exchange(
                     given,
                     [
@@ -207,16 +206,16 @@ class Spool:
                 self._queues.exchange(given, [dataclasses.replace(given.request, rank=1)])
 
     def set_aside(self, stored: Stored, reason: str) -> None:
-        """Put it where it is kept for a look, within the bounds, and not given again; `on_drop` is not called."""
+        """Keep it for people to look at, within the bounds, and do not give it again. `on_drop` is not called."""
         with self._guarded("setting a request aside"):
             if (given := self._taken(stored)) is not None:
                 self._queues.put_aside(given, reason)
 
     def adopt(self) -> bool:
-        """Take over what processes that are dead have left for this destination.
+        """Take over what dead processes have left for this destination.
 
-        It costs one listing of the directory where there is nothing. It also sees to the bounds, and now and then to
-        what waits too long for destinations that nobody sends to.
+        If there is nothing, this costs one listing of the directory. It also keeps to the bounds, and gives up now and
+        then what waits too long for destinations that nobody sends to.
 
         Returns:
             Whether anything was taken.
@@ -231,7 +230,7 @@ class Spool:
         return is_taken
 
     def sync(self) -> None:
-        """Have what was written go to the disk itself; it costs nothing where there is nothing new.
+        """Have the system write everything to the disk itself. If nothing is new, this costs nothing.
 
         To be called every second or so while anything is pending. Appending and `close` do the same.
         """
@@ -271,6 +270,6 @@ class Spool:
                 swallow(f"{doing} (spool)")
 
     def _taken(self, stored: Stored) -> Given | None:
-        """Where a request is, if it is still ours: a fork and a move from memory to disk end that."""
+        """Where a request is; None if it is not ours any more, after a fork or a move from memory to disk."""
         handle = stored.handle
         return self._queues.given if isinstance(handle, _Handle) and handle.given is self._queues.given else None

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one destination was told of this process's records, by whichever of the exporters that send there.
+"""What one destination was told of this process's records, by any of the exporters that send there.
 
-Some set-ups have several processors with an exporter each to one place, for instance one for spans that are sampled
-and one for those that are not. Records go there once. Those exporters share what is known, as long as there is one.
+Some set-ups have several processors, each with an exporter to the same place, for instance one for spans that are
+sampled and one for those that are not. Records go there once. So these exporters share what is known here, and it is
+kept as long as there is one of them.
 """
 
 import threading
@@ -14,7 +15,7 @@ from typing import Final
 from otel_loggedmodel._latest import Latest
 from otel_loggedmodel.versions.catalogue import MAX_MODELS
 
-# A try of an exporter takes less. Whoever has been at it for longer hangs, and must not keep the others from trying.
+# A try of an exporter takes less. An exporter that takes longer hangs, and must not keep the others from trying.
 _CLAIM_SECONDS: Final = 60.0
 
 
@@ -23,7 +24,7 @@ class Told:
 
     Attributes:
         delivered: The sequence number of the newest event that needs no more work.
-        announced: When each model was announced last, by the clock of whoever asks.
+        announced: When each model was announced last, by the clock of the exporters.
     """
 
     def __init__(self) -> None:
@@ -32,13 +33,16 @@ class Told:
         self._claim: tuple[object, float] | None = None
 
     def forget(self, delivered: int) -> None:
-        """In a forked child: whatever it uses, it announces itself, as its parent may be gone."""
+        """In a forked child: begin anew. The child announces what it uses, as its parent may be gone."""
         self.delivered = delivered
         self.announced = Latest(MAX_MODELS)
         self._claim = None
 
     def claim(self, exporter: object) -> bool:
-        """Be the one that tells it something now, until `free`. False where another is, or this one already."""
+        """Be the exporter that tells it something, until `free`.
+
+        Returns False if another one is, or this one already.
+        """
         with _lock:
             if self._claim is not None and time.monotonic() - self._claim[1] < _CLAIM_SECONDS:
                 return False
@@ -58,7 +62,7 @@ _by_place: Final[weakref.WeakValueDictionary[Hashable, Told]] = weakref.WeakValu
 
 
 def told(place: Hashable | None) -> Told:
-    """What a place was told; None stands for one that nobody else sends to."""
+    """What a place was told. None stands for a place that nobody else sends to."""
     if place is None:
         return Told()
     with _lock:
