@@ -26,7 +26,10 @@ class Registry:
         self._server = server
 
     def get(self, server_id: str) -> LoggedModel | None:
-        """The LoggedModel of an id, in whatever experiment; None where there is none, or none for us, or no more."""
+        """The LoggedModel of an id, in any experiment.
+
+        None if there is none, if it is deleted, or if we may not see it.
+        """
         try:
             return documents.logged_model_of(self._server.call("GET", _path(server_id))["model"])
         except ServerError as error:
@@ -35,7 +38,7 @@ class Registry:
             raise
 
     def search(self, condition: str) -> Iterator[LoggedModel]:
-        """Those of the experiment that a condition of MLflow's filter language holds for, newest first."""
+        """The LoggedModels of the experiment that a condition of MLflow's filter language holds for, newest first."""
         question = {
             "experiment_ids": [self._server.experiment_id],
             "filter": condition,
@@ -47,21 +50,21 @@ class Registry:
                 yield documents.logged_model_of(document)
 
     def tagged(self, model_id: str) -> list[LoggedModel]:
-        """Those that were made for one of our ids."""
+        """The LoggedModels that were made for one of our ids."""
         return list(self.search(f"tags.`{documents.ID}` = '{model_id}'"))
 
     def named(self, name: str) -> Iterator[LoggedModel]:
-        """Those of a name, newest first, where two names that the server does not tell apart are two."""
+        """The LoggedModels of a name, newest first. Names that become the same on the server are told apart."""
         found = self.search(f"name = '{documents.legal_name(name)}'")
         return (model for model in found if documents.original_name(model) == name)
 
     def create(self, model_id: str, model: LoggedModel, name: str) -> LoggedModel:
-        """Make one for a version."""
+        """Make a LoggedModel for a version."""
         wanted = documents.creation_of(model_id, model, name, self._server.experiment_id)
         return documents.logged_model_of(self._server.call("POST", _MODELS, wanted)["model"])
 
     def delete(self, server_id: str) -> None:
-        """Delete one; it may be gone already."""
+        """Delete a LoggedModel. It may be gone already."""
         try:
             self._server.call("DELETE", _path(server_id))
         except ServerError as error:
@@ -69,7 +72,7 @@ class Registry:
                 raise
 
     def add_params(self, server_id: str, params: Mapping[str, str]) -> None:
-        """Add params; all are refused where one of them is there already."""
+        """Add params. If one of them is there already, all are refused."""
         body = {"model_id": server_id, "params": documents.pairs(params)}
         self._server.call("POST", f"{_path(server_id)}/params", body)
 
@@ -78,9 +81,9 @@ class Registry:
         self._server.call("PATCH", f"{_path(server_id)}/tags", {"tags": documents.pairs(tags)})
 
     def delete_tag(self, server_id: str, key: str) -> None:
-        """Delete a tag; it may be gone already."""
+        """Delete a tag. It may be gone already."""
         if "/" in key or key in (".", ".."):
-            self.set_tags(server_id, {key: ""})  # no path leads to it, so that is all that can be done
+            self.set_tags(server_id, {key: ""})  # no path leads to it, so it can only be emptied
             return
         try:
             self._server.call("DELETE", f"{_path(server_id)}/tags/{quoted(key)}")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tracking: what an exporter has to do with a tracking server, beside exporting.
+"""Tracking: what an exporter tells a tracking server, beside exporting.
 
-What the server has to know is written to a spool of its own at once, and a thread delivers it: the exporting thread
-asks the server for nothing. Exporters of one process that have the same server share one `Tracking`, so that each trace
-is linked once, however many exporters and providers there are.
+What the server has to know is written at once to a spool of its own, and a thread delivers it. So the exporting thread
+asks the server for nothing. All exporters of a process that have the same server share one `Tracking`. Each trace is
+linked once, however many exporters and providers there are.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PROTOCOL: Final = "mlflow"
 
 
 class TrackingExporter(SpanExporter):
-    """Records, links and evaluation results to a tracking server, as an exporter, which the spool's machinery expects.
+    """Sends records, links and evaluation results to a tracking server. It is an exporter, as the spool expects one.
 
     Args:
         settings: Of the server.
@@ -54,7 +54,7 @@ class TrackingExporter(SpanExporter):
         return destination_in(self._settings, self._settings.uri, PROTOCOL)
 
     def make_sender(self) -> TrackingSender:
-        """What does the sending, made anew in a forked child."""
+        """What sends. It is made anew in a forked child."""
         self._sender = TrackingSender(self._settings)
         return self._sender
 
@@ -76,7 +76,7 @@ class TrackingExporter(SpanExporter):
 
 @dataclasses.dataclass(frozen=True)
 class Keeping:
-    """Where to keep what is not delivered yet, or None for memory; and its bounds, or None for the defaults."""
+    """Where to keep what is not delivered yet (None for memory), and its bounds (None for the defaults)."""
 
     directory: Path | None = None
     max_bytes: int | None = None
@@ -109,7 +109,7 @@ class Tracking:
 
     @classmethod
     def shared(cls, settings: Settings, keeping: Keeping, repeat_after: float) -> Tracking:
-        """The one of this process for a server and a place; each that asks for it says `shutdown` or `leave` once."""
+        """The one of this process for a server and a place. Each that asks for it calls `shutdown` or `leave` once."""
         key = (settings, keeping)
         with _sharing:
             tracking = _shared.get(key)
@@ -120,7 +120,7 @@ class Tracking:
             return tracking
 
     def note(self, spans: Sequence[ReadableSpan], model_ids: Iterable[str]) -> None:
-        """Keep what the server has to know of exported spans and of the versions they belong to. It never raises."""
+        """Keep what the server has to know of exported spans and of the versions they belong to. Never raises."""
         try:
             self._shipper.export(self._linker.pick(spans), model_ids)
         except Exception:
@@ -132,7 +132,7 @@ class Tracking:
         return self._durable.pending
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Tell the server what it has not been told, as far as the time goes. Whether nothing is left."""
+        """Tell the server what it has not been told, until time is up. Returns whether nothing is left."""
         kept = self._shipper.flush(timeout_millis / 1000)
         return self._durable.force_flush(timeout_millis) and kept
 
@@ -173,9 +173,10 @@ if hasattr(os, "register_at_fork"):
 
 
 class SpansAlone:
-    """In the place of a `RecordShipper`, where spans go to the tracking server itself.
+    """Stands in for a `RecordShipper` if spans go to the tracking server itself.
 
-    It is told of versions and evaluation results in other ways. As spans, they would be traces without sense there.
+    The server is told of versions and evaluation results in other ways. As spans they would be meaningless traces
+    there.
 
     Args:
         exporter: Where spans go.
@@ -185,7 +186,7 @@ class SpansAlone:
         self._exporter = exporter
 
     def export(self, spans: Sequence[ReadableSpan], model_ids: Iterable[str]) -> SpanExportResult:
-        """Export what are spans of the application."""
+        """Export the spans that are the application's own."""
         spans = [span for span in spans if not is_record(span) and not is_result(span)]
         return self._exporter.export(spans) if spans else SpanExportResult.SUCCESS
 
