@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The models that this process knows, and what happened to them: the one owner of that state.
 
-Every change is an immutable `ModelEvent` with a sequence number. Whatever ships events (see `shipping`) remembers how
-far it has read; nothing here waits for a network, and the lock is held only while a few objects are moved. All of it is
-bounded, so an application that makes a version per request does not run out of memory: the oldest are forgotten.
+Every change is an immutable `ModelEvent` with a sequence number. What ships events (see `shipping`) remembers how far
+it has read. Nothing here waits for a network, and the lock is held only while a few objects are moved. Everything is
+bounded and the oldest is forgotten, so an application that makes a version per request does not run out of memory.
 """
 
 import collections
@@ -24,14 +24,14 @@ from otel_loggedmodel.versions.model import LoggedModel, LoggedModelStatus, Mode
 MAX_MODELS: Final = 4096
 MAX_EVENTS: Final = 8192
 MAX_BYTES: Final = 64 * 1024 * 1024  # 64 models of the largest size, tens of thousands of the usual one
-# A model that is updated in a loop would otherwise be repeated with a long tail of tiny records.
+# Without this bound, a model that is updated in a loop would be announced with a long tail of tiny records.
 MAX_UPDATES_PER_MODEL: Final = 64
 
 _Numbered = tuple[int, ModelEvent]
 
 
 class Catalogue:
-    """What one process knows of models. Thread-safe; a forked child keeps the models but not what was left to ship."""
+    """What one process knows of models. Thread-safe. A forked child keeps the models, but not what was left to ship."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -43,7 +43,7 @@ class Catalogue:
         self._journal_bytes = 0
         self._last_time_ns = 0
         self.last_number = 0
-        # Read without the lock on the path of entry spans; written under it.
+        # Entry spans read it without the lock. It is written with the lock held.
         self.activated: Latest[str, ModelEvent] = Latest(MAX_MODELS)
         # Set when there is a new event.
         self.listeners: weakref.WeakSet[threading.Event] = weakref.WeakSet()
@@ -55,12 +55,12 @@ class Catalogue:
         self._journal.clear()  # the parent ships these
         self._journal_bytes = 0
         self.listeners = weakref.WeakSet()
-        self.activated = Latest(MAX_MODELS)  # the child is a process of its own: its versions are activated anew
+        self.activated = Latest(MAX_MODELS)  # the child is a process of its own, so its versions are activated anew
 
     # Reading
 
     def get(self, model_id: str) -> LoggedModel | None:
-        """The present state of a model, or None where this process does not know it."""
+        """The present state of a model; None if this process does not know it."""
         return self._models.get(model_id)
 
     def knows(self, model_id: str) -> bool:
@@ -73,7 +73,7 @@ class Catalogue:
         return None if model_id is None else self._models.get(model_id)
 
     def events_after(self, number: int) -> list[_Numbered]:
-        """The events that came after a sequence number and have not been pushed out by newer ones, oldest first."""
+        """The events after a sequence number, oldest first, as far as newer ones have not pushed them out."""
         with self._lock:
             found: list[_Numbered] = []
             for numbered in reversed(self._journal):
@@ -83,7 +83,7 @@ class Catalogue:
             return found[::-1]
 
     def announcement_of(self, model_id: str) -> list[ModelEvent]:
-        """What tells a backend all about a model again: its creation, its updates, and its activation here."""
+        """The events that tell a backend all about a model again: creation, updates, and activation here."""
         with self._lock:
             events = list(self._histories.get(model_id, ()))
             activation = self.activated.get(model_id)
@@ -101,7 +101,7 @@ class Catalogue:
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> LoggedModel:
-        """The model with this content: the one that is known already, or a new one."""
+        """The model with this content. A new one is made if none is known."""
         params, tags = params or {}, tags or {}
         model_id = identity.model_id_of(
             experiment_id, name, model_type=model_type, params=params, source_run_id=source_run_id, tags=tags
@@ -109,7 +109,7 @@ class Catalogue:
         return self._create(model_id, name, experiment_id, model_type, source_run_id, params, tags)
 
     def refer(self, name: str, experiment_id: str) -> LoggedModel:
-        """The reference by name, for a name of which this process knows no version."""
+        """The reference by name, for a name that has no version in this process."""
         return self._create(identity.reference_to(experiment_id, name), name, experiment_id, None, None, {}, {})
 
     def _create(
@@ -147,7 +147,7 @@ class Catalogue:
                 last_updated_timestamp=created_at,
                 model_type=model_type,
                 source_run_id=source_run_id,
-                # What was logged to the id before it was created here stays.
+                # What was logged to the id before it was created here is kept.
                 tags=dict(tags) if known is None else {**tags, **known.tags},
                 params=dict(params) if known is None else {**known.params, **params},
             )
@@ -164,7 +164,7 @@ class Catalogue:
         tags_deleted: Sequence[str] = (),
         status: LoggedModelStatus | None = None,
     ) -> LoggedModel:
-        """The model after a change. An id that is not known here may have been made elsewhere, and is accepted.
+        """The model after a change. An unknown id is accepted, as it may have been made elsewhere.
 
         Raises:
             ValueError: A param has another value already, or all texts together are too large.

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The state of the git checkout an application runs from, as the identity of a version.
 
-What runs is the working tree, so that is what is compared with the commit; what is staged makes no difference. The
-digest is taken over the content of the paths that differ and not over the text of a diff, because the text follows
-each user's configuration. Nothing is executed but git itself, nothing is written, the network is not used: hooks,
-external diffs and clean filters are off, and files checked out through Git LFS are recognised without it.
+The working tree is what runs, so it is compared with the commit. What is staged makes no difference. The digest is
+taken over the content of the paths that differ, not over the text of a diff, as that text follows each user's
+configuration. Only git itself is executed, nothing is written, and the network is not used. Hooks, external diffs and
+clean filters are off, and files checked out through Git LFS are recognised without it.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from otel_loggedmodel.versions.git_urls import strip_credentials
 
 __all__ = ["GitState", "GitUnavailable", "read_git_state"]
 
-# New files count by content up to these bounds and by size past them, so that a forgotten data set costs an
-# application's start at most half a second (git hashes about 500 MB/s) and ten thousand opens.
+# Up to these bounds new files count by their content, past them by their size. So a forgotten data set delays an
+# application's start by half a second at most (git hashes about 500 MB/s), and by opening ten thousand files.
 _NEW_FILE_BYTES = 64 << 20
 _NEW_FILES = 10_000
 _NEW_FILES_BYTES = 256 << 20
 
-# A diff travels as one attribute; a gRPC receiver takes messages of at most 4 MiB by default, shared by a whole batch.
+# A diff travels as one attribute. By default a gRPC receiver takes messages of at most 4 MiB, and a whole batch shares
+# that.
 _DIFF_BYTES = 256 << 10
-_DIFF_FILE_BYTES = 1 << 20  # what is larger is shown as binary: with 32 files, before and after, 64 MiB at a time
+_DIFF_FILE_BYTES = 1 << 20  # larger files are shown as binary: 32 files, before and after, are 64 MiB at a time
 _DIFF_FILES_AT_ONCE = 32
 _DIFF_GIT_OPTIONS = ("-c", f"core.bigFileThreshold={_DIFF_FILE_BYTES}", "-c", "core.quotePath=false")
 
-# diff-index does not follow the users' diff settings, as `git diff` would, and does not write to the index.
+# Unlike `git diff`, diff-index does not follow the users' diff settings and does not write to the index.
 _DIFF_OPTIONS = ("--patch", "--full-index", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
 
 _DIGEST_VERSION = b"otel-loggedmodel working tree 1\0"
@@ -76,14 +77,15 @@ def read_git_state(
     """Read the state of the whole checkout that `path` is in.
 
     The same tree gives the same digest in every clone, on every host and under every user's configuration. Ignored
-    files do not count, whoever ignores them. Files marked assume-unchanged or skip-worktree count when they are there
-    and differ, as they run like any other. New files count by size alone when larger than 64 MiB, or past the first
-    10,000 or 256 MiB of them by name.
+    files do not count, whoever ignores them. Files marked assume-unchanged or skip-worktree count if they are there and
+    differ, as they run like any other. A new file counts only by its size if it is larger than 64 MiB. So do new files
+    past the first 10,000 or 256 MiB, by name.
 
     Args:
         path: A file or directory in the checkout; by default the current directory.
-        remote_name: The remote whose URL is recorded; without it the branch's upstream, else the only remote there is.
-        record_diff: Whether to record a diff as well. It is cut at 256 KiB, with a last line that says so.
+        remote_name: The remote whose URL is recorded. If there is none of that name, the branch's upstream, else the
+            only remote.
+        record_diff: Whether to record a diff as well. It is cut at 256 KiB, and its last line then says so.
         timeout: Seconds for the whole reading.
 
     Raises:
@@ -113,7 +115,7 @@ def read_git_state(
 class _Checkout:
     """One working tree at one moment, and how it differs from its HEAD.
 
-    The state of a path is `<mode> <object id>` as in a tree, empty where there is nothing. Object ids are those of
+    The state of a path is `<mode> <object id>`, as in a tree, or empty if there is nothing. Object ids are those of
     `git hash-object`, with line endings as they would be committed.
     """
 
@@ -171,7 +173,7 @@ class _Checkout:
             yield from self._addition(path) if path in self._untracked else [_differ(b"a/" + path, b"b/" + path)]
 
     def _read_status(self) -> None:
-        # Submodules are looked into by us: git would run a `git status` of its own there, with its own configuration.
+        # We look into submodules ourselves. Git would run a `git status` of its own there, with its own configuration.
         arguments = ("--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--ignored=no", "--no-renames")
         listing = self._git.run("status", *arguments, "--ignore-submodules=dirty", "--no-ahead-behind")
         for record in listing.split(b"\0"):
@@ -181,7 +183,7 @@ class _Checkout:
             elif record.startswith(b"# branch.head ") and not record.endswith(b" (detached)"):
                 self.branch = text(record.split(b" ")[2])
             elif kind == b"? ":
-                path = record[2:].removesuffix(b"/")  # a repository inside this one ends in a slash
+                path = record[2:].removesuffix(b"/")  # the path of a repository inside this one ends in a slash
                 self._untracked.add(path)
                 self._head.setdefault(path, b"")
             elif kind == b"1 ":
@@ -214,7 +216,7 @@ class _Checkout:
         for path, before in sorted(self._head.items()):
             found = None
             if path not in self._deleted:
-                with suppress(OSError):  # out of reach is out of reach for the application too
+                with suppress(OSError):  # what we cannot reach, the application cannot reach either
                     found = os.lstat(os.path.join(self.root, path))
             if found is None:
                 yield path, before if path in self._sparse else b""
@@ -245,10 +247,10 @@ class _Checkout:
         return b"100755" if found.st_mode & stat.S_IXUSR else b"100644"
 
     def _directory_state(self, path: bytes, before: bytes) -> bytes:
-        """A submodule's state, or that of a repository that lies here without being one."""
+        """The state of a submodule, or of a repository that lies here without being one."""
         directory = os.path.join(self.root, path)
         if not os.path.lexists(os.path.join(directory, b".git")):
-            return before if before.startswith(b"160000") else b""  # not initialised; or a directory where a file was
+            return before if before.startswith(b"160000") else b""  # not initialised; or a file has become a directory
         try:
             inner = _Checkout(directory, self._git.deadline)
         except GitUnavailable:
@@ -262,7 +264,7 @@ class _Checkout:
             quoted = b"".join(_quoted(path) + b"\n" for path in paths)
             object_ids = self._git.run("hash-object", "--stdin-paths", stdin=quoted, accept=(0, 128)).split()
             yield from zip(paths, object_ids, strict=False)
-            # git stops at a file that it may not read or that has just gone: go on behind it.
+            # Git stops at a file that it may not read, or that has just gone. Go on behind it.
             if len(object_ids) < len(paths):
                 yield paths[len(object_ids)], b"unreadable"
             paths = paths[len(object_ids) + 1 :]
@@ -311,7 +313,7 @@ def _bounded(pieces: Iterator[bytes]) -> str:
         for piece in pieces:
             total += len(piece)
             kept += piece[: max(_DIFF_BYTES - len(kept), 0)]
-    except GitUnavailable as error:  # out of time, or a partial clone without the file: the state itself is known
+    except GitUnavailable as error:  # out of time, or a partial clone without the file; the state itself is known
         trailer = f"... the rest is missing: {error}\n".encode()
     if total > len(kept):
         del kept[kept.rfind(b"\n") + 1 :]
@@ -328,5 +330,5 @@ def _label(path: bytes) -> bytes:
 
 
 def _quoted(path: bytes) -> bytes:
-    """A path as git reads and writes it where a line has to hold it."""
+    """A path as git reads and writes it when it has to fit on one line."""
     return b'"%b"' % re.sub(rb'[\x00-\x1f"\\\x7f]', lambda found: b"\\%03o" % found[0][0], path)

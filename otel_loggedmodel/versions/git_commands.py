@@ -28,7 +28,7 @@ class GitCommands:
     Attributes:
         directory: Where.
         deadline: When everything has to be done, on the monotonic clock.
-        options: What goes before every command, beside what always does.
+        options: Further options before every command.
     """
 
     def __init__(self, directory: bytes, deadline: float) -> None:
@@ -83,7 +83,7 @@ class GitCommands:
         return output
 
     def time_left(self) -> float:
-        """Seconds until the deadline; past it, `GitUnavailable` is raised."""
+        """Seconds until the deadline. Past it, `GitUnavailable` is raised."""
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise self._out_of_time()
@@ -97,7 +97,7 @@ class GitCommands:
 
 
 def _environment() -> dict[str, str]:
-    # Hooks and rebases point GIT_DIR, GIT_INDEX_FILE and others at another repository than the directory's.
+    # In hooks and rebases, GIT_DIR, GIT_INDEX_FILE and others may point at another repository.
     kept = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or _VARIABLES_KEPT.fullmatch(k)}
     return kept | {
         "LC_ALL": "C",
@@ -105,7 +105,7 @@ def _environment() -> dict[str, str]:
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_NO_REPLACE_OBJECTS": "1",  # replacements are not cloned
-        "GIT_NO_LAZY_FETCH": "1",  # since git 2.45; before it, no protocol is what keeps a partial clone from fetching
+        "GIT_NO_LAZY_FETCH": "1",  # since git 2.45; before that, allowing no protocol keeps git from fetching
         "GIT_ALLOW_PROTOCOL": "none",
     }
 

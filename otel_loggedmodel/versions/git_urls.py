@@ -5,11 +5,11 @@ import re
 
 
 def strip_credentials(url: str) -> str:
-    """Take the credentials out of a git remote's URL; in doubt, more is taken out than is needed.
+    """Take the credentials out of a git remote's URL. In doubt, more is taken out than is needed.
 
-    Of `http(s)` and unknown schemes the whole user part goes, as a token may stand for the user; of `ssh` and of
-    `user@host:path` the user's name stays and a password goes. Query and fragment go, control characters go, local
-    paths stay as they are. Forms as in https://git-scm.com/docs/git-clone#_git_urls.
+    From `http(s)` and unknown schemes the whole user part is taken, as it may be a token. From `ssh` and
+    `user@host:path` only a password is taken, and the user's name stays. Query, fragment and control characters are
+    taken out. Local paths stay as they are. The forms are those of https://git-scm.com/docs/git-clone#_git_urls.
     """
     url = re.sub(r"[\x00-\x1f\x7f]", "", url).strip()
     before, separator, rest = url.partition("://")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a name or an id, as callers and the environment give it, to the version that it means in this process."""
+"""Finds the version that a name or an id means in this process, as given by callers or by the environment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def model_for(name: object = None, model_id: object = None) -> LoggedModel:
-    """The model that a name or an id stands for; a name that is new here is created as a reference by name.
+    """The model that a name or an id stands for. A name that is new here becomes a reference by name.
 
     Raises:
         TypeError: One of them is not a string.
@@ -50,12 +50,12 @@ def version_for(model: LoggedModel) -> Version:
 
 
 def activate(version: Version) -> None:
-    """Record that a version runs in this process; the first time only."""
+    """Record that a version runs in this process, the first time only."""
     catalogue.activate(version.model_id, version.name)
 
 
 def read_environment() -> None:
-    """Make the version that the environment names or describes, if any, the one behind the process default."""
+    """If the environment names or describes a version, put it behind the process default."""
     model = _model_of_environment()
     version = None if model is None else version_for(model)
     process.set_environment(version)
@@ -95,7 +95,7 @@ def _model_of_environment() -> LoggedModel | None:
 
 
 def _state_of_checkout() -> GitState | None:
-    # Imported here: few applications have their version from git.
+    # Imported here, as few applications have their version from git.
     from otel_loggedmodel.versions import git
 
     try:
@@ -108,7 +108,7 @@ def _state_of_checkout() -> GitState | None:
 def _model_by_id(model_id: str, name: str | None) -> LoggedModel:
     known = catalogue.get(model_id)
     if known is None:
-        # Made elsewhere: that is fine, no process needs to have seen a version to run it.
+        # It was made elsewhere. That is fine: a process can run a version that it has never seen.
         return LoggedModel(model_id=model_id, name=name, experiment_id=runs.default_experiment_id())
     if known.name is None:
         return dataclasses.replace(known, name=name)
