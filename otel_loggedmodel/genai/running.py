@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One evaluation from its first row to its result: the parts put together."""
+"""Puts the parts of an evaluation together, from its first row to its result."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from otel_loggedmodel.instrumentor import extended_provider
 from otel_loggedmodel.versions import runs
 from otel_loggedmodel.versions.active import Version
 
-# Results of rows from streams and files are kept up to here; those of data that is in memory all.
+# So many results are kept of rows from streams and files. Those of data in memory are all kept.
 _MAX_ROWS_KEPT: Final = 10_000
 
 _Todo = tuple[Row, frozenset[str]]
@@ -37,7 +37,7 @@ _Todo = tuple[Row, frozenset[str]]
 
 @dataclass(frozen=True)
 class Options:
-    """How an evaluation is done; the arguments of `evaluate` of these names."""
+    """How an evaluation is done. These are the arguments of `evaluate` with the same names."""
 
     max_workers: int
     timeout: float | None
@@ -63,8 +63,8 @@ def run(
     Args:
         dataset: The rows.
         scorers: Who judges.
-        predict_fn: What is evaluated; None where the rows have outputs.
-        version: Whose work it is; None where the traces in the data say.
+        predict_fn: What is evaluated; None if the rows have outputs.
+        version: Whose work it is; None if the traces in the data say it.
         options: How.
         tracer_provider: Makes and exports the spans; the global one by default.
     """
@@ -147,7 +147,7 @@ def _journal(dataset: Dataset, version: Version | None, options: Options) -> Jou
 
 
 class _Results:
-    """Takes the results of rows in, in any order."""
+    """Collects the results of rows, in any order."""
 
     def __init__(self, scorers: Sequence[Scorer], dataset: Dataset) -> None:
         self._order = [scorer.digest for scorer in scorers]

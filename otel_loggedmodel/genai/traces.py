@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trace as scorers see it, whether it was captured in this process or read from a store: spans, times, tokens."""
+"""A trace as scorers see it: spans, times, tokens. It was captured in this process or read from a store."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ class TraceSpan:
         parent_id: Of its parent, or None.
         start_time_ns: When it began.
         end_time_ns: When it ended.
-        attributes: What it says. Of a span from a store, numbers may be texts.
+        attributes: What it says. If the span comes from a store, numbers may be texts.
         status: `OK`, `ERROR` or `UNSET`.
         events: Its events, each with a `name` and `attributes`.
     """
@@ -61,7 +61,7 @@ class TraceSpan:
 
     @property
     def span_type(self) -> str | None:
-        """What kind of work it is, such as `LLM`, `TOOL` or `RETRIEVER`, where the span says so."""
+        """What kind of work it is, such as `LLM`, `TOOL` or `RETRIEVER`, if the span says so."""
         kind = self.attributes.get("openinference.span.kind") or self.attributes.get("traceloop.span.kind")
         if kind is not None:
             return str(kind).upper()
@@ -116,7 +116,7 @@ class Trace:
 
     Args:
         spans: Of one trace.
-        judged: Id of the span that is judged; by default the one without a parent here.
+        judged: Id of the span that is judged. The default is the one whose parent is not here.
     """
 
     def __init__(self, spans: Sequence[TraceSpan], judged: str | None = None) -> None:
@@ -130,7 +130,7 @@ class Trace:
 
     @functools.cached_property
     def root(self) -> TraceSpan | None:
-        """The span that is judged: the one that was asked for, else the first whose parent is not in the trace."""
+        """The span that is judged: the one that was asked for, else the first one whose parent is not in the trace."""
         known = {span.span_id for span in self.spans}
         wanted = [span for span in self.spans if span.span_id == self._judged]
         return next(iter(wanted or [span for span in self.spans if span.parent_id not in known]), None)
@@ -181,7 +181,7 @@ class Trace:
 
     @functools.cached_property
     def tokens(self) -> tuple[int, int]:
-        """Tokens in and out. A span that sums up those below it counts with what is more."""
+        """Tokens in and out. If a span sums up those below it, the larger number counts."""
         below: dict[str | None, list[TraceSpan]] = {}
         for span in self.spans:
             below.setdefault(span.parent_id, []).append(span)
@@ -212,7 +212,7 @@ def _number(attributes: Mapping[str, Any], keys: Sequence[str], otherwise: int) 
 
 
 def trace_of_finished(spans: Sequence[ReadableSpan], judged: str | None = None) -> Trace:
-    """The trace that spans of this process make."""
+    """The trace made of spans of this process."""
     return Trace([_finished(span) for span in spans if span.context is not None], judged)
 
 
@@ -233,7 +233,10 @@ def _finished(span: ReadableSpan) -> TraceSpan:
 
 
 def trace_of_stored(stored: Any, judged: str | None = None) -> Trace:
-    """The trace that a store gave: anything whose spans have the field names of `store.trace_results.Span`."""
+    """The trace that a store gave.
+
+    It may be anything whose spans have the field names of `store.trace_results.Span`.
+    """
     spans = [
         TraceSpan(
             span.name,
