@@ -36,6 +36,11 @@ class Call(Generic[Result]):
             if may_run_here:
                 self._run()
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether nothing has come of it yet."""
+        return self._outcome is None
+
     def result(self, seconds: float) -> Result:
         """What it returned.
 

@@ -21,6 +21,8 @@ LOCK: Final = "lock"
 # is locked.
 _UNFINISHED: Final = "."
 _UNFINISHED_SECONDS: Final = 600.0
+# Not through links, and without waiting for the other end of a pipe that somebody has put there.
+_CAREFULLY: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _OWNER: Final = re.compile(rf"(?P<unfinished>{re.escape(_UNFINISHED)})?(?P<process>\d+)-[0-9a-f]{{12}}")
 
 
@@ -176,7 +178,7 @@ def owners(destination: Path) -> Iterator[Path]:
 def is_alive(path: Path) -> bool:
     """Whether the owner of a directory lives."""
     try:
-        lock = os.open(path / LOCK, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0))
+        lock = os.open(path / LOCK, os.O_RDONLY | _CAREFULLY)
     except OSError:
         return False
     try:
@@ -203,8 +205,7 @@ def _locked(directory: Path, *, is_new: bool) -> int:
     Raises:
         BlockingIOError: Somebody else holds it.
     """
-    flags = os.O_RDWR | os.O_CREAT | (os.O_EXCL if is_new else 0)
-    flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+    flags = os.O_RDWR | os.O_CREAT | (os.O_EXCL if is_new else 0) | _CAREFULLY
     descriptor = os.open(directory / LOCK, flags, 0o600)
     try:
         _lock(descriptor)

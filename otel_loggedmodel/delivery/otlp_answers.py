@@ -6,6 +6,7 @@ What may be tried again follows the specification: https://opentelemetry.io/docs
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import email.utils
 import enum
@@ -14,6 +15,8 @@ import math
 import re
 import time
 from typing import Any, Final
+
+from otel_loggedmodel._cleaning import brief
 
 MAX_RETRY_AFTER_SECONDS: Final = 3600.0  # a mistaken header must not silence a process for a day
 _MAX_WORDS: Final = 300
@@ -67,9 +70,11 @@ class Outcome:
 def outcome_of_http(response: Any) -> Outcome:
     """What an answer over HTTP says. It comes from `requests`, or from the transport that newer exporters have."""
     status = int(response.status_code)
-    if getattr(getattr(response, "request", None), "method", "POST") != "POST":
-        return Outcome(Verdict.REFUSED, "the endpoint redirects elsewhere", "redirect")
     headers = response.headers() if callable(response.headers) else response.headers
+    if 300 <= status < 400:
+        # Following it would take the credentials along.
+        to = cut(str(headers.get("location") or "elsewhere"))
+        return Outcome(Verdict.REFUSED, f"{status}: the endpoint redirects to {to}: name that one", "redirect")
     content = response.content() if callable(response.content) else response.content
     content_type = str(headers.get("content-type") or "").partition(";")[0].strip().lower()
     if 200 <= status < 300:
@@ -119,10 +124,9 @@ def _words_of(content: bytes, content_type: str) -> str:
             return ""
     text = content[: 4 * _MAX_WORDS].decode(errors="replace").strip()
     if content_type == "application/json":
-        try:
+        # Whatever it is, one that is nested too deeply to be read included, its status says what became of the request.
+        with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
             return str(json.loads(content)["message"])
-        except (ValueError, KeyError, TypeError):
-            return text
     return text
 
 
@@ -134,7 +138,7 @@ def retry_after_of(value: object) -> float | None:
     except ValueError:
         try:
             seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError, OSError):
             return None
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS) if math.isfinite(seconds) else None
 
@@ -144,10 +148,9 @@ def outcome_of_exception(error: Exception, verdict: Verdict = Verdict.LATER) -> 
     return Outcome(verdict, cut(str(error) or repr(error)), type(error).__name__)
 
 
-def cut(text: str, characters: int = _MAX_WORDS) -> str:
-    """Words on one line, cut off if they are long."""
-    text = " ".join(text.split())
-    return text if len(text) <= characters else text[: characters - 3] + "..."
+def cut(text: str) -> str:
+    """Words of a far end or of the network on one line, without control characters, and cut off where they are long."""
+    return brief(text, _MAX_WORDS)
 
 
 def outcome_of_grpc(error: Any) -> Outcome:

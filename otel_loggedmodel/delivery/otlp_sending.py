@@ -13,13 +13,14 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_loggedmodel.delivery import otlp_payloads
+from otel_loggedmodel.delivery.bounded import Call
 from otel_loggedmodel.delivery.destinations import protocol_of, session_of
 from otel_loggedmodel.delivery.otlp_answers import (
     Outcome,
@@ -33,6 +34,12 @@ from otel_loggedmodel.delivery.otlp_answers import (
 DEFAULT_TIMEOUT_SECONDS: Final = 10.0
 # If the server has closed a kept-alive connection, that shows at once. What takes longer has another reason.
 _STALE_SECONDS: Final = 1.0
+# The session's own timeout is to be heard first, as it says more.
+_GRACE_SECONDS: Final = 0.5
+# Of answers that go on after their time. Each has a thread that reads it.
+_MAX_LATE: Final = 4
+_MAX_ANSWER_BYTES: Final = 1024 * 1024
+_CHUNK: Final = 4096
 _EXPORT_METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 _inherited: Final[list[object]] = []
@@ -105,6 +112,7 @@ class _HttpSender:
         self._post = post
         self._compress = compress
         self._one_at_a_time = None if is_concurrent else threading.RLock()
+        self._late: list[Call[Outcome]] = []
         self.timeout = timeout
         self.keeps_time = True
 
@@ -122,7 +130,7 @@ class _HttpSender:
         compression = exporter._compression.value
 
         def post(body: bytes) -> Any:
-            return session.post(url=endpoint, data=body, verify=verify, timeout=timeout, cert=certificate)
+            return _asked(session, endpoint, body, timeout, verify=verify, cert=certificate)
 
         return cls(post, _compressor(compression), timeout, is_concurrent=_is_plain(session))
 
@@ -132,13 +140,16 @@ class _HttpSender:
         headers = client._headers
         compression = client._compression.value
 
+        session = getattr(transport, "_session", None)
+
         def post(body: bytes) -> Any:
+            if _is_plain(session):
+                return _asked(session, endpoint, body, timeout, headers=headers)
             result = transport.request("POST", endpoint, headers=headers, timeout=timeout, data=body)
             if result.error is not None:
                 raise result.error
             return result
 
-        session = getattr(transport, "_session", None)
         is_concurrent = _is_plain(session) if session is not None else hasattr(transport, "_pool")
         return cls(post, _compressor(compression), timeout, is_concurrent=is_concurrent)
 
@@ -146,12 +157,28 @@ class _HttpSender:
         return self.send(payload)
 
     def send(self, payload: bytes) -> Outcome:
+        self._late = [call for call in self._late if call.is_under_way]
+        if len(self._late) >= _MAX_LATE:
+            return Outcome(Verdict.LATER, "it has not finished its answers to earlier requests", "TimeoutError")
+        call = Call(lambda: self._sent(payload), may_run_here=True)
+        try:
+            # The session's own timeout is for each part of an answer: one that drips would take for ever.
+            return call.result(self.timeout + _GRACE_SECONDS)
+        except TimeoutError:
+            self._late.append(call)
+            return Outcome(Verdict.LATER, f"no whole answer within {self.timeout:g} s", "TimeoutError")
+
+    def _sent(self, payload: bytes) -> Outcome:
         try:
             body = self._compress(payload)
             if self._one_at_a_time is None:
                 return outcome_of_http(self._posted(body))
-            with self._one_at_a_time:
+            if not self._one_at_a_time.acquire(timeout=self.timeout):
+                return Outcome(Verdict.LATER, "it has not finished its answer to another request", "TimeoutError")
+            try:
                 return outcome_of_http(self._posted(body))
+            finally:
+                self._one_at_a_time.release()
         except Exception as error:
             # A request that cannot even be made is a mistake of the set-up. Everything else may pass.
             verdict = Verdict.REFUSED if isinstance(error, ValueError) else Verdict.LATER
@@ -167,6 +194,29 @@ class _HttpSender:
             if time.monotonic() - started > _STALE_SECONDS:
                 raise
         return self._post(body)
+
+
+class _Answer(NamedTuple):
+    """What came back, as `outcome_of_http` reads it."""
+
+    status_code: int
+    reason: str
+    headers: Mapping[str, str]
+    content: bytes
+
+
+def _asked(session: Any, endpoint: str, body: bytes, timeout: float, **options: Any) -> Any:
+    """The answer to one request, of which no more is read than anybody would say who answers one."""
+    if not _is_plain(session):
+        return session.post(url=endpoint, data=body, timeout=timeout, allow_redirects=False, **options)
+    response = session.post(url=endpoint, data=body, timeout=timeout, allow_redirects=False, stream=True, **options)
+    with response:
+        content = b""
+        for part in response.iter_content(_CHUNK):
+            content += part
+            if len(content) >= _MAX_ANSWER_BYTES:
+                break
+        return _Answer(response.status_code, response.reason, response.headers, content)
 
 
 def _is_plain(session: Any) -> bool:

@@ -21,8 +21,10 @@ some are delivered again. A payload is an ExportTraceServiceRequest in protobuf,
 """
 
 import contextlib
+import errno
 import os
 import re
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -307,7 +309,14 @@ def _unpacked(head: bytes, at: int) -> tuple[int, int] | None:
 
 def _opened(path: str, mode: str) -> FileIO:
     def private(name: str, flags: int) -> int:
-        return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0), 0o600)
+        # Without waiting for whoever writes into a pipe that somebody has put there.
+        for flag in ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK"):
+            flags |= getattr(os, flag, 0)
+        descriptor = os.open(name, flags, 0o600)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "it is no regular file", name)
+        return descriptor
 
     return FileIO(path, mode, opener=private)
 

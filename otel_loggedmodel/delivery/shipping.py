@@ -21,6 +21,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from otel_loggedmodel._cleaning import brief
 from otel_loggedmodel._errors import swallow, warn_rarely
 from otel_loggedmodel._forking import call_in_forked_child
 from otel_loggedmodel.delivery import told
@@ -40,6 +41,7 @@ _MAX_RECORDS_WITH_SPANS: Final = 64
 # If a backend is away, an exporter goes through all its retries, about 7.5 seconds. If it refuses, it says so at once.
 _QUICK_REFUSAL_SECONDS: Final = 1.0
 _FIRST_RETRY_SECONDS: Final = 5.0
+_MAX_WORDS: Final = 300
 _LAST_RETRY_SECONDS: Final = 300.0
 # A try of an exporter takes less. A call that takes longer hangs, and spans must not wait for it.
 _TURN_SECONDS: Final = 15.0
@@ -302,7 +304,7 @@ class RecordShipper:
             if self._exporter.export(batch) is not SpanExportResult.FAILURE:
                 return True
         except Exception as raised:
-            error = repr(raised)
+            error = brief(repr(raised), _MAX_WORDS)
         warn_rarely(
             "records refused",
             "%s could not deliver model records (%s); trying again later",

@@ -128,7 +128,10 @@ def _destination(directory: Path) -> Destination:
 
 def _description(directory: Path) -> dict[str, str]:
     try:
-        with (directory / DESTINATION).open("rb") as file:
+        path = directory / DESTINATION
+        if not path.is_file():
+            return {}
+        with path.open("rb") as file:
             content = json.loads(file.read(_MAX_DESCRIPTION_BYTES))
     except (OSError, ValueError):
         return {}

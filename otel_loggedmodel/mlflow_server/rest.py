@@ -12,7 +12,9 @@ import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_loggedmodel.delivery.otlp_answers import cut, retry_after_of
+from otel_loggedmodel._cleaning import brief, clean
+from otel_loggedmodel.delivery.bounded import within
+from otel_loggedmodel.delivery.otlp_answers import retry_after_of
 from otel_loggedmodel.mlflow_server.settings import Settings
 from otel_loggedmodel.uninstrumented import uninstrumented
 from otel_loggedmodel.version import __version__
@@ -60,9 +62,9 @@ class ServerError(Exception):
         may_pass: bool = False,
         is_of_content: bool = False,
     ) -> None:
-        super().__init__(words)
+        super().__init__(clean(words))
         self.status = status
-        self.error_code = error_code
+        self.error_code = clean(error_code)
         self.retry_after = retry_after
         self.may_pass = may_pass
         self.is_of_content = is_of_content
@@ -117,7 +119,13 @@ class Server:
         data = None if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         try:
             with uninstrumented():
-                response = _twice_if_stale(lambda: self._request(method, url, data, query))
+                # The session's own timeout is for each part of an answer: one that drips would take for ever.
+                longest = 2 * self.settings.timeout + _CONNECT_SECONDS
+                request = lambda: self._request(method, url, data, query)  # noqa: E731
+                response = within(longest, lambda: _twice_if_stale(request), may_run_here=True)
+        except TimeoutError as error:
+            words = f"{self.settings.uri} has not finished its answer in time"
+            raise ServerError(words, error_code="TimeoutError", may_pass=True) from error
         except requests.exceptions.SSLError as error:
             raise self._tls_error(error) from error
         except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
@@ -338,7 +346,7 @@ def _reason_of(error: Exception) -> str:
 def _document_of(content: bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
@@ -351,4 +359,4 @@ def _text_of(response: requests.Response) -> str:
 
 
 def _cut(text: str) -> str:
-    return cut(text, _MAX_WORDS)
+    return brief(text, _MAX_WORDS)
