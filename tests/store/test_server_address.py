@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a ClickHouse server is, what a user without rights can read there, and how long it is waited for."""
 
+import contextlib
 import logging
 import socket
 import struct
@@ -129,6 +130,8 @@ class Gate:
         self.tried_twice = threading.Event()
         self.opened = threading.Event()
         self._sockets: list[socket.socket] = []
+        self._is_closing = False
+        self._serving: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -145,20 +148,31 @@ class Gate:
             if not self.opened.is_set():
                 self._meanwhile(client)
             if client.fileno() >= 0:
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+                self._serving.append(threading.Thread(target=self._serve, args=(client,), daemon=True))
+                self._serving[-1].start()
 
     def _serve(self, client: socket.socket) -> None:
         self.opened.wait()
+        if self._is_closing:
+            return
         server = socket.create_connection(self._target)
         self._sockets.append(server)
-        threading.Thread(target=pump, args=(client, server), daemon=True).start()
-        pump(server, client)
+        back = threading.Thread(target=pump, args=(server, client), daemon=True)
+        back.start()
+        pump(client, server)
+        back.join()
 
     def close(self) -> None:
+        self._is_closing = True
         self.opened.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join()
+        for one in self._sockets:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        for thread in self._serving:
+            thread.join()
         for one in self._sockets:
             one.close()
 
