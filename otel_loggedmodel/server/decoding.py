@@ -61,7 +61,7 @@ def decode(body: bytes, content_type: str, encoding: str, settings: Settings) ->
     Args:
         body: As it was sent.
         content_type: `PROTOBUF` or `JSON`.
-        encoding: `identity`, `gzip` or `deflate`.
+        encoding: `identity`, `gzip`, `zstd` or `deflate`.
         settings: The limits.
 
     Raises:

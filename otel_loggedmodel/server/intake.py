@@ -105,7 +105,7 @@ class Intake:
         Args:
             body: As it was sent.
             content_type: `decoding.PROTOBUF` or `decoding.JSON`.
-            encoding: `identity`, `gzip` or `deflate`.
+            encoding: `identity`, `gzip`, `zstd` or `deflate`.
 
         Returns:
             Done when it waits for being stored; or else failed with a `RefusalError`.

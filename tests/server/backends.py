@@ -180,6 +180,9 @@ def varint(number: int) -> bytes:
 
 def bomb_of(size: int, encoding: str) -> bytes:
     """What decompresses to so many zeros, but for its end; made without compressing them all."""
+    if encoding == "zstd":
+        # A head with a window of 1 MiB, and blocks of one byte that is repeated 128 KiB times: RFC 8878, section 3.1.1.
+        return b"\x28\xb5\x2f\xfd\x00\x50" + b"\x02\x00\x10\x00" * (size // 2**17)
     compressor = zlib.compressobj(9, wbits=31 if encoding == "gzip" else 15)
     start = compressor.compress(b"") + compressor.flush(zlib.Z_FULL_FLUSH)
     # After a full flush the same input gives the same output, whatever was before.

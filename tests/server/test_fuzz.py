@@ -49,7 +49,7 @@ def nested_in(keys: list[str], value: Any) -> Any:
 @on_one_backend
 def test_random_bytes(shared: Backend, body: bytes) -> None:
     for content_type in (PROTOBUF, JSON):
-        for encoding in ("identity", "gzip", "deflate"):
+        for encoding in ("identity", "gzip", "zstd", "deflate"):
             assert shared.post(body, content_type, content_encoding=encoding).status in EXPECTED
 
 

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The backend takes what the Collector sends in each of its compressions that it has in common with HTTP."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from backend.serving import Serving
+from waiting import wait_until
+
+from .conftest import RunCollector
+from .otlp import Span
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    folder = tmp_path_factory.mktemp("backend")
+    with Serving(folder / "log", "--data", folder / "data") as started:
+        yield started
+
+
+@pytest.mark.parametrize("compression", ["zstd", "gzip", "zlib"])
+def test_the_backend_takes_it(run_collector: RunCollector, backend: Serving, compression: str) -> None:
+    settings = {"OTLP": "otlp_http", "OTLP_ENDPOINT": backend.http}
+    override = f"yaml:exporters::otlp_http::compression: {compression}"
+    version = f"m-{compression}"
+    with run_collector(settings, overrides=(override,)) as collector:
+        sent = [Span(f"span {number}", attributes={"text": "é" * 1000}) for number in range(100)]
+        collector.send(sent, {"service.name": "shop", "logged_model.id": version})
+        wait_until(lambda: len(backend.trace_ids(version)) == len(sent), "all to arrive")
+    assert set(backend.trace_ids(version)) == {span.trace_id for span in sent}
+    [stored] = backend.get(f"/api/v1/traces/{sent[0].trace_id}")["spans"]
+    assert stored["attributes"]["text"] == "é" * 1000
