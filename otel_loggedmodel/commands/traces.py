@@ -20,7 +20,7 @@ _SPANS_ON_A_TERMINAL: Final = 1000
 EXAMPLES: Final = """
 otel-loggedmodel traces my-agent-v2 --errors --since 24h
 otel-loggedmodel traces my-agent-v2 --order slowest --limit 5
-otel-loggedmodel traces 4bf92f3577b34da6a3ce929d0e0e4736
+otel-loggedmodel traces 4bf92f3577b34da6a3ce929d0e0e4736 --messages
 """
 
 
@@ -60,6 +60,9 @@ def traces(
     attribute: options.Attributes = None,
     dataset: options.Dataset = None,
     production: options.Production = False,
+    messages: Annotated[
+        bool, typer.Option("--messages", help="Of one trace, what was said between application and models, too.")
+    ] = False,
     store: options.Store = None,
     token_file: options.TokenFile = None,
     json: options.Json = False,
@@ -72,7 +75,7 @@ def traces(
     with opening.reader(store, token_file, "Reading traces") as reader:
         found = reader.trace(trace_id.lower()) if trace_id else _found(reader, version, which, selection)
     if isinstance(found, Trace):
-        _show_trace(found, json, limit, offset)
+        _show_trace(found, json, limit, offset, with_messages=messages)
     elif json:
         printing.show_json({"traces": found})
     elif found:
@@ -93,9 +96,9 @@ def _found(reader: Reader, version: str | None, which: TraceFilter, selection: S
         return reader.trace(version.lower())
 
 
-def _show_trace(trace: Trace, json: bool, limit: int | None, offset: int) -> None:
+def _show_trace(trace: Trace, json: bool, limit: int | None, offset: int, *, with_messages: bool) -> None:
     if json:
-        printing.show_json(trace)
+        printing.show_json(_with_messages(trace) if with_messages else trace)
         return
     from otel_loggedmodel.commands.waterfall import rendered
 
@@ -108,6 +111,22 @@ def _show_trace(trace: Trace, json: bool, limit: int | None, offset: int) -> Non
         printing.complain(
             f"There {'is' if left == 1 else 'are'} {left} more: --offset {offset + limit} shows the next, --json all."
         )
+    if with_messages:
+        from otel_loggedmodel.commands.conversations import conversations
+
+        printing.show(*conversations(trace))
+
+
+def _with_messages(trace: Trace) -> dict[str, object]:
+    """The trace with the messages of each span beside what it carries."""
+    from otel_loggedmodel.commands.conversations import as_json
+
+    spans = [{**_fields(span), "messages": as_json(span)} for span in trace.spans]
+    return {**_fields(trace), "spans": spans}
+
+
+def _fields(value: object) -> dict[str, object]:
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}  # type: ignore[attr-defined]
 
 
 def _show_table(found: Sequence[TraceSummary]) -> None:

@@ -241,3 +241,31 @@ def test_tokens_and_models_of_mlflows_spans_are_shown(run: Run, reader: MemoryRe
     lines = [line for line in run("traces", "--id", trace.trace_id).stdout.splitlines() if "ms" in line]
     assert "34 in, 10 out" in lines[1]
     assert [("17 in, 5 out" in line, "gpt-4o" in line) for line in lines if "Completions" in line] == [(True, True)] * 2
+
+
+def test_messages_below_the_tree_and_in_the_json(run: Run, reader: MemoryReader) -> None:
+    blob = {"type": "blob", "modality": "image", "mime_type": "image/png", "content": "QUJD" * 400}
+    said = [{"role": "user", "parts": [{"type": "text", "content": f"Where?{HOSTILE}"}, blob]}]
+    answer = [{"role": "assistant", "parts": [{"type": "text", "content": "Graz. " * 1000}]}]
+    attributes = {"gen_ai.input.messages": json.dumps(said), "gen_ai.output.messages": json.dumps(answer)}
+    call = span("chat", "2" * 16, "1" * 16, attributes=attributes)
+    reader.whole_traces = {TRACE: Trace(trace_id=TRACE, spans=[span("root", "1" * 16), call])}
+    assert "Where?" not in run("traces", TRACE).stdout
+    shown = run("traces", TRACE, "--messages").stdout
+    assert "Where?" in shown
+    assert "image/png, 1.2 kB" in shown
+    assert "2,000 more characters" in shown
+    assert not {"\x1b", "\x9b", "\u202e", "\u2028"} & set(shown)
+    whole = json.loads(run("traces", TRACE, "--messages", "--json").stdout)
+    (asked, answered) = whole["spans"][1]["messages"]
+    assert asked["parts"][0]["text"] == f"Where?{HOSTILE}"
+    assert asked["parts"][1]["media"] == {"mime_type": "image/png", "size": 1200, "uri": "", "file_id": "", "name": ""}
+    assert (answered["is_output"], answered["parts"][0]["text"]) == (True, "Graz. " * 1000)
+    assert whole["spans"][0]["messages"] == []
+    # Without it, the JSON is as it was.
+    assert "messages" not in json.loads(run("traces", TRACE, "--json").stdout)["spans"][0]
+
+
+def test_a_trace_without_messages_says_so(run: Run, reader: MemoryReader) -> None:
+    reader.whole_traces = {TRACE: Trace(trace_id=TRACE, spans=[span("root", "1" * 16)])}
+    assert "No span of this trace has messages." in run("traces", TRACE, "--messages").stdout

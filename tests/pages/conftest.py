@@ -54,6 +54,7 @@ class Shop:
             "version of hostile name": f"/version?id={quote(self.id_of('hostile'))}",
             "traces": "/traces?order=slowest",
             "trace": f"/trace?id={sent.OTEL_TRACE}",
+            "trace with pictures": f"/trace?id={sent.PICTURES_TRACE}",
             "failed trace": f"/trace?id={sent.FAILED_TRACE}",
             "huge trace": f"/trace?id={sent.BIG_TRACE}",
             "nothing": "/version?id=none",

@@ -89,7 +89,7 @@ def is_message(value: Any) -> bool:
         return True
     if isinstance(one.get("role"), str) and any(key in one for key in _BODY):
         return True
-    return one.get("type") in _ITEM_ROLES and ("call_id" in one or "callId" in one)
+    return str(one.get("type")) in _ITEM_ROLES and ("call_id" in one or "callId" in one)
 
 
 def _messages(value: Any, role: str, is_output: bool, depth: int) -> Iterator[Message]:
@@ -180,6 +180,6 @@ def _unwrapped(value: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]
 
 def _is_bare_part(value: Any) -> bool:
     """Whether an item of a list is a part of one message, not a message."""
-    if not isinstance(value, Mapping) or "role" in value or is_message(value) or value.get("type") in _ITEM_ROLES:
+    if not isinstance(value, Mapping) or "role" in value or is_message(value) or str(value.get("type")) in _ITEM_ROLES:
         return False
     return parts.has_shape_of_part(value) and not ({"parts", "tool_calls"} & value.keys())

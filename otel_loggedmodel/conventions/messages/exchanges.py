@@ -60,6 +60,8 @@ def answered(value: Any) -> list[Message]:
         found.append(output.get("message"))
     if isinstance(response.get("message"), Mapping):
         found.append(response["message"])
+    if isinstance(response.get("content"), Mapping) and _has_parts(response["content"]):
+        found.append(response["content"])
     if not found and any(key in response for key in ("content", "tool_calls", "parts")):
         found.append(response)
     if not found:

@@ -89,7 +89,7 @@ def _parts(value: Any) -> Iterator[Part]:
     for one in value if isinstance(value, list | tuple) else [value]:
         if isinstance(one, Mapping):
             yield from _part(one)
-        elif one not in (None, ""):
+        elif one not in (None, "", [], ()):
             yield Part("text", values.pretty(one))
 
 

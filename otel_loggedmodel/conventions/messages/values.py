@@ -32,7 +32,7 @@ def parsed_as_far(value: Any, *, mend: bool = True) -> tuple[Any, bool]:
         return None, False
     if not isinstance(value, str):
         return _plain(value), False
-    text = value.strip()
+    text = value.lstrip()
     if text[:1] not in ("[", "{", '"'):
         return value, False
     try:

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mlflow_recorded
-from otel_loggedmodel.conventions.messages import Message, Part
+from otel_loggedmodel.conventions.messages import Message, Part, inputs_of, outputs_of
 from otel_loggedmodel.conventions.messages import messages_of as messages_in
 from otel_loggedmodel.store.trace_results import Span, SpanEvent
 from pages import sent
+
+from .recorded import Event
 
 
 def span_of(attributes: dict[str, object], *events: SpanEvent) -> Span:
@@ -256,35 +258,100 @@ def test_what_is_no_json_is_shown_as_it_is(text: str) -> None:
     assert messages_of(span_of({"gen_ai.input.messages": text})) == [Message("user", (Part("text", text),))]
 
 
+_FIELDS = st.sampled_from(
+    [
+        *("role", "parts", "content", "contents", "type", "tool_calls", "function", "arguments", "messages", "input"),
+        *("choices", "message", "output", "candidates", "toolUse", "toolResult", "system", "text", "id", "name"),
+        *("lc", "kwargs", "data", "image_url", "url", "source", "file", "media", "inlineData", "toolCalls", "toolName"),
+        *(
+            "generations",
+            "outputs",
+            "inputs",
+            "event.name",
+            "reasoning",
+            "additional_kwargs",
+            "audio",
+            "uri",
+            "refusal",
+        ),
+        *("mime_type", "file_id", "thinking", "summary", "response", "result", "function_call", "config", "prompt"),
+    ]
+)
+_WORDS = st.sampled_from(
+    [
+        *(
+            "user",
+            "assistant",
+            "text",
+            "blob",
+            "uri",
+            "file",
+            "reasoning",
+            "thinking",
+            "tool_call",
+            "tool_call_response",
+        ),
+        *("image_url", "human", "ai", "gen_ai.choice", "gen_ai.user.message", "data:image/png;base64,AAAA", "[{", "{}"),
+        *("function_call", "function_call_output", "AIMessage", "model_generation", "agent_run", "LLM", "generation"),
+    ]
+)
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text(),
-    lambda inner: (
-        st.lists(inner)
-        | st.dictionaries(
-            st.sampled_from(
-                [
-                    *("role", "parts", "content", "type", "tool_calls", "function", "arguments", "messages", "input"),
-                    *("choices", "message", "output", "candidates", "toolUse", "system"),
-                ]
-            ),
-            inner,
-        )
-    ),
-    max_leaves=20,
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5) | _WORDS | st.just(1),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_FIELDS, inner, max_size=5),
+    max_leaves=25,
 )
 _KEYS = st.sampled_from(
     [
         *("gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.prompt.0.content"),
         *("llm.input_messages.1.message.content", "gen_ai.completion.2.tool_calls.0.arguments", "input.value"),
-        *("mlflow.spanInputs", "mlflow.spanOutputs"),
+        *("llm.output_messages.0.message.contents.0.message_content.image.image.url", "output.value", "events"),
+        *("mlflow.spanInputs", "mlflow.spanOutputs", "gen_ai.tool.call.arguments", "gen_ai.tool.call.result"),
+        *(
+            "ai.prompt",
+            "ai.prompt.messages",
+            "ai.response.text",
+            "ai.response.toolCalls",
+            "ai.toolCall.args",
+            "ai.value",
+        ),
+        *("ai.response.files", "genkit:input", "genkit:output", "mastra.span.type", "mastra.agent_run.input"),
+        *("mastra.agent_run.output", "gen_ai.prompt", "gen_ai.completion", "langsmith.span.kind", "request_data"),
+        *("langfuse.observation.input", "langfuse.observation.output", "llm.openai.messages", "llm.openai.choices"),
+        *(
+            "pydantic_ai.all_messages",
+            "final_result",
+            "logfire.msg_template",
+            "input",
+            "output",
+            "traceloop.entity.input",
+        ),
+        *("message", "content", "tool_calls", "tool.result", "gen_ai.event.content"),
     ]
 )
+_AS_CALLS = {
+    "mlflow.spanType": '"CHAT_MODEL"',
+    "openinference.span.kind": "LLM",
+    "genkit:type": "util",
+    "langsmith.span.kind": "llm",
+    "langfuse.observation.type": "generation",
+    "mastra.span.type": "agent_run",
+    "logfire.msg_template": "x",
+}
+_EVENTS = st.sampled_from(["gen_ai.choice", "gen_ai.user.message", "gen_ai.tool.message", "gen_ai.content.prompt"])
+_ATTRIBUTES = st.dictionaries(_KEYS, _JSON | _JSON.map(json.dumps) | st.text() | st.binary(max_size=4), max_size=6)
 
 
-@given(st.dictionaries(_KEYS, _JSON.map(json.dumps) | st.text()))
-def test_whatever_a_span_says_becomes_texts(attributes: dict[str, object]) -> None:
-    as_call = {"mlflow.spanType": '"CHAT_MODEL"', **attributes}
-    for message in [*messages_of(span_of(attributes)), *messages_of(span_of(as_call))]:
-        assert isinstance(message.role, str)
-        for part in message.parts:
-            assert all(isinstance(text, str) for text in (part.kind, part.text, part.name))
+@given(_ATTRIBUTES, st.lists(st.tuples(_EVENTS, _ATTRIBUTES), max_size=3))
+def test_whatever_a_span_says_becomes_texts(
+    attributes: dict[str, object], events: list[tuple[str, dict[str, object]]]
+) -> None:
+    said = [Event(name, fields) for name, fields in events]
+    for whole in (attributes, _AS_CALLS | attributes, {"gen_ai.system": "strands-agents"} | attributes):
+        for message in messages_in(whole, said):
+            assert isinstance(message.role, str)
+            for part in message.parts:
+                assert all(isinstance(text, str) for text in (part.kind, part.text, part.name))
+                if part.media is not None:
+                    assert isinstance(part.media.size, int | None)
+        inputs_of(whole, said)
+        outputs_of(whole, said)
