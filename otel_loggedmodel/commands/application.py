@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands put together, and what all of them do when something goes wrong."""
+"""Puts the commands together, and says what all of them do when something goes wrong."""
 
 import inspect
 import sys
@@ -40,7 +40,7 @@ A version is named by its id, the beginning of its id, or its name (its newest v
 
 
 class _Commands(TyperGroup):
-    """What is wrong with a question or a store becomes a message and an exit code, not a traceback."""
+    """Turns what is wrong with a question or a store into a message and an exit code, not a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -97,7 +97,7 @@ app.add_typer(_mlflow, name="mlflow")
 
 
 def _add(group: typer.Typer, command: Callable[..., None], examples: str, name: str | None = None) -> None:
-    # What follows a line with this control character is left as it is; a paragraph ends at an empty line.
+    # A paragraph whose first line is this control character is not wrapped.
     literal = "".join(f"\n\n\b{part.strip(chr(10))}" for part in examples.split("\n\n"))
     group.command(name, help=inspect.cleandoc(command.__doc__ or "") + literal, epilog=exits.HELP)(command)
 
@@ -122,6 +122,6 @@ _add(_mlflow, mlflow.push, mlflow.PUSH_EXAMPLES)
 def run() -> None:
     """Run the command line with the arguments of this process."""
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character shows another, rather than none of the output.
+        # If a terminal cannot show a character, it shows another, rather than none of the output.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     app(prog_name="otel-loggedmodel")

@@ -162,7 +162,7 @@ def _announce(addresses: "Addresses", settings: Settings, url: str, *, quiet: bo
 def _greeting(addresses: "Addresses", settings: Settings, url: str) -> str:
     address = _reachable(addresses.http, settings.host)
     keeping = "for ever" if settings.retention_days is None else f"for {settings.retention_days:g} days"
-    # Whoever has a backend where it is looked for need not say where it is.
+    # If the backend is where it is looked for, nothing has to be said about where it is.
     option = "" if address == opening.LOCAL_BACKEND else f" --store {shlex.quote(address)}"
     lines = [
         f"otel-loggedmodel {__version__} is ready.",
@@ -171,7 +171,7 @@ def _greeting(addresses: "Addresses", settings: Settings, url: str) -> str:
         f"  spans      {url}, kept {keeping}",
         "In the environment of an application:",
         f"  export {OTLP_ENDPOINT}={address} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
-        # Distributions export both by default, and the SDK's message on what is refused does not say why.
+        # Distributions export both by default, and the SDK's message on what is refused does not give the reason.
         "  export OTEL_METRICS_EXPORTER=none OTEL_LOGS_EXPORTER=none  # only traces are taken",
         *(["  export OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20<token>"] if settings.token is not None else []),
         f"Then: otel-loggedmodel models{option}",
@@ -182,7 +182,7 @@ def _greeting(addresses: "Addresses", settings: Settings, url: str) -> str:
 
 
 def _reachable(address: str, host: str) -> str:
-    """The address as other machines use it, where the backend listens on all."""
+    """The address that other machines use, if the backend listens on all."""
     for wildcard in ("0.0.0.0", "[::]"):  # noqa: S104 - only looked for
         if f"//{wildcard}:" in address and host in ("0.0.0.0", "::"):  # noqa: S104
             return address.replace(wildcard, socket.gethostname(), 1)

@@ -25,7 +25,7 @@ otel-loggedmodel traces 4bf92f3577b34da6a3ce929d0e0e4736 --messages
 
 
 class Order(str, enum.Enum):
-    """In what order traces are listed."""
+    """The order in which traces are listed."""
 
     NEWEST = "newest"
     SLOWEST = "slowest"
@@ -90,7 +90,7 @@ def _found(reader: Reader, version: str | None, which: TraceFilter, selection: S
     try:
         return reader.traces(version, which, selection)
     except UnknownVersionError:
-        # The digits of a version's id are as many as those of a trace id, so a version goes first.
+        # A version's id has as many digits as a trace id, so a version goes first.
         if version is None or not _TRACE_ID.fullmatch(version.lower()):
             raise
         return reader.trace(version.lower())
@@ -103,7 +103,7 @@ def _show_trace(trace: Trace, json: bool, limit: int | None, offset: int, *, wit
     from otel_loggedmodel.commands.waterfall import rendered
 
     if limit is None:
-        # Laying a table out takes a third of a millisecond a line, and nobody reads thousands on a terminal.
+        # A table takes a third of a millisecond for each line, and nobody reads thousands of lines on a terminal.
         limit = _SPANS_ON_A_TERMINAL if sys.stdout.isatty() else len(trace.spans)
     printing.show(*rendered(trace, limit, offset))
     left = len(trace.spans) - offset - limit

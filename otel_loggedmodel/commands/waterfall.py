@@ -19,7 +19,7 @@ from otel_loggedmodel.store.trace_results import Span, Trace
 _BAR_CHARACTERS: Final = 24
 _DEEPEST_INDENT: Final = 24
 
-# The lines that lead to a span, and those in front of its children's.
+# The lines that lead to a span, and those in front of its children.
 _Guides = tuple[str, str]
 
 
@@ -28,7 +28,7 @@ def rendered(trace: Trace, limit: int | None = None, offset: int = 0) -> list[Re
 
     Args:
         trace: The trace.
-        limit: At most so many spans; by default all.
+        limit: At most so many spans. The default is all.
         offset: Leave out so many.
     """
     spans = trace.spans

@@ -145,8 +145,8 @@ def score_and_label(value: Any) -> tuple[float | None, str | None]:
     """What a value is on the wire.
 
     Returns:
-        The score (None if the value is no number) and the label (None if the number says it all). True is `(1.0,
-        "pass")`, and False is `(0.0, "fail")`.
+        The score (None if the value is no number) and the label (None if the number says it all). They are
+        `(1.0, "pass")` for True and `(0.0, "fail")` for False.
 
     Raises:
         ValueError: It is a number that is not finite.

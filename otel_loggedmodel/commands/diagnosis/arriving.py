@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the backend kept the span, where it is one of ours and can be asked."""
+"""Whether the backend kept the span, if it is one of ours and can be asked."""
 
 import os
 import time
@@ -30,13 +30,13 @@ def look_for(trace_id: str, endpoint: Endpoint, deadline: Deadline) -> Step:
     if is_there:
         return Step(name=name, outcome=Outcome.OK, text=f"{address} has the trace {trace_id}")
     text = f"{address} took the span, and did not show the trace {trace_id} within {seconds:.0f} s"
-    # Over gRPC it is but likely that the spans go to this backend.
+    # Over gRPC it is only likely that the spans go to this backend.
     outcome = Outcome.WARNING if endpoint.is_grpc else Outcome.FAILED
     return Step(name=name, outcome=outcome, text=text, advice="Look at the log of the backend.")
 
 
 def _address_of_api(endpoint: Endpoint) -> str:
-    """Where the JSON API of a backend behind an endpoint is: for HTTP, at the same port."""
+    """Where the JSON API of the backend at an endpoint is. For HTTP it is at the same port."""
     named = os.environ.get(options.STORE_VARIABLE, "")
     if endpoint.is_grpc and named.startswith(("http://", "https://")):
         return named

@@ -9,14 +9,16 @@ from otel_loggedmodel.commands.diagnosis.endpoint import Endpoint, EndpointError
 from otel_loggedmodel.commands.diagnosis.steps import Deadline, Outcome, Step
 from otel_loggedmodel.presenting.texts import without_secrets
 
-SECONDS: Final = 9.0  # with starting and ending, ten
+SECONDS: Final = 9.0  # ten with starting and ending
 
 
 def examine(seconds: float = SECONDS) -> Iterator[Step]:
-    """Look at everything from here to the backend, each step as it is done; what depends on a broken one is left out.
+    """Look at everything from here to the backend.
+
+    Yields each step when it is done. Steps that depend on a broken one are left out.
 
     Args:
-        seconds: That all of it may take.
+        seconds: Seconds that all of it may take.
     """
     deadline = Deadline(seconds)
     yield surroundings.packages()

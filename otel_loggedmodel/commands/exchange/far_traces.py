@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a server has of traces, and linking those without changing anything else of them."""
+"""What a server knows of traces, and how they are linked without changing anything else of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,8 +44,8 @@ class FarTrace:
 def link(server: Server, far: FarTrace, server_id: str, root: Span | None) -> None:
     """Link a trace to a LoggedModel.
 
-    The server replaces what it has of time, duration and state, so it gets back its own; of a trace that has not ended
-    there, what the root says.
+    The server replaces time, duration and state by what it is told, so it is told its own. If the trace has not ended
+    there, it is told what the root says.
 
     Raises:
         ServerError: The server refused, or cannot be asked.

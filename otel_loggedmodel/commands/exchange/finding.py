@@ -29,7 +29,7 @@ class Experiment:
 
 
 def experiments_of(asked: Asked, wanted: Sequence[str]) -> Iterator[Experiment]:
-    """Experiments by id or name; all that are not deleted where none is named.
+    """Experiments by id or name. If none is named, all that are not deleted.
 
     Raises:
         UnknownExperimentError: There is none of one of these.
