@@ -22,18 +22,23 @@ def environment(required_by: str, *packages: str) -> dict[str, str]:
     """
     if shutil.which("node") is None or shutil.which("npm") is None:
         needs.do_without("Node and npm", "apt-get install nodejs npm", required_by=required_by)
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    cache = (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "otel-loggedmodel"
-    folder = cache / f"node-{hashlib.sha256(chr(10).join(packages).encode()).hexdigest()[:16]}"
+    folder = folder_of(*packages)
     if not folder.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="installing-", dir=cache) as scratch:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="installing-", dir=folder.parent) as scratch:
             install(required_by, packages, Path(scratch) / "node")
             try:
                 (Path(scratch) / "node").rename(folder)
             except OSError:
                 assert folder.exists(), "another worker was to have installed it first"
     return {"PATH": os.environ["PATH"], "NODE_PATH": str(folder / "node_modules")}
+
+
+def folder_of(*packages: str) -> Path:
+    """Return where these packages are, once they are installed."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    cache = (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "otel-loggedmodel"
+    return cache / f"node-{hashlib.sha256(chr(10).join(packages).encode()).hexdigest()[:16]}"
 
 
 def install(required_by: str, packages: tuple[str, ...], folder: Path) -> None:

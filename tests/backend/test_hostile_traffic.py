@@ -24,6 +24,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 import one_odd_span
 from asking import JSON, PROTOBUF
 from cli.terminal import run_in_terminal, without_colours
+from effort import times
 
 from .sending import Load, Traces, as_json, call
 from .serving import Serving, command
@@ -220,7 +221,7 @@ def test_spans_that_cannot_be_right(serving: Serving) -> None:
 
 
 @given(st.data())
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=times(80, quick=15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_one_odd_span_costs_no_other(serving: Serving, data: st.DataObject) -> None:
     """Whatever is odd about it: what is checked before is all that the store's own reader could refuse."""
     send = data.draw(st.sampled_from(["JSON", "protobuf", "gRPC"]))

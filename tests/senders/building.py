@@ -9,37 +9,43 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .conftest import HERE, REQUIRED, do_without
+import needs
 
+from .conftest import HERE, REQUIRED
+
+NPM_INSTALL = ("npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--silent")
+ESBUILD = ("npx", "--no-install", "esbuild", "main.mjs", "--bundle")
+# Of Debian and Ubuntu.
+PACKAGES = {"npm": "npm", "npx": "npm", "go": "golang", "mvn": "maven", "cargo": "cargo"}
 # On a busy machine; most of it is fetching packages.
 _SECONDS = 900
 
 
-def built(
-    name: str, commands: Sequence[Sequence[str]], output: str, variables: Mapping[str, str] | None = None
-) -> Path:
+def built(name: str, commands: Sequence[Sequence[str]], output: str, shared: Sequence[str] = ()) -> Path:
     """What the project in the folder of this name builds.
 
     Args:
         name: Of the folder.
         commands: That build it, in a copy of the folder. The first word of each is a program that has to be there.
         output: The file that they make, which alone is kept.
-        variables: In their environment, beside this process's.
+        shared: Files from beside the folder that go into it.
     """
     for command in commands:
         if shutil.which(command[0]) is None:
-            do_without(f"{command[0]} is not installed")
-    source = HERE / name
-    kept = _cache() / f"sender-{name}-{_digest(source, commands)}" / Path(output).name
+            needs.do_without(command[0], f"apt-get install {PACKAGES[command[0]]}", required_by=REQUIRED)
+    files = {path.relative_to(HERE / name): path for path in (HERE / name).rglob("*") if path.is_file()}
+    files |= {Path(one): HERE / one for one in shared}
+    kept = _cache() / f"sender-{name}-{_digest(files, commands)}" / Path(output).name
     if not kept.exists():
-        if os.environ.get(REQUIRED) != "1":
-            do_without("it has not been built here: `make test-senders` builds it")
+        only_where_required()
         _cache().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="building-", dir=_cache()) as scratch:
             folder = Path(scratch) / "source"
-            shutil.copytree(source, folder)
+            for place, path in files.items():
+                (folder / place).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, folder / place)
             for command in commands:
-                _run(command, folder, {**os.environ, **(variables or {})})
+                _run(command, folder)
             result = Path(scratch) / "result"
             result.mkdir()
             (folder / output).rename(result / kept.name)
@@ -50,20 +56,23 @@ def built(
     return kept
 
 
-def _run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
-    outcome = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
-    )
+def only_where_required() -> None:
+    """Skip what has not been built or installed here before."""
+    if not os.environ.get(REQUIRED):
+        needs.do_without("programs in other languages, which are built once", "make test-senders")
+
+
+def _run(command: Sequence[str], folder: Path) -> None:
+    outcome = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_SECONDS, check=False)
     if outcome.returncode != 0:
         said = (outcome.stdout + outcome.stderr).strip()[-2000:]
-        do_without(f"`{' '.join(command)}` failed: {said}")
+        needs.do_without(f"a program that could not be built here ({said})", " ".join(command), required_by=REQUIRED)
 
 
-def _digest(source: Path, commands: Sequence[Sequence[str]]) -> str:
+def _digest(files: Mapping[Path, Path], commands: Sequence[Sequence[str]]) -> str:
     digest = hashlib.sha256(repr(commands).encode())
-    for path in sorted(source.rglob("*")):
-        if path.is_file():
-            digest.update(str(path.relative_to(source)).encode() + b"\0" + path.read_bytes() + b"\0")
+    for place, path in sorted(files.items()):
+        digest.update(str(place).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 

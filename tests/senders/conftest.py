@@ -1,24 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """A backend, and programs that send to it."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
+import needs
 from backend.serving import Serving
 
+HERE = Path(__file__).resolve().parent
 REQUIRED = "OTEL_LOGGEDMODEL_REQUIRE_SENDERS"
-
-
-def do_without(reason: str) -> NoReturn:
-    """Skip, unless these tests are required here."""
-    if os.environ.get(REQUIRED) == "1":
-        pytest.fail(f"{REQUIRED}=1, but: {reason}")
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -35,11 +29,8 @@ def chromium() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api")
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
-        do_without("Chromium is not installed: apt-get install chromium")
+        needs.do_without("Chromium", "apt-get install chromium", required_by=REQUIRED)
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
-
-
-HERE = Path(__file__).resolve().parent

@@ -2,6 +2,7 @@
 """What the programs tell, and what is stored of it."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 # A clock that is an hour behind.
@@ -19,10 +20,7 @@ def check_javascript(trace: Any, told: Any, *, limit: int | None, service: str) 
         limit: Of the length of values, in UTF-16 units.
         service: Its name.
     """
-    spans = {span["name"]: span for span in trace["spans"]}
-    assert {name: (span["trace_id"], span["span_id"]) for name, span in spans.items()} == {
-        name: (context["traceId"], context["spanId"]) for name, context in told.items()
-    }
+    spans = spans_told(trace, told)
     root, failing, late = spans["request"], spans["fails"], spans["late"]
     # Half of the last character is left; protobuf's writer puts the replacement there itself.
     cut = "x" * 19 + (SMILE if limit is None else "\ufffd")
@@ -41,6 +39,44 @@ def check_javascript(trace: Any, told: Any, *, limit: int | None, service: str) 
     [event] = failing["events"]
     assert (event["name"], event["attributes"]["exception.type"]) == ("exception", "TypeError")
     assert event["attributes"]["exception.message"] == "it broke"
+
+
+def check(trace: Any, told: Any, *, limit: int | None, cut: str, more: Mapping[str, str] | None = None) -> None:
+    """See that a trace is what the programs in other languages tell.
+
+    Args:
+        trace: As the JSON API has it.
+        told: What the program says that it sent: a span's ids by its name.
+        limit: Of the length of values.
+        cut: What is left of nineteen letters and a character beyond the first 65,536 where that limit is 20.
+        more: Attributes that the program has and others have not.
+    """
+    spans = spans_told(trace, told)
+    root, failing, late = spans["request"], spans["fails"], spans["late"]
+    assert root["attributes"] == {
+        "cut": "x" * 19 + SMILE if limit is None else cut,
+        "long": LONG[:limit],
+        "least": "-9223372036854775808",
+        "half": "0.5",
+        "yes": "true",
+        "texts": f'["a","{SMILE}"]',
+        "numbers": "[1,2]",
+        "empty": "",
+        **(more or {}),
+    }
+    check_spans(root, failing, late, service="sender")
+    [event] = failing["events"]
+    assert (event["name"], event["attributes"]["exception.message"]) == ("exception", "it broke")
+
+
+def spans_told(trace: Any, told: Any) -> dict[str, Any]:
+    """The spans of a trace by their names, which are those that a program told of."""
+    spans = {span["name"]: span for span in trace["spans"]}
+    assert len(trace["spans"]) == len(told)
+    assert {name: (span["trace_id"], span["span_id"]) for name, span in spans.items()} == {
+        name: (context["traceId"], context["spanId"]) for name, context in told.items()
+    }
+    return spans
 
 
 def check_spans(root: Any, failing: Any, late: Any, *, service: str) -> None:

@@ -12,12 +12,10 @@ import pytest
 from asking import Answer, ask
 from backend.serving import Serving
 
-from .building import built
+from .building import ESBUILD, NPM_INSTALL, built
 from .story import LATE_MS, check_javascript
 
 TOKEN = "a-token-for-tests"
-INSTALL = ("npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--no-update-notifier")
-BUNDLE = ("npx", "--no-install", "esbuild", "main.mjs", "--bundle", "--outfile=bundle.js")
 
 
 class Pages(ThreadingHTTPServer):
@@ -51,7 +49,7 @@ class _PageHandler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def bundle() -> bytes:
-    return built("browser", [INSTALL, BUNDLE], "bundle.js").read_bytes()
+    return built("browser", [NPM_INSTALL, (*ESBUILD, "--outfile=bundle.js")], "bundle.js", ["story.mjs"]).read_bytes()
 
 
 @pytest.fixture(scope="module")

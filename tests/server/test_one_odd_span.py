@@ -9,11 +9,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 import one_odd_span
 from asking import JSON
+from effort import times
 from one_odd_span import SPANS, OneOdd, span_ids
 
 from .backends import Backend, spans_of
 
-on_one_backend = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+on_one_backend = settings(
+    max_examples=times(300, quick=60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def check(backend: Backend, sent: OneOdd, response: ExportTraceServiceResponse) -> None:

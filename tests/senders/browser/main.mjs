@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A page that sends what happens in it with the SDK's own exporters.
 
-import { DiagLogLevel, diag } from "@opentelemetry/api";
+import * as api from "@opentelemetry/api";
 import { OTLPTraceExporter as JsonExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { OTLPTraceExporter as ProtobufExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { resourceFromAttributes } from "@opentelemetry/resources";
@@ -12,14 +12,14 @@ import { tell } from "./story.mjs";
 window.send = async ({ encoding, url, headers, limit, lateMs }) => {
   const said = [];
   const note = (...words) => said.push(words.join(" "));
-  diag.setLogger({ error: note, warn: note, info() {}, debug() {}, verbose() {} }, DiagLogLevel.WARN);
+  api.diag.setLogger({ error: note, warn: note, info() {}, debug() {}, verbose() {} }, api.DiagLogLevel.WARN);
   const Exporter = encoding === "json" ? JsonExporter : ProtobufExporter;
   const provider = new WebTracerProvider({
     resource: resourceFromAttributes({ "service.name": "page", "logged_model.id": "m-page" }),
     spanLimits: limit === null ? {} : { attributeValueLengthLimit: limit },
     spanProcessors: [new BatchSpanProcessor(new Exporter({ url, headers, timeoutMillis: 8000 }))],
   });
-  const told = tell(provider.getTracer("page"), lateMs);
+  const told = tell(api, provider.getTracer("page"), lateMs);
   await provider.forceFlush().catch((error) => said.push(String(error)));
   await provider.shutdown().catch(() => {});
   return { told, said };

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a program does while it is traced: the same in Node and in a browser.
 
-import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
-
-export function tell(tracer, lateMs) {
+export function tell({ ROOT_CONTEXT, SpanKind, SpanStatusCode, trace }, tracer, lateMs) {
   const root = tracer.startSpan("request", {
     kind: SpanKind.SERVER,
     attributes: { "cut": "x".repeat(19) + "\u{1f600}", "long": "y".repeat(200000), "whole": 9007199254740991, "beyond": 1e19,
