@@ -9,7 +9,7 @@ PIP_INSTALL := $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN
 # Tests that take long repeat less here than in .ci/run; OTEL_LOGGEDMODEL_TESTS=full make test repeats as much.
 WORKERS := --numprocesses auto --dist worksteal
 
-.PHONY: help demo test test-integrations test-senders test-mlflow test-distros test-oldest test-pythons lint format docs proto otelcol bench clean
+.PHONY: help demo test test-integrations test-senders test-mlflow test-vendors test-distros test-oldest test-pythons lint format docs proto otelcol bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -57,6 +57,10 @@ test-mlflow: $(VENV)/.python ## Run the tests with a real MLflow server
 	@$(PYTHON) scripts/environments.py mlflow
 	@OTEL_LOGGEDMODEL_REQUIRE_MLFLOW=1 $(VENV)/mlflow/bin/python -m pytest $(WORKERS) \
 	  $(or $(PYTEST_ARGS),tests/with_mlflow tests/genai/test_adapters.py)
+
+test-vendors: $(VENV)/.dev ## Run the tests with vendors' set-ups of OpenTelemetry
+	@$(PYTHON) scripts/environments.py vendors vendor-azure
+	@OTEL_LOGGEDMODEL_REQUIRE_VENDORS=1 $(BIN)/python -m pytest $(WORKERS) $(or $(PYTEST_ARGS),tests/vendors)
 
 test-distros: ## Run the tests with vendors' distributions of OpenTelemetry
 	@$(PYTHON) scripts/test_distros.py $(PYTEST_ARGS)

@@ -34,12 +34,14 @@ class Environment:
         constraints: The file that pins what was tested together.
         packages: Beside the project.
         python: Its version, such as `3.12`; that of this process where it is not given.
+        bare: Packages that are installed without what they depend on.
     """
 
     extras: str
     constraints: str
     packages: tuple[str, ...] = ()
     python: str = ""
+    bare: tuple[str, ...] = ()
 
 
 # Not the extra `dev`, which has OpenTelemetry's own distribution in it.
@@ -51,11 +53,19 @@ _DISTRO_TOOLS = (
     "pytest-asyncio",
     "pytest-timeout",
 )
+# The SDKs of vendors that go together. traceloop-sdk depends on forty instrumentations, of which it needs two.
+_VENDORS = (
+    *("arize-phoenix-otel", "braintrust", "langfuse", "logfire", "mlflow-tracing", "sentry-sdk"),
+    *("aiohttp", "colorama", "cuid", "deprecated", "jinja2", "tenacity", "opentelemetry-semantic-conventions-ai"),
+    *("opentelemetry-instrumentation-logging", "opentelemetry-instrumentation-threading"),
+)
 MINORS = (10, 11, 12, 13, 14)
 ENVIRONMENTS = {
     "integrations": Environment("dev,integrations,declarative", "constraints-integrations.txt"),
     "mlflow": Environment("dev,server,mlflow-server", "constraints-mlflow.txt"),
     "oldest": Environment("dev", "constraints-oldest.txt"),
+    "vendors": Environment("", "constraints-vendors.txt", _VENDORS, bare=("traceloop-sdk",)),
+    "vendor-azure": Environment("", "constraints-azure.txt", ("azure-monitor-opentelemetry",)),
     "distro-elastic": Environment("", "constraints-elastic.txt", ("elastic-opentelemetry", *_DISTRO_TOOLS)),
     "distro-splunk": Environment("", "constraints-splunk.txt", ("splunk-opentelemetry", *_DISTRO_TOOLS)),
     **{
@@ -126,14 +136,15 @@ def commands(name: str, python: str) -> list[list[str]]:
     environment = ENVIRONMENTS[name]
     project = f"{ROOT}[{environment.extras}]" if environment.extras else str(ROOT)
     what = [*environment.packages, "--editable", project, "--constraint", str(ROOT / environment.constraints)]
+    bare = ["--no-deps", *environment.bare, "--constraint", str(ROOT / environment.constraints)]
     directory, binary = str(ROOT / ".venv" / name), python_of(name)
     if uv := os.environ.get("UV"):
-        return [
-            [uv, "venv", "--quiet", "--clear", "--python", python, directory],
-            [uv, "pip", "install", "--quiet", "--python", binary, *what],
-        ]
+        make_it = [uv, "venv", "--quiet", "--clear", "--python", python, directory]
+        install = [uv, "pip", "install", "--quiet", "--python", binary]
+        return [make_it, [*install, *what], *([[*install, *bare]] if environment.bare else [])]
     pip = [binary, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--progress-bar", "off"]
-    return [[python, "-m", "venv", "--clear", directory], [*pip, *what]]
+    make_it = [python, "-m", "venv", "--clear", directory]
+    return [make_it, [*pip, *what], *([[*pip, *bare]] if environment.bare else [])]
 
 
 def digest(name: str, python: str) -> str:

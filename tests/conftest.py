@@ -45,6 +45,8 @@ if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_INTEGRATIONS"):
     collect_ignore.append("integrations")  # they have an environment of their own: `make test-integrations`
 if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_DISTROS"):
     collect_ignore.append("distros")  # each has an environment of its own: `make test-distros`
+if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_VENDORS"):
+    collect_ignore.append("vendors")  # they have environments of their own: `make test-vendors`
 if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_MLFLOW"):
     collect_ignore.append("with_mlflow")  # it has an environment of its own: `make test-mlflow`
 
