@@ -9,7 +9,7 @@ PIP_INSTALL := $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN
 # Tests that take long repeat less here than in .ci/run; OTEL_LOGGEDMODEL_TESTS=full make test repeats as much.
 WORKERS := --numprocesses auto --dist worksteal
 
-.PHONY: help demo test test-integrations test-senders test-mlflow test-vendors test-distros test-oldest test-pythons lint format docs proto otelcol bench clean
+.PHONY: help demo test test-integrations test-senders test-mlflow test-vendors test-distros test-oldest test-pythons lint format docs proto otelcol record bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -88,6 +88,9 @@ proto: ## Regenerate the code of proto/
 
 otelcol: ## Build the Collector of collector/builder.yaml; needs Go
 	@$(PYTHON) scripts/build_collector.py
+
+record: $(VENV)/.dev ## Record what a framework emits; make record FRAMEWORK=strands
+	@$(BIN)/python scripts/record.py $(FRAMEWORK)
 
 bench: $(VENV)/.dev ## Measure what the library costs, side by side with others
 	@$(BIN)/python -m benchmarks

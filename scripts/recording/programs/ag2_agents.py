@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""AG2 with its own telemetry: an agent that calls a tool."""
+
+import asyncio
+
+import telemetry
+from ag2 import Agent
+from ag2.config import OpenAIConfig
+from ag2.middleware.builtin.telemetry import TelemetryMiddleware
+
+provider = telemetry.start()
+
+
+def get_weather(city: str) -> str:
+    """Weather."""
+    return f"SUNNY-{city}"
+
+
+config = OpenAIConfig(model="gpt-4o", api_key="none", base_url=f"{telemetry.MODELS}/v1", max_retries=0)
+agent = Agent("weather", prompt=telemetry.INSTRUCTIONS, config=config, tools=[get_weather], middleware=[TelemetryMiddleware(provider, capture_content=True)])
+try:
+    asyncio.run(agent.ask(telemetry.QUESTION))
+except Exception as error:
+    telemetry.expect_failure(error)
