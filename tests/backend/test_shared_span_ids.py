@@ -11,7 +11,8 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from .sending import ask
+from asking import ask
+
 from .serving import Serving, command
 
 TRACE = bytes(range(1, 17))

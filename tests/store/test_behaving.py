@@ -18,6 +18,8 @@ from otel_loggedmodel.store.reading import Selection, UnknownVersionError
 from planted_traces import TENANT, WORKER, write_attributes
 from truth import Traffic, make_traffic
 
+from .conftest import filled
+
 ROLES = ("base", "failing", "referred_first", "referred_second", "plain", "hostile", "hostile_id")
 SELECTIONS: Mapping[str, Mapping[str, Any]] = {
     "all": {},
@@ -34,12 +36,8 @@ def traffic() -> Traffic:
 
 @pytest.fixture(scope="module")
 def reader(clickhouse_server: ClickHouseServer, traffic: Traffic) -> Iterator[StoreReader]:
-    with clickhouse_server.new_database() as name:
-        store = open_database(f"clickhouse://127.0.0.1:{clickhouse_server.port}/{name}")
-        for start in range(0, len(traffic.requests), 20):
-            store.writer.insert(traffic.requests[start : start + 20])
-        yield store.reader
-        store.close()
+    with filled(clickhouse_server, traffic.requests) as reader:
+        yield reader
 
 
 def selected(traffic: Traffic, name: str) -> dict[str, Any]:
