@@ -37,7 +37,7 @@ if IS_LIBRARY_ALONE or not has_server:
         "pages",
         "server",
         "store",
-        "test_examples.py",
+        "examples",
         "test_truth.py",
         "collector/test_clickhouse.py",
     ]
