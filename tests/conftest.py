@@ -29,7 +29,7 @@ pytest_plugins = ["progress"]
 collect_ignore = []
 has_server = os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_SERVER") or importlib.util.find_spec("clickhouse_connect")
 if IS_LIBRARY_ALONE:
-    collect_ignore += ["collector", "versions/test_git.py"]
+    collect_ignore += ["collector", "versions/git"]
 if IS_LIBRARY_ALONE or not has_server:
     collect_ignore += [
         "backend",
