@@ -23,7 +23,7 @@ from otel_loggedmodel.versions import runs
 from otel_loggedmodel.versions.active import process
 from otel_loggedmodel.versions.catalogue import catalogue
 
-pytest_plugins = ["progress"]
+pytest_plugins = ["reporting_progress"]
 
 # The backend's tests need the extra `server`; `make test` has installed it and says so, elsewhere they may be left out.
 collect_ignore = []

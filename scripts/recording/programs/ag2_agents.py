@@ -17,7 +17,8 @@ def get_weather(city: str) -> str:
 
 
 config = OpenAIConfig(model="gpt-4o", api_key="none", base_url=f"{telemetry.MODELS}/v1", max_retries=0)
-agent = Agent("weather", prompt=telemetry.INSTRUCTIONS, config=config, tools=[get_weather], middleware=[TelemetryMiddleware(provider, capture_content=True)])
+middleware = TelemetryMiddleware(provider, capture_content=True)
+agent = Agent("weather", prompt=telemetry.INSTRUCTIONS, config=config, tools=[get_weather], middleware=[middleware])
 try:
     asyncio.run(agent.ask(telemetry.QUESTION))
 except Exception as error:
