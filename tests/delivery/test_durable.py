@@ -145,7 +145,7 @@ def test_while_the_far_end_is_away_export_does_not_wait_for_it(http: HttpFarEnd,
     for name in numbered("a", 50):
         exporter.export(make_spans(name))
     assert first > 1.9
-    assert time.monotonic() - started - first < 1.0
+    assert time.monotonic() - started - first < 20  # waiting for each would take a hundred seconds
 
 
 def test_models_are_kept_apart_and_delivered_first(server: Server, make_durable: Make) -> None:
@@ -443,8 +443,9 @@ def test_shutdown_delivers_what_waits_where_the_far_end_answers(http: HttpFarEnd
 
 
 def test_shutdown_does_not_wait_for_a_far_end_that_is_away_and_leaves_what_waits_to_the_next(
-    server: Server, make_durable: Make
+    server: Server, make_durable: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(durable, "_SHUTDOWN_SECONDS", 60.0)
     exporter = make_durable(server)
     exporter._delivery.far_end._first_retry = 60.0
     server.answer(AWAY[protocol_of(server)])
@@ -453,7 +454,7 @@ def test_shutdown_does_not_wait_for_a_far_end_that_is_away_and_leaves_what_waits
     tries = len(server.requests)
     started = time.monotonic()
     exporter.shutdown()
-    assert time.monotonic() - started < 4  # it would try for five seconds
+    assert time.monotonic() - started < 30
     assert len(server.requests) == tries
     server.answer(Answer())
     make_durable(server).export(make_spans("fresh"))

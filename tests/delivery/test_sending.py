@@ -274,11 +274,11 @@ def test_nobody_listening_may_pass(protocol: str) -> None:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_try_takes_no_longer_than_the_exporters_timeout(protocol: str) -> None:
     with far_end(protocol) as server:
-        server.answer(Answer(delay=6))
+        server.answer(Answer(delay=60))
         started = time.monotonic()
         sender = sender_of(exporter_to(server, timeout=1))
         outcome = sender.send(b"")
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30
         assert outcome.verdict is Verdict.LATER
         assert outcome.error_type in ("ReadTimeout", "DEADLINE_EXCEEDED")
         assert sender.timeout == 1

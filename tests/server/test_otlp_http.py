@@ -407,7 +407,7 @@ def test_a_zip_bomb_is_stopped_on_the_way(serve: Callable[..., Backend], encodin
     started = time.monotonic()
     answer = backend.post(bomb, content_encoding=encoding)
     assert answer.status == 413
-    assert time.monotonic() - started < 5  # all of it would take half a minute, if there were the room
+    assert time.monotonic() - started < 20  # all of it would take half a minute, if there were the room
 
 
 def test_spans_without_content_do_not_fill_the_memory(serve: Callable[..., Backend]) -> None:
