@@ -14,6 +14,8 @@ from waiting import wait_until
 from .sending import Load, Traces
 from .serving import Serving
 
+pytestmark = pytest.mark.takes(5)
+
 
 @pytest.mark.parametrize("kills", [True, False], ids=["killed", "stopped"])
 def test_no_acknowledged_span_is_lost(tmp_path: Path, kills: bool) -> None:

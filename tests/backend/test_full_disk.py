@@ -18,6 +18,8 @@ from waiting import wait_until
 from .sending import Load, Traces
 from .serving import Serving
 
+pytestmark = pytest.mark.takes(8)
+
 MIB = 1024 * 1024
 # More than the backend leaves free.
 DISK_MIB = 448

@@ -21,6 +21,8 @@ from otel_loggedmodel.store import schema
 from .sending import Traces
 from .serving import Serving, command
 
+pytestmark = pytest.mark.takes(4)
+
 STORE_UNAVAILABLE = 3
 
 

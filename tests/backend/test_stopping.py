@@ -18,6 +18,8 @@ from waiting import wait_until
 from .sending import Load, Traces
 from .serving import Serving
 
+pytestmark = pytest.mark.takes(6)
+
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_under_load(tmp_path: Path, number: int) -> None:

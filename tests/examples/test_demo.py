@@ -29,6 +29,8 @@ from otlp_receiver import OtlpReceiver
 
 from .running import DEMO, EXAMPLES, run
 
+pytestmark = pytest.mark.takes(5)
+
 DIRECTORY = "demo"
 
 
