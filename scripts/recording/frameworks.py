@@ -22,13 +22,13 @@ class Framework:
     """One framework with one instrumentation.
 
     Attributes:
-        language: `python`, `go` or `java`.
+        language: `python` or `go`.
         program: In `programs`: a file, or a folder with the project's files.
         scenarios: Handed to the program one by one, each in a process of its own; `fail` fails.
         packages: What pip installs, pinned. Projects of other languages pin in their own files.
         environment: Variables that the program gets.
         own_texts: Patterns of texts that the framework itself writes to a model.
-        not_in_telemetry: Numbers that its spans do not say right, by their names in the truth.
+        not_in_telemetry: By scenario, numbers of the truth that cannot be got from its spans.
         python: The interpreter, where it cannot be the newest.
     """
 
@@ -38,7 +38,7 @@ class Framework:
     packages: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     own_texts: Sequence[str] = ()
-    not_in_telemetry: Sequence[str] = ()
+    not_in_telemetry: Mapping[str, Sequence[str]] = field(default_factory=dict)
     python: str = sys.executable
 
 
@@ -62,6 +62,8 @@ FRAMEWORKS: Final[Mapping[str, Framework]] = {
         ("chat", "tool", "stream", "fail"),
         (*_SDK, "google-genai==2.34.0", "opentelemetry-instrumentation-google-genai==1.3b0"),
         _GENAI,
+        # Of a call of tools that the SDK goes through by itself, the span has the last answer's usage alone.
+        not_in_telemetry={"tool": ("tin", "tout", "cached", "cost")},
     ),
     "bedrock": Framework(
         "python",
@@ -92,6 +94,8 @@ FRAMEWORKS: Final[Mapping[str, Framework]] = {
             "autogen-ext[openai]==0.7.5",
             "openinference-instrumentation-autogen-agentchat==0.1.22",
         ),
+        own_texts=(r"An agent that provides assistance with ability to use tools\.",),
+        not_in_telemetry={"run": ("cached", "cost")},
     ),
     "mcp": Framework(
         "python",
@@ -100,5 +104,4 @@ FRAMEWORKS: Final[Mapping[str, Framework]] = {
         (*_SDK, "mcp==2.3.0"),
     ),
     "genkit_go": Framework("go", "genkit_go", ("flow", "fail")),
-    "langchain4j": Framework("java", "langchain4j", ("chat", "tool", "fail")),
 }

@@ -12,6 +12,7 @@ from otel_loggedmodel.conventions.messages.message import Media, Message, Part
 
 _NUMBER: Final = re.compile(r"(\d{1,6})\.(.+)", re.DOTALL)
 _TOOL_CALL: Final = re.compile(r"tool_calls\.(\d{1,6})\.(?:tool_call\.)?(?:function\.)?(name|arguments|id)")
+_RESULT: Final = re.compile(r"function\.(\d{1,6})")
 _CONTENT: Final = re.compile(
     r"contents\.(\d{1,6})\.message_content\.(type|text|id|data|signature|(?:image|audio|video)\.(?:image|audio|video)?\.?(?:url|mime_type))"
 )
@@ -38,8 +39,8 @@ def read(attributes: Mapping[str, Any], form: Form) -> Iterator[Message]:
         found: dict[int, dict[str, Any]] = defaultdict(dict)
         for key, value in attributes.items():
             match = _NUMBER.fullmatch(key[len(prefix) :]) if key.startswith(prefix) else None
-            if match is not None and match[2].startswith(form.infix):
-                found[int(match[1])][match[2][len(form.infix) :]] = value
+            if match is not None and match[2].startswith((form.infix, "function.")):
+                found[int(match[1])][match[2].removeprefix(form.infix)] = value
         for _, fields in sorted(found.items()):
             said_role = fields.get("role")
             yield Message(
@@ -66,6 +67,11 @@ def _parts(fields: Mapping[str, Any]) -> Iterator[Part]:
         )
     for _, call in sorted(calls.items()):
         yield parts.tool_call(call)
+    # What tools gave to AutoGen's agents, each as JSON.
+    results = sorted((int(match[1]), value) for key, value in fields.items() if (match := _RESULT.fullmatch(key)))
+    for _, result in results:
+        one = values.parsed(result)
+        yield from parts.parts_of({"type": "tool_result", **one} if isinstance(one, dict) else one)
 
 
 def _content(content: Mapping[str, Any]) -> Iterator[Part]:

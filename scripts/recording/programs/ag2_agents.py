@@ -8,7 +8,7 @@ from ag2 import Agent
 from ag2.config import OpenAIConfig
 from ag2.middleware.builtin.telemetry import TelemetryMiddleware
 
-provider = telemetry.start()
+telemetry.start()
 
 
 def get_weather(city: str) -> str:
@@ -17,8 +17,8 @@ def get_weather(city: str) -> str:
 
 
 config = OpenAIConfig(model="gpt-4o", api_key="none", base_url=f"{telemetry.MODELS}/v1", max_retries=0)
-middleware = TelemetryMiddleware(provider, capture_content=True)
-agent = Agent("weather", prompt=telemetry.INSTRUCTIONS, config=config, tools=[get_weather], middleware=[middleware])
+traced = TelemetryMiddleware(agent_name="weather", provider_name="openai", model_name="gpt-4o")
+agent = Agent("weather", telemetry.INSTRUCTIONS, config=config, tools=[get_weather], middleware=[traced])
 try:
     asyncio.run(agent.ask(telemetry.QUESTION))
 except Exception as error:
