@@ -159,7 +159,7 @@ def test_a_processor_that_is_not_the_sdks_keeps_its_exporter() -> None:
     provider.add_span_processor(processor := OwnExporterProcessor(exporter))
     assert mlflow.instrument(provider, memory)
     work(provider)
-    provider.force_flush(500)
+    provider.force_flush(60_000)
     assert processor._exporter is exporter
     print(exporter.initialised, [span.name for batch in exporter.batches for span in batch], names())
     os._exit(0)

@@ -19,7 +19,7 @@ from otlp_receiver import OtlpReceiver
 from .setups import VENDORS, Vendor
 from .taking import Backend, Taken
 
-HARD_SECONDS = 180
+HARD_SECONDS = 120
 ENVIRONMENTS = Path(__file__).resolve().parents[2] / ".venv"
 
 BEGINNING = """
