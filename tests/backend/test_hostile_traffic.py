@@ -235,6 +235,25 @@ def test_one_odd_span_costs_no_other(serving: Serving, data: st.DataObject) -> N
     assert {span_id.hex() for span_id in sent.sound} <= stored
 
 
+def test_fields_of_another_type_cost_no_other_span(serving: Serving) -> None:
+    """ClickHouse's reader refuses everything with a field of a known number and another type, or reads past its end."""
+    ids, good = Traces("beside other types", 4).request(10)
+    contents = {0: b"\x05", 1: bytes(8), 2: b"\x02ab", 3: b"", 5: bytes(4)}
+    odd = []
+    for number in range(1, 17):
+        for kind, content in contents.items():
+            end = varint(number << 3 | 4) if kind == 3 else b""
+            [span] = one_span().resource_spans[0].scope_spans[0].spans
+            odd.append(span.SerializeToString() + varint(number << 3 | kind) + content + end)
+    request = good + field(1, field(2, b"".join(field(2, span) for span in odd)))
+    assert serving.post(request).status == 200
+    assert sorted(serving.trace_ids("beside other types")) == sorted(ids)
+
+
+def varint(number: int) -> bytes:
+    return bytes([number]) if number < 128 else bytes([number & 127 | 128]) + varint(number >> 7)
+
+
 def test_clocks_that_are_wrong(serving: Serving) -> None:
     now = time.time_ns()
     request = ExportTraceServiceRequest()

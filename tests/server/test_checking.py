@@ -13,6 +13,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from odd_spans import expected_rows, odd_request
+from otel_loggedmodel.server.accounting import Account
 from otel_loggedmodel.server.checking import Checked
 from otel_loggedmodel.server.checking import check as check_at
 from otel_loggedmodel.server.flat_request import FlatRequest
@@ -50,10 +51,21 @@ def lists(depth: int, core: AnyValue | None = None) -> AnyValue:
 
 
 def test_what_is_sound_goes_on_as_it_came() -> None:
-    # The bytes of an unknown field are in them too: what a newer OTLP has is not lost.
-    body = body_of(3) + b"\x82\x7d\x03abc"
-    checked = check(body)
-    assert checked == Checked(body, 3)
+    body = body_of(3)
+    assert check(body) == Checked(body, 3)
+
+
+@pytest.mark.parametrize(
+    "unknown", [b"\x82\x7d\x03abc", b"\x10\x05", b"\x0b\x0c"], ids=["newer", "other type", "group"]
+)
+def test_what_is_not_known_is_left_out(unknown: bytes) -> None:
+    """A store may read it as something else: with a known number and another type ClickHouse refuses everything."""
+    request = request_of(3)
+    spans_of(request)[1].MergeFromString(unknown)
+    spans_of(request)[1].attributes.add(key="k").value.MergeFromString(unknown)
+    checked = check(request.SerializeToString() + unknown)
+    assert unknown not in checked.payload
+    assert (checked.spans, checked.account) == (3, Account())
 
 
 @pytest.mark.parametrize(
