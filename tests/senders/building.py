@@ -21,29 +21,29 @@ PACKAGES = {"npm": "npm", "npx": "npm", "go": "golang", "mvn": "maven", "cargo":
 _SECONDS = 900
 
 
-def built(name: str, commands: Sequence[Sequence[str]], output: str, shared: Sequence[str] = ()) -> Path:
+def built(name: str, commands: Sequence[Sequence[str]], output: str, shared: Mapping[str, str] | None = None) -> Path:
     """What the project in the folder of this name builds.
 
     Args:
         name: Of the folder.
         commands: That build it, in a copy of the folder. The first word of each is a program that has to be there.
         output: The file that they make, which alone is kept.
-        shared: Files from beside the folder that go into it.
+        shared: What other files there have in them, by their names.
     """
     for command in commands:
         if shutil.which(command[0]) is None:
             needs.do_without(command[0], f"apt-get install {PACKAGES[command[0]]}", required_by=REQUIRED)
-    files = {path.relative_to(HERE / name): path for path in (HERE / name).rglob("*") if path.is_file()}
-    files |= {Path(one): HERE / one for one in shared}
+    files = {path.relative_to(HERE / name): path.read_bytes() for path in (HERE / name).rglob("*") if path.is_file()}
+    files |= {Path(place): text.encode() for place, text in (shared or {}).items()}
     kept = _cache() / f"sender-{name}-{_digest(files, commands)}" / Path(output).name
     if not kept.exists():
         only_where_required()
         _cache().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="building-", dir=_cache()) as scratch:
             folder = Path(scratch) / "source"
-            for place, path in files.items():
+            for place, content in files.items():
                 (folder / place).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, folder / place)
+                (folder / place).write_bytes(content)
             for command in commands:
                 _run(command, folder)
             result = Path(scratch) / "result"
@@ -69,10 +69,10 @@ def _run(command: Sequence[str], folder: Path) -> None:
         needs.do_without(f"a program that could not be built here ({said})", " ".join(command), required_by=REQUIRED)
 
 
-def _digest(files: Mapping[Path, Path], commands: Sequence[Sequence[str]]) -> str:
+def _digest(files: Mapping[Path, bytes], commands: Sequence[Sequence[str]]) -> str:
     digest = hashlib.sha256(repr(commands).encode())
-    for place, path in sorted(files.items()):
-        digest.update(str(place).encode() + b"\0" + path.read_bytes() + b"\0")
+    for place, content in sorted(files.items()):
+        digest.update(str(place).encode() + b"\0" + content + b"\0")
     return digest.hexdigest()[:16]
 
 

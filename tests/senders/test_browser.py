@@ -5,14 +5,17 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from asking import Answer, ask
 from backend.serving import Serving
+from integrations.situations import Page
 
 from .building import ESBUILD, NPM_INSTALL, built
+from .conftest import HERE
 from .story import LATE_MS, check_javascript
 
 TOKEN = "a-token-for-tests"
@@ -49,7 +52,8 @@ class _PageHandler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def bundle() -> bytes:
-    return built("browser", [NPM_INSTALL, (*ESBUILD, "--outfile=bundle.js")], "bundle.js", ["story.mjs"]).read_bytes()
+    sources = {"story.mjs": (HERE / "story.mjs").read_text(), "page.mjs": Page("another-language").files["page.mjs"]}
+    return built("browser", [NPM_INSTALL, (*ESBUILD, "--outfile=bundle.js")], "bundle.js", sources).read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +97,21 @@ def test_a_page_that_is_named_sends(
     assert (said, shown) == ([], [])
     trace = json.loads(stored(backend, told).body)
     check_javascript(trace, told, limit=limit, service="page")
+
+
+def test_a_page_sends_as_the_documentation_says(chromium: Any, pages: tuple[Pages, Pages], tmp_path: Path) -> None:
+    origin = pages[0].origin
+    with Serving(tmp_path / "log", "--data", tmp_path / "data", "--allow-origin", origin) as backend:
+        page = chromium.new_page()
+        # The port is another here.
+        here = f"{backend.http}/v1/traces"
+        page.route("http://localhost:4318/v1/traces", lambda route: route.continue_(url=here))
+        page.goto(origin)
+        trace_id = page.evaluate("sendAsDocumented()")
+        page.close()
+        [span] = backend.get(f"/api/v1/traces/{trace_id}")["spans"]
+        assert (span["name"], span["service"], span["model_id"]) == ("as documented", "shop", "shop-v2")
+        assert backend.trace_ids("shop-v2") == [trace_id]
 
 
 def test_a_page_that_is_not_named_stores_nothing(chromium: Any, pages: tuple[Pages, Pages], backend: Serving) -> None:

@@ -7,7 +7,15 @@ import { OTLPTraceExporter as ProtobufExporter } from "@opentelemetry/exporter-t
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { BatchSpanProcessor, WebTracerProvider } from "@opentelemetry/sdk-trace-web";
 
+import { provider as documented } from "./page.mjs"; // as docs/another-language.md prints it
 import { tell } from "./story.mjs";
+
+window.sendAsDocumented = async () => {
+  const span = documented.getTracer("page").startSpan("as documented");
+  span.end();
+  await documented.forceFlush();
+  return span.spanContext().traceId;
+};
 
 window.send = async ({ encoding, url, headers, limit, lateMs }) => {
   const said = [];
