@@ -82,6 +82,16 @@ def serve(
             "--max-decompressed", metavar="MIB", min=1, help="The same, decompressed.", rich_help_panel=_LIMITS
         ),
     ] = _DEFAULTS.max_decompressed_bytes // _MIB,
+    max_memory: Annotated[
+        int,
+        typer.Option(
+            "--max-memory",
+            metavar="MIB",
+            min=16,
+            help="What storing one request may take in memory: its resource is stored with each of its spans.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = _DEFAULTS.max_memory_bytes // _MIB,
     max_attributes: Annotated[
         int, typer.Option("--max-attributes", min=1, help="On one span; others are dropped.", rich_help_panel=_LIMITS)
     ] = _DEFAULTS.max_attributes,
@@ -102,6 +112,7 @@ def serve(
         retention_days=retention_days,
         max_body_bytes=max_body * _MIB,
         max_decompressed_bytes=max_decompressed * _MIB,
+        max_memory_bytes=max_memory * _MIB,
         max_attributes=max_attributes,
     )
     try:

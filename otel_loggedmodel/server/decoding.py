@@ -76,7 +76,7 @@ def decode(body: bytes, content_type: str, encoding: str, settings: Settings) ->
     account = Account()
     with _large if len(plain) > _LARGE_BYTES else contextlib.nullcontext():
         if is_json:
-            payload = from_json(plain, settings.max_spans, account).SerializeToString()
+            payload = from_json(plain, settings.max_spans, account, settings.max_messages).SerializeToString()
         elif has_more_spans(plain, settings.max_spans):
             raise too_many_spans(settings.max_spans)
         elif has_more_messages(plain, settings.max_messages):

@@ -129,7 +129,7 @@ class Intake:
         for kind, count in checked.account.repaired.items():
             self._metrics.repairs.labels(kind).inc(count)
         if checked.spans:
-            stored = self._inserter.submit(decoded.digest, checked.payload, checked.spans)
+            stored = self._inserter.submit(decoded.digest, checked.payload, checked.spans, checked.memory)
         else:
             stored = Future()
             stored.set_result(None)

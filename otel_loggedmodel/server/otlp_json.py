@@ -24,7 +24,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from otel_loggedmodel.server.accounting import Account
-from otel_loggedmodel.server.refusing import malformed, too_many_spans
+from otel_loggedmodel.server.refusing import malformed, too_many_messages, too_many_spans
 
 _HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2})*")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,20}")
@@ -49,20 +49,23 @@ _MAX_DEPTH: Final = 90
 _MOST_DIGITS: Final = 400
 
 
-def from_json(body: bytes, max_spans: int, account: Account) -> ExportTraceServiceRequest:
+def from_json(
+    body: bytes, max_spans: int, account: Account, max_messages: int = 2_000_000
+) -> ExportTraceServiceRequest:
     """A request from its JSON.
 
     Args:
         body: The JSON.
         max_spans: That are taken, with their events, their links, and what they are in.
         account: Where it is counted what is left out, and what is repaired.
+        max_messages: As `max_spans`, with all attributes and their values.
 
     Raises:
         RefusalError: Nothing in it is OTLP, and the text names the first place; or it has too many spans.
     """
     document = _parse(body, account)
     request = ExportTraceServiceRequest()
-    reader = _Reader(max_spans, account)
+    reader = _Reader(max_spans, account, max_messages)
     try:
         reader.read(request, document, 0)
     except _WrongError as error:
@@ -120,12 +123,14 @@ class _Reader:
         spans: That were read.
     """
 
-    def __init__(self, max_parts: int, account: Account) -> None:
+    def __init__(self, max_parts: int, account: Account, max_messages: int) -> None:
         self._max_parts = max_parts
         self._account = account
         self._parts = 0
         self._place: list[str] = []
         self.spans = 0
+        self._max_messages = max_messages
+        self._messages = 0
 
     def read(self, message: Message, document: object, depth: int) -> None:
         """Set the fields of a message that a document has and that are known."""
@@ -133,6 +138,9 @@ class _Reader:
             raise _WrongError(f"is {_kind(document)}, not an object")
         if depth > _MAX_DEPTH:
             raise _WrongError("is nested too deep")
+        self._messages += 1
+        if self._messages > self._max_messages:
+            raise too_many_messages(self._max_messages)
         fields = _fields_of(message.DESCRIPTOR)
         for key, value in document.items():
             field = fields.get(key)

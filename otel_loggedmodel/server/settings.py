@@ -37,6 +37,7 @@ class Settings:
         max_messages: The same, with the attributes, events and links of spans, and the values of attributes.
         max_attributes: On one span, event, link, resource or scope; others are dropped, and counted as dropped.
         max_value_bytes: Of one text in a span; longer ones are cut.
+        max_memory_bytes: That storing one request may take in memory, as `weighing` has it; and one batch.
         request_seconds: Within which the head of a request has to arrive, and then its body.
         max_connections: Over HTTP at a time.
         max_in_flight: Requests with traces at a time, over HTTP and gRPC.
@@ -61,12 +62,13 @@ class Settings:
     allowed_origins: Sequence[str] = ()
     retention_days: float | None = None
     max_body_bytes: int = 16 * _MIB
-    max_decompressed_bytes: int = 64 * _MIB
+    max_decompressed_bytes: int = 32 * _MIB
     max_json_bytes: int = 8 * _MIB
-    max_spans: int = 500_000
-    max_messages: int = 3_000_000
+    max_spans: int = 200_000
+    max_messages: int = 2_000_000
     max_attributes: int = 1024
     max_value_bytes: int = _MIB
+    max_memory_bytes: int = 256 * _MIB
     request_seconds: float = 30.0
     max_connections: int = 768
     max_in_flight: int = 256

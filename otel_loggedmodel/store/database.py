@@ -24,7 +24,7 @@ from typing import IO, Any, Final
 
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
 from otel_loggedmodel.store.server_address import SCHEMES, server_address
-from otel_loggedmodel.store.writing import RefusedError, StoreFullError
+from otel_loggedmodel.store.writing import RefusedError, StoreFullError, TooMuchMemoryError
 
 _EMBEDDED_SCHEME: Final = "chdb"
 _LOCK_NAME: Final = "otel-loggedmodel.lock"
@@ -101,16 +101,16 @@ class Database:
         with _translated(self.name):
             self.client.command(sql, settings=dict(settings or {}))
 
-    def insert_raw(self, table: str, data: bytes, format_name: str, settings: Mapping[str, Any]) -> None:
-        """Insert data in a format that the engine reads.
+    def insert_raw(self, table: str, data: Sequence[bytes], format_name: str, settings: Mapping[str, Any]) -> None:
+        """Insert data in a format that the engine reads, in pieces that are joined.
 
         Raises:
             StoreUnavailableError: The engine cannot be reached, or gave up; `StoreFullError` where there is no room.
-            RefusedError: The data is not in that format.
+            RefusedError: The data is not in that format; `TooMuchMemoryError` where it is too much.
         """
         with _translated(self.name, is_insert=True):
             if self.directory is None:
-                self.client.raw_insert(table, insert_block=data, fmt=format_name, settings=dict(settings))
+                self.client.raw_insert(table, insert_block=b"".join(data), fmt=format_name, settings=dict(settings))
             else:
                 self._insert_file(self.directory / _INSERTS_NAME, table, data, format_name, settings)
 
@@ -120,11 +120,11 @@ class Database:
         return {name: value for name, value in settings.items() if not getattr(known.get(name), "readonly", 0)}
 
     def _insert_file(
-        self, directory: Path, table: str, data: bytes, format_name: str, settings: Mapping[str, Any]
+        self, directory: Path, table: str, data: Sequence[bytes], format_name: str, settings: Mapping[str, Any]
     ) -> None:
         """Insert through a file, as `raw_insert` does; but where others cannot read it, and a next start finds it."""
         with tempfile.NamedTemporaryFile(dir=directory) as file:
-            file.write(data)
+            file.writelines(data)
             file.flush()
             statement = f"INSERT INTO {table} FROM INFILE {_text(file.name)} FORMAT {format_name}"
             self.client.command(statement, settings=dict(settings))
@@ -373,6 +373,8 @@ def _translation(error: Any, where: str, *, is_insert: bool) -> Exception:
         return StoreUnavailableError(f"{where} denies access: {text}")
     if code in _TOO_LONG:
         return StoreUnavailableError(f"{where} took too long to answer; narrow the question with --since")
+    if code == _TOO_MUCH_MEMORY and is_insert:
+        return TooMuchMemoryError(f"{where} has too little memory for it")
     if code == _TOO_MUCH_MEMORY:
         return StoreUnavailableError(f"{where} has too little memory to answer; narrow the question with --since")
     if code is None:

@@ -172,7 +172,7 @@ class OtlpWriter:
 
     def insert(self, requests: Sequence[bytes]) -> None:
         """Store spans, as `SpanWriter.insert` says."""
-        self._database.insert_raw(_INPUT, b"".join(requests), "ProtobufSingle", self._settings)
+        self._database.insert_raw(_INPUT, requests, "ProtobufSingle", self._settings)
 
     def delete_before(self, time: datetime) -> int:
         """Delete days of spans that began before, as `SpanWriter.delete_before` says.
