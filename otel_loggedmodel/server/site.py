@@ -6,6 +6,7 @@ connection.
 """
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -37,6 +38,7 @@ from otel_loggedmodel.server.refusing import RefusalError
 from otel_loggedmodel.server.remembering import Memory, Remembering
 from otel_loggedmodel.server.sessions import COOKIE, SESSION_SECONDS, Sessions
 from otel_loggedmodel.server.settings import Settings
+from otel_loggedmodel.server.tries import Tries
 from otel_loggedmodel.store.reading import Reader
 
 _MOST_FORM_BYTES: Final = 16 * 1024
@@ -79,6 +81,7 @@ class Site:
         self._questions = questions
         self._access = access
         self._sessions = Sessions(settings)
+        self._tries = Tries()
         self._metrics = metrics
         self._api = api
         self._memory = Memory(reader)
@@ -128,6 +131,7 @@ class Site:
         """The answer to somebody who may not see pages, or None."""
         try:
             self._access.check_host(request.headers.get("host"))
+            self._access.check_page_site(request.headers)
         except RefusalError as error:
             return self._failed(error_of_refusal(error).status, str(error))
         if not self._sessions.are_needed or self._sessions.holds(request.cookies.get(COOKIE)):
@@ -151,7 +155,7 @@ class Site:
             return self._failed(error_of_refusal(error).status, str(error))
         if not self._sessions.are_needed:
             return RedirectResponse("/", 303, _HEADERS)
-        return self._login(_local(request.query_params.get("next", "/")), is_wrong=False)
+        return self._login(_local(request.query_params.get("next", "/")))
 
     async def _log_in(self, request: Request) -> Response:
         try:
@@ -164,9 +168,15 @@ class Site:
         if not _is_own(request):
             return self._failed(403, "Another page may not log in here.")
         target = _local(form.get("next", "/"))
+        address = request.client.host if request.client is not None else ""
+        seconds = self._tries.seconds_to_wait(address)
+        if seconds > 0:
+            return self._login(target, wait_seconds=math.ceil(seconds))
         cookie = self._sessions.begin(form.get("token", ""))
         if cookie is None:
+            self._tries.was_wrong(address)
             return self._login(target, is_wrong=True)
+        self._tries.was_right(address)
         response = RedirectResponse(target, 303, _HEADERS)
         response.set_cookie(
             COOKIE,
@@ -181,13 +191,17 @@ class Site:
     async def _log_out(self, request: Request) -> Response:
         if not _is_own(request):
             return self._failed(403, "Another page may not log out here.")
+        self._sessions.end(request.cookies.get(COOKIE))
         response = RedirectResponse("/login", 303, _HEADERS)
         response.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return response
 
-    def _login(self, target: str, *, is_wrong: bool) -> Response:
-        values = {"title": "Log in", "next": target, "is_wrong": is_wrong}
-        return self._html("login.html", values, 401 if is_wrong else 200)
+    def _login(self, target: str, *, is_wrong: bool = False, wait_seconds: int = 0) -> Response:
+        values = {"title": "Log in", "next": target, "is_wrong": is_wrong, "wait_seconds": wait_seconds}
+        response = self._html("login.html", values, 429 if wait_seconds else 401 if is_wrong else 200)
+        if wait_seconds:
+            response.headers["Retry-After"] = str(wait_seconds)
+        return response
 
     # How they are made
 
