@@ -8,6 +8,7 @@ before the span began. An id that no version has but that is the name of some, a
 
 import dataclasses
 import difflib
+import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
@@ -26,6 +27,7 @@ _RECORD_NAMES: Final = (
 )
 _NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
 _SHOWN_MATCHES: Final = 5
+_MOST_LIKENED: Final = 5000
 # References by name ended so in stores of schema 1 and 2. No id that is made today does.
 _OLD_REFERENCE: Final = "0" * 16
 
@@ -51,6 +53,11 @@ class Catalogue:
     Args:
         models: By id, folded.
         created: When each was created first, in ns since the epoch; without those that only an activation tells of.
+
+    Attributes:
+        aliases: The ids that stand for another, by when they begin to.
+        standing_for: These ids.
+        references: The ids that stand for a version at some time, by that.
     """
 
     def __init__(self, models: Mapping[str, records.FoldedModel], created: Mapping[str, int]) -> None:
@@ -65,6 +72,10 @@ class Catalogue:
         self.aliases: tuple[Alias, ...] = tuple(
             sorted(self._aliases(), key=lambda alias: (alias.since_ns, alias.alias))
         )
+        self.standing_for: frozenset[str] = frozenset(alias.alias for alias in self.aliases)
+        self.references: dict[str, set[str]] = defaultdict(set)
+        for alias in self.aliases:
+            self.references[alias.model_id].add(alias.alias)
 
     def model(self, model_id: str) -> LoggedModel | None:
         """What is known of a version, if there is any record of it."""
@@ -142,7 +153,9 @@ class Catalogue:
         if matches:
             shown = ", ".join(matches[:_SHOWN_MATCHES]) + (", ..." if len(matches) > _SHOWN_MATCHES else "")
             raise AmbiguousVersionError(f"{len(matches)} versions have ids that begin with {text!r}: {shown}")
-        suggestions = difflib.get_close_matches(text, sorted({*known, *self._by_name}), n=3)
+        # Of a hundred thousand it would take minutes to say which are alike.
+        names = sorted(itertools.islice((*self._by_name, *known), _MOST_LIKENED))
+        suggestions = difflib.get_close_matches(text, dict.fromkeys(names), n=3)
         raise UnknownVersionError(f"there is no version {text!r}: no id, beginning of an id, or name", suggestions)
 
     def _is_pure_reference(self, model_id: str) -> bool:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `Reader` on ClickHouse."""
 
+import heapq
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Final
 
 from otel_loggedmodel.store import behaving, catalogue, comparing, listing, pricing, rows, schema, scores, sightings
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
@@ -34,6 +35,9 @@ from otel_loggedmodel.store.results import (
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 from otel_loggedmodel.versions.model import LoggedModel
 
+# So many ids fit into one query, of a server's too.
+_FEW: Final = 500
+
 
 class StoreReader:
     """Answers from a ClickHouse database, embedded or remote. Safe to use from several threads.
@@ -58,20 +62,18 @@ class StoreReader:
         known = self._load()
         seen = sightings.seen_ids(self._database, self._columns)
         scope = self._unscored(known, None, selection, seen)
+        last_seen = sightings.last_seen(self._database, scope)
+        chosen = _newest(known, last_seen, which, has_all=selection == EVERYTHING)
+        # What takes long is asked of those alone that are shown, where they are few among many.
+        if len(chosen) <= _FEW and len(last_seen) > 2 * len(chosen):
+            scope = self._unscored(known, chosen, selection, seen)
         seen_when = sightings.times_and_places(self._database, scope)
         used = sightings.usage(self._database, scope) if which.counted else seen_when
-        is_narrow = selection != EVERYTHING
-        pure = {alias.alias for alias in known.aliases}
         found = []
-        for model_id in {*known.models, *used}:
-            if model_id not in used and (is_narrow or model_id in pure):
-                continue
+        for model_id in chosen:
             services = seen_when[model_id]["services"] if model_id in seen_when else ()
-            version = _version(known, model_id, used.get(model_id), services, seen)
-            if _is_wanted(version, which):
-                found.append(version)
-        found.sort(key=lambda version: (-max(version.last_seen_ms or 0, version.creation_timestamp), version.model_id))
-        return self._named(found[: which.limit])
+            found.append(_version(known, model_id, used.get(model_id), services, seen))
+        return self._named(found)
 
     def version(self, version: str, selection: Selection = EVERYTHING) -> VersionDetail:
         """One version, as `Reader.version` says."""
@@ -235,7 +237,30 @@ def _aliases(known: Catalogue, model_ids: Sequence[str] | None, seen: Collection
 
 def _references(known: Catalogue, model_id: str, seen: Collection[str]) -> list[str]:
     """The ids on spans that stand for a version at some time."""
-    return sorted({alias.alias for alias in known.aliases if alias.model_id == model_id and alias.alias in seen})
+    return sorted(alias for alias in known.references.get(model_id, ()) if alias in seen)
+
+
+def _newest(known: Catalogue, last_seen: Mapping[str, int], which: VersionFilter, *, has_all: bool) -> list[str]:
+    """The ids of the versions to list, newest first.
+
+    Args:
+        known: The versions that there are records of.
+        last_seen: When the last entry span of each began, in ns since the epoch.
+        which: Which are wanted.
+        has_all: Whether those are wanted too that have no spans.
+    """
+    # A reference by name without spans is no version of its own.
+    unused = (
+        [] if not has_all else [one for one in known.models if one not in last_seen and one not in known.standing_for]
+    )
+    wanted = (model_id for model_id in (*last_seen, *unused) if _is_wanted(known, model_id, which))
+
+    def age(model_id: str) -> tuple[int, str]:
+        folded = known.models.get(model_id)
+        created = 0 if folded is None else folded.model.creation_timestamp
+        return -max(last_seen.get(model_id, 0) // 1_000_000, created), model_id
+
+    return heapq.nsmallest(which.limit, wanted, key=age)
 
 
 def _version(
@@ -278,12 +303,16 @@ def _version(
     return version
 
 
-def _is_wanted(version: Version, which: VersionFilter) -> bool:
+def _is_wanted(known: Catalogue, model_id: str, which: VersionFilter) -> bool:
+    folded = known.models.get(model_id)
+    if folded is None:
+        return which.name is None and not which.tags and not which.params
+    model = folded.model
     return (
-        (which.deleted or not version.deleted)
-        and (which.name is None or version.name == which.name)
-        and which.tags.items() <= version.tags.items()
-        and which.params.items() <= version.params.items()
+        (which.deleted or not folded.deleted)
+        and (which.name is None or model.name == which.name)
+        and which.tags.items() <= model.tags.items()
+        and which.params.items() <= model.params.items()
     )
 
 

@@ -22,6 +22,18 @@ def seen_ids(database: Database, columns: Columns) -> frozenset[str]:
     return frozenset(row["id"] for row in rows)
 
 
+def last_seen(database: Database, scope: Scope) -> dict[str, int]:
+    """When the last entry span of each version began, in ns since the epoch, by its id."""
+    version, spans, entry = scope.version, scope.spans, scope.entry
+    rows = database.query(
+        f"""
+        SELECT toString({version.sql}) AS model_id, max({measuring.START}) AS last_ns
+        FROM {schema.SPANS} WHERE {spans.sql} AND {entry.sql} GROUP BY model_id""",
+        {**version.parameters, **spans.parameters, **entry.parameters},
+    )
+    return {row["model_id"]: row["last_ns"] for row in rows}
+
+
 def usage(database: Database, scope: Scope) -> dict[str, dict[str, Any]]:
     """How much each version was used, by its id."""
     query = measuring.traces(scope, with_usage=False)
