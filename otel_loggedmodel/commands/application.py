@@ -11,11 +11,13 @@ from typer.core import TyperGroup
 
 from otel_loggedmodel.commands import (
     compare,
+    defects,
     doctor,
     env,
     evaluate,
     exits,
     gate,
+    keeping,
     mlflow,
     models,
     prepare,
@@ -50,6 +52,18 @@ class _Commands(TyperGroup):
             raise typer.Exit(code_of(error)) from None
         except KeyboardInterrupt:
             raise typer.Exit(exits.INTERRUPTED) from None
+        except (OSError, EOFError) as error:
+            # Of a pipe, and of an end of input, the framework would make an exit code 1.
+            raise typer.Exit(defects.tell(error)) from None
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command; what nothing foresaw has an exit code of its own."""
+        try:
+            return super().main(*args, **kwargs)
+        except ModuleNotFoundError:
+            raise  # `cli` says what to install
+        except Exception as error:
+            sys.exit(defects.tell(error))
 
 
 def code_of(error: ReadingError) -> int:
@@ -88,7 +102,7 @@ def _application(
     pass
 
 
-_store = typer.Typer(cls=TyperGroup, no_args_is_help=True, help="Set up a store that others fill.")
+_store = typer.Typer(cls=TyperGroup, no_args_is_help=True, help="Set up a store that others fill; keep one whole.")
 app.add_typer(_store, name="store")
 _spool = typer.Typer(cls=TyperGroup, no_args_is_help=True, help="What could not be delivered yet.")
 app.add_typer(_spool, name="spool")
@@ -112,6 +126,9 @@ _add(app, gate.gate, gate.EXAMPLES)
 _add(app, env.env, env.EXAMPLES)
 _add(app, doctor.doctor, doctor.EXAMPLES)
 _add(_store, prepare.prepare, prepare.EXAMPLES)
+_add(_store, keeping.repair, keeping.REPAIR_EXAMPLES)
+_add(_store, keeping.backup, keeping.BACKUP_EXAMPLES)
+_add(_store, keeping.restore, keeping.RESTORE_EXAMPLES)
 _add(_spool, spool.status, spool.STATUS_EXAMPLES)
 _add(_spool, spool.drain, spool.DRAIN_EXAMPLES)
 _add(_spool, spool.export, spool.EXPORT_EXAMPLES)

@@ -2,6 +2,7 @@
 """`serve`: the backend."""
 
 import logging
+import os
 import shlex
 import socket
 from pathlib import Path
@@ -18,6 +19,8 @@ from otel_loggedmodel.version import __version__
 
 if TYPE_CHECKING:
     from otel_loggedmodel.server.running import Addresses
+    from otel_loggedmodel.store.opening import Store
+    from otel_loggedmodel.store.upkeep import Condition
 
 EXAMPLES: Final = """
 otel-loggedmodel serve
@@ -121,18 +124,22 @@ def serve(
         raise typer.BadParameter(str(error)) from None
     url = _url_of(data, store)
     _log(quiet)
+    # What is stored is what people asked and were answered.
+    os.umask(0o077)
     from otel_loggedmodel.server.listening import CannotListenError
     from otel_loggedmodel.server.running import run
     from otel_loggedmodel.store import open_database
 
     with printing.progress("Opening the store"):
         database = open_database(url)
+    _warn(database.upkeep.condition())
     try:
         code = run(
             settings,
             database.writer,
             database.reader,
-            on_ready=lambda addresses: _announce(addresses, settings, url, quiet=quiet, json=json),
+            on_ready=lambda addresses: _be_ready(addresses, database, settings, url, quiet=quiet, json=json),
+            upkeep=database.upkeep,
         )
     except CannotListenError as error:
         printing.complain(f"otel-loggedmodel: {error}")
@@ -157,6 +164,30 @@ def _url_of(data: Path | None, store: str | None) -> str:
 def _log(quiet: bool) -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     logging.getLogger("otel_loggedmodel").setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+def _warn(condition: "Condition") -> None:
+    """Tell what is damaged, and who else can read what is stored."""
+    logger = logging.getLogger("otel_loggedmodel")
+    for warning in condition.warnings:
+        logger.warning("%s", warning)
+    if condition.warnings:
+        logger.warning(
+            "`otel-loggedmodel store restore` brings spans back from a backup: see docs/backup-and-repair.md"
+        )
+    if condition.directory is not None:
+        mode = Path(condition.directory).stat().st_mode & 0o777
+        if mode & 0o077:
+            logger.warning(
+                "others can read what is stored: %s has the mode %o; `chmod 700` closes it", condition.directory, mode
+            )
+
+
+def _be_ready(
+    addresses: "Addresses", database: "Store", settings: Settings, url: str, *, quiet: bool, json: bool
+) -> None:
+    database.announce(addresses.http, addresses.secret)
+    _announce(addresses, settings, url, quiet=quiet, json=json)
 
 
 def _announce(addresses: "Addresses", settings: Settings, url: str, *, quiet: bool, json: bool) -> None:

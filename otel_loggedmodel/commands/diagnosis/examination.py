@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from otel_loggedmodel.commands.diagnosis import arriving, reaching, sending, surroundings, tracking
+from otel_loggedmodel.commands.diagnosis import arriving, keeping, reaching, sending, surroundings, tracking
 from otel_loggedmodel.commands.diagnosis.endpoint import Endpoint, EndpointError, endpoint_of_environment
 from otel_loggedmodel.commands.diagnosis.steps import Deadline, Outcome, Step
 from otel_loggedmodel.presenting.texts import without_secrets
@@ -29,6 +29,9 @@ def examine(seconds: float = SECONDS) -> Iterator[Step]:
         yield tracking.ask(deadline)
         if tracking.takes_spans():
             return
+    store = _store(deadline)
+    if store is not None:
+        yield store
     try:
         endpoint = endpoint_of_environment()
     except EndpointError as error:
@@ -55,6 +58,14 @@ def examine(seconds: float = SECONDS) -> Iterator[Step]:
     yield step
     if step.outcome is Outcome.OK:
         yield arriving.look_for(f"{span.context.trace_id:032x}", endpoint, deadline)
+
+
+def _store(deadline: Deadline) -> Step | None:
+    try:
+        endpoint = endpoint_of_environment()
+    except EndpointError:
+        endpoint = None
+    return keeping.look(endpoint, deadline)
 
 
 def _described(endpoint: Endpoint) -> Step:
