@@ -57,6 +57,7 @@ _PATHS: Final = (
     "/api/v1/traces",
     "/api/v1/traces/{trace_id}",
     "/api/v1/store",
+    "/api/v1/openapi.json",
     "/metrics",
     "/healthz",
     "/readyz",

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from otel_loggedmodel.server import openapi
 from otel_loggedmodel.server.access import Access
 from otel_loggedmodel.server.api import ApiError, error_of, error_of_refusal, json_response
 from otel_loggedmodel.server.refusing import RefusalError
@@ -50,11 +51,19 @@ class Keeping:
     def routes(self) -> list[Route]:
         """The routes."""
         return [
+            Route("/api/v1/openapi.json", self._show_description, methods=["GET"]),
             Route("/api/v1/store", self._show_condition, methods=["GET"]),
             Route("/api/v1/store/repair", self._repair, methods=["POST"]),
             Route("/api/v1/store/backup", self._back_up, methods=["POST"]),
             Route("/api/v1/store/restore", self._restore, methods=["POST"]),
         ]
+
+    async def _show_description(self, request: Request) -> Response:
+        try:
+            self._access.check_question(request.headers)
+        except RefusalError as error:
+            return error_of_refusal(error).response()
+        return Response(openapi.document(), media_type="application/json")
 
     async def _show_condition(self, request: Request) -> Response:
         try:
