@@ -21,9 +21,8 @@ _DIRECTORY: Final = _HERE.parents[1] / ".venv" / "demo"
 if TYPE_CHECKING:
     from backend_process import Backend
     from processes import Children, ServerProcess
-    from traffic import Outcome
-
     from progress import Progress
+    from traffic import Outcome
 
 _NEEDED: Final = (
     *("otel_loggedmodel", "opentelemetry.exporter.otlp", "opentelemetry.instrumentation.fastapi"),
@@ -98,9 +97,8 @@ def _demo(arguments: argparse.Namespace) -> int:
     from backend_process import Backend
     from collector_process import find_collector
     from processes import Children
-    from traffic import Outcome
-
     from progress import Progress
+    from traffic import Outcome
 
     say = Progress()
     directory: Path = arguments.directory
