@@ -14,12 +14,12 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from otel_loggedmodel import attributes, environment
 from otel_loggedmodel._errors import swallow, warn_once
 from otel_loggedmodel.delivery.bounded import shut_down
-from otel_loggedmodel.delivery.keeping import Bounds, durable, place_of
 from otel_loggedmodel.delivery.restamping import restamped
 from otel_loggedmodel.delivery.shipping import REPEAT_AFTER_SECONDS, RecordShipper, check_exporter
 
 if TYPE_CHECKING:
     from otel_loggedmodel.delivery.durable import DurableExporter
+    from otel_loggedmodel.delivery.keeping import Bounds
     from otel_loggedmodel.delivery.spool import Pending
     from otel_loggedmodel.mlflow_server.settings import Settings
     from otel_loggedmodel.mlflow_server.tracking import SpansAlone, Tracking
@@ -82,6 +82,9 @@ class LoggedModelExporter(SpanExporter):
         self._durable: DurableExporter | None = None
         self._tracking: Tracking | None = None
         is_wanted = environment.is_spool_wanted() or spool_dir is not None if spool is None else spool
+        # Imported here: who only says which version is active needs none of it.
+        from otel_loggedmodel.delivery.keeping import Bounds, durable, place_of
+
         bounds = Bounds(spool_dir, spool_max_bytes, spool_max_age)
         if is_wanted:
             self._durable = durable(exporter, bounds)

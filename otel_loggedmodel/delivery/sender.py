@@ -20,7 +20,6 @@ from otel_loggedmodel import environment
 from otel_loggedmodel._errors import swallow, warn_once
 from otel_loggedmodel._forking import call_in_forked_child
 from otel_loggedmodel.delivery.bounded import shut_down, within
-from otel_loggedmodel.delivery.keeping import Bounds, durable, place_of
 from otel_loggedmodel.delivery.shipping import REPEAT_AFTER_SECONDS, RecordShipper
 from otel_loggedmodel.versions.catalogue import MAX_MODELS, catalogue
 
@@ -41,6 +40,8 @@ class RecordSender:
     """
 
     def __init__(self, exporter: SpanExporter) -> None:
+        from otel_loggedmodel.delivery.keeping import Bounds, durable, place_of
+
         kept: DurableExporter | None = durable(exporter, Bounds()) if environment.is_spool_wanted() else None
         self._exporter = kept or exporter
         self._shipper = RecordShipper(self._exporter, place=place_of(exporter))

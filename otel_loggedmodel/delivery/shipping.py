@@ -21,7 +21,6 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_loggedmodel._cleaning import brief
 from otel_loggedmodel._errors import swallow, warn_rarely
 from otel_loggedmodel._forking import call_in_forked_child
 from otel_loggedmodel.delivery import told
@@ -304,6 +303,9 @@ class RecordShipper:
             if self._exporter.export(batch) is not SpanExportResult.FAILURE:
                 return True
         except Exception as raised:
+            # Imported here: it is for errors alone.
+            from otel_loggedmodel._cleaning import brief
+
             error = brief(repr(raised), _MAX_WORDS)
         warn_rarely(
             "records refused",

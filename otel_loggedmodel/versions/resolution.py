@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from otel_loggedmodel import environment
 from otel_loggedmodel._checking import check_model_name, check_name
 from otel_loggedmodel._errors import warn_once
-from otel_loggedmodel.versions import checkout, runs
+from otel_loggedmodel.versions import runs
 from otel_loggedmodel.versions.active import Version, process, version_of
 from otel_loggedmodel.versions.catalogue import catalogue
 from otel_loggedmodel.versions.model import LoggedModel
@@ -70,9 +70,14 @@ def _model_of_environment() -> LoggedModel | None:
     name = environment.active_model_name()
     params, tags, model_type = environment.model_params(), environment.model_tags(), environment.model_type()
     state = _state_of_checkout() if environment.is_git_wanted() else None
+    where_from: dict[str, str] = {}
     if state is not None:
+        # Imported here, as few applications have their version from git.
+        from otel_loggedmodel.versions import checkout
+
         name = name or checkout.default_name(state)
         tags = {**checkout.what_runs(state), **tags}
+        where_from = checkout.where_from(state)
     if name is None:
         if params or tags or model_type:
             warn_once(
@@ -91,11 +96,10 @@ def _model_of_environment() -> LoggedModel | None:
         params=params,
         tags=tags,
     )
-    return model if state is None else catalogue.update(model.model_id, tags=checkout.where_from(state))
+    return catalogue.update(model.model_id, tags=where_from) if where_from else model
 
 
 def _state_of_checkout() -> GitState | None:
-    # Imported here, as few applications have their version from git.
     from otel_loggedmodel.versions import git
 
     try:
