@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from .sending import Traces, ask
+from asking import ask
+
+from .sending import Traces
 from .serving import Serving, command
 from .test_hard_times import refuse
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from backend.sending import PROTOBUF, ask
+from asking import PROTOBUF, ask
 from backend.serving import Serving
 from waiting import wait_until
 
