@@ -15,9 +15,10 @@ import pytest
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from asking import Answer
 from cli.terminal import environment
 
-from .sending import Answer, Traces
+from .sending import Traces
 from .serving import Serving
 
 MIB = 1024 * 1024
