@@ -14,6 +14,7 @@ from otel_loggedmodel.store.trace_results import Span, Trace
 
 # What scrolls by without an end is not read; `--json` has all of it.
 _MOST_CHARACTERS: Final = 4_000
+_MOST_LOOKED_AT: Final = 200
 
 
 def conversations(trace: Trace) -> list[RenderableType]:
@@ -25,6 +26,11 @@ def conversations(trace: Trace) -> list[RenderableType]:
             found.append(Text.assemble("\n", (clean(span.name), "bold"), f"  {clean(span.span_id)}"))
             found += [_message(message) for message in messages]
     return found or [Text("No span of this trace has messages.", "dim")]
+
+
+def have_messages(trace: Trace) -> bool:
+    """Whether one of the first spans of a trace has messages."""
+    return any(messages_of(span.attributes, span.events) for span in trace.spans[:_MOST_LOOKED_AT])
 
 
 def as_json(span: Span) -> list[dict[str, Any]]:

@@ -98,8 +98,9 @@ def _found(reader: Reader, version: str | None, which: TraceFilter, selection: S
 
 def _show_trace(trace: Trace, json: bool, limit: int | None, offset: int, *, with_messages: bool) -> None:
     if json:
-        printing.show_json(_with_messages(trace) if with_messages else trace)
+        printing.show_json(_with_messages(trace))
         return
+    from otel_loggedmodel.commands.conversations import conversations, have_messages
     from otel_loggedmodel.commands.waterfall import rendered
 
     if limit is None:
@@ -112,9 +113,9 @@ def _show_trace(trace: Trace, json: bool, limit: int | None, offset: int, *, wit
             f"There {'is' if left == 1 else 'are'} {left} more: --offset {offset + limit} shows the next, --json all."
         )
     if with_messages:
-        from otel_loggedmodel.commands.conversations import conversations
-
         printing.show(*conversations(trace))
+    elif have_messages(trace):
+        printing.complain("Spans of this trace have messages: --messages shows them.")
 
 
 def _with_messages(trace: Trace) -> dict[str, object]:

@@ -262,10 +262,12 @@ def test_messages_below_the_tree_and_in_the_json(run: Run, reader: MemoryReader)
     assert asked["parts"][1]["media"] == {"mime_type": "image/png", "size": 1200, "uri": "", "file_id": "", "name": ""}
     assert (answered["is_output"], answered["parts"][0]["text"]) == (True, "Graz. " * 1000)
     assert whole["spans"][0]["messages"] == []
-    # Without it, the JSON is as it was.
-    assert "messages" not in json.loads(run("traces", TRACE, "--json").stdout)["spans"][0]
+    # Whoever reads JSON takes what they need of it.
+    assert json.loads(run("traces", TRACE, "--json").stdout) == whole
+    assert "--messages shows them" in run("traces", TRACE).stderr
 
 
 def test_a_trace_without_messages_says_so(run: Run, reader: MemoryReader) -> None:
     reader.whole_traces = {TRACE: Trace(trace_id=TRACE, spans=[span("root", "1" * 16)])}
     assert "No span of this trace has messages." in run("traces", TRACE, "--messages").stdout
+    assert "--messages" not in run("traces", TRACE).stderr

@@ -49,6 +49,18 @@ def test_no_text_is_lost_before_the_cut() -> None:
         assert message.parts[0].text == said[: end - text.index("The parcel")]
 
 
+@pytest.mark.parametrize("is_ascii", [True, False])
+def test_a_cut_within_an_escape_leaves_no_half_character(is_ascii: bool) -> None:
+    said = 'a "quoted" \\ and \\\\ path\n\u00e4 \U0001f600 end'
+    text = json.dumps([{"content": said}], ensure_ascii=is_ascii)
+    start = text.index('"a ') + 1
+    for end in range(start, len(text)):
+        found = mended(text[:end])
+        assert is_beginning(found, [{"content": said}]), text[:end]
+        assert found[0].get("content") is not None
+        assert not any("\ud800" <= character <= "\udfff" for character in found[0]["content"])
+
+
 @pytest.mark.parametrize("text", ["[hello", "{'role': 'user'", "[1 2", "{]", "[}", '{"a" "b"', "{1", "[,", '{"a":,'])
 def test_what_is_no_json_is_none(text: str) -> None:
     assert mended(text) in (None, [], {}, [1])
