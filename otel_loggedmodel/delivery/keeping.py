@@ -7,7 +7,6 @@ says which version is active needs none of it.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
@@ -22,35 +21,45 @@ if TYPE_CHECKING:
     from otel_loggedmodel.delivery.durable import DurableExporter
 
 
-@dataclasses.dataclass(frozen=True)
 class Bounds:
-    """Where to keep what cannot be delivered, how much of it and for how long.
+    """Where to keep what cannot be delivered, and how much and for how long; None for what the environment says."""
 
-    None stands for what the environment says.
-    """
+    # No dataclass: making one would be a good part of what importing this library takes.
+    __slots__ = ("_directory", "_max_age", "_max_bytes")
 
-    directory: str | os.PathLike[str] | None = None
-    max_bytes: int | None = None
-    max_age: float | None = None
+    def __init__(
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        max_bytes: int | None = None,
+        max_age: float | None = None,
+    ) -> None:
+        self._directory = directory
+        self._max_bytes = max_bytes
+        self._max_age = max_age
+
+    @property
+    def has_directory(self) -> bool:
+        """Whether the user has named one."""
+        return self._directory is not None
 
     @property
     def path(self) -> Path | None:
         """The directory; None if there is no place for one."""
-        if self.directory is None:
+        if self._directory is None:
             return environment.spool_directory()
         from pathlib import Path
 
-        return Path(self.directory).expanduser().absolute()
+        return Path(self._directory).expanduser().absolute()
 
     @property
     def bytes(self) -> int | None:
         """Of disk for one destination; None for the default."""
-        return environment.spool_max_bytes() if self.max_bytes is None else self.max_bytes
+        return environment.spool_max_bytes() if self._max_bytes is None else self._max_bytes
 
     @property
     def seconds(self) -> float | None:
         """After which something is not worth delivering; None for the default."""
-        return environment.spool_max_age() if self.max_age is None else self.max_age
+        return environment.spool_max_age() if self._max_age is None else self._max_age
 
 
 def durable(exporter: SpanExporter, bounds: Bounds) -> DurableExporter | None:
@@ -60,7 +69,7 @@ def durable(exporter: SpanExporter, bounds: Bounds) -> DurableExporter | None:
 
     destination = destination_of(exporter)
     if destination is None:
-        if bounds.directory is None:
+        if not bounds.has_directory:
             return None
         destination = unnamed_destination_of(exporter)
     return DurableExporter(exporter, bounds.path, destination, max_bytes=bounds.bytes, max_age=bounds.seconds)
