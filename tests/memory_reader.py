@@ -84,7 +84,7 @@ class MemoryReader:
             raise UnknownVersionError(f"there is no version {version!r}")
         return list(self.summaries)[: which.limit]
 
-    def trace(self, trace_id: str) -> Trace:
+    def trace(self, trace_id: str, most: int | None = None) -> Trace:
         self._ask("trace", trace_id)
         if trace_id not in self.whole_traces:
             raise UnknownTraceError(f"there is no trace {trace_id}")

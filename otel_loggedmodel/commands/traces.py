@@ -112,6 +112,8 @@ def _show_trace(trace: Trace, json: bool, limit: int | None, offset: int, *, wit
         printing.complain(
             f"There {'is' if left == 1 else 'are'} {left} more: --offset {offset + limit} shows the next, --json all."
         )
+    if trace.left_out:
+        printing.complain(f"The trace has {trace.left_out} later spans, which are too many to be read at once.")
     if with_messages:
         printing.show(*conversations(trace))
     elif have_messages(trace):

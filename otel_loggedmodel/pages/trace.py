@@ -14,6 +14,9 @@ from otel_loggedmodel.store.trace_results import Span, Trace
 
 # On one page: what a browser lays out at once without a wait.
 MOST_ROWS: Final = 500
+# Of a larger trace the page has the earliest. All of its spans are read and put into the order of their tree for each
+# page of rows, which takes half a second for so many.
+MOST_SPANS: Final = 10_000
 _MOST_LOOKED_AT: Final = 100
 
 

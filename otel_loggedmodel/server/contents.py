@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from otel_loggedmodel.pages import conversation
+from otel_loggedmodel.pages.trace import MOST_SPANS
 from otel_loggedmodel.server.parameters import BadParameterError
 from otel_loggedmodel.store.reading import Reader
 
@@ -85,7 +86,9 @@ class Wanted:
             NotThereError: There is none.
             ReadingError: The trace cannot be read.
         """
-        span = next((span for span in reader.trace(self.trace_id).spans if span.span_id == self.span_id), None)
+        span = next(
+            (span for span in reader.trace(self.trace_id, MOST_SPANS).spans if span.span_id == self.span_id), None
+        )
         if span is None:
             raise NotThereError("The trace has no such span.")
         if self.message is None:

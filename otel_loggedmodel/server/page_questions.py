@@ -169,7 +169,7 @@ def trace_page(request: Request) -> Page:
     page = _number(query, "page", 0)
 
     def make(reader: Reader) -> Mapping[str, Any]:
-        found = trace.values(reader.trace(trace_id), span_id, text, only, page)
+        found = trace.values(reader.trace(trace_id, trace.MOST_SPANS), span_id, text, only, page)
         links = Links()
 
         def page_address(number: int) -> str:

@@ -165,9 +165,9 @@ class Remembering:
         """See `Reader.traces`."""
         return self._ask(lambda: self._reader.traces(version, which, selection), "traces", version, which, selection)
 
-    def trace(self, trace_id: str) -> Trace:
+    def trace(self, trace_id: str, most: int | None = None) -> Trace:
         """See `Reader.trace`; it is quick, and large, so that it is not remembered."""
-        return self._reader.trace(trace_id)
+        return self._reader.trace(trace_id, most)
 
     def revision(self) -> str:
         """See `Reader.revision`."""

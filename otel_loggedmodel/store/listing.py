@@ -53,7 +53,7 @@ def traces(database: Database, scope: Scope, which: TraceFilter) -> list[TraceSu
     return found[which.offset : which.offset + which.limit]
 
 
-def trace(database: Database, columns: schema.Columns, trace_id: str) -> Trace:
+def trace(database: Database, columns: schema.Columns, trace_id: str, most: int | None = None) -> Trace:
     """One trace.
 
     A span that was stored several times is one of it. Zipkin's client and server have one id, but are two spans.
@@ -62,6 +62,7 @@ def trace(database: Database, columns: schema.Columns, trace_id: str) -> Trace:
         UnknownTraceError: Nothing of it is stored.
     """
     trace_id = trace_id.lower()
+    most = min(most or MAX_SPANS, MAX_SPANS)
     rows = database.query(
         f"""
         SELECT TraceId, SpanId, ParentSpanId, SpanName, SpanKind, ServiceName, {measuring.START} AS start_ns, Duration,
@@ -74,12 +75,19 @@ def trace(database: Database, columns: schema.Columns, trace_id: str) -> Trace:
         WHERE TraceId = {{trace_id:String}}
         ORDER BY Timestamp, SpanId, SpanKind = 'Server'
         LIMIT 1 BY SpanId, SpanKind
-        LIMIT {MAX_SPANS}""",
-        {"trace_id": trace_id},
+        LIMIT {{most:UInt64}}""",
+        {"trace_id": trace_id, "most": most},
     )
     if not rows:
         raise UnknownTraceError(f"there is no trace {trace_id!r}")
-    return Trace(trace_id=trace_id, spans=tuple(map(_span, rows)))
+    left_out = 0
+    if len(rows) == most:
+        (counted,) = database.query(
+            f"SELECT uniqExact(SpanId, SpanKind) AS spans FROM {schema.SPANS} WHERE TraceId = {{trace_id:String}}",
+            {"trace_id": trace_id},
+        )
+        left_out = int(counted["spans"]) - most
+    return Trace(trace_id=trace_id, spans=tuple(map(_span, rows)), left_out=left_out)
 
 
 def _run(database: Database, query: Query) -> list[dict[str, Any]]:

@@ -146,9 +146,9 @@ class StoreReader:
         (row,) = self._database.query(f"SELECT count() AS spans FROM {schema.SPANS}")
         return str(row["spans"])
 
-    def trace(self, trace_id: str) -> Trace:
+    def trace(self, trace_id: str, most: int | None = None) -> Trace:
         """One trace, as `Reader.trace` says."""
-        return listing.trace(self._database, self._columns, trace_id)
+        return listing.trace(self._database, self._columns, trace_id, most)
 
     def close(self) -> None:
         """Let go of the store."""

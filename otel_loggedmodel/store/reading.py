@@ -214,8 +214,12 @@ class Reader(Protocol):
         """The data sets of which there are results of evaluations, those that were used last first."""
         ...
 
-    def trace(self, trace_id: str) -> Trace:
+    def trace(self, trace_id: str, most: int | None = None) -> Trace:
         """One trace.
+
+        Args:
+            trace_id: 32 hex digits.
+            most: At most so many spans, the earliest; by default as many as a store gives at once.
 
         Raises:
             UnknownTraceError: Nothing of it is stored.

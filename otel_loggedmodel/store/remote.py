@@ -3,6 +3,7 @@
 
 import http.client
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -138,9 +139,12 @@ class RemoteReader:
         ]
         return self._ask("traces", _Traces, parameters, selection).traces
 
-    def trace(self, trace_id: str) -> Trace:
+    def trace(self, trace_id: str, most: int | None = None) -> Trace:
         """One trace; see `Reader.trace`."""
-        return self._ask("traces/" + _quote(trace_id), Trace, [], EVERYTHING)
+        found = self._ask("traces/" + _quote(trace_id), Trace, [], EVERYTHING)
+        if most is None or len(found.spans) <= most:
+            return found
+        return replace(found, spans=found.spans[:most], left_out=found.left_out + len(found.spans) - most)
 
     def activities(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Activities:
         """How versions did over time; see `Reader.activities`."""

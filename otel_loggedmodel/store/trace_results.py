@@ -86,7 +86,14 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """All spans of a trace, by their start."""
+    """The spans of a trace, by their start.
+
+    Attributes:
+        trace_id: 32 hex digits.
+        spans: All of them, or of very many the earliest.
+        left_out: How many more there are.
+    """
 
     trace_id: str
     spans: tuple[Span, ...]
+    left_out: int = 0

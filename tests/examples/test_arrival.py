@@ -56,7 +56,7 @@ class Stored:
             for span in entries
         ]
 
-    def trace(self, trace_id: str) -> trace_results.Trace:
+    def trace(self, trace_id: str, most: int | None = None) -> trace_results.Trace:
         return trace_results.Trace(trace_id=trace_id, spans=self.found[trace_id])
 
 

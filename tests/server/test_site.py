@@ -431,3 +431,10 @@ def test_a_version_that_was_just_activated_is_live_before_it_has_traces(shared: 
     assert "agent 1<" in live
     assert "agent 20" not in live
     assert text.count('class="badge live"') == 1
+
+
+def test_a_trace_that_is_too_large_for_its_page_says_so(shared: Backend, reader: MemoryReader) -> None:
+    reader.whole_traces = {"a" * 32: Trace(trace_id="a" * 32, spans=(), left_out=90_000)}
+    page = browse(shared, f"/trace?id={'a' * 32}").body
+    assert b"90,000 more are left out" in page
+    assert f"otel-loggedmodel traces --id {'a' * 32}".encode() in page
