@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the backend bears a mixed load for as long as one likes without growing: spans in, questions, pages, garbage."""
+"""Whether the backend bears a mixed load without growing: spans in, questions, pages and garbage, for an hour."""
 
 import http.client
 import itertools

@@ -2,6 +2,7 @@
 """Asks a running backend. It imports little, as the command line starts with it each time."""
 
 import http.client
+import ssl
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -191,6 +192,8 @@ class RemoteReader:
             raise StoreUnavailableError(
                 f"{self._url} did not answer within {self._timeout:g} seconds: ask for less time, or try again"
             ) from None
+        except ssl.SSLCertVerificationError as error:
+            raise untrusted(self._url, error) from error
         except OSError as error:
             raise StoreUnavailableError(
                 f"nothing answers at {self._url} ({error.strerror or error}): start a backend with "
@@ -209,6 +212,14 @@ class RemoteReader:
                 return StoreUnavailableError(f"the backend at {self._url} does not take this token")
             return StoreUnavailableError(f"the backend at {self._url} wants a token: set OTEL_LOGGEDMODEL_TOKEN")
         return _ERRORS.get(error.code, StoreUnavailableError)(error.message)
+
+
+def untrusted(url: str, error: ssl.SSLCertVerificationError) -> StoreUnavailableError:
+    """What to say of a certificate that proves nothing."""
+    return StoreUnavailableError(
+        f"the certificate of {url} is not trusted ({error.verify_message}): name a file with those to trust in"
+        " SSL_CERT_FILE, and use the name that it was made for"
+    )
 
 
 def _quote(text: str) -> str:

@@ -3,6 +3,7 @@
 
 import http.client
 import json
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -12,6 +13,7 @@ import msgspec
 
 from otel_loggedmodel.store.backup import Backup
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
+from otel_loggedmodel.store.remote import untrusted
 from otel_loggedmodel.store.upkeep import Condition, Repair
 
 _SECRET_HEADER: Final = "X-Otel-Loggedmodel-Secret"  # noqa: S105 - its name
@@ -67,6 +69,8 @@ class RemoteUpkeep:
             connection.request(method, f"{parts.path}/api/v1/store{path}", body, self._headers)
             response = connection.getresponse()
             status, said = response.status, response.read()
+        except ssl.SSLCertVerificationError as error:
+            raise untrusted(self._url, error) from error
         except (OSError, http.client.HTTPException) as error:
             raise StoreUnavailableError(f"the backend at {self._url} does not answer: {error or error!r}") from error
         finally:
