@@ -132,8 +132,10 @@ def check_table(table: str, v1: Truth, v2: Truth) -> None:
     assert rows["param llm_model"] == ["gpt-4.1-mini", "gpt-4.1"]
     assert "param max_tokens" not in rows  # the versions do not differ in it
     assert rows["error rate"][-1] == "better"
-    for metric in ("latency p50", "tokens in per trace", "tokens out per trace", "cost per trace"):
+    for metric in ("tokens in per trace", "tokens out per trace", "cost per trace"):
         assert rows[metric][-1] == "worse", metric
+    # The second one waits 15 ms longer, which a busy machine can drown, but hardly turn round.
+    assert rows["latency p50"][-1] != "better"
 
 
 def check_kept_data(url: str, truth: dict[str, Truth], output: str) -> None:
