@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta, timezone
 from typing import Any, Final
 
-from otel_loggedmodel.store import pricing, schema
+from otel_loggedmodel.store import conventions_sql, pricing, schema
 from otel_loggedmodel.store.catalogue import Alias
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
 
@@ -31,7 +31,7 @@ _END: Final = f"{START} + greatest(0, toInt64(Duration))"
 # On the entry span of a row of a data set, and on results.
 DATASET: Final = "logged_model.evaluation.dataset"
 DATASET_NAME: Final = "logged_model.evaluation.dataset_name"
-FAILED: Final = "StatusCode IN ('Error', 'STATUS_CODE_ERROR')"
+FAILED: Final = conventions_sql.FAILED
 
 
 @dataclass(frozen=True)

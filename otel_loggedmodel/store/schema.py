@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
+from otel_loggedmodel.conventions.things import CALLS, Kind, Thing
+from otel_loggedmodel.store import conventions_sql as sql
 from otel_loggedmodel.store.database import Database, quoted
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
 
@@ -36,57 +38,9 @@ class Column:
     expression: str
 
 
-def _first_number(*keys: str, mlflow: str) -> str:
-    numbers = [f"toUInt64OrNull(SpanAttributes['{key}'])" for key in keys]
-    numbers.append(f"JSONExtract(SpanAttributes['mlflow.chat.tokenUsage'], '{mlflow}', 'Nullable(UInt64)')")
-    return f"coalesce({', '.join(numbers)})"
-
-
-def first_text(*keys: str, mlflow: str | None = None) -> str:
-    """The first of a span's attributes that it has, as SQL.
-
-    Args:
-        *keys: Which, in order.
-        mlflow: One of MLflow's, after them: a text in the form of JSON.
-    """
-    texts = [f"SpanAttributes['{key}']" for key in keys]
-    if mlflow is not None:
-        texts.append(f"JSONExtractString(SpanAttributes['{mlflow}'])")
-    *others, last = texts
-    return "multiIf(" + "".join(f"{other} != '', {other}, " for other in others) + last + ")"
-
-
-# The spellings of tokens are, in this order, those of the GenAI conventions
-# (https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/), of OpenLLMetry and older instrumentations,
-# of OpenInference (https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md), and of MLflow's
-# tracing SDK, which writes all of them as one JSON object
-# (https://github.com/mlflow/mlflow/blob/master/mlflow/tracing/constant.py).
-_INPUT_TOKENS: Final = _first_number(
-    "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", mlflow="input_tokens"
-)
-_OUTPUT_TOKENS: Final = _first_number(
-    "gen_ai.usage.output_tokens",
-    "gen_ai.usage.completion_tokens",
-    "llm.token_count.completion",
-    mlflow="output_tokens",
-)
-_CACHE_READ_TOKENS: Final = _first_number(
-    "gen_ai.usage.cache_read.input_tokens",
-    "llm.token_count.prompt_details.cache_read",
-    mlflow="cache_read_input_tokens",
-)
-_CACHE_WRITE_TOKENS: Final = _first_number(
-    "gen_ai.usage.cache_creation.input_tokens",
-    "llm.token_count.prompt_details.cache_write",
-    mlflow="cache_creation_input_tokens",
-)
-# US dollars as a span states them. There is no convention yet: OpenLIT and Langfuse, OpenInference, Pydantic AI,
-# MLflow.
-_COST: Final = (
-    "coalesce(toFloat64OrNull(SpanAttributes['gen_ai.usage.cost']), toFloat64OrNull(SpanAttributes['llm.cost.total']),"
-    " toFloat64OrNull(SpanAttributes['operation.cost']),"
-    " JSONExtract(SpanAttributes['mlflow.llm.cost'], 'total_cost', 'Nullable(Float64)'))"
-)
+_INPUT_TOKENS: Final = sql.count(Thing.INPUT_TOKENS)
+_OUTPUT_TOKENS: Final = sql.count(Thing.OUTPUT_TOKENS)
+_COST: Final = sql.number(Thing.COST)
 TOKENS_BIT: Final = 0
 COST_BIT: Final = 1
 _COUNTS: Final = "{LoggedModelRole} = 'entry' OR {LoggedModelUsage} != 0"
@@ -109,7 +63,7 @@ COLUMNS: Final[Mapping[str, Column]] = {
         "multiIf(SpanAttributes['logged_model.event'] != '', 'record',"
         f" SpanName = '{EVALUATION_RESULT}', 'evaluation',"
         " {LoggedModelId} = '', 'none',"
-        " ParentSpanId = '' OR SpanKind IN ('Server', 'Consumer', 'SPAN_KIND_SERVER', 'SPAN_KIND_CONSUMER')"
+        f" ParentSpanId = '' OR {sql.IS_SERVED}"
         " OR SpanAttributes['logged_model.name'] != ''"
         " OR arrayExists(link -> link['logged_model.id'] != '', `Links.Attributes`), 'entry', 'span')",
     ),
@@ -130,33 +84,22 @@ COLUMNS: Final[Mapping[str, Column]] = {
     "LoggedModelInputTokens": Column("UInt64", f"ifNull({_INPUT_TOKENS}, 0)"),
     "LoggedModelOutputTokens": Column("UInt64", f"ifNull({_OUTPUT_TOKENS}, 0)"),
     # Input tokens of the kinds that have prices of their own; they are among the input tokens.
-    "LoggedModelCacheReadTokens": Column("UInt64", f"ifNull({_CACHE_READ_TOKENS}, 0)"),
-    "LoggedModelCacheWriteTokens": Column("UInt64", f"ifNull({_CACHE_WRITE_TOKENS}, 0)"),
+    "LoggedModelCacheReadTokens": Column("UInt64", f"ifNull({sql.count(Thing.CACHE_READ_TOKENS)}, 0)"),
+    "LoggedModelCacheWriteTokens": Column("UInt64", f"ifNull({sql.count(Thing.CACHE_WRITE_TOKENS)}, 0)"),
     "LoggedModelCost": Column("Float64", f"ifNull({_COST}, 0)"),
     # Provider and model of a call, for its price.
     "LoggedModelLlm": Column(
         "LowCardinality(String)",
         f"if(bitTest({{LoggedModelUsage}}, {TOKENS_BIT}), concat("
-        + first_text(
-            "gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", mlflow="mlflow.llm.provider"
-        )
+        + sql.text(Thing.PROVIDER)
         + ", '/', "
-        + first_text(
-            *("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "embedding.model_name"),
-            mlflow="mlflow.llm.model",
-        )
+        + sql.text(Thing.RESPONSE_MODEL, Thing.REQUEST_MODEL)
         + "), '')",
     ),
     # Whether a span is of a kind that sums up the calls below it, where it says tokens or cost at all.
     "LoggedModelIsSum": Column(
         "Bool",
-        "SpanAttributes['gen_ai.operation.name'] IN ('invoke_agent', 'create_agent', 'invoke_workflow', 'execute_tool')"
-        " OR SpanAttributes['openinference.span.kind']"
-        " IN ('AGENT', 'CHAIN', 'TOOL', 'RETRIEVER', 'GUARDRAIL', 'EVALUATOR')"
-        " OR SpanAttributes['traceloop.span.kind'] IN ('workflow', 'task', 'agent', 'tool')"
-        # MLflow writes a text as JSON, in quotes.
-        " OR SpanAttributes['mlflow.spanType']"
-        """ IN ('"AGENT"', '"CHAIN"', '"WORKFLOW"', '"TASK"', '"TOOL"', '"RETRIEVER"', '"GUARDRAIL"', '"EVALUATOR"')""",
+        sql.is_of_kind(*(kind for kind in Kind if kind not in CALLS and kind is not Kind.RERANKER)),
     ),
     # Hashes of ids, of the spans that counting reads: a quarter of what the ids themselves take.
     "LoggedModelTraceKey": Column("UInt64", f"if({_COUNTS}, cityHash64(TraceId), 0)"),

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How senders and stores spell the status and the kind of a span.
+
+OTLP has numbers. The Collector's `clickhouse` exporter writes texts, in its newer releases `Error` and `Server`, in
+older ones the names of the protocol, `STATUS_CODE_ERROR` and `SPAN_KIND_SERVER`; SDKs write `ERROR` and `SERVER`.
+Source: https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/trace/v1/trace.proto
+"""
+
+from typing import Final
+
+ERROR_STATUSES: Final = ("Error", "STATUS_CODE_ERROR")
+"""What the stored status of a failed span is."""
+OK_STATUSES: Final = ("Ok", "STATUS_CODE_OK")
+"""What the stored status is of a span that says that it did not fail."""
+SERVER_KINDS: Final = ("Server", "SPAN_KIND_SERVER")
+"""What the stored kind of a server's span is."""
+CONSUMER_KINDS: Final = ("Consumer", "SPAN_KIND_CONSUMER")
+"""What the stored kind of a consumer's span is."""
+
+
+def is_error(status: str) -> bool:
+    """Whether a status is that of a failed span, in whichever spelling."""
+    return status.upper().removeprefix("STATUS_CODE_") == "ERROR"
+
+
+def status_name(status: str) -> str:
+    """A status as SDKs call it: `OK`, `ERROR` or `UNSET`; another text in capitals, as it is."""
+    return status.upper().removeprefix("STATUS_CODE_") or "UNSET"
+
+
+def kind_name(kind: str) -> str:
+    """The kind of a span as SDKs call it: `SERVER`, `CLIENT`, ..."""
+    return kind.upper().removeprefix("SPAN_KIND_")
