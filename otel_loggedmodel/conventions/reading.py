@@ -5,12 +5,13 @@ A value that cannot be what it is said to be is not believed: a count that is ne
 finite. The next place is asked then, as if the attribute were not there.
 """
 
+import ast
 import json
 import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from otel_loggedmodel.conventions.shape import Place
+from otel_loggedmodel.conventions.shape import Form, Place
 from otel_loggedmodel.conventions.sources import mlflow
 from otel_loggedmodel.conventions.table import places_of
 from otel_loggedmodel.conventions.things import Kind, Thing
@@ -20,8 +21,8 @@ LARGEST_COUNT: Final = 2**53
 """No count of tokens is larger; up to here every system has whole numbers."""
 
 
-def text_of(attributes: Mapping[str, Any], *things: Thing) -> str | None:
-    """The first text that a span has for one of these, and that is not empty.
+def name_of(attributes: Mapping[str, Any], *things: Thing) -> str | None:
+    """The first name that a span has for one of these, and that is not empty; a list or a map is no name.
 
     Args:
         attributes: Of the span; values may be texts, as stores have them, or of their own types.
@@ -29,31 +30,38 @@ def text_of(attributes: Mapping[str, Any], *things: Thing) -> str | None:
     """
     for place in places_of(*things):
         value = _value_at(attributes, place)
-        if isinstance(value, str) and value:
+        if isinstance(value, str) and value and value[0] not in "[{":
             return value
     return None
 
 
 def count_of(attributes: Mapping[str, Any], thing: Thing) -> int | None:
-    """The first whole number that a span has for this, between 0 and `LARGEST_COUNT`."""
-    return next(
-        (count for place in places_of(thing) if (count := _count(_value_at(attributes, place))) is not None), None
-    )
+    """The first whole number that a span has for this, up to `LARGEST_COUNT`; 0 only where no place has more."""
+    found = None
+    for place in places_of(thing):
+        count = _count(_value_at(attributes, place))
+        if count:
+            return count
+        found = count if found is None else found
+    return found
 
 
 def number_of(attributes: Mapping[str, Any], thing: Thing) -> float | None:
-    """The first finite number that a span has for this and that is not negative."""
+    """The first finite number that a span has for this and that is not negative; 0 only where no place has more."""
+    found = None
     for place in places_of(thing):
         number = _number(_value_at(attributes, place))
-        if number is not None:
+        if number:
             return number * place.factor
-    return None
+        found = number if found is None else found
+    return found
 
 
 def kind_of(attributes: Mapping[str, Any]) -> Kind | None:
     """What kind of work a span is, where it says so in a way that a convention knows."""
     for place in places_of(Thing.KIND):
-        kind = place.kinds.get(str(_value_at(attributes, place)))
+        value = _value_at(attributes, place)
+        kind = place.kinds.get(value) if isinstance(value, str) else None
         if kind is not None:
             return kind
     return None
@@ -70,22 +78,16 @@ def kind_name_of(attributes: Mapping[str, Any]) -> str | None:
     return None
 
 
-def value_of(attributes: Mapping[str, Any], *things: Thing) -> Any:
-    """The first value that a span has for one of these, whatever it is."""
-    for place in places_of(*things):
-        if place.attribute in attributes and (value := _value_at(attributes, place)) is not None:
-            return value
-    return None
-
-
 def _value_at(attributes: Mapping[str, Any], place: Place) -> Any:
     value = attributes.get(place.attribute)
-    if not place.path and not place.is_json:
+    if value is None or place.form is Form.VALUE:
         return value
+    if place.form not in (Form.JSON, Form.PYTHON):
+        return None  # it takes more than attributes to tell
     if isinstance(value, str):
         try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
+            value = json.loads(value) if place.form is Form.JSON else ast.literal_eval(value)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
             return None if place.path else value
     for step in place.path:
         if isinstance(step, str) and isinstance(value, Mapping):

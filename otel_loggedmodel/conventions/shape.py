@@ -1,10 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one shape that every module of `sources` has: who writes, and in which place each thing stands."""
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from otel_loggedmodel.conventions.things import Kind, Thing
+
+
+class Form(enum.Enum):
+    """How a place holds what it holds."""
+
+    VALUE = "an attribute, as it is"
+    JSON = "an attribute whose text is JSON"
+    PYTHON = "an attribute whose text is a dictionary as Python prints it"
+    TIME = "an attribute that says when, by ISO 8601"
+    EVENT = "an event of the span, which says when"
 
 
 @dataclass(frozen=True)
@@ -13,22 +24,25 @@ class Place:
 
     Attributes:
         thing: What it is.
-        attribute: The attribute of a span that holds it.
-        path: Where in that attribute, if it is JSON: names of members, and numbers of elements from 0 on. An empty path
-            is a plain attribute.
+        attribute: The attribute of a span that holds it, or the name of the event.
+        path: Where in the JSON, or the dictionary: names of members, and numbers of elements from 0 on.
+        form: How it stands there; with a path, JSON where nothing else is said.
         since: The release that wrote it first, or up to which it was written; empty where that is not known.
         factor: What its number is multiplied by, as where a convention counts milliseconds.
         kinds: For the kind of work, what each of its values means; other values mean nothing.
-        is_json: Whether a text is written as JSON, in quotes.
     """
 
     thing: Thing
     attribute: str
     path: tuple[str | int, ...] = ()
+    form: Form = Form.VALUE
     since: str = ""
     factor: float = 1
     kinds: Mapping[str, Kind] = field(default_factory=dict)
-    is_json: bool = False
+
+    def __post_init__(self) -> None:
+        if self.path and self.form is Form.VALUE:
+            object.__setattr__(self, "form", Form.JSON)
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,37 @@ A new framework is one more module of `sources`, its line here, and a recorded e
 from typing import Final
 
 from otel_loggedmodel.conventions.shape import Place, Source
-from otel_loggedmodel.conventions.sources import genai, logfire, mlflow, openinference, openlit, openllmetry
+from otel_loggedmodel.conventions.sources import (
+    genai,
+    genkit,
+    langfuse,
+    langsmith,
+    litellm,
+    logfire,
+    mastra,
+    mlflow,
+    openinference,
+    openlit,
+    openllmetry,
+    strands,
+    vercel,
+)
 from otel_loggedmodel.conventions.things import Thing
 
-SOURCES: Final[tuple[Source, ...]] = tuple(
-    module.SOURCE for module in (genai, openllmetry, openlit, openinference, logfire, mlflow)
+SOURCES: Final[tuple[Source, ...]] = (
+    genai.SOURCE,
+    openllmetry.SOURCE,
+    strands.SOURCE,
+    openlit.SOURCE,
+    litellm.SOURCE,
+    openinference.SOURCE,
+    langsmith.SOURCE,
+    logfire.SOURCE,
+    vercel.SOURCE,
+    genkit.SOURCE,
+    mastra.SOURCE,
+    langfuse.SOURCE,
+    mlflow.SOURCE,
 )
 
 _PLACES: Final[dict[Thing, tuple[Place, ...]]] = {

@@ -8,7 +8,7 @@ parents: every span is shown exactly once, however they refer to one another.
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from otel_loggedmodel.conventions.reading import count_of, text_of
+from otel_loggedmodel.conventions.reading import count_of, name_of
 from otel_loggedmodel.conventions.things import Thing
 from otel_loggedmodel.store.results import Span
 
@@ -48,7 +48,7 @@ def tokens_of(span: Span) -> tuple[int | None, int | None]:
 
 def llm_of(span: Span) -> str | None:
     """Which model was called, if any."""
-    return text_of(span.attributes, Thing.RESPONSE_MODEL, Thing.REQUEST_MODEL)
+    return name_of(span.attributes, Thing.RESPONSE_MODEL, Thing.REQUEST_MODEL)
 
 
 def _children_of(spans: Sequence[Span]) -> dict[str | None, list[int]]:

@@ -4,13 +4,25 @@
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
 from typing import Any, Final
 
-from otel_loggedmodel.store import behaving, catalogue, comparing, listing, measuring, pricing, rows, schema, scores
+from otel_loggedmodel.store import (
+    behaving,
+    catalogue,
+    comparing,
+    doubling,
+    listing,
+    measuring,
+    noting,
+    pricing,
+    rows,
+    schema,
+    scores,
+)
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
+from otel_loggedmodel.store.price_file import NO_FILE, PriceFile
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
@@ -47,13 +59,15 @@ class StoreReader:
 
     Args:
         database: Where; this object closes it.
+        prices: What calls of models cost, before list prices.
 
     Raises:
         StoreUnavailableError: There is no table of spans, or it is of a newer release.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, prices: PriceFile = NO_FILE) -> None:
         self._database = database
+        self._prices = prices
         present = schema.inspect(database)
         self._columns = schema.Columns(present)
         self._is_prepared = present.issuperset(schema.COLUMNS)
@@ -102,7 +116,11 @@ class StoreReader:
             versions=tuple(measured.versions),
             differences=tuple(measured.differences()),
             configuration=_configuration([known.model(model_id) for model_id in model_ids]),
-            notes=(*self._notes(known, model_ids, seen), *_notes_on_prices(measured.unpriced), *measured.notes()),
+            notes=(
+                *self._notes(known, model_ids, seen),
+                *noting.notes(self._database, scope, measured),
+                *measured.notes(),
+            ),
         )
 
     def rows(
@@ -168,21 +186,46 @@ class StoreReader:
 
     def _seen(self) -> frozenset[str]:
         """The ids that spans have."""
-        model_id = self._columns["LoggedModelId"]
-        rows = self._database.query(f"SELECT DISTINCT {model_id} AS id FROM {schema.SPANS} WHERE id != ''")
+        model_id = "LoggedModelId"
+        rows = self._database.query(f"SELECT DISTINCT {model_id} AS id FROM {self._columns.spans} WHERE id != ''")
         return frozenset(row["id"] for row in rows)
 
     def _scope(
         self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
     ) -> Scope:
         scope = self._unpriced(known, model_ids, selection, seen)
-        llm = self._columns["LoggedModelLlm"]
-        rows = self._database.query(
-            f"SELECT DISTINCT {llm} AS llm FROM {schema.SPANS} WHERE {scope.spans.sql} AND llm != ''",
+        called = self._database.query(
+            f"""
+            SELECT {schema.call("llm")} AS llm, groupBitOr({schema.call("usage")}) AS usage,
+                max(length({schema.call("modal")})) AS modal,
+                groupUniqArray(3)(bitShiftRight({schema.call("origin")}, 16)) AS scopes
+            FROM {self._columns.spans} WHERE {scope.spans.sql} AND llm != '' GROUP BY llm""",
             scope.spans.parameters,
         )
-        prices = pricing.prices_of((row["llm"] for row in rows), selection.until or datetime.now(timezone.utc))
-        return replace(scope, prices=prices)
+        scope = replace(
+            scope,
+            prices=pricing.table_of(
+                (row["llm"] for row in called), self._prices, has_modal=any(row["modal"] for row in called)
+            ),
+        )
+        return self._moved(scope, called)
+
+    def _moved(self, scope: Scope, called: Sequence[Mapping[str, Any]] | None = None) -> Scope:
+        """The same with the traces that are a call which another trace has."""
+        if called is None:
+            called = self._database.query(
+                f"""
+                SELECT groupBitOr({schema.call("usage")}) AS usage,
+                    groupUniqArray(3)(bitShiftRight({schema.call("origin")}, 16)) AS scopes
+                FROM {self._columns.spans} WHERE {scope.spans.sql} AND {schema.call("llm")} != ''""",
+                scope.spans.parameters,
+            )
+        is_alone = any(row["usage"] >> schema.ALONE_BIT & 1 for row in called)
+        if is_alone and len({one for row in called for one in row["scopes"]}) > 1:
+            found = doubling.moves(scope)
+            if self._database.query(f"SELECT 1 AS found FROM ({found.sql}) LIMIT 1", found.parameters):
+                return replace(scope, moves=doubling.as_arrays(found))
+        return scope
 
     def _unpriced(
         self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
@@ -206,7 +249,8 @@ class StoreReader:
     ) -> dict[str, dict[str, Any]]:
         """How much each version was used, by its id."""
         aliases = _aliases(known, model_ids, seen)
-        query = measuring.traces(Scope(self._columns, aliases, model_ids, selection), with_usage=False)
+        scope = self._moved(Scope(self._columns, aliases, model_ids, selection))
+        query = measuring.traces(scope, with_usage=False)
         rows = self._database.query(
             f"""
             SELECT toString(version) AS model_id, sum(length(entries)) AS traces,
@@ -235,7 +279,7 @@ class StoreReader:
             SELECT toString({version.sql}) AS model_id,
                 arraySort(groupUniqArrayIf(100)(toString(ServiceName), ServiceName != '')) AS services,
                 min({measuring.START}) AS first_ns, max({measuring.START}) AS last_ns
-            FROM {schema.SPANS} WHERE {spans.sql} AND {entry.sql} GROUP BY model_id""",
+            FROM {self._columns.spans} WHERE {spans.sql} AND {entry.sql} GROUP BY model_id""",
             {**version.parameters, **spans.parameters, **entry.parameters},
         )
         return {row["model_id"]: row for row in rows}
@@ -252,9 +296,9 @@ class StoreReader:
         """The names that entry spans give to versions of which there is no record."""
         rows = self._database.query(
             f"""
-            SELECT {self._columns["LoggedModelId"]} AS model_id, any({self._columns["LoggedModelName"]}) AS name
-            FROM {schema.SPANS}
-            WHERE model_id IN {{ids:Array(String)}} AND {self._columns["LoggedModelName"]} != ''
+            SELECT LoggedModelId AS model_id, any(LoggedModelName) AS name
+            FROM {self._columns.spans}
+            WHERE model_id IN {{ids:Array(String)}} AND LoggedModelName != ''
             GROUP BY model_id""",
             {"ids": list(model_ids)},
         )
@@ -274,9 +318,9 @@ class StoreReader:
             SELECT SpanId, argMin(SpanAttributes, Timestamp) AS attributes,
                 toUnixTimestamp64Nano(min(Timestamp)) AS time_ns, argMin(ResourceAttributes, Timestamp) AS resource,
                 argMin(ServiceName, Timestamp) AS service
-            FROM {schema.SPANS}
-            WHERE SpanName LIKE 'logged_model.%' AND {self._columns["LoggedModelRole"]} = 'record'
-                AND {self._columns["LoggedModelId"]} = {{model_id:String}}
+            FROM {self._columns.spans}
+            WHERE SpanName LIKE 'logged_model.%' AND LoggedModelRole = 'record'
+                AND LoggedModelId = {{model_id:String}}
             GROUP BY SpanId ORDER BY time_ns DESC LIMIT {_MAX_HISTORY}""",
             {"model_id": model_id},
         )
@@ -385,14 +429,6 @@ def _configuration(models: Sequence[LoggedModel | None]) -> tuple[ConfigurationD
         for kind, key, values in parts
         if len(set(values)) > 1
     )
-
-
-def _notes_on_prices(unpriced: int) -> Iterable[str]:
-    if unpriced:
-        yield (
-            f"{unpriced} calls of language models have tokens but no price that is known;"
-            " their cost is not among the costs."
-        )
 
 
 def _history_entries(row: Mapping[str, Any]) -> Iterable[HistoryEntry]:

@@ -3,7 +3,7 @@
 
 from typing import Final
 
-from otel_loggedmodel.conventions.shape import Place, Source
+from otel_loggedmodel.conventions.shape import Form, Place, Source
 from otel_loggedmodel.conventions.things import Kind, Thing
 
 _USAGE: Final = "mlflow.chat.tokenUsage"
@@ -28,13 +28,14 @@ SOURCE: Final = Source(
     places=(
         Place(Thing.INPUT_TOKENS, _USAGE, ("input_tokens",), since="3.1"),
         Place(Thing.OUTPUT_TOKENS, _USAGE, ("output_tokens",), since="3.1"),
+        Place(Thing.TOTAL_TOKENS, _USAGE, ("total_tokens",), since="3.1"),
         Place(Thing.CACHE_READ_TOKENS, _USAGE, ("cache_read_input_tokens",)),
         Place(Thing.CACHE_WRITE_TOKENS, _USAGE, ("cache_creation_input_tokens",)),
         Place(Thing.COST, "mlflow.llm.cost", ("total_cost",)),
-        Place(Thing.PROVIDER, "mlflow.llm.provider", is_json=True),
-        Place(Thing.REQUEST_MODEL, "mlflow.llm.model", is_json=True),
-        Place(Thing.KIND, "mlflow.spanType", kinds=KINDS, is_json=True),
-        Place(Thing.INPUT, "mlflow.spanInputs", is_json=True),
-        Place(Thing.OUTPUT, "mlflow.spanOutputs", is_json=True),
+        Place(Thing.PROVIDER, "mlflow.llm.provider", form=Form.JSON),
+        Place(Thing.REQUEST_MODEL, "mlflow.llm.model", form=Form.JSON),
+        Place(Thing.KIND, "mlflow.spanType", kinds=KINDS, form=Form.JSON),
+        Place(Thing.INPUT, "mlflow.spanInputs", form=Form.JSON),
+        Place(Thing.OUTPUT, "mlflow.spanOutputs", form=Form.JSON),
     ),
 )

@@ -3,7 +3,7 @@
 
 from typing import Final
 
-from otel_loggedmodel.conventions.shape import Place, Source
+from otel_loggedmodel.conventions.shape import Form, Place, Source
 from otel_loggedmodel.conventions.things import Kind, Thing
 
 _KINDS: Final = {
@@ -24,15 +24,25 @@ SOURCE: Final = Source(
     places=(
         Place(Thing.INPUT_TOKENS, "llm.token_count.prompt"),
         Place(Thing.OUTPUT_TOKENS, "llm.token_count.completion"),
+        Place(Thing.TOTAL_TOKENS, "llm.token_count.total"),
         Place(Thing.CACHE_READ_TOKENS, "llm.token_count.prompt_details.cache_read"),
         Place(Thing.CACHE_WRITE_TOKENS, "llm.token_count.prompt_details.cache_write"),
+        Place(Thing.REASONING_TOKENS, "llm.token_count.completion_details.reasoning"),
+        Place(Thing.INPUT_AUDIO_TOKENS, "llm.token_count.prompt_details.audio"),
+        Place(Thing.OUTPUT_AUDIO_TOKENS, "llm.token_count.completion_details.audio"),
         Place(Thing.COST, "llm.cost.total"),
         Place(Thing.PROVIDER, "llm.provider"),
         Place(Thing.PROVIDER, "llm.system"),
+        Place(Thing.RESPONSE_MODEL, "llm.response.model_name"),
+        Place(Thing.REQUEST_MODEL, "llm.request.model_name"),
         Place(Thing.REQUEST_MODEL, "llm.model_name"),
         Place(Thing.REQUEST_MODEL, "embedding.model_name"),
+        Place(Thing.ADDRESS, "llm.invocation_parameters", ("base_url",)),
+        Place(Thing.ADDRESS, "llm.invocation_parameters", ("api_base",)),
         Place(Thing.KIND, "openinference.span.kind", kinds=_KINDS),
+        Place(Thing.AGENT, "agent.name"),
         Place(Thing.TOOL, "tool.name"),
+        Place(Thing.FIRST_CHUNK, "First Token Stream Event", form=Form.EVENT),
         Place(Thing.INPUT, "input.value"),
         Place(Thing.OUTPUT, "output.value"),
     ),
