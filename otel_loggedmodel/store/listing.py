@@ -70,8 +70,8 @@ def trace(database: Database, columns: schema.Columns, trace_id: str, most: int 
             arrayMap(time -> toUnixTimestamp64Nano(time), `Events.Timestamp`) AS event_times,
             `Events.Name` AS event_names, `Events.Attributes` AS event_attributes, `Links.TraceId` AS link_traces,
             `Links.SpanId` AS link_spans, `Links.Attributes` AS link_attributes,
-            {columns["LoggedModelId"]} AS model_id, {columns["LoggedModelRole"]} = 'entry' AS is_entry
-        FROM {schema.SPANS}
+            LoggedModelId AS model_id, LoggedModelRole = 'entry' AS is_entry
+        FROM {columns.spans}
         WHERE TraceId = {{trace_id:String}}
         ORDER BY Timestamp, SpanId, SpanKind = 'Server'
         LIMIT 1 BY SpanId, SpanKind
@@ -112,16 +112,16 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
     if which.order in ("newest", "slowest"):
         key = "Timestamp" if which.order == "newest" else f"if(Duration >= {_HUGE}, 0, Duration)"
         return Query(
-            f"SELECT TraceId FROM {schema.SPANS} WHERE {where}"
+            f"SELECT TraceId FROM {scope.columns.spans} WHERE {where}"
             f" ORDER BY {key} DESC LIMIT 1 BY TraceId LIMIT {{wanted:UInt64}}",
             parameters,
         )
     if which.order == "costliest":
         measured = measuring.traces(scope)
-        key = scope.columns["LoggedModelTraceKey"]
+        key = schema.call("trace")
         return Query(
             f"""
-            SELECT DISTINCT TraceId FROM {schema.SPANS} WHERE {where} AND {key} IN (
+            SELECT DISTINCT TraceId FROM {scope.columns.spans} WHERE {where} AND {key} IN (
                 SELECT trace FROM ({measured.sql}) WHERE priced > 0
                 ORDER BY cost DESC LIMIT {{wanted:UInt64}})""",
             {**parameters, **measured.parameters},
@@ -130,7 +130,7 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
     return Query(
         f"""
         SELECT TraceId FROM (SELECT TraceId, avg(value) AS mean FROM ({scored.sql}) GROUP BY TraceId)
-        WHERE TraceId IN (SELECT TraceId FROM {schema.SPANS} WHERE {where})
+        WHERE TraceId IN (SELECT TraceId FROM {scope.columns.spans} WHERE {where})
         ORDER BY mean LIMIT {{wanted:UInt64}}""",
         {**parameters, **scored.parameters},
     )
@@ -138,13 +138,12 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
 
 def _entries(scope: Scope) -> Query:
     version, spans, entry = scope.version, scope.spans, scope.entry
-    columns = scope.columns
     return Query(
         f"""
-        SELECT {version.sql} AS version, TraceId, SpanId, {columns["LoggedModelTraceKey"]} AS trace,
-            {columns["LoggedModelSpanKey"]} AS id, SpanName, ServiceName, {measuring.START} AS start_ns, Duration,
+        SELECT {version.sql} AS version, TraceId, SpanId, LoggedModelCall.trace AS trace,
+            LoggedModelCall.span AS id, SpanName, ServiceName, {measuring.START} AS start_ns, Duration,
             {measuring.FAILED} AS failed, StatusMessage
-        FROM {schema.SPANS}
+        FROM {scope.columns.spans}
         WHERE {spans.sql} AND {entry.sql}
         LIMIT 1 BY TraceId, SpanId, SpanKind""",
         {**version.parameters, **spans.parameters, **entry.parameters},
