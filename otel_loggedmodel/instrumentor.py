@@ -103,7 +103,7 @@ class LoggedModelInstrumentor:
         return trace.get_tracer_provider() in _extensions
 
     def instrument(self, **options: Any) -> None:
-        """Extend a tracer provider. A second call does nothing.
+        """Extend a tracer provider. A second call adds what is missing.
 
         Args:
             **options: `tracer_provider`, the global one by default; `accept_baggage`, as in `LoggedModelSpanProcessor`,
