@@ -120,7 +120,9 @@ arrayMap(({", ".join(_PARTS)}) -> arrayMap(one -> greatest(0., toFloat64(one)), 
     f"""\
 *, arrayReduce('sumForEach', arrayConcat([{_ZEROS}], arrayMap(leaf -> numbers[leaf], leaves), arrayMap(
     top -> arrayMap((all, rest) -> greatest(0, all - rest), numbers[top], arrayReduce('sumForEach', arrayConcat(
-        [{_ZEROS}], arrayMap(leaf -> if(owners[leaf] = top, numbers[leaf], {_ZEROS}), leaves)))), tops))) AS totals,
+        [{_ZEROS}], arrayMap(leaf -> if(owners[leaf] = top, numbers[leaf], {_ZEROS}), all_leaves)))), tops))) AS totals,
+-- A run that failed failed in its call: instrumentations do not all say so of the call.
+notEmpty(entries) AND NOT has(entries.failed, false) AS is_lost,
 if(is_nested, arrayMap(leaf -> c_used[leaf], leaves), c_used) AS l_used,
 if(is_nested, arrayMap(leaf -> c_kinds[leaf], leaves), c_kinds) AS l_kinds,
 if(is_nested, arrayMap(leaf -> c_costs[leaf], leaves), c_costs) AS l_costs,
@@ -135,8 +137,8 @@ if(is_nested, totals[{_place("costs")}], arraySum(one -> greatest(0., one), c_co
 arrayCount(one -> bitAnd(one, {SAYS}) != 0, l_used) + length(tops) AS said,
 arrayCount(one -> one >= 0, l_costs) + length(tops) AS priced,
 arrayCount((one, cost) -> bitTest(one, {TOKENS_BIT}) AND cost < 0, l_used, l_due) AS unpriced,
-arrayCount((one, kind, told) -> kind IN {CALLS_SQL} AND bitAnd(one, {_UNSAID}) = 0 AND NOT told, l_used, l_kinds,
-    arrayResize(l_told, length(l_used))) AS unsaid,
+arrayCount((one, kind, told) -> kind IN {CALLS_SQL} AND bitAnd(one, {_UNSAID}) = 0 AND NOT told AND NOT is_lost,
+    l_used, l_kinds, arrayResize(l_told, length(l_used))) AS unsaid,
 arrayCount(one -> bitTest(one, {ODD_BIT}), used) AS odd, length(l_used) AS calls,
 arrayCount((one, kind) -> bitTest(one, {FAILED_BIT}) AND kind IN {CALLS_SQL}, l_used, l_kinds) AS failed_calls,
 countEqual(kinds, {KINDS.index(Kind.TOOL) + 1}) AS tool_calls, length(all_leaves) - length(leaves) AS doubled,

@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from otel_loggedmodel.store import measuring, statistics
+from otel_loggedmodel.store import measuring, statistics, stray
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.results import (
@@ -77,7 +77,7 @@ def measure(database: Database, scope: Scope, names: Mapping[str, str | None]) -
     """
     model_ids = list(scope.model_ids or ())
     rows = {row["version"]: _named(row) for row in _run(database, _measured(scope, model_ids))}
-    return Measurement(model_ids, rows, _scores(database, scope), names)
+    return Measurement(model_ids, rows, _scores(database, scope), names, stray.calls_of(database, scope))
 
 
 def _named(row: Row) -> Row:
@@ -136,6 +136,7 @@ class Measurement:
         rows: Their numbers, by version, where there are traces.
         scores: Their scores, by version and name.
         names: Their names, by version.
+        strays: How many calls in their traces carry no version, by version.
 
     Attributes:
         versions: Their numbers.
@@ -148,8 +149,10 @@ class Measurement:
         rows: Mapping[str, Row],
         scores: Mapping[str, Scores],
         names: Mapping[str, str | None],
+        strays: Mapping[str, int],
     ) -> None:
         self._model_ids = model_ids
+        self.strays = strays
         self._rows = rows
         self._scores = scores
         self.matches = _all_matches(model_ids, scores)
@@ -169,7 +172,7 @@ class Measurement:
         row = self._rows.get(model_id)
         if row is None:
             return VersionMetrics(model_id=model_id, name=name, scores=scores)
-        traces, is_said, is_priced = row["traces"], _is_said(row), self._is_priced(row)
+        traces, is_said, is_priced = row["traces"], self._is_said(row), self._is_priced(row)
         return VersionMetrics(
             model_id=model_id,
             name=name,
@@ -199,8 +202,16 @@ class Measurement:
         Without calls of models it is nothing, where versions that it stands beside have any; else it means nothing.
         """
         if row["calls"] == 0:
-            return any(other["calls"] for other in self._rows.values())
+            return not self._is_stray(row) and any(other["calls"] for other in self._rows.values())
         return bool(row["priced"]) or row["unpriced"] + row["unsaid"] == 0
+
+    def _is_said(self, row: Row) -> bool:
+        """Whether the tokens of a version are known: some call says them, or there is none that could."""
+        return bool(row["said"]) or (row["unsaid"] == 0 and not self._is_stray(row))
+
+    def _is_stray(self, row: Row) -> bool:
+        """Whether the calls of a version carry none, as far as there are any."""
+        return row["said"] == 0 and row["version"] in self.strays
 
     def counted(self, what: str) -> dict[str, int]:
         """One of what is counted besides the metrics, by version, where it is not 0."""
@@ -244,18 +255,13 @@ class Measurement:
         """The mean that is shown of a version."""
         if metric.startswith("tokens."):
             which = "said_input" if metric == "tokens.input_per_trace" else "said_output"
-            return _each(row[which], row["said_traces"] if _is_said(row) else 0)
+            return _each(row[which], row["said_traces"] if self._is_said(row) else 0)
         if metric == "cost_usd_per_trace":
             return _each(row["priced_cost"], row["priced_traces"] if self._is_priced(row) else 0)
         return float(row["mean"] if metric == "latency_ms.mean" else row["failed_calls"] / row["traces"])
 
 
 _TOKENS: Final = ("input", "output", "cache_read", "cache_write", "reasoning")
-
-
-def _is_said(row: Row) -> bool:
-    """Whether the tokens of a version are known: some call says them, or there is none that could."""
-    return bool(row["said"]) or row["unsaid"] == 0
 
 
 def _known_part(row: Row, metric: str) -> float:

@@ -58,7 +58,7 @@ ENTRIES: Final = (
     if(empty(times), used, arrayMap((one, time) -> if(time = 1, one, 0), used, times)) AS used)""",
     f"""\
 *, arrayFilter((place, one) -> one = 2, n, entry) AS wanted, has(entry, 1) OR has(entry, 2) AS has_entry,
-arrayFilter((place, one) -> bitTest(one, {FAILED_BIT}), n, used) AS failures""",
+arrayFilter((place, one, is_entry) -> bitTest(one, {FAILED_BIT}) AND is_entry IN (0, 3), n, used, entry) AS failures""",
     f"""\
 *, arrayFilter(place -> parents[place] = {NO_PARENT}, if(length(wanted) < 2, [], wanted)) AS roots,
 arraySlice(arraySort(place -> (starts[place], -ends[place]), arrayFilter(

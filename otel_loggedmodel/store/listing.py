@@ -18,6 +18,12 @@ MAX_SPANS: Final = 50_000
 ORDERS: Final = ("newest", "slowest", "costliest", "worst")
 
 _HUGE: Final = 1 << 63
+# What decides of a trace in orders that take measuring it.
+_MEASURED: Final = {
+    "newest": "arrayMax(entries.start)",
+    "slowest": "arrayMax(arrayMap((start, end) -> end - start, entries.start, entries.end))",
+    "costliest": "if(priced > 0, cost, -1)",
+}
 
 
 def traces(database: Database, scope: Scope, which: TraceFilter) -> list[TraceSummary]:
@@ -38,16 +44,21 @@ def traces(database: Database, scope: Scope, which: TraceFilter) -> list[TraceSu
         return []
     scope = replace(scope, trace_ids=[row["TraceId"] for row in candidates])
     measured = measuring.traces(scope)
+    told = Query(
+        f"SELECT * EXCEPT (entries, chunks), entries.id AS ids, entries.failed AS failures, entries.cut_off AS cuts"
+        f" FROM ({measured.sql})",
+        measured.parameters,
+    )
     usage = {
-        (row["version"], row["trace"], entry): row
-        for row in _run(database, Query(f"SELECT *, entries.id AS ids FROM ({measured.sql})", measured.parameters))
-        for entry in row["ids"]
+        (row["version"], row["trace"], entry): {**row, "failed": failed, "cut_off": cut_off}
+        for row in _run(database, told)
+        for entry, failed, cut_off in zip(row["ids"], row["failures"], row["cuts"], strict=True)
     }
     scores = _scores_by_trace(database, scope)
     found = []
-    for row in _run(database, _entries(scope)):
+    for row in _run(database, _entries(scope, sorted({entry for _, _, entry in usage}))):
         used = usage.get((row["version"], row["trace"], row["id"]))
-        if used is not None and (row["failed"] or not which.errors_only):
+        if used is not None and (used["failed"] or not which.errors_only):
             found.append(_summary(row, used, scores.get(row["TraceId"], {})))
     found.sort(key=_KEYS[which.order])
     return found[which.offset : which.offset + which.limit]
@@ -100,30 +111,33 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
     A trace has at least one entry span that counts, so that as many traces as rows are wanted are enough; the two
     orders that are not read off the entry spans measure every trace.
     """
-    version, spans, entry = scope.version, scope.spans, scope.entry
+    version, spans, entry, selected = scope.version, scope.spans, scope.entry, scope.selected
     parameters = {**version.parameters, **spans.parameters, **entry.parameters, "wanted": which.offset + which.limit}
+    trace = schema.call("trace")
     conditions = [spans.sql, entry.sql]
     if scope.model_ids is not None:
         conditions.append(f"{version.sql} IN {{model_ids:Array(String)}}")
         parameters["model_ids"] = list(scope.model_ids)
-    if which.errors_only:
-        conditions.append(measuring.FAILED)
+        if which.order != "worst":
+            # What begins a trace that is cut off, as well.
+            entries = f"SELECT {trace} FROM {scope.columns.spans} WHERE {spans.sql} AND LoggedModelRole = 'entry'"
+            conditions[1] = f"{trace} != 0 AND {selected.sql} AND ({entry.sql} OR {trace} NOT IN ({entries}))"
     where = " AND ".join(conditions)
-    if which.order in ("newest", "slowest"):
+    if which.order in ("newest", "slowest") and not which.errors_only:
         key = "Timestamp" if which.order == "newest" else f"if(Duration >= {_HUGE}, 0, Duration)"
         return Query(
             f"SELECT TraceId FROM {scope.columns.spans} WHERE {where}"
             f" ORDER BY {key} DESC LIMIT 1 BY TraceId LIMIT {{wanted:UInt64}}",
             parameters,
         )
-    if which.order == "costliest":
-        measured = measuring.traces(scope)
-        key = schema.call("trace")
+    if which.order in _MEASURED:
+        measured = measuring.traces(scope, with_usage=which.order == "costliest")
+        wanted = "has(entries.failed, true)" if which.errors_only else "1"
         return Query(
             f"""
-            SELECT DISTINCT TraceId FROM {scope.columns.spans} WHERE {where} AND {key} IN (
-                SELECT trace FROM ({measured.sql}) WHERE priced > 0
-                ORDER BY cost DESC LIMIT {{wanted:UInt64}})""",
+            SELECT DISTINCT TraceId FROM {scope.columns.spans} WHERE {where} AND {trace} IN (
+                SELECT trace FROM ({measured.sql}) WHERE {wanted} ORDER BY {_MEASURED[which.order]} DESC
+                LIMIT {{wanted:UInt64}})""",
             {**parameters, **measured.parameters},
         )
     scored = results(scope)
@@ -136,17 +150,18 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
     )
 
 
-def _entries(scope: Scope) -> Query:
-    version, spans, entry = scope.version, scope.spans, scope.entry
+def _entries(scope: Scope, keys: Sequence[int]) -> Query:
+    """The entry spans that count, by the hashes of their ids."""
+    version, spans = scope.version, scope.spans
     return Query(
         f"""
         SELECT {version.sql} AS version, TraceId, SpanId, LoggedModelCall.trace AS trace,
             LoggedModelCall.span AS id, SpanName, ServiceName, {measuring.START} AS start_ns, Duration,
-            {measuring.FAILED} AS failed, StatusMessage
+            StatusMessage
         FROM {scope.columns.spans}
-        WHERE {spans.sql} AND {entry.sql}
+        WHERE {spans.sql} AND {schema.call("span")} IN {{keys:Array(UInt64)}}
         LIMIT 1 BY TraceId, SpanId, SpanKind""",
-        {**version.parameters, **spans.parameters, **entry.parameters},
+        {**version.parameters, **spans.parameters, "keys": list(keys)},
     )
 
 
@@ -168,12 +183,13 @@ def _summary(row: Mapping[str, Any], used: Mapping[str, Any], scores: Mapping[st
         service=row["ServiceName"],
         start_ns=row["start_ns"],
         duration_ms=_duration(row["Duration"]) / 1e6,
-        error=bool(row["failed"]),
+        error=bool(used["failed"]),
         status_message=row["StatusMessage"],
         input_tokens=used["input"] if used["said"] else None,
         output_tokens=used["output"] if used["said"] else None,
         cost_usd=used["cost"] if used["priced"] else None,
         scores=scores,
+        cut_off=bool(used["cut_off"]),
     )
 
 

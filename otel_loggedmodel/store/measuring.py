@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta, timezone
 from typing import Any, Final
 
-from otel_loggedmodel.store import conventions_sql, pricing, schema
+from otel_loggedmodel.store import pricing, schema
 from otel_loggedmodel.store.adding import CALLS_SQL, SAYS, USAGE_STEPS, WORTH
 from otel_loggedmodel.store.catalogue import Alias
 from otel_loggedmodel.store.entering import ENTRIES
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
-from otel_loggedmodel.store.schema import call
+from otel_loggedmodel.store.schema import FAILED_BIT, call
 
 # How long before and after the time that was asked for the spans of a trace may begin that began in it.
 _BEFORE: Final = timedelta(hours=1)
@@ -34,7 +34,7 @@ _OF_CALLS: Final = ("ids", "parents", "starts", "ends", "kinds", "used", "origin
 # On the entry span of a row of a data set, and on results.
 DATASET: Final = "logged_model.evaluation.dataset"
 DATASET_NAME: Final = "logged_model.evaluation.dataset_name"
-FAILED: Final = conventions_sql.HAS_ERROR_STATUS
+FAILED: Final = f"bitTest({call('usage')}, {FAILED_BIT})"
 
 
 @dataclass(frozen=True)

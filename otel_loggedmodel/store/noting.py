@@ -50,10 +50,10 @@ def notes(database: Database, scope: Scope, measured: "Measurement") -> Iterator
             f"{number} {'trace lacks its' if number == 1 else 'traces lack their'} beginning: the root span was not"
             " received, or not yet. The earliest span that is there stands for it."
         )
-    if stray := _stray(database, scope):
+    if measured.strays:
         yield (
-            f"{stray} {'call' if stray == 1 else 'calls'} of language models in traces of these versions carry no"
-            " version, and do not count: the instrumentation lost the context."
+            f"{_calls(measured.strays)} of language models in traces of these versions carry no version, and do not"
+            " count: the instrumentation lost the context."
         )
 
 
@@ -103,19 +103,3 @@ def _scopes(scope: Scope) -> tuple[str, dict[str, object]]:
         WHERE {spans.sql} AND {call("llm")} != '' GROUP BY scope ORDER BY calls DESC, scope LIMIT 3""",
         dict(spans.parameters),
     )
-
-
-def _stray(database: Database, scope: Scope) -> int:
-    """How many calls without a version are in traces of these versions."""
-    is_stray = f"{call('stray')} != 0"
-    if not database.query(f"SELECT 1 AS found FROM {scope.columns.spans} WHERE {is_stray} LIMIT 1"):
-        return 0
-    spans, entry = scope.spans, scope.entry
-    (row,) = database.query(
-        f"""
-        SELECT uniqExact(TraceId, SpanId) AS calls FROM {scope.columns.spans}
-        WHERE {is_stray} AND {call("stray")} IN (
-            SELECT {call("trace")} FROM {scope.columns.spans} WHERE {spans.sql} AND {entry.sql})""",
-        {**spans.parameters, **entry.parameters},
-    )
-    return int(row["calls"])

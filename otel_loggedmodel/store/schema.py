@@ -103,12 +103,13 @@ _MODAL: Final = ", ".join(map(sql.count, MODALITIES))
 _IS_OF_VERSION: Final = "{LoggedModelRole} IN ('span', 'entry')"
 # What is worked out of `said` first, as the parts below need it more than once.
 _STEPS: Final[Mapping[str, str]] = {
-    "kind": sql.kind(),
+    # What names a model and no kind of work is a call of that model.
+    "kind": f"if(said[{sql.KIND_NUMBER}] = '' AND {_ANSWERED} != '', {sql.KINDS.index(Kind.LLM) + 1}, {sql.kind()})",
     "has_tokens": _HAS_TOKENS,
     "has_cost": _HAS_COST,
     "failed": _FAILED,
     "counts": "{LoggedModelRole} = 'entry' OR {LoggedModelRole} = 'span'"
-    f" AND (said[{sql.KIND_NUMBER}] != '' OR {_HAS_TOKENS} OR {_HAS_COST} OR {_FAILED})",
+    f" AND (said[{sql.KIND_NUMBER}] != '' OR {_ANSWERED} != '' OR {_HAS_TOKENS} OR {_HAS_COST} OR {_FAILED})",
 }
 
 
@@ -270,6 +271,12 @@ def inspect(database: Database) -> frozenset[str]:
     return frozenset(
         name for name, comment in present.items() if name in COLUMNS and _version_of(comment) == SCHEMA_VERSION
     )
+
+
+def is_older(database: Database) -> bool:
+    """Whether an earlier release has made columns of the table of spans."""
+    versions = [_version_of(comment) for comment in (_present(database) or {}).values()]
+    return any(version is not None and version < SCHEMA_VERSION for version in versions)
 
 
 def prepare(

@@ -22,7 +22,7 @@ from otel_loggedmodel.server.decoding import JSON, decode
 from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.store import open_database
 from otel_loggedmodel.store.opening import Store
-from otel_loggedmodel.store.reading import Reader, UnknownVersionError
+from otel_loggedmodel.store.reading import Reader, VersionFilter
 from otel_loggedmodel.store.results import VersionMetrics
 from otel_loggedmodel.versions import identity
 
@@ -100,17 +100,23 @@ def _id_of(version: str, ids: Collection[str]) -> str:
     return next((one for one in ids if one == version or one.startswith(family)), version)
 
 
-def numbers_of(scenario: Scenario, reader: Reader) -> tuple[list[Number], Sequence[str]]:
-    """The numbers of a scenario that a store answers, and its notes."""
-    try:
-        comparison = reader.compare([scenario.version])
-    except UnknownVersionError:
-        return [Number(scenario, name, scenario.truth[name], 0.0 if name == "runs" else None) for name in _NUMBERS], ()
-    (metrics,) = comparison.versions
-    found = _found(metrics)
-    return [Number(scenario, name, scenario.truth[name], found[name]) for name in _NUMBERS if name in found], (
-        comparison.notes
-    )
+def numbers_of(scenarios: Sequence[Scenario], reader: Reader) -> list[tuple[Scenario, list[Number]]]:
+    """The numbers of scenarios that a store answers; of one whose spans never came, it knows none."""
+    known = {version.model_id for version in reader.versions(VersionFilter(limit=100_000, counted=False))}
+    asked = [scenario for scenario in scenarios if scenario.version in known]
+    versions = reader.compare([scenario.version for scenario in asked]).versions if asked else ()
+    found = {metrics.model_id: _found(metrics) for metrics in versions}
+    nothing: dict[str, float | None] = dict.fromkeys(_NUMBERS)
+    return [
+        (
+            scenario,
+            [
+                Number(scenario, name, scenario.truth[name], found.get(scenario.version, nothing)[name])
+                for name in _NUMBERS
+            ],
+        )
+        for scenario in scenarios
+    ]
 
 
 _NUMBERS = ("runs", "errors", "tin", "tout", "cached", "written", "cost")
@@ -118,26 +124,22 @@ _NUMBERS = ("runs", "errors", "tin", "tout", "cached", "written", "cost")
 
 def _found(metrics: VersionMetrics) -> dict[str, float | None]:
     tokens = metrics.tokens
-    found = {
+    return {
         "runs": metrics.traces,
         "errors": metrics.errors,
         "tin": tokens.input,
         "tout": tokens.output,
+        "cached": tokens.cache_read,
+        "written": tokens.cache_write,
         "cost": metrics.cost_usd,
     }
-    for name, field in (("cached", "cache_read"), ("written", "cache_write")):
-        if hasattr(tokens, field):
-            found[name] = getattr(tokens, field)
-    return found
 
 
-def score(directory: Path, store: Store) -> Iterator[tuple[Scenario, list[Number], Sequence[str]]]:
+def score(directory: Path, store: Store) -> Iterator[tuple[Scenario, list[Number]]]:
     """Store every recording, and hold the answers against the truth."""
     for name in names_of(directory):
         store.writer.insert([request_of(directory, name)])
-    for name in names_of(directory):
-        for scenario in scenarios_of(directory, name):
-            yield scenario, *numbers_of(scenario, store.reader)
+        yield from numbers_of(scenarios_of(directory, name), store.reader)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -146,13 +148,11 @@ def main(arguments: Sequence[str]) -> None:
     total: Counter[tuple[str, str]] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         store = open_database(f"chdb://{folder}/data")
-        for scenario, numbers, notes in score(directory, store):
+        for scenario, numbers in score(directory, store):
             total.update((number.name, number.outcome) for number in numbers)
             odd = [f"{number.name} {number.found} for {number.truth}" for number in numbers if number.outcome != RIGHT]
             if odd:
                 print(f"{scenario.recording} {scenario.name}: {'; '.join(odd)}")
-                for note in notes:
-                    print(f"    {note}")
         store.close()
     print(f"{'':10}{RIGHT:>8}{WRONG:>8}{UNKNOWN:>8}")
     for name in _NUMBERS:
