@@ -209,12 +209,14 @@ class RowResult(_message.Message):
     def __init__(self, trace_id: _Optional[str] = ..., span_id: _Optional[str] = ..., value: _Optional[float] = ..., label: _Optional[str] = ..., explanation: _Optional[str] = ..., output: _Optional[str] = ...) -> None: ...
 
 class Trace(_message.Message):
-    __slots__ = ("trace_id", "spans")
+    __slots__ = ("trace_id", "spans", "left_out")
     TRACE_ID_FIELD_NUMBER: _ClassVar[int]
     SPANS_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     trace_id: str
     spans: _containers.RepeatedCompositeFieldContainer[StoredSpan]
-    def __init__(self, trace_id: _Optional[str] = ..., spans: _Optional[_Iterable[_Union[StoredSpan, _Mapping]]] = ...) -> None: ...
+    left_out: int
+    def __init__(self, trace_id: _Optional[str] = ..., spans: _Optional[_Iterable[_Union[StoredSpan, _Mapping]]] = ..., left_out: _Optional[int] = ...) -> None: ...
 
 class StoredSpan(_message.Message):
     __slots__ = ("trace_id", "span_id", "parent_span_id", "name", "kind", "service", "start_ns", "duration_ns", "status", "status_message", "scope", "model_id", "is_entry", "attributes", "resource", "events", "links")

@@ -12,7 +12,7 @@ import pytest
 
 from cli.terminal import environment
 from clickhouse_server import ClickHouseServer
-from programs import run
+from programs import STEADY_CLOCK, run
 
 from .serving import Serving
 
@@ -36,7 +36,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     directory = tmp_path_factory.mktemp("readme")
     with Serving(directory / "log", "--data", directory / "data") as serving:
         (snippet,) = re.findall(r"```python\n(.*?)```", STORY, re.DOTALL)
-        run(snippet, serving.http, set_up="")
+        run(snippet, serving.http, set_up=STEADY_CLOCK)
         yield serving
 
 
@@ -99,7 +99,7 @@ def test_the_same_commands_run_on_a_cluster(
         assert "ADD COLUMN IF NOT EXISTS LoggedModelId" in planned.stdout
         with Serving(tmp_path / "log", "--store", cluster) as front:
             (snippet,) = re.findall(r"```python\n(.*?)```", STORY, re.DOTALL)
-            run(snippet, front.http, set_up="")
+            run(snippet, front.http, set_up=STEADY_CLOCK)
         outcome = command(compare, "")
         assert outcome.returncode == 0, outcome.stderr
         assert re.search(r"latency p50 .*✗ worse", outcome.stdout)
