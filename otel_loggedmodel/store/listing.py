@@ -101,7 +101,7 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
     A trace has at least one entry span that counts, so that as many traces as rows are wanted are enough; the two
     orders that are not read off the entry spans measure every trace.
     """
-    version, spans, entry, selected = scope.version, scope.spans, scope.entry, scope.selected
+    version, spans, entry = scope.version, scope.spans, scope.entry
     parameters = {**version.parameters, **spans.parameters, **entry.parameters, "wanted": which.offset + which.limit}
     trace = schema.call("trace")
     conditions = [spans.sql, entry.sql]
@@ -109,9 +109,7 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
         conditions.append(f"{version.sql} IN {{model_ids:Array(String)}}")
         parameters["model_ids"] = list(scope.model_ids)
         if which.order != "worst":
-            # What begins a trace that is cut off, as well.
-            entries = f"SELECT {trace} FROM {scope.columns.spans} WHERE {spans.sql} AND LoggedModelRole = 'entry'"
-            conditions[1] = f"{trace} != 0 AND {selected.sql} AND ({entry.sql} OR {trace} NOT IN ({entries}))"
+            conditions[1] = scope.begins.sql
     where = " AND ".join(conditions)
     if which.order in ("newest", "slowest") and not which.errors_only:
         key = "Timestamp" if which.order == "newest" else f"if(Duration >= {_HUGE}, 0, Duration)"
