@@ -22,7 +22,7 @@ _HUGE: Final = 1 << 63
 _MEASURED: Final = {
     "newest": "arrayMax(entries.start)",
     "slowest": "arrayMax(arrayMap((start, end) -> end - start, entries.start, entries.end))",
-    "costliest": "if(priced > 0, cost, -1)",
+    "costliest": "cost",
 }
 
 
@@ -120,12 +120,15 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
         )
     if which.order in _MEASURED:
         measured = measuring.traces(scope, with_usage=which.order == "costliest")
-        wanted = "has(entries.failed, true)" if which.errors_only else "1"
+        conditions = [
+            *(["has(entries.failed, true)"] if which.errors_only else []),
+            *(["priced > 0"] if which.order == "costliest" else []),
+        ]
         return Query(
             f"""
             SELECT DISTINCT TraceId FROM {scope.columns.spans} WHERE {where} AND {trace} IN (
-                SELECT trace FROM ({measured.sql}) WHERE {wanted} ORDER BY {_MEASURED[which.order]} DESC
-                LIMIT {{wanted:UInt64}})""",
+                SELECT trace FROM ({measured.sql}) WHERE {" AND ".join(conditions) or "1"}
+                ORDER BY {_MEASURED[which.order]} DESC LIMIT {{wanted:UInt64}})""",
             {**parameters, **measured.parameters},
         )
     scored = results(scope)
