@@ -33,7 +33,8 @@ def reader(store: str | None, token_file: Path | None, doing: str, prices: Path 
         StoreUnavailableError: It cannot be opened.
     """
     with progress(doing):
-        opened = reader_at(store or default_store(), read_token(token_file), None if prices is None else str(prices))
+        own = {} if prices is None else {"prices": str(prices)}
+        opened = reader_at(store or default_store(), read_token(token_file), **own)
         try:
             yield opened
         finally:

@@ -258,7 +258,10 @@ class Measurement:
             return _each(row[which], row["said_traces"] if self._is_said(row) else 0)
         if metric == "cost_usd_per_trace":
             return _each(row["priced_cost"], row["priced_traces"] if self._is_priced(row) else 0)
-        return float(row["mean"] if metric == "latency_ms.mean" else row["failed_calls"] / row["traces"])
+        if metric == "failed_calls":
+            has_calls = any(other["calls"] for other in self._rows.values())
+            return row["failed_calls"] / row["traces"] if has_calls else None
+        return float(row["mean"])
 
 
 _TOKENS: Final = ("input", "output", "cache_read", "cache_write", "reasoning")

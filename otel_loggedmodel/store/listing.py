@@ -22,7 +22,7 @@ _HUGE: Final = 1 << 63
 _MEASURED: Final = {
     "newest": "arrayMax(entries.start)",
     "slowest": "arrayMax(arrayMap((start, end) -> end - start, entries.start, entries.end))",
-    "costliest": "if(priced > 0, cost, -1)",
+    "costliest": "cost",
 }
 
 
@@ -111,7 +111,7 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
     A trace has at least one entry span that counts, so that as many traces as rows are wanted are enough; the two
     orders that are not read off the entry spans measure every trace.
     """
-    version, spans, entry, selected = scope.version, scope.spans, scope.entry, scope.selected
+    version, spans, entry = scope.version, scope.spans, scope.entry
     parameters = {**version.parameters, **spans.parameters, **entry.parameters, "wanted": which.offset + which.limit}
     trace = schema.call("trace")
     conditions = [spans.sql, entry.sql]
@@ -119,9 +119,7 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
         conditions.append(f"{version.sql} IN {{model_ids:Array(String)}}")
         parameters["model_ids"] = list(scope.model_ids)
         if which.order != "worst":
-            # What begins a trace that is cut off, as well.
-            entries = f"SELECT {trace} FROM {scope.columns.spans} WHERE {spans.sql} AND LoggedModelRole = 'entry'"
-            conditions[1] = f"{trace} != 0 AND {selected.sql} AND ({entry.sql} OR {trace} NOT IN ({entries}))"
+            conditions[1] = scope.begins.sql
     where = " AND ".join(conditions)
     if which.order in ("newest", "slowest") and not which.errors_only:
         key = "Timestamp" if which.order == "newest" else f"if(Duration >= {_HUGE}, 0, Duration)"
@@ -132,12 +130,15 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
         )
     if which.order in _MEASURED:
         measured = measuring.traces(scope, with_usage=which.order == "costliest")
-        wanted = "has(entries.failed, true)" if which.errors_only else "1"
+        conditions = [
+            *(["has(entries.failed, true)"] if which.errors_only else []),
+            *(["priced > 0"] if which.order == "costliest" else []),
+        ]
         return Query(
             f"""
             SELECT DISTINCT TraceId FROM {scope.columns.spans} WHERE {where} AND {trace} IN (
-                SELECT trace FROM ({measured.sql}) WHERE {wanted} ORDER BY {_MEASURED[which.order]} DESC
-                LIMIT {{wanted:UInt64}})""",
+                SELECT trace FROM ({measured.sql}) WHERE {" AND ".join(conditions) or "1"}
+                ORDER BY {_MEASURED[which.order]} DESC LIMIT {{wanted:UInt64}})""",
             {**parameters, **measured.parameters},
         )
     scored = results(scope)

@@ -121,6 +121,16 @@ class Scope:
         return Query(f"LoggedModelRole = 'entry' AND {selected.sql}", selected.parameters)
 
     @property
+    def begins(self) -> Query:
+        """Whether a span is an entry span that was asked for, or in a trace that is cut off one that could be."""
+        spans, selected, trace = self.spans, self.selected, call("trace")
+        entries = f"SELECT {trace} FROM {self.columns.spans} WHERE {spans.sql} AND LoggedModelRole = 'entry'"
+        return Query(
+            f"{trace} != 0 AND {selected.sql} AND (LoggedModelRole = 'entry' OR {trace} NOT IN ({entries}))",
+            {**spans.parameters, **selected.parameters},
+        )
+
+    @property
     def selected(self) -> Query:
         """Whether a span is one that was asked for, if it is an entry span."""
         conditions: list[str] = []
@@ -228,7 +238,10 @@ def traces(scope: Scope, *, with_usage: bool = True) -> Query:
         {wanted}"""
     # Each step reads the columns of the one before. In one step, ClickHouse would work a column out again inside of
     # every lambda that uses it.
-    for step in (*ENTRIES, *(USAGE_STEPS if with_usage else ())):
+    for step in ENTRIES:
+        sql = f"SELECT {step} FROM ({sql})"
+    sql += " WHERE notEmpty(entries)"
+    for step in USAGE_STEPS if with_usage else ():
         sql = f"SELECT {step} FROM ({sql})"
     if not with_usage:
         sql = f"SELECT version, trace, conversation, entries FROM ({sql})"

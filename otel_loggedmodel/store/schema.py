@@ -245,7 +245,7 @@ class Columns:
         by_name = {name: name for name in COLUMNS}
         kept = [name for name in COLUMNS if name in present]
         missing = [
-            f"{column.expression.format_map(by_name)} AS {name}"
+            f"CAST({column.expression.format_map(by_name)}, {sql.literal(column.type)}) AS {name}"
             for name, column in COLUMNS.items()
             if name not in present
         ]

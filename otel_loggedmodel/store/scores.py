@@ -43,9 +43,9 @@ def results(scope: Scope) -> Query:
     if replace(selection, dataset=None) != EVERYTHING:
         wanted += (
             f" AND ((toString(version), TraceId) IN (SELECT toString({scope.version.sql}), TraceId"
-            f" FROM {scope.columns.spans} WHERE {spans} AND {scope.entry.sql}){_or_evaluated_then(selection)})"
+            f" FROM {scope.columns.spans} WHERE {spans} AND {scope.begins.sql}){_or_evaluated_then(selection)})"
         )
-        parameters.update(scope.entry.parameters)
+        parameters.update(scope.begins.parameters)
         # Results come later than what they judge.
         spans = replace(scope, selection=EVERYTHING).spans.sql
     details = ", ".join(
