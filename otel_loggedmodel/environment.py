@@ -101,6 +101,8 @@ OTEL_LOGGEDMODEL_MLFLOW: Final = "OTEL_LOGGEDMODEL_MLFLOW"
 
 OTEL_LOGGEDMODEL_STORE: Final = "OTEL_LOGGEDMODEL_STORE"
 """Where the command line reads from: a running backend, a directory or a cluster."""
+OTEL_LOGGEDMODEL_PRICES: Final = "OTEL_LOGGEDMODEL_PRICES"
+"""A file of prices of models, for commands that read a store, and for `serve`."""
 
 OTEL_LOGGEDMODEL_TOKEN: Final = "OTEL_LOGGEDMODEL_TOKEN"  # noqa: S105 - the name of a variable
 """The backend's bearer token, for `serve` and for the commands that ask it."""

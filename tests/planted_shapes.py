@@ -197,13 +197,14 @@ def _under_gateway(trace: Trace, gateway: Span, request: Request, start_ns: int)
 
 
 def headless(trace: Trace, request: Request) -> None:
-    """A trace whose entry span was lost: nothing of it counts but its evaluation."""
+    """A trace whose entry span was lost: the agent, the first span that is there, stands for it."""
     lost = Span(
         span_id=trace.rng.randbytes(8),
         start_time_unix_nano=trace.start_ns,
         end_time_unix_nano=trace.start_ns + request.draw.duration_ns,
     )
     agent = trace.agent(request.stamp, lost, request.call)
+    trace.stands_for_entry(request.stamp, agent)
     call = trace.model_call(request.stamp, agent, request.call)
     trace.evaluate(request.stamp, call, {"helpfulness": 0.7})
 

@@ -250,6 +250,22 @@ class Trace:
         )
         return span
 
+    def stands_for_entry(self, stamp: Stamp, span: Span) -> None:
+        """Note that a span counts as the entry span of this trace, which has none."""
+        self.recorder.entries.append(
+            Entry(
+                model_id=stamp.model_id,
+                trace_id=self.trace_id.hex(),
+                span_id=span.span_id.hex(),
+                parent_id=span.parent_span_id.hex(),
+                start_ns=span.start_time_unix_nano,
+                end_ns=span.end_time_unix_nano,
+                error=False,
+                service=self.resource.service,
+                attributes=self.resource.attributes,
+            )
+        )
+
     def model_call(
         self,
         stamp: Stamp | None,

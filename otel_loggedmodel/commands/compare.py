@@ -42,7 +42,10 @@ def compare(
     attribute: options.Attributes = None,
     dataset: options.Dataset = None,
     production: options.Production = False,
+    prompt: options.Prompt = None,
+    agent: options.Agent = None,
     store: options.Store = None,
+    prices: options.Prices = None,
     token_file: options.TokenFile = None,
     json: options.Json = False,
     html: Annotated[
@@ -53,11 +56,13 @@ def compare(
     ] = None,
 ) -> None:
     """Compare versions: latency, errors, tokens, cost, scores, and which differences are real."""
-    selection = options.read_selection(since, until, service, attribute, dataset=dataset, production=production)
+    selection = options.read_selection(
+        since, until, service, attribute, dataset=dataset, production=production, prompt=prompt, agent=agent
+    )
     with_rows = rows or score is not None
     if with_rows and len(versions) < 2:
         raise typer.BadParameter("rows are held against those of the first version: name at least two")
-    with opening.reader(store, token_file, "Comparing versions") as reader:
+    with opening.reader(store, token_file, "Comparing versions", prices) as reader:
         comparison = reader.compare(versions, selection)
         changes = reader.rows(versions, RowFilter(score=score, limit=limit), selection) if with_rows else []
         if html is not None:

@@ -25,9 +25,11 @@ A rule is one condition, or several joined with `and`:
   latency_ms.p95 > +10% and worse    both, of the same metric
   worse                              any metric is worse: the default
 
-Metrics: error_rate, latency_ms.p50 .p90 .p95 .p99 .mean, tokens.input_per_trace,
-tokens.output_per_trace, cost_usd_per_trace, scores.NAME, and for limits also
-traces, errors, tokens.input, tokens.output, cost_usd.
+Metrics: error_rate, latency_ms.p50 .p90 .p95 .p99 .mean, first_chunk_ms.p50 (and so on),
+tokens.input_per_trace,
+tokens.output_per_trace, cost_usd_per_trace, failed_calls (for each trace), scores.NAME,
+and for limits also traces, errors, tokens.input, tokens.output, cost_usd,
+calls_per_trace, tool_calls_per_trace, tokens.cache_read, tokens.cache_write, tokens.reasoning.
 A metric that was not measured never passes: that is exit code 2. Nor does a
 score of fewer values than --min-scores, or of which none can be compared.
 
@@ -87,12 +89,17 @@ def gate(
     attribute: options.Attributes = None,
     dataset: options.Dataset = None,
     production: options.Production = False,
+    prompt: options.Prompt = None,
+    agent: options.Agent = None,
     store: options.Store = None,
+    prices: options.Prices = None,
     token_file: options.TokenFile = None,
     json: options.Json = False,
 ) -> None:
     """Fail a build on a regression: exit code 0 passes, 1 fails, 2 says that there is not enough data."""
-    selection = options.read_selection(since, until, service, attribute, dataset=dataset, production=production)
+    selection = options.read_selection(
+        since, until, service, attribute, dataset=dataset, production=production, prompt=prompt, agent=agent
+    )
     try:
         file = RuleFile() if rules is None else read_rule_file(rules)
         parsed = _rules(fail_if or [], file)
@@ -103,7 +110,7 @@ def gate(
         raise typer.BadParameter(f"--rules {rules}: unknown is `pass` or `fail`") from None
     needed = _first_given(min_traces, file.min_traces, gating.DEFAULT_MIN_TRACES)
     needed_scores = _first_given(min_scores, file.min_scores, gating.DEFAULT_MIN_SCORES)
-    with opening.reader(store, token_file, "Comparing versions") as reader:
+    with opening.reader(store, token_file, "Comparing versions", prices) as reader:
         comparison = reader.compare([baseline, candidate], selection)
     result = gating.judged(
         comparison,

@@ -33,7 +33,10 @@ def models(
     attribute: options.Attributes = None,
     dataset: options.Dataset = None,
     production: options.Production = False,
+    prompt: options.Prompt = None,
+    agent: options.Agent = None,
     store: options.Store = None,
+    prices: options.Prices = None,
     token_file: options.TokenFile = None,
     json: options.Json = False,
 ) -> None:
@@ -45,8 +48,10 @@ def models(
         deleted=deleted,
         limit=limit,
     )
-    selection = options.read_selection(since, until, service, attribute, dataset=dataset, production=production)
-    with opening.reader(store, token_file, "Reading versions") as reader:
+    selection = options.read_selection(
+        since, until, service, attribute, dataset=dataset, production=production, prompt=prompt, agent=agent
+    )
+    with opening.reader(store, token_file, "Reading versions", prices) as reader:
         versions = reader.versions(which, selection)
     if json:
         printing.show_json({"versions": versions})

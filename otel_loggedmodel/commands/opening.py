@@ -20,30 +20,32 @@ _SECONDS_TO_ANSWER: Final = 1.0
 
 
 @contextmanager
-def reader(store: str | None, token_file: Path | None, doing: str) -> Iterator[Reader]:
+def reader(store: str | None, token_file: Path | None, doing: str, prices: Path | None = None) -> Iterator[Reader]:
     """A reader of the store that was asked for. It is closed afterwards. A terminal shows progress meanwhile.
 
     Args:
         store: Its URL. The default is the running backend, else the data directory.
         token_file: Where the token is, if not in the environment.
         doing: What to say if it takes long.
+        prices: A file of prices, before list prices.
 
     Raises:
         StoreUnavailableError: It cannot be opened.
     """
     with progress(doing):
-        opened = reader_at(store or default_store(), read_token(token_file))
+        own = {} if prices is None else {"prices": str(prices)}
+        opened = reader_at(store or default_store(), read_token(token_file), **own)
         try:
             yield opened
         finally:
             opened.close()
 
 
-def reader_at(url: str, token: str | None) -> Reader:
+def reader_at(url: str, token: str | None, prices: str | None = None) -> Reader:
     """Open a store. The seam at which tests put a reader of their own."""
     from otel_loggedmodel.store import open_reader
 
-    return open_reader(url, token=token)
+    return open_reader(url, token=token, prices=prices)
 
 
 def default_store() -> str:

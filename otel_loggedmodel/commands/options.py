@@ -35,6 +35,16 @@ TokenFile = Annotated[
         rich_help_panel=_STORE,
     ),
 ]
+Prices = Annotated[
+    Path | None,
+    typer.Option(
+        "--prices",
+        metavar="FILE",
+        help="File of prices in TOML, for models without a list price and for contracts; else that of the environment "
+        "variable OTEL_LOGGEDMODEL_PRICES. A running backend has its own: `serve --prices`.",
+        rich_help_panel=_STORE,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Since = Annotated[
     str | None,
@@ -66,6 +76,20 @@ Production = Annotated[
     bool, typer.Option("--production", help="Leave out evaluations of data sets.", rich_help_panel=_SELECTION)
 ]
 
+Prompt = Annotated[
+    str | None,
+    typer.Option(
+        "--prompt",
+        metavar="NAME[@VERSION]",
+        help="That use this prompt, by its name on spans.",
+        rich_help_panel=_SELECTION,
+    ),
+]
+Agent = Annotated[
+    str | None,
+    typer.Option("--agent", metavar="NAME", help="In which this agent takes part.", rich_help_panel=_SELECTION),
+]
+
 
 def read_selection(
     since: str | None,
@@ -75,10 +99,21 @@ def read_selection(
     *,
     dataset: str | None = None,
     production: bool = False,
+    prompt: str | None = None,
+    agent: str | None = None,
 ) -> Selection:
     """The selection that the options describe, or a usage error."""
     try:
-        return selection_of(since, until, service, attributes or (), dataset=dataset, production=production)
+        return selection_of(
+            since,
+            until,
+            service,
+            attributes or (),
+            dataset=dataset,
+            production=production,
+            prompt=prompt,
+            agent=agent,
+        )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

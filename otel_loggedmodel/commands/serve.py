@@ -53,6 +53,15 @@ def serve(
             help="Keep spans in a ClickHouse instead: clickhouse://user:password@host:port/database.",
         ),
     ] = None,
+    prices: Annotated[
+        Path | None,
+        typer.Option(
+            "--prices",
+            metavar="FILE",
+            help="File of prices in TOML, for models without a list price and for contracts; else that of the "
+            "environment variable OTEL_LOGGEDMODEL_PRICES.",
+        ),
+    ] = None,
     retention_days: Annotated[
         float | None, typer.Option("--retention-days", help="Delete spans after so many days. Default: never")
     ] = None,
@@ -131,7 +140,7 @@ def serve(
     from otel_loggedmodel.store import open_database
 
     with printing.progress("Opening the store"):
-        database = open_database(url)
+        database = open_database(url, None if prices is None else str(prices))
     _warn(database.upkeep.condition())
     try:
         code = run(

@@ -29,13 +29,18 @@ def show(
     attribute: options.Attributes = None,
     dataset: options.Dataset = None,
     production: options.Production = False,
+    prompt: options.Prompt = None,
+    agent: options.Agent = None,
     store: options.Store = None,
+    prices: options.Prices = None,
     token_file: options.TokenFile = None,
     json: options.Json = False,
 ) -> None:
     """Show a version: params, tags, commit, numbers, history, and how to deploy it."""
-    selection = options.read_selection(since, until, service, attribute, dataset=dataset, production=production)
-    with opening.reader(store, token_file, "Reading the version") as reader:
+    selection = options.read_selection(
+        since, until, service, attribute, dataset=dataset, production=production, prompt=prompt, agent=agent
+    )
+    with opening.reader(store, token_file, "Reading the version", prices) as reader:
         detail = reader.version(version, selection)
     if json:
         printing.show_json(detail)

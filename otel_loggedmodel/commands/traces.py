@@ -60,19 +60,24 @@ def traces(
     attribute: options.Attributes = None,
     dataset: options.Dataset = None,
     production: options.Production = False,
+    prompt: options.Prompt = None,
+    agent: options.Agent = None,
     messages: Annotated[
         bool, typer.Option("--messages", help="Of one trace, what was said between application and models, too.")
     ] = False,
     store: options.Store = None,
+    prices: options.Prices = None,
     token_file: options.TokenFile = None,
     json: options.Json = False,
 ) -> None:
     """List the traces of a version, or of all, or show the spans of one."""
     if trace_id is not None and not _TRACE_ID.fullmatch(trace_id.lower()):
         raise typer.BadParameter("a trace id has 32 hex digits", param_hint="--id")
-    selection = options.read_selection(since, until, service, attribute, dataset=dataset, production=production)
+    selection = options.read_selection(
+        since, until, service, attribute, dataset=dataset, production=production, prompt=prompt, agent=agent
+    )
     which = TraceFilter(errors_only=errors, order=order.value, limit=limit or TraceFilter.limit, offset=offset)
-    with opening.reader(store, token_file, "Reading traces") as reader:
+    with opening.reader(store, token_file, "Reading traces", prices) as reader:
         found = reader.trace(trace_id.lower()) if trace_id else _found(reader, version, which, selection)
     if isinstance(found, Trace):
         _show_trace(found, json, limit, offset, with_messages=messages)

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from otel_loggedmodel.commands.printing import console_for
 from otel_loggedmodel.commands.tables import plain_table
+from otel_loggedmodel.conventions.status import is_error
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.spans import in_tree_order, llm_of, tokens_of
 from otel_loggedmodel.presenting.texts import clean
@@ -34,7 +35,7 @@ def rendered(trace: Trace, limit: int | None = None, offset: int = 0) -> list[Re
     spans = trace.spans
     begin = min((span.start_ns for span in spans), default=0)
     end = max((span.start_ns + span.duration_ns for span in spans), default=0)
-    errors = sum(span.status.lower() == "error" for span in spans)
+    errors = sum(is_error(span.status) for span in spans)
     head = Text.assemble(
         ("trace ", "bold"),
         clean(trace.trace_id),
@@ -82,7 +83,7 @@ def _bar(span: Span, begin: int, end: int, ascii_only: bool) -> str:
 
 def _tokens(span: Span) -> str:
     taken, given = tokens_of(span)
-    return f"{taken or 0} in, {given or 0} out" if taken or given else ""
+    return f"{taken or 0} in, {given or 0} out" if taken is not None or given is not None else ""
 
 
 def _remarks(span: Span) -> Text:
@@ -98,4 +99,4 @@ def _remarks(span: Span) -> Text:
 
 
 def _has_failed(span: Span) -> bool:
-    return span.status.lower() == "error"
+    return is_error(span.status)

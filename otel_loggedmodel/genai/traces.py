@@ -3,18 +3,16 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
-from otel_loggedmodel.conventions import messages, mlflow_spans
-
-# The spellings of the conventions, past and present, and of OpenInference; the first that a span has counts. MLflow's
-# come after them.
-INPUT_TOKENS: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
-OUTPUT_TOKENS: Final = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
+from otel_loggedmodel.conventions import messages
+from otel_loggedmodel.conventions.reading import count_of, kind_name_of
+from otel_loggedmodel.conventions.status import status_name
+from otel_loggedmodel.conventions.things import Thing
 
 
 class TraceSpan:
@@ -61,14 +59,8 @@ class TraceSpan:
 
     @property
     def span_type(self) -> str | None:
-        """What kind of work it is, such as `LLM`, `TOOL` or `RETRIEVER`, if the span says so."""
-        kind = self.attributes.get("openinference.span.kind") or self.attributes.get("traceloop.span.kind")
-        if kind is not None:
-            return str(kind).upper()
-        operation = self.attributes.get("gen_ai.operation.name")
-        if operation is not None:
-            return _TYPES.get(str(operation), str(operation).upper())
-        return mlflow_spans.text_of(self.attributes, mlflow_spans.SPAN_TYPE)
+        """What kind of work it is, such as `LLM`, `TOOL` or `RETRIEVER`, where the span says so."""
+        return kind_name_of(self.attributes)
 
     @property
     def inputs(self) -> Any:
@@ -96,17 +88,6 @@ class TraceSpan:
 
     def __repr__(self) -> str:
         return f"TraceSpan(name={self.name!r}, span_id={self.span_id!r})"
-
-
-_TYPES: Final = {
-    "chat": "LLM",
-    "text_completion": "LLM",
-    "generate_content": "LLM",
-    "execute_tool": "TOOL",
-    "embeddings": "EMBEDDING",
-    "invoke_agent": "AGENT",
-    "create_agent": "AGENT",
-}
 
 
 class Trace:
@@ -193,22 +174,11 @@ class Trace:
 
 def _tokens_of(span: TraceSpan, below: Mapping[str | None, list[TraceSpan]], depth: int) -> tuple[int, int]:
     children = [_tokens_of(child, below, depth + 1) for child in below.get(span.span_id, ())] if depth < 200 else []
-    taken, given = mlflow_spans.tokens_of(span.attributes)
     own = (
-        _number(span.attributes, INPUT_TOKENS, taken or 0),
-        _number(span.attributes, OUTPUT_TOKENS, given or 0),
+        count_of(span.attributes, Thing.INPUT_TOKENS) or 0,
+        count_of(span.attributes, Thing.OUTPUT_TOKENS) or 0,
     )
     return max(own[0], sum(child[0] for child in children)), max(own[1], sum(child[1] for child in children))
-
-
-def _number(attributes: Mapping[str, Any], keys: Sequence[str], otherwise: int) -> int:
-    for key in keys:
-        if key in attributes:
-            try:
-                return int(attributes[key])
-            except (TypeError, ValueError):
-                continue
-    return otherwise
 
 
 def trace_of_finished(spans: Sequence[ReadableSpan], judged: str | None = None) -> Trace:
@@ -246,7 +216,7 @@ def trace_of_stored(stored: Any, judged: str | None = None) -> Trace:
             span.start_ns,
             span.start_ns + span.duration_ns,
             span.attributes,
-            "ERROR" if span.status.upper().endswith("ERROR") else span.status.upper(),
+            status_name(span.status),
             span.events,
         )
         for span in stored.spans

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
+from otel_loggedmodel.conventions.status import is_error
 from otel_loggedmodel.presenting.spans import in_tree_order, llm_of, tokens_of
 from otel_loggedmodel.store.trace_results import Span, Trace
 
@@ -33,8 +34,8 @@ class Row:
     offset: float
     width: float
     failed: bool
-    input_tokens: str | None
-    output_tokens: str | None
+    input_tokens: int | None
+    output_tokens: int | None
     llm: str | None
 
 
@@ -60,8 +61,8 @@ class Evaluation:
 
 
 def failed(span: Span) -> bool:
-    """Whether a span failed, in the Collector's spelling or OTLP's."""
-    return span.status.lower() in ("error", "status_code_error")
+    """Whether a span failed, in whichever spelling."""
+    return is_error(span.status)
 
 
 def rows_of(trace: Trace) -> list[Row]:

@@ -9,6 +9,15 @@ from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.store.results import Difference, ScoreComparison, VersionMetrics
 
 SCORE_PREFIX: Final = "scores."
+# Shown where a version has any.
+_OPTIONAL: Final = (
+    "calls_per_trace",
+    "failed_calls",
+    "first_chunk_ms.",
+    "tokens.cache_",
+    "tokens.reasoning",
+    "tool_calls_per_trace",
+)
 _TESTS: Final = {"mcnemar": "McNemar", "wilcoxon": "Wilcoxon", "welch": "Welch"}
 
 
@@ -44,6 +53,16 @@ METRICS: Final = (
     Metric(key="tokens.input", label="tokens in", write=formatting.count, has_verdict=False),
     Metric(key="tokens.output", label="tokens out", write=formatting.count, has_verdict=False),
     Metric(key="cost_usd_per_trace", label="cost per trace", write=formatting.dollars),
+    Metric(key="failed_calls", label="failed calls per trace", write=formatting.per_trace),
+    *(
+        Metric(key=f"first_chunk_ms.{which}", label=f"first chunk {which}", write=formatting.milliseconds)
+        for which in ("p50", "p90", "p95", "p99", "mean")
+    ),
+    Metric(key="calls_per_trace", label="calls per trace", write=formatting.per_trace, has_verdict=False),
+    Metric(key="tool_calls_per_trace", label="tool calls per trace", write=formatting.per_trace, has_verdict=False),
+    Metric(key="tokens.cache_read", label="tokens read from cache", write=formatting.count, has_verdict=False),
+    Metric(key="tokens.cache_write", label="tokens written to cache", write=formatting.count, has_verdict=False),
+    Metric(key="tokens.reasoning", label="tokens of reasoning", write=formatting.count, has_verdict=False),
     Metric(key="cost_usd", label="cost", write=formatting.dollars, has_verdict=False),
 )
 BY_KEY: Final = {metric.key: metric for metric in METRICS}
@@ -52,7 +71,12 @@ BY_KEY: Final = {metric.key: metric for metric in METRICS}
 def metrics_of(versions: Sequence[VersionMetrics]) -> list[Metric]:
     """The metrics to show for these versions: the fixed ones, then each score that one of them has."""
     names = sorted({name for version in versions for name in version.scores})
-    return [*METRICS, *(metric_named(SCORE_PREFIX + name) for name in names)]
+    fixed = [
+        metric
+        for metric in METRICS
+        if not metric.key.startswith(_OPTIONAL) or any(value_of(version, metric.key) for version in versions)
+    ]
+    return [*fixed, *(metric_named(SCORE_PREFIX + name) for name in names)]
 
 
 def metric_named(key: str) -> Metric:

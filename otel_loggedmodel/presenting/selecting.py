@@ -61,6 +61,8 @@ def selection_of(
     *,
     dataset: str | None = None,
     production: bool = False,
+    prompt: str | None = None,
+    agent: str | None = None,
 ) -> Selection:
     """The selection that options describe.
 
@@ -81,7 +83,15 @@ def selection_of(
         attributes=dict(map(parse_pair, attributes)),
         dataset=dataset,
         production=production,
+        prompt=None if prompt is None else prompt_of(prompt),
+        agent=agent,
     )
+
+
+def prompt_of(text: str) -> str:
+    """A prompt as `Selection` has it: `NAME@VERSION` has the version after a line feed."""
+    name, at, version = text.rpartition("@")
+    return f"{name}\n{version}" if at and name else text
 
 
 def _timestamp(match: re.Match[str]) -> datetime:

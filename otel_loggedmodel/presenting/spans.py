@@ -12,11 +12,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
-from otel_loggedmodel.conventions import mlflow_spans
-from otel_loggedmodel.genai.traces import INPUT_TOKENS, OUTPUT_TOKENS
+from otel_loggedmodel.conventions.reading import count_of, name_of
+from otel_loggedmodel.conventions.things import Thing
 from otel_loggedmodel.store.trace_results import Span
-
-_LLMS: Final = ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "embedding.model_name")
 
 _CALLEES: Final = ("Server", "Consumer")
 
@@ -49,22 +47,14 @@ def in_tree_order(
             stack += [(offspring[number], below(place, number == last)) for number in range(last, -1, -1)]
 
 
-def tokens_of(span: Span) -> tuple[str | None, str | None]:
-    """Tokens in and out, each as the span says it."""
-    taken, given = mlflow_spans.tokens_of(span.attributes)
-    return (
-        _first_of(span, INPUT_TOKENS) or (None if taken is None else str(taken)),
-        _first_of(span, OUTPUT_TOKENS) or (None if given is None else str(given)),
-    )
+def tokens_of(span: Span) -> tuple[int | None, int | None]:
+    """Tokens in and out, each where the span says it."""
+    return count_of(span.attributes, Thing.INPUT_TOKENS), count_of(span.attributes, Thing.OUTPUT_TOKENS)
 
 
 def llm_of(span: Span) -> str | None:
     """Which model was called, if any."""
-    return _first_of(span, _LLMS) or mlflow_spans.text_of(span.attributes, mlflow_spans.MODEL)
-
-
-def _first_of(span: Span, names: Sequence[str]) -> str | None:
-    return next((value for name in names if (value := span.attributes.get(name))), None)
+    return name_of(span.attributes, Thing.RESPONSE_MODEL, Thing.REQUEST_MODEL)
 
 
 def _children_of(spans: Sequence[Span]) -> dict[int | None, list[int]]:

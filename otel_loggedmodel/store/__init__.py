@@ -25,32 +25,40 @@ def default_directory() -> Path:
     return (Path(base) if base.startswith("/") else Path.home() / ".local" / "share") / "otel-loggedmodel"
 
 
-def open_reader(url: str, token: str | None = None) -> "Reader":
+def open_reader(url: str, token: str | None = None, prices: str | None = None) -> "Reader":
     """Open a store for reading.
 
     Args:
         url: `http://host:4318` for a running backend, `chdb:///directory` or a directory for an embedded store,
             `clickhouse://user:password@host:port/database` (or `clickhouses://`) for a server.
         token: What the backend wants as bearer token.
+        prices: A file of prices; by default that of `OTEL_LOGGEDMODEL_PRICES`, if any.
 
     Raises:
         StoreUnavailableError: It is not there, or cannot be reached.
-        ReadingError: The URL is none.
+        ReadingError: The URL is none, or the file of prices cannot be read.
     """
     if url.startswith(("http://", "https://")):
+        if prices:
+            from otel_loggedmodel.store.reading import ReadingError
+
+            raise ReadingError(
+                f"{url} is a running backend, which has prices of its own: start it with `serve --prices {prices}`"
+            )
         from otel_loggedmodel.store.remote import RemoteReader
 
         return RemoteReader(url, token)
     from otel_loggedmodel.store.opening import open_local_reader
 
-    return open_local_reader(url)
+    return open_local_reader(url, prices)
 
 
-def open_database(url: str) -> "Store":
+def open_database(url: str, prices: str | None = None) -> "Store":
     """Open a store for a receiver, which reads and writes; an embedded one is made where there is none.
 
     Args:
         url: As for `open_reader`, except a backend.
+        prices: As for `open_reader`.
 
     Raises:
         StoreUnavailableError: It cannot be reached or made, or another process has it open.
@@ -58,7 +66,7 @@ def open_database(url: str) -> "Store":
     """
     from otel_loggedmodel.store.opening import open_store
 
-    return open_store(url)
+    return open_store(url, prices)
 
 
 def prepare(url: str, *, cluster: str | None = None, backfill: bool = False, dry_run: bool = False) -> list[str]:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from otel_loggedmodel.store import comparing, measuring, schema
+from otel_loggedmodel.store import comparing, measuring
 from otel_loggedmodel.store import scores as evaluations
 from otel_loggedmodel.store.chart_results import (
     Activation,
@@ -112,7 +112,10 @@ def _run(database: Database, query: Query) -> list[dict[str, Any]]:
 def _parts(database: Database, scope: Scope) -> tuple[int, int, int]:
     """When the first part of time begins, how long each is, and how many there are."""
     found = _own_entries(scope)
-    sql = f"SELECT count() AS spans, min({START}) AS first, max({START}) AS last FROM {schema.SPANS} WHERE {found.sql}"
+    sql = (
+        f"SELECT count() AS spans, min({START}) AS first, max({START}) AS last FROM {scope.columns.spans}"
+        f" WHERE {found.sql}"
+    )
     (row,) = database.query(sql, found.parameters)
     first_ms, last_ms = (row["first"] // 1_000_000, row["last"] // 1_000_000) if row["spans"] else (0, 0)
     step_ms = next((step for step in _STEPS_MS if (last_ms - first_ms) / step < _MOST_PARTS), _STEPS_MS[-1])
@@ -184,13 +187,13 @@ def _score_trends(
 
 def _activations(database: Database, scope: Scope, model_ids: Sequence[str]) -> dict[str, list[Activation]]:
     """The newest activations of each version; copies of a record count once, at their newest."""
-    model_id = scope.columns["LoggedModelId"]
+    model_id = "LoggedModelId"
     rows = database.query(
         f"""
         SELECT model_id, toUnixTimestamp64Milli(max(Timestamp)) AS time_ms, any(ServiceName) AS service
         FROM (
-            SELECT toString({model_id}) AS model_id, SpanId, Timestamp, ServiceName FROM {schema.SPANS}
-            WHERE SpanName = 'logged_model.activated' AND {scope.columns["LoggedModelRole"]} = 'record'
+            SELECT toString({model_id}) AS model_id, SpanId, Timestamp, ServiceName FROM {scope.columns.spans}
+            WHERE SpanName = 'logged_model.activated' AND LoggedModelRole = 'record'
         )
         WHERE model_id IN {{model_ids:Array(String)}}
         GROUP BY model_id, SpanId ORDER BY time_ms DESC LIMIT {_MOST_ACTIVATIONS} BY model_id""",
@@ -229,7 +232,7 @@ def _failures(scope: Scope) -> Query:
                 arrayExists(one -> one['exception.type'] != '', `Events.Attributes`),
                 arrayFirst(one -> one['exception.type'] != '', `Events.Attributes`)['exception.type'],
                 substringUTF8(StatusMessage, 1, 120)) AS kind
-            FROM {schema.SPANS} WHERE {found.sql} AND {measuring.FAILED}
+            FROM {scope.columns.spans} WHERE {found.sql} AND {measuring.FAILED}
             LIMIT 1 BY TraceId, SpanId
         )
         GROUP BY version, kind""",
@@ -272,9 +275,9 @@ _SPANS_ONCE: Final = "AND SpanName IN {names:Array(String)} LIMIT 1 BY cityHash6
 
 def _sums(scope: Scope, which: str = "") -> Query:
     version, spans, entry = scope.version, scope.spans, scope.entry
-    where = f"{spans.sql} AND {scope.columns['LoggedModelRole']} IN ('span', 'entry')"
+    where = f"{spans.sql} AND LoggedModelRole IN ('span', 'entry')"
     if scope.selection != EVERYTHING:
-        where += f" AND TraceId IN (SELECT TraceId FROM {schema.SPANS} WHERE {spans.sql} AND {entry.sql})"
+        where += f" AND TraceId IN (SELECT TraceId FROM {scope.columns.spans} WHERE {spans.sql} AND {entry.sql})"
     return Query(
         f"""
         SELECT toString(span_version) AS version, name, count() AS spans, sum(span_ms) AS ms,
@@ -282,7 +285,7 @@ def _sums(scope: Scope, which: str = "") -> Query:
         FROM (
             SELECT {version.sql} AS span_version, SpanName AS name, {_DURATION_MS} AS span_ms,
                 {entry.sql} AS is_entry, cityHash64(Timestamp, Duration) AS extent
-            FROM {schema.SPANS} WHERE {where} {which}
+            FROM {scope.columns.spans} WHERE {where} {which}
         )
         GROUP BY version, name HAVING version IN {{model_ids:Array(String)}}""",
         {

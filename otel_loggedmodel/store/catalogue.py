@@ -196,10 +196,10 @@ def load(database: Database, columns: schema.Columns) -> Catalogue:
             argMin(SpanId, (said_ms, Timestamp)) AS span_id,
             max(said_ms) AS latest_ms
         FROM (
-            SELECT *, SpanAttributes['logged_model.event'] AS event, {columns["LoggedModelId"]} AS model_id,
+            SELECT *, SpanAttributes['logged_model.event'] AS event, LoggedModelId AS model_id,
                 toInt64OrZero(SpanAttributes['logged_model.created_at']) AS said_ms
-            FROM {schema.SPANS}
-            WHERE {_RECORD_NAMES} AND {columns["LoggedModelRole"]} = 'record'
+            FROM {columns.spans}
+            WHERE {_RECORD_NAMES} AND LoggedModelRole = 'record'
         )
         GROUP BY model_id, event, if(event IN ('created', 'activated'), '', SpanId)
     """)

@@ -171,7 +171,8 @@ class OtlpWriter:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._deleting = threading.Lock()
-        schema.prepare(database)
+        # What an earlier release has stored is worked out again, in the background and while it is read as it will be.
+        schema.prepare(database, backfill=database.directory is not None and schema.is_older(database))
         _make_input(database)
         self._settings = _settings(database.directory)
         self.counts = Counts(database)

@@ -18,6 +18,12 @@ MAX_SPANS: Final = 50_000
 ORDERS: Final = ("newest", "slowest", "costliest", "worst")
 
 _HUGE: Final = 1 << 63
+# What decides of a trace in orders that take measuring it.
+_MEASURED: Final = {
+    "newest": "arrayMax(entries.start)",
+    "slowest": "arrayMax(arrayMap((start, end) -> end - start, entries.start, entries.end))",
+    "costliest": "cost",
+}
 
 
 def traces(database: Database, scope: Scope, which: TraceFilter) -> list[TraceSummary]:
@@ -38,16 +44,21 @@ def traces(database: Database, scope: Scope, which: TraceFilter) -> list[TraceSu
         return []
     scope = replace(scope, trace_ids=[row["TraceId"] for row in candidates])
     measured = measuring.traces(scope)
+    told = Query(
+        f"SELECT * EXCEPT (entries, chunks), entries.id AS ids, entries.failed AS failures, entries.cut_off AS cuts"
+        f" FROM ({measured.sql})",
+        measured.parameters,
+    )
     usage = {
-        (row["version"], row["trace"], entry): row
-        for row in _run(database, Query(f"SELECT *, entries.id AS ids FROM ({measured.sql})", measured.parameters))
-        for entry in row["ids"]
+        (row["version"], row["trace"], entry): {**row, "failed": failed, "cut_off": cut_off}
+        for row in _run(database, told)
+        for entry, failed, cut_off in zip(row["ids"], row["failures"], row["cuts"], strict=True)
     }
     scores = _scores_by_trace(database, scope)
     found = []
-    for row in _run(database, _entries(scope)):
+    for row in _run(database, _entries(scope, sorted({entry for _, _, entry in usage}))):
         used = usage.get((row["version"], row["trace"], row["id"]))
-        if used is not None and (row["failed"] or not which.errors_only):
+        if used is not None and (used["failed"] or not which.errors_only):
             found.append(_summary(row, used, scores.get(row["TraceId"], {})))
     found.sort(key=_KEYS[which.order])
     return found[which.offset : which.offset + which.limit]
@@ -70,8 +81,8 @@ def trace(database: Database, columns: schema.Columns, trace_id: str, most: int 
             arrayMap(time -> toUnixTimestamp64Nano(time), `Events.Timestamp`) AS event_times,
             `Events.Name` AS event_names, `Events.Attributes` AS event_attributes, `Links.TraceId` AS link_traces,
             `Links.SpanId` AS link_spans, `Links.Attributes` AS link_attributes,
-            {columns["LoggedModelId"]} AS model_id, {columns["LoggedModelRole"]} = 'entry' AS is_entry
-        FROM {schema.SPANS}
+            LoggedModelId AS model_id, LoggedModelRole = 'entry' AS is_entry
+        FROM {columns.spans}
         WHERE TraceId = {{trace_id:String}}
         ORDER BY Timestamp, SpanId, SpanKind = 'Server'
         LIMIT 1 BY SpanId, SpanKind
@@ -102,52 +113,56 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
     """
     version, spans, entry = scope.version, scope.spans, scope.entry
     parameters = {**version.parameters, **spans.parameters, **entry.parameters, "wanted": which.offset + which.limit}
+    trace = schema.call("trace")
     conditions = [spans.sql, entry.sql]
     if scope.model_ids is not None:
         conditions.append(f"{version.sql} IN {{model_ids:Array(String)}}")
         parameters["model_ids"] = list(scope.model_ids)
-    if which.errors_only:
-        conditions.append(measuring.FAILED)
+        if which.order != "worst":
+            conditions[1] = scope.begins.sql
     where = " AND ".join(conditions)
-    if which.order in ("newest", "slowest"):
+    if which.order in ("newest", "slowest") and not which.errors_only:
         key = "Timestamp" if which.order == "newest" else f"if(Duration >= {_HUGE}, 0, Duration)"
         return Query(
-            f"SELECT TraceId FROM {schema.SPANS} WHERE {where}"
+            f"SELECT TraceId FROM {scope.columns.spans} WHERE {where}"
             f" ORDER BY {key} DESC LIMIT 1 BY TraceId LIMIT {{wanted:UInt64}}",
             parameters,
         )
-    if which.order == "costliest":
-        measured = measuring.traces(scope)
-        key = scope.columns["LoggedModelTraceKey"]
+    if which.order in _MEASURED:
+        measured = measuring.traces(scope, with_usage=which.order == "costliest")
+        conditions = [
+            *(["has(entries.failed, true)"] if which.errors_only else []),
+            *(["priced > 0"] if which.order == "costliest" else []),
+        ]
         return Query(
             f"""
-            SELECT DISTINCT TraceId FROM {schema.SPANS} WHERE {where} AND {key} IN (
-                SELECT trace FROM ({measured.sql}) WHERE priced > 0
-                ORDER BY cost DESC LIMIT {{wanted:UInt64}})""",
+            SELECT DISTINCT TraceId FROM {scope.columns.spans} WHERE {where} AND {trace} IN (
+                SELECT trace FROM ({measured.sql}) WHERE {" AND ".join(conditions) or "1"}
+                ORDER BY {_MEASURED[which.order]} DESC LIMIT {{wanted:UInt64}})""",
             {**parameters, **measured.parameters},
         )
     scored = results(scope)
     return Query(
         f"""
         SELECT TraceId FROM (SELECT TraceId, avg(value) AS mean FROM ({scored.sql}) GROUP BY TraceId)
-        WHERE TraceId IN (SELECT TraceId FROM {schema.SPANS} WHERE {where})
+        WHERE TraceId IN (SELECT TraceId FROM {scope.columns.spans} WHERE {where})
         ORDER BY mean LIMIT {{wanted:UInt64}}""",
         {**parameters, **scored.parameters},
     )
 
 
-def _entries(scope: Scope) -> Query:
-    version, spans, entry = scope.version, scope.spans, scope.entry
-    columns = scope.columns
+def _entries(scope: Scope, keys: Sequence[int]) -> Query:
+    """The entry spans that count, by the hashes of their ids."""
+    version, spans = scope.version, scope.spans
     return Query(
         f"""
-        SELECT {version.sql} AS version, TraceId, SpanId, {columns["LoggedModelTraceKey"]} AS trace,
-            {columns["LoggedModelSpanKey"]} AS id, SpanName, ServiceName, {measuring.START} AS start_ns, Duration,
-            {measuring.FAILED} AS failed, StatusMessage
-        FROM {schema.SPANS}
-        WHERE {spans.sql} AND {entry.sql}
+        SELECT {version.sql} AS version, TraceId, SpanId, LoggedModelCall.trace AS trace,
+            LoggedModelCall.span AS id, SpanName, ServiceName, {measuring.START} AS start_ns, Duration,
+            StatusMessage
+        FROM {scope.columns.spans}
+        WHERE {spans.sql} AND {schema.call("span")} IN {{keys:Array(UInt64)}}
         LIMIT 1 BY TraceId, SpanId, SpanKind""",
-        {**version.parameters, **spans.parameters, **entry.parameters},
+        {**version.parameters, **spans.parameters, "keys": list(keys)},
     )
 
 
@@ -169,12 +184,13 @@ def _summary(row: Mapping[str, Any], used: Mapping[str, Any], scores: Mapping[st
         service=row["ServiceName"],
         start_ns=row["start_ns"],
         duration_ms=_duration(row["Duration"]) / 1e6,
-        error=bool(row["failed"]),
+        error=bool(used["failed"]),
         status_message=row["StatusMessage"],
         input_tokens=used["input"] if used["said"] else None,
         output_tokens=used["output"] if used["said"] else None,
         cost_usd=used["cost"] if used["priced"] else None,
         scores=scores,
+        cut_off=bool(used["cut_off"]),
     )
 
 

@@ -4,10 +4,8 @@
 Three things are settled here, once:
 
 - which spans count for a version: those that carry its id, or an id that stands for it (`catalogue`);
-- what a trace is: an entry span that is not inside another entry span of the same version and trace. A scope within a
-  process that has the same version as default makes such an inner one, and so does a second service of one version;
-- how tokens and costs add up: agents and wrappers repeat what the calls below them used. A span that sums up others
-  counts with what is more, its own number or that of the calls within it.
+- what a trace is: an entry span that is not inside another entry span of the same version and trace (`entering`);
+- how tokens and costs add up (`adding`).
 
 Spans may be stored more than once, as a sender that was not answered sends again; copies count once.
 """
@@ -18,8 +16,11 @@ from datetime import timedelta, timezone
 from typing import Any, Final
 
 from otel_loggedmodel.store import pricing, schema
+from otel_loggedmodel.store.adding import CALLS_SQL, SAYS, USAGE_STEPS, WORTH
 from otel_loggedmodel.store.catalogue import Alias
+from otel_loggedmodel.store.entering import ENTRIES
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
+from otel_loggedmodel.store.schema import FAILED_BIT, call
 
 # How long before and after the time that was asked for the spans of a trace may begin that began in it.
 _BEFORE: Final = timedelta(hours=1)
@@ -28,10 +29,12 @@ _AFTER: Final = timedelta(days=1)
 START: Final = "toUnixTimestamp64Nano(Timestamp)"
 # A span that ended before it began has a huge duration, as the Collector subtracts without sign.
 _END: Final = f"{START} + greatest(0, toInt64(Duration))"
+# What of a span is asked of calls, too.
+_OF_CALLS: Final = ("ids", "parents", "starts", "ends", "kinds", "used", "origins")
 # On the entry span of a row of a data set, and on results.
 DATASET: Final = "logged_model.evaluation.dataset"
 DATASET_NAME: Final = "logged_model.evaluation.dataset_name"
-FAILED: Final = "StatusCode IN ('Error', 'STATUS_CODE_ERROR')"
+FAILED: Final = f"bitTest({call('usage')}, {FAILED_BIT})"
 
 
 @dataclass(frozen=True)
@@ -54,20 +57,23 @@ class Scope:
         prices: Of the models that were called.
         trace_ids: Of these traces only.
         has_unclaimed: Whether there are results of evaluations that name no version.
+        moves: Traces that are a call which another trace has, and these others, as two arrays; empty where there are
+            none (`doubling`).
     """
 
     columns: schema.Columns
     aliases: Sequence[Alias] = ()
     model_ids: Sequence[str] | None = None
     selection: Selection = EVERYTHING
-    prices: dict[str, tuple[pricing.Prices, ...]] = field(default_factory=dict)
+    prices: pricing.PriceTable = pricing.NO_PRICES
     trace_ids: Sequence[str] | None = None
     has_unclaimed: bool = False
+    moves: Query = Query("")
 
     @property
     def version(self) -> Query:
         """The version that a span counts for."""
-        return self.version_of(self.columns["LoggedModelId"], START)
+        return self.version_of("LoggedModelId", START)
 
     def version_of(self, model_id: str, start_ns: str) -> Query:
         """The version that an id stands for at some time, both as SQL."""
@@ -93,9 +99,9 @@ class Scope:
         conditions: list[str] = []
         parameters: dict[str, Any] = {}
         if self.model_ids is None:
-            conditions.append(f"{self.columns['LoggedModelId']} != ''")
+            conditions.append("LoggedModelId != ''")
         else:
-            conditions.append(f"{self.columns['LoggedModelId']} IN {{ids:Array(String)}}")
+            conditions.append("LoggedModelId IN {ids:Array(String)}")
             parameters["ids"] = sorted({*self.model_ids, *(alias.alias for alias in self.aliases)})
         if self.selection.since is not None:
             conditions.append("Timestamp >= {from:DateTime64(9, 'UTC')}")
@@ -111,7 +117,23 @@ class Scope:
     @property
     def entry(self) -> Query:
         """Whether a span is an entry span that was asked for."""
-        conditions = [f"{self.columns['LoggedModelRole']} = 'entry'"]
+        selected = self.selected
+        return Query(f"LoggedModelRole = 'entry' AND {selected.sql}", selected.parameters)
+
+    @property
+    def begins(self) -> Query:
+        """Whether a span is an entry span that was asked for, or in a trace that is cut off one that could be."""
+        spans, selected, trace = self.spans, self.selected, call("trace")
+        entries = f"SELECT {trace} FROM {self.columns.spans} WHERE {spans.sql} AND LoggedModelRole = 'entry'"
+        return Query(
+            f"{trace} != 0 AND {selected.sql} AND (LoggedModelRole = 'entry' OR {trace} NOT IN ({entries}))",
+            {**spans.parameters, **selected.parameters},
+        )
+
+    @property
+    def selected(self) -> Query:
+        """Whether a span is one that was asked for, if it is an entry span."""
+        conditions: list[str] = []
         parameters: dict[str, Any] = {}
         selection = self.selection
         if selection.since is not None:
@@ -136,126 +158,93 @@ class Scope:
             parameters["dataset"] = selection.dataset
         if selection.production:
             conditions.append(f"SpanAttributes['{DATASET}'] = ''")
-        return Query(" AND ".join(conditions), parameters)
+        for part, wanted in (("prompt", selection.prompt), ("agent", selection.agent)):
+            if wanted is not None:
+                # A prompt's version is on a line of its own; without one, all of them are meant.
+                said = f"{call(part)} = {{{part}:String}}"
+                if part == "prompt" and "\n" not in wanted:
+                    said = f"splitByChar('\n', {call(part)})[1] = {{{part}:String}}"
+                conditions.append(f"TraceId IN (SELECT TraceId FROM {self.columns.spans} WHERE {said})")
+                parameters[part] = wanted
+        return Query(" AND ".join(conditions) or "1", parameters)
 
 
 def traces(scope: Scope, *, with_usage: bool = True) -> Query:
     """One row for each trace of each version.
 
-    Columns: `version`, `trace` (a hash of its id), `entries` (id, parent, start, end, failed of the entry spans that
-    count; times in ns). With usage also `input` and `output` (tokens), `cost` (US dollars; 0 where none is known), and
-    how many calls said tokens or cost (`said`), have a cost (`priced`), have tokens but no cost (`unpriced`).
+    Columns: `version`, `trace` (a hash of its id), `entries` (id, parent, start, end, failed, cut_off of the entry
+    spans that count; times in ns) and `conversation` (a hash, or 0). With usage also those of `adding.USAGE`.
     """
-    columns, version, spans, entry = scope.columns, scope.version, scope.spans, scope.entry
-    parameters = {**version.parameters, **spans.parameters, **entry.parameters}
-    key, wanted = version.sql, "notEmpty(all_entries)"
+    version, spans, entry, moves = scope.version, scope.spans, scope.selected, scope.moves
+    parameters = {**version.parameters, **spans.parameters, **entry.parameters, **moves.parameters}
+    key = version.sql
+    wanted = ""
     if scope.model_ids is not None:
         # Grouping by the place of an id is quicker than by the id, and tells at once which are not wanted. `transform`
         # works on the dictionary of the column.
         key = f"transform({version.sql}, {{model_ids:Array(String)}}, {{places:Array(UInt16)}}, 0)"
-        wanted += " AND version != 0"
+        wanted = "HAVING version != 0"
         parameters["model_ids"] = list(scope.model_ids)
         parameters["places"] = list(range(1, len(scope.model_ids) + 1))
+    trace, role = call("trace"), "toUInt8(LoggedModelRole = 'entry')"
+    if moves.sql:
+        # A call that is a trace of its own, and another trace has: it counts there, and is no entry.
+        role = f"if({trace} IN ({moves.sql}.1), 0, {role})"
+        trace = f"transform({trace}, {moves.sql}.1, {moves.sql}.2, {trace})"
+    cost = "0"
     if with_usage:
-        cost, cost_parameters = pricing.cost_sql(scope.prices, columns)
+        cost, cost_parameters = pricing.cost_sql(scope.prices)
         parameters.update(cost_parameters)
-        call_columns, calls, rows = _call_columns(columns, cost), _CALLS, "(is_entry OR is_call)"
-    else:
-        call_columns, calls, rows = "", "", "is_entry"
+    kind, used = f"toUInt8({call('kind')})", call("usage")
+    columns = {
+        "ids": call("span"),
+        "parents": call("parent"),
+        "starts": START,
+        "ends": _END,
+        "kinds": kind,
+        "used": used,
+        # 2 is an entry span that was asked for, 1 another, and 3 a span that could be one if there is no other.
+        "entry": f"if({role} != 0, 1 + ({entry.sql}), if({entry.sql}, 3, 0))",
+        "origins": call("origin"),
+    }
+    # What says tokens or a cost, and calls that say neither.
+    is_call = f"({kind} IN {CALLS_SQL} OR bitAnd({used}, {SAYS}) != 0)"
+    numbers = {}
+    if with_usage:
+        columns["is_calls"] = is_call
+        numbers = {
+            "inputs": call("input"),
+            "outputs": call("output"),
+            "reads": call("cache_read"),
+            "writes": call("cache_write"),
+            "reasonings": call("reasoning"),
+            "costs": f"ifNull({cost}, -1.)",
+            "responses": call("response"),
+            "chunks": call("first_chunk"),
+            "worths": WORTH,
+        }
+    arrays = [f"groupArray(s_{name}) AS {name}" for name in columns]
+    if with_usage:
+        arrays += [f"groupArrayIf(s_{name}, s_is_calls) AS c_{name}" for name in (*_OF_CALLS, *numbers)]
+    inner = ", ".join(f"{expression} AS s_{name}" for name, expression in {**columns, **numbers}.items())
     sql = f"""
-        SELECT version, trace,
-            CAST(
-                groupArrayIf((id, parent, start, end, failed), is_entry)
-                AS Array(Tuple(id UInt64, parent UInt64, start Int64, end Int64, failed Bool))
-            ) AS all_entries{calls}
+        SELECT version, trace, max(s_conversation) AS conversation, {", ".join(arrays)}
         FROM (
-            SELECT {key} AS version, {columns["LoggedModelTraceKey"]} AS trace,
-                {columns["LoggedModelSpanKey"]} AS id, {columns["LoggedModelParentKey"]} AS parent,
-                {START} AS start, {_END} AS end, {FAILED} AS failed, {entry.sql} AS is_entry{call_columns}
-            FROM {schema.SPANS}
-            WHERE {spans.sql} AND {rows}
+            SELECT {key} AS version, {trace} AS trace, {call("conversation")} AS s_conversation, {inner}
+            FROM {scope.columns.spans}
+            WHERE {spans.sql} AND {call("trace")} != 0
         )
         GROUP BY version, trace
-        HAVING {wanted}"""
+        {wanted}"""
     # Each step reads the columns of the one before. In one step, ClickHouse would work a column out again inside of
     # every lambda that uses it.
-    for step in (_SEVERAL, _ENTRIES, *((*_ONCE, *_USAGE) if with_usage else ())):
+    for step in ENTRIES:
         sql = f"SELECT {step} FROM ({sql})"
+    sql += " WHERE notEmpty(entries)"
+    for step in USAGE_STEPS if with_usage else ():
+        sql = f"SELECT {step} FROM ({sql})"
+    if not with_usage:
+        sql = f"SELECT version, trace, conversation, entries FROM ({sql})"
     if scope.model_ids is not None:
         sql = f"SELECT * REPLACE ({{model_ids:Array(String)}}[version] AS version) FROM ({sql})"
     return Query(sql, parameters)
-
-
-# Most traces have one entry span, no copies, and no call that sums up others: for them there is next to nothing to do.
-# Looking for copies here is quicker than an aggregate function that keeps a set for each trace.
-_SEVERAL: Final = "*, arrayDistinct(if(length(all_entries) = 1, [], all_entries)) AS several"
-_ENTRIES: Final = """\
-* EXCEPT (all_entries, several), if(empty(several), all_entries, arrayFilter(
-    inner -> NOT arrayExists(
-        outer -> outer.start <= inner.start AND outer.end >= inner.end AND outer.parent != inner.parent
-            AND (outer.start < inner.start OR outer.end > inner.end OR outer.id = inner.parent),
-        several),
-    several)) AS entries"""
-
-
-def _call_columns(columns: schema.Columns, cost: str) -> str:
-    return f""",
-                {columns["LoggedModelUsage"]} != 0 AS is_call, {columns["LoggedModelIsSum"]} AS is_sum,
-                {columns["LoggedModelInputTokens"]} AS input, {columns["LoggedModelOutputTokens"]} AS output,
-                {cost} AS cost, bitTest({columns["LoggedModelUsage"]}, {schema.TOKENS_BIT}) AS has_tokens"""
-
-
-_CALLS: Final = """,
-            CAST(
-                groupArrayIf(
-                    (id, parent, start, end, is_sum, input, output, ifNull(cost, 0), cost IS NOT NULL,
-                        has_tokens AND cost IS NULL),
-                    is_call
-                ) AS Array(Tuple(
-                    id UInt64, parent UInt64, start Int64, end Int64, sums Bool,
-                    input UInt64, output UInt64, cost Float64, priced Bool, unpriced Bool
-                ))
-            ) AS all_calls"""
-
-_ONCE: Final = (
-    "*, if(arrayUniq(all_calls.id) = length(all_calls), [], all_calls) AS copied",
-    "* EXCEPT (all_calls, copied), if(empty(copied), all_calls, arrayDistinct(copied)) AS calls",
-)
-_USAGE: Final = (
-    "*, if(hasAny(calls.id, calls.parent) OR length(calls) > 1 AND has(calls.sums, true), calls, []) AS nested,"
-    " nested.parent AS parents, arrayEnumerate(nested) AS places",
-    # For each call the places of those that it sums up.
-    """\
-*, arrayMap(upper -> if(NOT (upper.sums OR has(parents, upper.id)), [], arrayFilter(
-    (place, lower) -> lower.id != upper.id AND (
-        lower.parent = upper.id
-        OR upper.parent != lower.id
-        AND intDiv(lower.start + lower.end, 2) BETWEEN upper.start AND upper.end
-        AND (upper.end - upper.start, upper.id) > (lower.end - lower.start, lower.id)
-    ),
-    places, nested)), nested) AS below""",
-    "*, arrayDistinct(arrayFlatten(below)) AS covered",
-    # Sums that nothing sums up, and calls that sum up nothing.
-    """\
-*, arrayFilter((place, lower) -> notEmpty(lower) AND NOT has(covered, place), places, below) AS tops,
-arrayFilter((place, lower) -> empty(lower), places, below) AS leaf_places""",
-    # In which of these sums a call is, by its number from 1 on.
-    """\
-*, arrayMap(place -> arrayFirstIndex(top -> has(below[top], place), tops), leaf_places) AS owners,
-arrayMap(place -> nested[place], leaf_places) AS nested_leaves""",
-    # What each sum says beyond the calls in it.
-    """\
-*, arrayMap((top, number) -> (
-    greatest(0, toInt64(nested[top].input)
-        - toInt64(arraySum((leaf, owner) -> if(owner = number, leaf.input, 0), nested_leaves, owners))),
-    greatest(0, toInt64(nested[top].output)
-        - toInt64(arraySum((leaf, owner) -> if(owner = number, leaf.output, 0), nested_leaves, owners))),
-    greatest(0, nested[top].cost - arraySum((leaf, owner) -> if(owner = number, leaf.cost, 0), nested_leaves, owners))
-), tops, arrayEnumerate(tops)) AS extras, if(empty(nested), calls, nested_leaves) AS leaves""",
-    """\
-version, trace, entries,
-arraySum(leaves.input) + arraySum(extras.1) AS input,
-arraySum(leaves.output) + arraySum(extras.2) AS output,
-arraySum(leaves.cost) + arraySum(extras.3) AS cost,
-length(calls) AS said, arrayCount(calls.priced) AS priced, arrayCount(leaves.unpriced) AS unpriced""",
-)

@@ -2,11 +2,14 @@
 """Stores by URL, with everything that is needed to read and write them."""
 
 import contextlib
+import os
 from dataclasses import dataclass
 
-from otel_loggedmodel.store import layout, pricing, schema
+from otel_loggedmodel.environment import OTEL_LOGGEDMODEL_PRICES
+from otel_loggedmodel.store import layout, price_file, pricing, schema
 from otel_loggedmodel.store.database import Database, open_database, second
 from otel_loggedmodel.store.ingest import OtlpWriter
+from otel_loggedmodel.store.price_file import NO_FILE, PriceFile
 from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import StoreUnavailableError
 from otel_loggedmodel.store.upkeep import Upkeep
@@ -40,8 +43,9 @@ class Store:
         self.writer.close()
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, prices: str | None = None) -> Store:
     """Open a store for a receiver; see `store.open_database`."""
+    own = _prices(prices)
     database = open_database(url, create=True)
     try:
         writer = OtlpWriter(database)
@@ -49,20 +53,26 @@ def open_store(url: str) -> Store:
         if database.directory is not None:
             layout.keep_definitions(database.directory)
         other = second(database)
-        return Store(writer, StoreReader(other), Upkeep(other, writer.counts), database.name)
+        return Store(writer, StoreReader(other, own), Upkeep(other, writer.counts), database.name)
     except BaseException:
         database.close()
         raise
 
 
-def open_local_reader(url: str) -> StoreReader:
+def open_local_reader(url: str, prices: str | None = None) -> StoreReader:
     """Open a store for reading; see `store.open_reader`."""
+    own = _prices(prices)
     database = open_database(url)
     try:
-        return StoreReader(database)
+        return StoreReader(database, own)
     except BaseException:
         database.close()
         raise
+
+
+def _prices(path: str | None) -> PriceFile:
+    path = path or os.environ.get(OTEL_LOGGEDMODEL_PRICES)
+    return price_file.read(path) if path else NO_FILE
 
 
 def prepare(url: str, *, cluster: str | None, backfill: bool, dry_run: bool) -> list[str]:

@@ -1,158 +1,169 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a call of a language model costs, in SQL: prices of the package `genai-prices` as constants of a query.
+"""What a call of a language model costs, in SQL: prices at the time of the call as constants of a query.
 
-The prices are in the package, so nothing is looked up on the network; upgrading it brings newer ones. They are list
-prices at the moment of the question, without discounts. A cost that a span states itself is preferred to them.
+A cost that a span states itself is preferred to them, except one of nothing: that is what a framework says that knows
+no price. They are list prices without discounts, or those of a file (`price_file`).
 """
 
-import functools
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timezone
-from decimal import Decimal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
-from otel_loggedmodel.store import schema
+from otel_loggedmodel.store import price_list, schema
+from otel_loggedmodel.store.price_file import NO_FILE, PriceFile
+from otel_loggedmodel.store.prices import Called, Prices, Schedule
 
-_TOKENS_PER_PRICE: Final = 1_000_000
-_REQUESTS_PER_PRICE: Final = 1000
-_KINDS: Final = ("input", "cache_read", "cache_write", "output", "request")
+_DAY: Final = 86_400
+_BEFORE: Final = datetime(2000, 1, 1, tzinfo=timezone.utc)
+# Places of the kinds in the column of rare kinds; ClickHouse counts from 1 on.
+_PLACES: Final = {
+    str(thing): f"toFloat64({schema.call('modal')}[{place}])" for place, thing in enumerate(schema.MODALITIES, 1)
+}
 
 
 @dataclass(frozen=True)
-class Prices:
-    """US dollars per token of one model, for requests with at least so many input tokens.
+class PriceTable:
+    """The prices of the models that were called, as far as they have any.
 
     Attributes:
-        llm: Provider and model, as the column `LoggedModelLlm` has them.
-        from_tokens: The least input tokens of a request at these prices.
-        input: Per input token that is of no kind with a price of its own.
-        cache_read: Per input token that was read from a cache.
-        cache_write: Per input token that was written to a cache.
-        output: Per output token.
-        request: For the request itself.
+        prices: By the text that says whom a span called, and where prices change, which time it was.
+        dates: When some of them change.
+        times: At which second of the day some change.
+        changing: The texts of those that change.
+        has_modal: Whether there are tokens of audio or images.
     """
 
-    llm: str
-    from_tokens: int
-    input: float
-    cache_read: float
-    cache_write: float
-    output: float
-    request: float
+    prices: Mapping[str, tuple[Prices, ...]] = field(default_factory=dict)
+    dates: tuple[int, ...] = ()
+    times: tuple[int, ...] = ()
+    changing: tuple[str, ...] = ()
+    has_modal: bool = False
 
 
-def prices_of(llms: Iterable[str], at: datetime) -> dict[str, tuple[Prices, ...]]:
-    """The prices of the models that have any, by the number of input tokens from which on they apply.
+NO_PRICES: Final = PriceTable()
+
+
+def table_of(llms: Iterable[str], own: PriceFile = NO_FILE, *, has_modal: bool = False) -> PriceTable:
+    """The prices of models.
 
     Args:
-        llms: Provider and model of each, as the column `LoggedModelLlm` has them.
-        at: When; aware.
+        llms: Whom spans called, as `LoggedModelCall.llm` has it.
+        own: Prices of a file; list prices hold where it has none.
+        has_modal: Whether there are tokens of audio or images.
     """
-    found = {}
-    hour = at.replace(minute=0, second=0, microsecond=0)
+    schedules: dict[str, Schedule] = {}
     for llm in llms:
-        price = _model_price(llm, hour)
-        if price is not None:
-            found[llm] = price
-    return found
+        called = Called.of(llm)
+        schedule = own.schedule_of(called, price_list.schedule_of(called))
+        if schedule is not None:
+            schedules[llm] = schedule
+    changing = [llm for llm, schedule in schedules.items() if schedule.dates() or schedule.times()]
+    dates = sorted({date for llm in changing for date in schedules[llm].dates()})
+    times = sorted({time for llm in changing for time in schedules[llm].times()})
+    prices = {}
+    for llm, schedule in schedules.items():
+        if llm not in changing:
+            prices[llm] = schedule.at(datetime.now(timezone.utc))
+            continue
+        for date_place, since in enumerate([_BEFORE, *dates]):
+            for time_place, second in enumerate([0, *times]):
+                at = since.replace(hour=0, minute=0, second=0) + timedelta(seconds=second)
+                # A change within a day holds for what is left of it.
+                prices[f"{llm}\n{date_place}.{time_place}"] = schedule.at(max(at, since))
+    return PriceTable(
+        {llm: found for llm, found in prices.items() if found},
+        tuple(int(date.timestamp()) for date in dates),
+        tuple(times),
+        tuple(changing),
+        has_modal,
+    )
 
 
-def cost_sql(prices: Mapping[str, Sequence[Prices]], columns: schema.Columns) -> tuple[str, dict[str, Any]]:
-    """An expression for the cost of a span in US dollars, NULL where it has none, and its parameters.
-
-    Args:
-        prices: By model.
-        columns: How the query writes our columns.
-    """
-    is_stated = f"bitTest({columns['LoggedModelUsage']}, {schema.COST_BIT})"
-    stated = f"if({is_stated}, {columns['LoggedModelCost']}, NULL)"
-    if not prices:
+def cost_sql(table: PriceTable) -> tuple[str, dict[str, Any]]:
+    """An expression for the cost of a span in US dollars, NULL where it has none, and its parameters."""
+    is_stated = f"bitTest({schema.call('usage')}, {schema.COST_BIT})"
+    stated = f"if({is_stated}, {schema.call('cost')}, NULL)"
+    if not table.prices:
         return stated, {}
+    parameters: dict[str, Any] = {"priced": list(table.prices), "is_priced": [1] * len(table.prices)}
+    llm = schema.call("llm")
+    if table.changing:
+        seconds = "toUInt32(toUnixTimestamp(Timestamp))"
+        llm = (
+            f"if({llm} IN {{changing:Array(String)}}, concat({llm}, '\\n',"
+            f" toString(arrayCount(date -> date <= {seconds}, {{price_dates:Array(UInt32)}})), '.',"
+            f" toString(arrayCount(time -> time <= modulo({seconds}, {_DAY}), {{price_times:Array(UInt32)}}))),"
+            f" toString({llm}))"
+        )
+        parameters |= {
+            "changing": list(table.changing),
+            "price_dates": list(table.dates),
+            "price_times": list(table.times),
+        }
 
     def of_model(values: str, type_name: str) -> str:
         # Works on the dictionary of the column, not on each of its rows.
-        return f"transform({columns['LoggedModelLlm']}, {{priced:Array(String)}}, {{{values}:Array({type_name})}}, 0)"
+        return f"transform({llm}, {{priced:Array(String)}}, {{{values}:Array({type_name})}}, 0)"
 
-    total = f"toFloat64({columns['LoggedModelInputTokens']})"
-    others = {
-        "cache_read": f"toFloat64({columns['LoggedModelCacheReadTokens']})",
-        "cache_write": f"toFloat64({columns['LoggedModelCacheWriteTokens']})",
-        "output": f"toFloat64({columns['LoggedModelOutputTokens']})",
-    }
-    parameters: dict[str, Any] = {"priced": list(prices), "is_priced": [1] * len(prices)}
+    total = f"toFloat64({schema.call('input')})"
+    counts = _counts(table)
     steps = []
-    for step in range(max(map(len, prices.values()))):
+    for step in range(max(map(len, table.prices.values()))):
         # A model with fewer steps repeats its last.
-        rows = [tiers[min(step, len(tiers) - 1)] for tiers in prices.values()]
+        rows = [tiers[min(step, len(tiers) - 1)] for tiers in table.prices.values()]
         parameters[f"price_from_{step}"] = [row.from_tokens for row in rows]
-        for kind in _KINDS:
-            parameters[f"price_{kind}_{step}"] = [getattr(row, kind) for row in rows]
-        rate = {kind: of_model(f"price_{kind}_{step}", "Float64") for kind in _KINDS}
-        # Cached tokens are among the input tokens; a span that claims otherwise does not get money back.
-        plain = f"greatest(0, {total} - {others['cache_read']} - {others['cache_write']})"
-        cost = f"{plain} * {rate['input']}" + "".join(f" + {count} * {rate[kind]}" for kind, count in others.items())
-        cost += f" + {rate['request']}"
-        steps.append((f"{total} >= {of_model(f'price_from_{step}', 'UInt64')}", cost))
+        terms = []
+        for kind, tokens in counts.items():
+            parameters[f"price_{kind}_{step}"] = [_price(row, kind) for row in rows]
+            terms.append(f"{tokens} * {of_model(f'price_{kind}_{step}', 'Float64')}")
+        parameters[f"price_request_{step}"] = [row.request for row in rows]
+        terms.append(of_model(f"price_request_{step}", "Float64"))
+        steps.append((f"{total} >= {of_model(f'price_from_{step}', 'UInt64')}", " + ".join(terms)))
     choice = steps[0][1]
     for condition, cost in steps[1:]:
         choice = f"if({condition}, {cost}, {choice})"
-    is_priced = of_model("is_priced", "UInt8")
-    return f"multiIf({is_stated}, {columns['LoggedModelCost']}, {is_priced} = 1, {choice}, NULL)", parameters
+    has_tokens = f"bitTest({schema.call('usage')}, {schema.TOKENS_BIT})"
+    is_priced = f"{has_tokens} AND {of_model('is_priced', 'UInt8')} = 1"
+    return (
+        f"multiIf({is_stated} AND {schema.call('cost')} > 0, {schema.call('cost')},"
+        f" {is_priced}, {choice}, {is_stated}, 0, NULL)",
+        parameters,
+    )
+
+
+def _counts(table: PriceTable) -> dict[str, str]:
+    """How many tokens of each kind are to be paid for; a span that claims more of a kind than of all gets none back."""
+    total, given = f"toFloat64({schema.call('input')})", f"toFloat64({schema.call('output')})"
+    read, write = f"toFloat64({schema.call('cache_read')})", f"toFloat64({schema.call('cache_write')})"
+    counts = {"input": f"greatest(0, {total} - {read} - {write})", "cache_read": read, "cache_write": write}
+    counts["output"] = given
+    if table.has_modal:
+        audio, image, read_audio, audio_out, image_out = _PLACES.values()
+        counts = {
+            "input": f"greatest(0, {total} - {read} - {write} - greatest(0, {audio} - {read_audio}) - {image})",
+            "cache_read": f"greatest(0, {read} - {read_audio})",
+            "cache_write": write,
+            "input_audio": f"greatest(0, {audio} - {read_audio})",
+            "input_image": image,
+            "cache_read_audio": read_audio,
+            "output": f"greatest(0, {given} - {audio_out} - {image_out})",
+            "output_audio": audio_out,
+            "output_image": image_out,
+        }
+    if any(row.reasoning is not None for rows in table.prices.values() for row in rows):
+        # What reasoning costs more, or less, than other output.
+        counts["reasoning"] = f"toFloat64({schema.call('reasoning')})"
+    return counts
+
+
+def _price(prices: Prices, kind: str) -> float:
+    if kind == "reasoning":
+        return 0.0 if prices.reasoning is None else prices.reasoning - prices.output
+    value: float = getattr(prices, kind)
+    return value
 
 
 def warm_up() -> None:
     """Load the prices, which takes a quarter of a second."""
-    prices_of(["openai/gpt-4o"], datetime.now(timezone.utc))
-
-
-@functools.lru_cache(maxsize=4096)
-def _model_price(llm: str, at: datetime) -> tuple[Prices, ...] | None:
-    import genai_prices
-
-    provider, _, model = llm.partition("/")
-    if not model:
-        return None
-    for provider_id in (provider, None) if provider else (None,):
-        try:
-            calculation = genai_prices.calc_price(
-                genai_prices.Usage(input_tokens=0, output_tokens=0),
-                model,
-                provider_id=provider_id,
-                genai_request_timestamp=at,
-            )
-        except LookupError:
-            continue
-        return _tiers(llm, calculation.model_price)
-    return None
-
-
-def _tiers(llm: str, price: Any) -> tuple[Prices, ...]:
-    by_kind = {
-        "input": price.input_mtok,
-        "cache_read": _or_else(price.cache_read_mtok, price.input_mtok),
-        "cache_write": _or_else(price.cache_write_mtok, price.input_mtok),
-        "output": price.output_mtok,
-    }
-    starts = {0}
-    for value in by_kind.values():
-        # A tier begins with the first token after its start.
-        starts.update(tier.start + 1 for tier in getattr(value, "tiers", ()))
-    request = float(price.requests_kcount or 0) / _REQUESTS_PER_PRICE
-    return tuple(
-        Prices(llm, start, request=request, **{kind: _per_token(value, start) for kind, value in by_kind.items()})
-        for start in sorted(starts)
-    )
-
-
-def _or_else(value: Any, otherwise: Any) -> Any:
-    return otherwise if value is None else value
-
-
-def _per_token(value: Any, input_tokens: int) -> float:
-    if value is None:
-        return 0.0
-    if not isinstance(value, Decimal):
-        reached = [tier.price for tier in value.tiers if input_tokens > tier.start]
-        value = reached[-1] if reached else value.base
-    return float(value) / _TOKENS_PER_PRICE
+    price_list.warm_up()

@@ -5,14 +5,26 @@ import heapq
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
 from typing import Any, Final
 
-from otel_loggedmodel.store import behaving, catalogue, comparing, listing, pricing, rows, schema, scores, sightings
+from otel_loggedmodel.store import (
+    behaving,
+    catalogue,
+    comparing,
+    doubling,
+    listing,
+    noting,
+    pricing,
+    rows,
+    schema,
+    scores,
+    sightings,
+)
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
 from otel_loggedmodel.store.chart_results import Activities, Behaviour
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
+from otel_loggedmodel.store.price_file import NO_FILE, PriceFile
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
@@ -44,13 +56,15 @@ class StoreReader:
 
     Args:
         database: Where; this object closes it.
+        prices: What calls of models cost, before list prices.
 
     Raises:
         StoreUnavailableError: There is no table of spans, or it is of a newer release.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, prices: PriceFile = NO_FILE) -> None:
         self._database = database
+        self._prices = prices
         present = schema.inspect(database)
         self._columns = schema.Columns(present)
         self._is_prepared = present.issuperset(schema.COLUMNS)
@@ -68,7 +82,7 @@ class StoreReader:
         if len(chosen) <= _FEW and len(last_seen) > 2 * len(chosen):
             scope = self._unscored(known, chosen, selection, seen)
         seen_when = sightings.times_and_places(self._database, scope)
-        used = sightings.usage(self._database, scope) if which.counted else seen_when
+        used = sightings.usage(self._database, self._moved(scope)) if which.counted else seen_when
         found = []
         for model_id in chosen:
             services = seen_when[model_id]["services"] if model_id in seen_when else ()
@@ -81,7 +95,7 @@ class StoreReader:
         model_id = known.resolve(version, seen)
         scope = self._scope(known, [model_id], selection, seen)
         (metrics,) = comparing.measure(self._database, scope, self._names(known, [model_id])).versions
-        used = sightings.usage(self._database, scope).get(model_id)
+        used = sightings.usage(self._database, self._moved(scope)).get(model_id)
         history = sightings.history(self._database, self._columns, model_id)
         sighting = sightings.times_and_places(self._database, scope).get(model_id, {})
         services = sorted({*sighting.get("services", ()), *(entry.service for entry in history if entry.service)})
@@ -98,7 +112,11 @@ class StoreReader:
             versions=tuple(measured.versions),
             differences=tuple(measured.differences()),
             configuration=_configuration([known.model(model_id) for model_id in model_ids]),
-            notes=(*self._notes(known, model_ids, seen), *_notes_on_prices(measured.unpriced), *measured.notes()),
+            notes=(
+                *self._notes(known, model_ids, seen),
+                *noting.notes(self._database, scope, measured),
+                *measured.notes(),
+            ),
         )
 
     def rows(
@@ -166,13 +184,38 @@ class StoreReader:
         self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
     ) -> Scope:
         scope = self._unpriced(known, model_ids, selection, seen)
-        llm = self._columns["LoggedModelLlm"]
-        rows = self._database.query(
-            f"SELECT DISTINCT {llm} AS llm FROM {schema.SPANS} WHERE {scope.spans.sql} AND llm != ''",
+        called = self._database.query(
+            f"""
+            SELECT {schema.call("llm")} AS llm, groupBitOr({schema.call("usage")}) AS usage,
+                max(length({schema.call("modal")})) AS modal,
+                groupUniqArray(3)(bitShiftRight({schema.call("origin")}, 16)) AS scopes
+            FROM {self._columns.spans} WHERE {scope.spans.sql} AND llm != '' GROUP BY llm""",
             scope.spans.parameters,
         )
-        prices = pricing.prices_of((row["llm"] for row in rows), selection.until or datetime.now(timezone.utc))
-        return replace(scope, prices=prices)
+        scope = replace(
+            scope,
+            prices=pricing.table_of(
+                (row["llm"] for row in called), self._prices, has_modal=any(row["modal"] for row in called)
+            ),
+        )
+        return self._moved(scope, called)
+
+    def _moved(self, scope: Scope, called: Sequence[Mapping[str, Any]] | None = None) -> Scope:
+        """The same with the traces that are a call which another trace has."""
+        if called is None:
+            called = self._database.query(
+                f"""
+                SELECT groupBitOr({schema.call("usage")}) AS usage,
+                    groupUniqArray(3)(bitShiftRight({schema.call("origin")}, 16)) AS scopes
+                FROM {self._columns.spans} WHERE {scope.spans.sql} AND {schema.call("llm")} != ''""",
+                scope.spans.parameters,
+            )
+        is_alone = any(row["usage"] >> schema.ALONE_BIT & 1 for row in called)
+        if is_alone and len({one for row in called for one in row["scopes"]}) > 1:
+            found = doubling.moves(scope)
+            if self._database.query(f"SELECT 1 AS found FROM ({found.sql}) LIMIT 1", found.parameters):
+                return replace(scope, moves=doubling.as_arrays(found))
+        return scope
 
     def _unpriced(
         self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
@@ -333,11 +376,3 @@ def _configuration(models: Sequence[LoggedModel | None]) -> tuple[ConfigurationD
         for kind, key, values in parts
         if len(set(values)) > 1
     )
-
-
-def _notes_on_prices(unpriced: int) -> Iterable[str]:
-    if unpriced:
-        yield (
-            f"{unpriced} calls of language models have tokens but no price that is known;"
-            " their cost is not among the costs."
-        )

@@ -62,6 +62,8 @@ class Selection:
         attributes: What the entry span, or else its resource, has to have.
         dataset: Digest or name of the data set that was evaluated; of scores, those on it.
         production: Leave out what was evaluated on data sets.
+        prompt: Traces that use this prompt; with its version after a line feed, this version of it.
+        agent: Traces in which this agent takes part.
     """
 
     since: datetime | None = None
@@ -70,6 +72,8 @@ class Selection:
     attributes: Mapping[str, str] = field(default_factory=dict)
     dataset: str | None = None
     production: bool = False
+    prompt: str | None = None
+    agent: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("since", "until"):

@@ -248,3 +248,7 @@ def _selected(selection: Selection) -> Iterator[tuple[str, Any]]:
     yield from _given("dataset", selection.dataset)
     if selection.production:
         yield "production", "true"
+    if selection.prompt is not None:
+        yield "prompt", selection.prompt.replace("\n", "@")
+    if selection.agent is not None:
+        yield "agent", selection.agent

@@ -32,7 +32,7 @@ class Verdict(str, enum.Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyMs:
-    """Milliseconds over entry spans; None where there are none."""
+    """Milliseconds over entry spans, or calls; None where there are none."""
 
     p50: float | None = None
     p90: float | None = None
@@ -43,12 +43,42 @@ class LatencyMs:
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens:
-    """Tokens that language models took in and gave out."""
+    """Tokens that language models took in and gave out; None where calls of models do not say any, which is not 0.
 
-    input: int = 0
-    output: int = 0
+    Attributes:
+        input: All that went in.
+        output: All that came out.
+        input_per_trace: Of traces of which every call says it.
+        output_per_trace: The same of the output.
+        cache_read: Input tokens that were read from a cache; they are among the input.
+        cache_write: Input tokens that were written to a cache; they are among the input.
+        reasoning: Output tokens of reasoning; they are among the output.
+    """
+
+    input: int | None = 0
+    output: int | None = 0
     input_per_trace: float | None = None
     output_per_trace: float | None = None
+    cache_read: int | None = 0
+    cache_write: int | None = 0
+    reasoning: int | None = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversations:
+    """The conversations that traces are turns of, where they say so.
+
+    Attributes:
+        count: How many there are.
+        turns: Traces for each.
+        cost_usd: US dollars for each; None where no price is known.
+        latency_ms: Milliseconds that the turns of one take together.
+    """
+
+    count: int
+    turns: float
+    cost_usd: float | None = None
+    latency_ms: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +147,14 @@ class VersionMetrics:
         latency_ms: Of the entry spans.
         tokens: Of the traces.
         cost_usd: US dollars over all traces; None where no price is known, which is not 0.
-        cost_usd_per_trace: The same for one trace.
+        cost_usd_per_trace: The same for one trace, of those of which the price of every call is known.
         scores: By the name of the evaluation.
+        calls_per_trace: Calls of models.
+        failed_calls: Those of them that failed, for each trace.
+        tool_calls_per_trace: Calls of tools.
+        first_chunk_ms: Until the first part of a streamed answer, over calls that say it.
+        conversations: What the traces are turns of; None where they do not say.
+        cut_off: How many of the traces lack their beginning.
     """
 
     model_id: str
@@ -131,6 +167,12 @@ class VersionMetrics:
     cost_usd: float | None = None
     cost_usd_per_trace: float | None = None
     scores: Mapping[str, Score] = field(default_factory=dict)
+    calls_per_trace: float | None = None
+    failed_calls: float | None = None
+    tool_calls_per_trace: float | None = None
+    first_chunk_ms: LatencyMs = field(default_factory=LatencyMs)
+    conversations: Conversations | None = None
+    cut_off: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +244,8 @@ class VersionDifferences:
     Attributes:
         model_id: The id of the version.
         metrics: By the name of the metric: `error_rate`, `latency_ms.p50` (and `.p90`, `.p95`, `.p99`, `.mean`),
-            `tokens.input_per_trace`, `tokens.output_per_trace`, `cost_usd_per_trace`, `scores.<name>`.
+            `tokens.input_per_trace`, `tokens.output_per_trace`, `cost_usd_per_trace`, `failed_calls`,
+            `first_chunk_ms.p50` (and so on), `scores.<name>`.
     """
 
     model_id: str
@@ -214,7 +257,7 @@ class ConfigurationDifference:
     """A part of what the versions were made of that is not the same for all.
 
     Attributes:
-        kind: `param`, `tag`, or `field` (type, source run, status).
+        kind: `param`, `tag`, `field` (type, source run, status), `prompt` (its versions) or `agent`, as spans say.
         key: Which.
         values: For each version, in order; None where it has none.
     """

@@ -4,7 +4,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from otel_loggedmodel.store import schema
+from otel_loggedmodel.conventions.things import Thing
+from otel_loggedmodel.store import conventions_sql, schema
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.reading import ReadingError, RowFilter
@@ -14,9 +15,8 @@ from otel_loggedmodel.store.scores import results
 
 # Longer texts are cut off; the trace has them whole.
 MAX_CHARACTERS: Final = 4000
-# By this library and OpenInference, by the GenAI conventions, by MLflow.
-_INPUTS: Final = ("input.value", "gen_ai.input.messages", "mlflow.spanInputs")
-_OUTPUTS: Final = ("output.value", "gen_ai.output.messages", "mlflow.spanOutputs")
+_INPUT: Final = conventions_sql.raw_text(Thing.INPUT, Thing.INPUT_MESSAGES)
+_OUTPUT: Final = conventions_sql.raw_text(Thing.OUTPUT, Thing.OUTPUT_MESSAGES)
 _ROUNDING: Final = 1e-12
 _AT_ONCE: Final = 1000
 
@@ -128,8 +128,8 @@ def _texts(database: Database, trace_ids: Sequence[str]) -> dict[str, list[tuple
     """The spans that say what went in and out, by trace, a row's own first: id, input and output."""
     rows = database.query(
         f"""
-        SELECT TraceId, SpanId, substringUTF8({schema.first_text(*_INPUTS)}, 1, {MAX_CHARACTERS}) AS input,
-            substringUTF8({schema.first_text(*_OUTPUTS)}, 1, {MAX_CHARACTERS}) AS output
+        SELECT TraceId, SpanId, substringUTF8({_INPUT}, 1, {MAX_CHARACTERS}) AS input,
+            substringUTF8({_OUTPUT}, 1, {MAX_CHARACTERS}) AS output
         FROM {schema.SPANS}
         WHERE TraceId IN {{trace_ids:Array(String)}} AND (input != '' OR output != '')
         ORDER BY SpanAttributes['logged_model.evaluation.row'] = '', ParentSpanId != '', Timestamp

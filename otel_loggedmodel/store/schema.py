@@ -13,13 +13,25 @@ from dataclasses import dataclass
 from typing import Final
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
+from otel_loggedmodel.conventions.status import EXCEPTION_EVENT, SCOPES_THAT_END_OK
+from otel_loggedmodel.conventions.things import CALLS, Kind, Thing
+from otel_loggedmodel.store import conventions_sql as sql
 from otel_loggedmodel.store.database import Database, quoted
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
 
 SPANS: Final = "otel_traces"
 
+# Kinds of tokens with prices of their own, beside cached ones; they are among the input or the output tokens.
+MODALITIES: Final = (
+    Thing.INPUT_AUDIO_TOKENS,
+    Thing.INPUT_IMAGE_TOKENS,
+    Thing.CACHE_READ_AUDIO_TOKENS,
+    Thing.OUTPUT_AUDIO_TOKENS,
+    Thing.OUTPUT_IMAGE_TOKENS,
+)
+
 # Raised by one whenever an expression changes; each column remembers in its comment from which it is.
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 _COMMENT: Final = "otel-loggedmodel schema "
 
 
@@ -36,63 +48,136 @@ class Column:
     expression: str
 
 
-def _first_number(*keys: str, mlflow: str) -> str:
-    numbers = [f"toUInt64OrNull(SpanAttributes['{key}'])" for key in keys]
-    numbers.append(f"JSONExtract(SpanAttributes['mlflow.chat.tokenUsage'], '{mlflow}', 'Nullable(UInt64)')")
-    return f"coalesce({', '.join(numbers)})"
+KINDS_TYPE: Final = (
+    f"Enum8('none' = 0, {', '.join(f'{sql.literal(kind)} = {place}' for place, kind in enumerate(sql.KINDS, 1))})"
+)
 
 
-def first_text(*keys: str, mlflow: str | None = None) -> str:
-    """The first of a span's attributes that it has, as SQL.
-
-    Args:
-        *keys: Which, in order.
-        mlflow: One of MLflow's, after them: a text in the form of JSON.
-    """
-    texts = [f"SpanAttributes['{key}']" for key in keys]
-    if mlflow is not None:
-        texts.append(f"JSONExtractString(SpanAttributes['{mlflow}'])")
-    *others, last = texts
-    return "multiIf(" + "".join(f"{other} != '', {other}, " for other in others) + last + ")"
+def one_of_kind(column: str, *kinds: Kind) -> str:
+    """The condition that a span is of one of these kinds of work."""
+    return sql.one_of(column, kinds)
 
 
-# The spellings of tokens are, in this order, those of the GenAI conventions
-# (https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/), of OpenLLMetry and older instrumentations,
-# of OpenInference (https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md), and of MLflow's
-# tracing SDK, which writes all of them as one JSON object
-# (https://github.com/mlflow/mlflow/blob/master/mlflow/tracing/constant.py).
-_INPUT_TOKENS: Final = _first_number(
-    "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", mlflow="input_tokens"
-)
-_OUTPUT_TOKENS: Final = _first_number(
-    "gen_ai.usage.output_tokens",
-    "gen_ai.usage.completion_tokens",
-    "llm.token_count.completion",
-    mlflow="output_tokens",
-)
-_CACHE_READ_TOKENS: Final = _first_number(
-    "gen_ai.usage.cache_read.input_tokens",
-    "llm.token_count.prompt_details.cache_read",
-    mlflow="cache_read_input_tokens",
-)
-_CACHE_WRITE_TOKENS: Final = _first_number(
-    "gen_ai.usage.cache_creation.input_tokens",
-    "llm.token_count.prompt_details.cache_write",
-    mlflow="cache_creation_input_tokens",
-)
-# US dollars as a span states them. There is no convention yet: OpenLIT and Langfuse, OpenInference, Pydantic AI,
-# MLflow.
-_COST: Final = (
-    "coalesce(toFloat64OrNull(SpanAttributes['gen_ai.usage.cost']), toFloat64OrNull(SpanAttributes['llm.cost.total']),"
-    " toFloat64OrNull(SpanAttributes['operation.cost']),"
-    " JSONExtract(SpanAttributes['mlflow.llm.cost'], 'total_cost', 'Nullable(Float64)'))"
-)
+# What `LoggedModelCall.usage` says of a span, bit by bit.
 TOKENS_BIT: Final = 0
+"""It says how many tokens it took or gave."""
 COST_BIT: Final = 1
-_COUNTS: Final = "{LoggedModelRole} = 'entry' OR {LoggedModelUsage} != 0"
+"""It says what it cost."""
+FAILED_BIT: Final = 2
+"""It failed."""
+SERVED_BIT: Final = 3
+"""It is a server's or a consumer's."""
+ODD_BIT: Final = 4
+"""It says tokens or a cost that cannot be."""
+ALONE_BIT: Final = 5
+"""It is a call of a model without a parent."""
 
-# None is nullable: ClickHouse stores a column that is nearly everywhere 0 as its exceptions, and reads it for next to
+_HAS_TOKENS: Final = f"({sql.count(Thing.INPUT_TOKENS)} != 0 OR {sql.count(Thing.OUTPUT_TOKENS)} != 0)"
+_HAS_COST: Final = f"({sql.cost()} > 0 OR {_HAS_TOKENS} AND {sql.says_free()})"
+_IS_CALL: Final = f"kind IN {tuple(sql.KINDS.index(kind) + 1 for kind in CALLS)}"
+_FAILED: Final = (
+    f"({sql.HAS_ERROR_STATUS}"
+    f" OR {sql.name(Thing.ERROR_TYPE)} != '' AND said[{sql.KIND_NUMBER}] != '' AND NOT {sql.HAS_OK_STATUS}"
+    f" OR {sql.one_of('ScopeName', SCOPES_THAT_END_OK)} AND has(`Events.Name`, '{EXCEPTION_EVENT}'))"
+)
+_ASKED: Final = sql.name(Thing.REQUEST_MODEL)
+_ANSWERED: Final = sql.name(Thing.RESPONSE_MODEL, Thing.REQUEST_MODEL)
+# In a private network, or a name without a domain, as containers have.
+_IS_LOCAL: Final = (
+    f"match({sql.name(Thing.ADDRESS)},"
+    r" '^([a-z]+://)?(localhost|127\\.|0\\.0\\.0\\.0|10\\.|192\\.168\\.|172\\.(1[6-9]|2[0-9]|3[01])\\."
+    r"|\\[?::1|[^./:\\[\\]]+(:[0-9]+)?(/|$)|[^/:]+\\.(local|internal|lan|localdomain)(:[0-9]+)?(/|$))')"
+)
+# The names of models without their dates, and without the providers before them.
+_MODEL_FAMILY: Final = (
+    f"replaceRegexpOne(replaceRegexpOne({sql.name(Thing.REQUEST_MODEL, Thing.RESPONSE_MODEL)}, '^.*[/:]', ''),"
+    r" '-20[0-9][0-9]-?[0-9][0-9]-?[0-9][0-9]$', '')"
+)
+_CACHED: Final = f"({sql.count(Thing.CACHE_READ_TOKENS)} + {sql.count(Thing.CACHE_WRITE_TOKENS)})"
+_INPUT: Final = (
+    f"({sql.count(Thing.INPUT_TOKENS)} + if({_CACHED} > {sql.count(Thing.INPUT_TOKENS)} OR {_CACHED} > 0"
+    f" AND {sql.count(Thing.TOTAL_TOKENS)}"
+    f" = {sql.count(Thing.INPUT_TOKENS)} + {_CACHED} + {sql.count(Thing.OUTPUT_TOKENS)}, {_CACHED}, 0))"
+)
+_MODAL: Final = ", ".join(map(sql.count, MODALITIES))
+_IS_OF_VERSION: Final = "{LoggedModelRole} IN ('span', 'entry')"
+# What is worked out of `said` first, as the parts below need it more than once.
+_STEPS: Final[Mapping[str, str]] = {
+    # What names a model and no kind of work is a call of that model.
+    "kind": f"if(said[{sql.KIND_NUMBER}] = '' AND {_ANSWERED} != '', {sql.KINDS.index(Kind.LLM) + 1}, {sql.kind()})",
+    "has_tokens": _HAS_TOKENS,
+    "has_cost": _HAS_COST,
+    "failed": _FAILED,
+    "counts": "{LoggedModelRole} = 'entry' OR {LoggedModelRole} = 'span'"
+    f" AND (said[{sql.KIND_NUMBER}] != '' OR {_ANSWERED} != '' OR {_HAS_TOKENS} OR {_HAS_COST} OR {_FAILED})",
+}
+
+
+def _bits(*conditions: str) -> str:
+    return " + ".join(f"bitShiftLeft(toUInt8({condition}), {bit})" for bit, condition in enumerate(conditions))
+
+
+def _hash(text: str) -> str:
+    return f"if({text} = '', 0, cityHash64({text}))"
+
+
+# What a span says as a convention has it: each part with its type and how it follows from `said`.
+#
+# None is nullable: ClickHouse stores a part that is nearly everywhere 0 as its exceptions, and reads it for next to
 # nothing.
+_PARTS: Final[Mapping[str, tuple[str, str]]] = {
+    # What kind of work it is.
+    "kind": (KINDS_TYPE, "kind"),
+    # Bits, see above.
+    "usage": (
+        "UInt8",
+        _bits("has_tokens", "has_cost", "failed", sql.IS_SERVED, sql.says_odd(), f"ParentSpanId = '' AND {_IS_CALL}"),
+    ),
+    # An instrumentation that follows no convention here leaves cached tokens out of the input. It shows where there are
+    # more of them than input, or where the total has them beside it: they are added.
+    "input": ("UInt64", _INPUT),
+    "output": ("UInt64", sql.count(Thing.OUTPUT_TOKENS)),
+    # Tokens of the kinds that have prices of their own; they are among the input or the output.
+    "cache_read": ("UInt64", sql.count(Thing.CACHE_READ_TOKENS)),
+    "cache_write": ("UInt64", sql.count(Thing.CACHE_WRITE_TOKENS)),
+    "reasoning": ("UInt64", sql.count(Thing.REASONING_TOKENS)),
+    # In the order of `MODALITIES`; empty where all are 0.
+    "modal": ("Array(UInt64)", f"if(arraySum([{_MODAL}]) = 0, [], [{_MODAL}])"),
+    "cost": ("Float64", sql.cost()),
+    # Provider and model of a call, for its price; then, each on a line of its own, the model that was asked for where
+    # it is another, and whether its server is near.
+    "llm": (
+        "LowCardinality(String)",
+        f"if({_IS_OF_VERSION} AND (has_tokens OR {_IS_CALL}), concat({sql.name(Thing.PROVIDER)}, '/', {_ANSWERED},"
+        f" if({_ASKED} NOT IN ('', {_ANSWERED}), concat('\\nasked ', {_ASKED}), ''), if({_IS_LOCAL}, '\\nlocal', '')),"
+        " '')",
+    ),
+    # The name of a prompt and, on a line of its own, its version.
+    "prompt": (
+        "LowCardinality(String)",
+        f"if({sql.name(Thing.PROMPT_NAME)} = '' OR {sql.name(Thing.PROMPT_VERSION)} = '',"
+        f" {sql.name(Thing.PROMPT_NAME)},"
+        f" concat({sql.name(Thing.PROMPT_NAME)}, '\\n', {sql.name(Thing.PROMPT_VERSION)}))",
+    ),
+    "agent": ("LowCardinality(String)", sql.name(Thing.AGENT)),
+    # Hashes of ids, of the spans that counting reads: a quarter of what the ids themselves take.
+    "trace": ("UInt64", "if(counts, cityHash64(TraceId), 0)"),
+    "span": ("UInt64", "if(counts, cityHash64(SpanId), 0)"),
+    "parent": ("UInt64", "if(counts, cityHash64(ParentSpanId), 0)"),
+    "conversation": ("UInt64", _hash(sql.name(Thing.CONVERSATION))),
+    # What two instrumentations of one call have in common, and what not: the answer, the model, and who says so, the
+    # latter two as 16 bits each.
+    "response": ("UInt64", _hash(sql.name(Thing.RESPONSE_ID))),
+    "origin": (
+        "UInt32",
+        f"if(counts, bitOr(bitShiftLeft(toUInt32(modulo(cityHash64(ScopeName), 65536)), 16),"
+        f" if({_IS_CALL}, toUInt32(modulo(cityHash64({_MODEL_FAMILY}), 65536)), 0)), 0)",
+    ),
+    "first_chunk": ("Float32", sql.first_chunk()),
+    # The trace of a call that carries no version.
+    "stray": ("UInt64", f"if({{LoggedModelRole}} = 'none' AND {_IS_CALL}, cityHash64(TraceId), 0)"),
+}
+
 COLUMNS: Final[Mapping[str, Column]] = {
     # An SDK of another language puts the version into its resource. Records and evaluation results name a version that
     # need not be their sender's.
@@ -103,13 +188,14 @@ COLUMNS: Final[Mapping[str, Column]] = {
         " ResourceAttributes['logged_model.id'])",
     ),
     # What a span is to its version. The flags that tell a remote parent are not stored, so a server's or consumer's
-    # span is taken for an entry span, as one that carries the version's name or the link to it.
+    # span is taken for an entry span, as one that carries the version's name or the link to it. Building an agent is
+    # no request.
     "LoggedModelRole": Column(
-        "Enum8('none' = 0, 'span' = 1, 'entry' = 2, 'record' = 3, 'evaluation' = 4)",
+        "Enum8('none' = 0, 'span' = 1, 'entry' = 2, 'record' = 3, 'evaluation' = 4, 'build' = 5)",
         "multiIf(SpanAttributes['logged_model.event'] != '', 'record',"
         f" SpanName = '{EVALUATION_RESULT}', 'evaluation',"
-        " {LoggedModelId} = '', 'none',"
-        " ParentSpanId = '' OR SpanKind IN ('Server', 'Consumer', 'SPAN_KIND_SERVER', 'SPAN_KIND_CONSUMER')"
+        f" {{LoggedModelId}} = '', 'none', {sql.is_building()}, 'build',"
+        f" ParentSpanId = '' OR {sql.IS_SERVED}"
         " OR SpanAttributes['logged_model.name'] != ''"
         " OR arrayExists(link -> link['logged_model.id'] != '', `Links.Attributes`), 'entry', 'span')",
     ),
@@ -120,70 +206,55 @@ COLUMNS: Final[Mapping[str, Column]] = {
         " SpanAttributes['logged_model.name'], {LoggedModelId} = ResourceAttributes['logged_model.id'],"
         " ResourceAttributes['logged_model.name'], '')",
     ),
-    # Whether a span of a version says tokens (bit 0) and cost (bit 1).
-    "LoggedModelUsage": Column(
-        "UInt8",
-        "if({LoggedModelRole} IN ('span', 'entry'), bitOr("
-        f"bitShiftLeft({_INPUT_TOKENS} IS NOT NULL OR {_OUTPUT_TOKENS} IS NOT NULL, {TOKENS_BIT}),"
-        f" bitShiftLeft({_COST} IS NOT NULL, {COST_BIT})), 0)",
-    ),
-    "LoggedModelInputTokens": Column("UInt64", f"ifNull({_INPUT_TOKENS}, 0)"),
-    "LoggedModelOutputTokens": Column("UInt64", f"ifNull({_OUTPUT_TOKENS}, 0)"),
-    # Input tokens of the kinds that have prices of their own; they are among the input tokens.
-    "LoggedModelCacheReadTokens": Column("UInt64", f"ifNull({_CACHE_READ_TOKENS}, 0)"),
-    "LoggedModelCacheWriteTokens": Column("UInt64", f"ifNull({_CACHE_WRITE_TOKENS}, 0)"),
-    "LoggedModelCost": Column("Float64", f"ifNull({_COST}, 0)"),
-    # Provider and model of a call, for its price.
-    "LoggedModelLlm": Column(
-        "LowCardinality(String)",
-        f"if(bitTest({{LoggedModelUsage}}, {TOKENS_BIT}), concat("
-        + first_text(
-            "gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", mlflow="mlflow.llm.provider"
-        )
-        + ", '/', "
-        + first_text(
-            *("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "embedding.model_name"),
-            mlflow="mlflow.llm.model",
-        )
-        + "), '')",
-    ),
-    # Whether a span is of a kind that sums up the calls below it, where it says tokens or cost at all.
-    "LoggedModelIsSum": Column(
-        "Bool",
-        "SpanAttributes['gen_ai.operation.name'] IN ('invoke_agent', 'create_agent', 'invoke_workflow', 'execute_tool')"
-        " OR SpanAttributes['openinference.span.kind']"
-        " IN ('AGENT', 'CHAIN', 'TOOL', 'RETRIEVER', 'GUARDRAIL', 'EVALUATOR')"
-        " OR SpanAttributes['traceloop.span.kind'] IN ('workflow', 'task', 'agent', 'tool')"
-        # MLflow writes a text as JSON, in quotes.
-        " OR SpanAttributes['mlflow.spanType']"
-        """ IN ('"AGENT"', '"CHAIN"', '"WORKFLOW"', '"TASK"', '"TOOL"', '"RETRIEVER"', '"GUARDRAIL"', '"EVALUATOR"')""",
-    ),
-    # Hashes of ids, of the spans that counting reads: a quarter of what the ids themselves take.
-    "LoggedModelTraceKey": Column("UInt64", f"if({_COUNTS}, cityHash64(TraceId), 0)"),
-    "LoggedModelSpanKey": Column("UInt64", f"if({_COUNTS}, cityHash64(SpanId), 0)"),
-    "LoggedModelParentKey": Column("UInt64", f"if({_COUNTS}, cityHash64(ParentSpanId), 0)"),
     "LoggedModelHasScores": Column("Bool", f"has(`Events.Name`, '{EVALUATION_RESULT}')"),
+    # In one column, as what it is made of is worked out once.
+    "LoggedModelCall": Column(
+        f"Tuple({', '.join(f'{name} {type_name}' for name, (type_name, _) in _PARTS.items())})",
+        f"arrayMap(said -> arrayMap(({', '.join(_STEPS)}) ->"
+        f" ({', '.join(expression for _, expression in _PARTS.values())}),"
+        f" {', '.join(f'[{step}]' for step in _STEPS.values())})[1], [{sql.said()}])[1]",
+    ),
 }
+# Columns that earlier releases made and nothing reads any more.
+RETIRED: Final = (
+    "LoggedModelCacheReadTokens",
+    "LoggedModelCacheWriteTokens",
+    "LoggedModelCost",
+    "LoggedModelInputTokens",
+    "LoggedModelIsSum",
+    "LoggedModelLlm",
+    "LoggedModelOutputTokens",
+    "LoggedModelParentKey",
+    "LoggedModelSpanKey",
+    "LoggedModelTraceKey",
+    "LoggedModelUsage",
+)
 
 
 class Columns:
-    """How a query writes our columns: by name where the table has them, else by what they follow from.
+    """How a query reads our columns: from the table where it has them, else worked out as it is read.
 
     Args:
         present: The names of those that the table has.
+
+    Attributes:
+        spans: What stands after FROM.
     """
 
     def __init__(self, present: Collection[str]) -> None:
-        self._texts: dict[str, str] = {}
-        for name, column in COLUMNS.items():
-            self._texts[name] = name if name in present else f"({column.expression.format_map(self._texts)})"
+        by_name = {name: name for name in COLUMNS}
+        kept = [name for name in COLUMNS if name in present]
+        missing = [
+            f"CAST({column.expression.format_map(by_name)}, {sql.literal(column.type)}) AS {name}"
+            for name, column in COLUMNS.items()
+            if name not in present
+        ]
+        self.spans = f"(SELECT *, {', '.join([*kept, *missing])} FROM {SPANS})" if missing else SPANS
 
-    def __getitem__(self, name: str) -> str:
-        return self._texts[name]
 
-    def keys(self) -> Collection[str]:
-        """The names of our columns."""
-        return self._texts.keys()
+def call(part: str) -> str:
+    """A part of what a span says, as SQL: `input`, `kind`, ..."""
+    return f"LoggedModelCall.{part}"
 
 
 def inspect(database: Database) -> frozenset[str]:
@@ -197,7 +268,15 @@ def inspect(database: Database) -> frozenset[str]:
         raise StoreUnavailableError(
             f"{database.name} has no table {SPANS}: let a Collector make it, or run `otel-loggedmodel store prepare`"
         )
-    return frozenset(name for name, comment in present.items() if name in COLUMNS and _version_of(comment) is not None)
+    return frozenset(
+        name for name, comment in present.items() if name in COLUMNS and _version_of(comment) == SCHEMA_VERSION
+    )
+
+
+def is_older(database: Database) -> bool:
+    """Whether an earlier release has made columns of the table of spans."""
+    versions = [_version_of(comment) for comment in (_present(database) or {}).values()]
+    return any(version is not None and version < SCHEMA_VERSION for version in versions)
 
 
 def prepare(
@@ -243,6 +322,7 @@ def _statements(database: Database, cluster: str | None, *, backfill: bool) -> I
             changes.append(f"ADD COLUMN IF NOT EXISTS {definition}")
         elif (_version_of(present[name]) or 0) < SCHEMA_VERSION:
             changes.append(f"MODIFY COLUMN {definition}")
+    changes += [f"DROP COLUMN IF EXISTS {name}" for name in RETIRED if _version_of(present.get(name, "")) is not None]
     # One statement each: every ALTER is a round through the cluster, and every mutation one through the data.
     if changes:
         yield f"ALTER TABLE {SPANS}{on_cluster}\n    " + ",\n    ".join(changes)

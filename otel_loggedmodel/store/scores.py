@@ -42,10 +42,10 @@ def results(scope: Scope) -> Query:
         wanted += " AND dataset = ''"
     if replace(selection, dataset=None) != EVERYTHING:
         wanted += (
-            f" AND ((toString(version), TraceId) IN (SELECT toString({scope.version.sql}), TraceId FROM {schema.SPANS}"
-            f" WHERE {spans} AND {scope.entry.sql}){_or_evaluated_then(selection)})"
+            f" AND ((toString(version), TraceId) IN (SELECT toString({scope.version.sql}), TraceId"
+            f" FROM {scope.columns.spans} WHERE {spans} AND {scope.begins.sql}){_or_evaluated_then(selection)})"
         )
-        parameters.update(scope.entry.parameters)
+        parameters.update(scope.begins.parameters)
         # Results come later than what they judge.
         spans = replace(scope, selection=EVERYTHING).spans.sql
     details = ", ".join(
@@ -112,17 +112,17 @@ def datasets(columns: schema.Columns) -> Query:
         f"""
         SELECT SpanAttributes['{_PREFIX}dataset'] AS digest,
             argMax(SpanAttributes['{_PREFIX}dataset_name'], Timestamp) AS name
-        FROM {schema.SPANS}
-        WHERE {_IS_RESULT} AND {columns["LoggedModelRole"]} = 'evaluation' AND digest != ''
+        FROM {columns.spans}
+        WHERE {_IS_RESULT} AND LoggedModelRole = 'evaluation' AND digest != ''
         GROUP BY digest ORDER BY max(Timestamp) DESC, digest LIMIT {_MOST_DATASETS}"""
     )
 
 
 def _results_in_spans(scope: Scope, spans: str) -> str:
-    model_id, role = scope.columns["LoggedModelId"], scope.columns["LoggedModelRole"]
+    model_id, role = "LoggedModelId", "LoggedModelRole"
     found = f"""
             SELECT {model_id} AS model_id, TraceId, ParentSpanId, SpanAttributes AS attributes, {START} AS own_ns
-            FROM {schema.SPANS} WHERE {_IS_RESULT} AND {role} = 'evaluation' AND {spans}
+            FROM {scope.columns.spans} WHERE {_IS_RESULT} AND {role} = 'evaluation' AND {spans}
             LIMIT 1 BY TraceId, SpanId"""
     if not scope.aliases:
         return f"SELECT model_id AS version, TraceId, ParentSpanId AS judged, own_ns AS at, attributes FROM ({found})"
@@ -132,9 +132,9 @@ def _results_in_spans(scope: Scope, spans: str) -> str:
             SELECT {version.sql} AS version, TraceId, ParentSpanId AS judged, own_ns AS at, attributes
             FROM ({found}) AS results
             LEFT JOIN (
-                SELECT TraceId, SpanId AS ParentSpanId, min({START}) AS judged_ns FROM {schema.SPANS}
+                SELECT TraceId, SpanId AS ParentSpanId, min({START}) AS judged_ns FROM {scope.columns.spans}
                 WHERE {role} IN ('span', 'entry') AND (TraceId, SpanId) IN (
-                    SELECT TraceId, ParentSpanId FROM {schema.SPANS}
+                    SELECT TraceId, ParentSpanId FROM {scope.columns.spans}
                     WHERE {_IS_RESULT} AND {role} = 'evaluation' AND {model_id} IN {{alias_ids:Array(String)}}
                 )
                 GROUP BY TraceId, SpanId
@@ -143,11 +143,10 @@ def _results_in_spans(scope: Scope, spans: str) -> str:
 
 def unclaimed(columns: schema.Columns) -> Query:
     """A row where there are results that name no version."""
-    return Query(f"SELECT 1 AS found FROM {schema.SPANS} WHERE {_is_unclaimed(columns)} LIMIT 1")
+    return Query(f"SELECT 1 AS found FROM {columns.spans} WHERE {_IS_UNCLAIMED} LIMIT 1")
 
 
-def _is_unclaimed(columns: schema.Columns) -> str:
-    return f"{_IS_RESULT} AND {columns['LoggedModelRole']} = 'evaluation' AND {columns['LoggedModelId']} = ''"
+_IS_UNCLAIMED: Final = f"{_IS_RESULT} AND LoggedModelRole = 'evaluation' AND LoggedModelId = ''"
 
 
 def _unclaimed_results(scope: Scope) -> str:
@@ -155,8 +154,8 @@ def _unclaimed_results(scope: Scope) -> str:
 
     Who gives feedback later often knows the trace alone.
     """
-    model_id, role = scope.columns["LoggedModelId"], scope.columns["LoggedModelRole"]
-    condition = _is_unclaimed(scope.columns)
+    model_id, role = "LoggedModelId", "LoggedModelRole"
+    condition = _IS_UNCLAIMED
     if scope.trace_ids is not None:
         condition += " AND TraceId IN {trace_ids:Array(String)}"
     version = scope.version_of("owner.1", "owner.2")
@@ -167,15 +166,15 @@ def _unclaimed_results(scope: Scope) -> str:
                 FROM (
                     SELECT TraceId, SpanId AS result, ParentSpanId AS parent, {START} AS own_ns,
                         SpanAttributes AS own_attributes
-                    FROM {schema.SPANS} WHERE {condition}
+                    FROM {scope.columns.spans} WHERE {condition}
                     LIMIT 1 BY TraceId, SpanId
                 ) AS unclaimed
                 JOIN (
                     SELECT TraceId, SpanId AS owner_span, toString({model_id}) AS owner_id, {START} AS owner_ns,
                         {role} != 'entry' AS is_no_entry
-                    FROM {schema.SPANS}
+                    FROM {scope.columns.spans}
                     WHERE {role} IN ('span', 'entry')
-                        AND TraceId IN (SELECT TraceId FROM {schema.SPANS} WHERE {condition})
+                        AND TraceId IN (SELECT TraceId FROM {scope.columns.spans} WHERE {condition})
                 ) AS owners USING (TraceId)
                 GROUP BY TraceId, result
             )"""
@@ -187,9 +186,9 @@ def _results_in_events(scope: Scope, spans: str) -> str:
                 SELECT {scope.version.sql} AS version, TraceId, SpanId, {START} AS at, arrayFilter(
                     (attributes, name) -> name = '{EVALUATION_RESULT}', `Events.Attributes`, `Events.Name`
                 ) AS found
-                FROM {schema.SPANS}
-                WHERE {scope.columns["LoggedModelHasScores"]}
-                    AND {scope.columns["LoggedModelRole"]} IN ('span', 'entry') AND {spans}
+                FROM {scope.columns.spans}
+                WHERE LoggedModelHasScores
+                    AND LoggedModelRole IN ('span', 'entry') AND {spans}
                 LIMIT 1 BY TraceId, SpanId
             )"""
 

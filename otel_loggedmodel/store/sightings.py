@@ -4,7 +4,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from otel_loggedmodel.store import measuring, schema
+from otel_loggedmodel.store import measuring
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.results import HistoryEntry
@@ -17,8 +17,7 @@ _MAX_HISTORY: Final = 1000
 
 def seen_ids(database: Database, columns: Columns) -> frozenset[str]:
     """The ids that spans have."""
-    model_id = columns["LoggedModelId"]
-    rows = database.query(f"SELECT DISTINCT {model_id} AS id FROM {schema.SPANS} WHERE id != ''")
+    rows = database.query(f"SELECT DISTINCT LoggedModelId AS id FROM {columns.spans} WHERE id != ''")
     return frozenset(row["id"] for row in rows)
 
 
@@ -28,7 +27,7 @@ def last_seen(database: Database, scope: Scope) -> dict[str, int]:
     rows = database.query(
         f"""
         SELECT toString({version.sql}) AS model_id, max({measuring.START}) AS last_ns
-        FROM {schema.SPANS} WHERE {spans.sql} AND {entry.sql} GROUP BY model_id""",
+        FROM {scope.columns.spans} WHERE {spans.sql} AND {entry.sql} GROUP BY model_id""",
         {**version.parameters, **spans.parameters, **entry.parameters},
     )
     return {row["model_id"]: row["last_ns"] for row in rows}
@@ -59,7 +58,7 @@ def times_and_places(database: Database, scope: Scope) -> dict[str, dict[str, An
         SELECT toString({version.sql}) AS model_id,
             arraySort(groupUniqArrayIf(100)(toString(ServiceName), ServiceName != '')) AS services,
             min({measuring.START}) AS first_ns, max({measuring.START}) AS last_ns
-        FROM {schema.SPANS} WHERE {spans.sql} AND {entry.sql} GROUP BY model_id""",
+        FROM {scope.columns.spans} WHERE {spans.sql} AND {entry.sql} GROUP BY model_id""",
         {**version.parameters, **spans.parameters, **entry.parameters},
     )
     return {row["model_id"]: row for row in rows}
@@ -69,9 +68,9 @@ def names(database: Database, columns: Columns, model_ids: Sequence[str]) -> dic
     """The names that entry spans give to versions of which there is no record."""
     rows = database.query(
         f"""
-        SELECT {columns["LoggedModelId"]} AS model_id, any({columns["LoggedModelName"]}) AS name
-        FROM {schema.SPANS}
-        WHERE model_id IN {{ids:Array(String)}} AND {columns["LoggedModelName"]} != ''
+        SELECT LoggedModelId AS model_id, any(LoggedModelName) AS name
+        FROM {columns.spans}
+        WHERE model_id IN {{ids:Array(String)}} AND LoggedModelName != ''
         GROUP BY model_id""",
         {"ids": list(model_ids)},
     )
@@ -85,9 +84,9 @@ def history(database: Database, columns: Columns, model_id: str) -> list[History
         SELECT SpanId, argMin(SpanAttributes, Timestamp) AS attributes,
             toUnixTimestamp64Nano(min(Timestamp)) AS time_ns, argMin(ResourceAttributes, Timestamp) AS resource,
             argMin(ServiceName, Timestamp) AS service
-        FROM {schema.SPANS}
-        WHERE SpanName LIKE 'logged_model.%' AND {columns["LoggedModelRole"]} = 'record'
-            AND {columns["LoggedModelId"]} = {{model_id:String}}
+        FROM {columns.spans}
+        WHERE SpanName LIKE 'logged_model.%' AND LoggedModelRole = 'record'
+            AND LoggedModelId = {{model_id:String}}
         GROUP BY SpanId ORDER BY time_ns DESC LIMIT {_MAX_HISTORY}""",
         {"model_id": model_id},
     )

@@ -26,6 +26,7 @@ class TraceSummary:
         output_tokens: Over the trace; None where no span says.
         cost_usd: Over the trace; None where no price is known.
         scores: Mean of each evaluation of a span of the trace.
+        cut_off: Whether the beginning of the trace is missing: the earliest span that is there stands for it.
     """
 
     trace_id: str
@@ -41,6 +42,7 @@ class TraceSummary:
     output_tokens: int | None = None
     cost_usd: float | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
+    cut_off: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

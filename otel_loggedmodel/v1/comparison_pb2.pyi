@@ -20,7 +20,7 @@ class Comparison(_message.Message):
     def __init__(self, versions: _Optional[_Iterable[_Union[VersionMetrics, _Mapping]]] = ..., differences: _Optional[_Iterable[_Union[VersionDifferences, _Mapping]]] = ..., configuration: _Optional[_Iterable[_Union[ConfigurationDifference, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class VersionMetrics(_message.Message):
-    __slots__ = ("model_id", "name", "traces", "errors", "error_rate", "latency_ms", "tokens", "cost_usd", "scores", "cost_usd_per_trace")
+    __slots__ = ("model_id", "name", "traces", "errors", "error_rate", "latency_ms", "tokens", "cost_usd", "scores", "cost_usd_per_trace", "calls_per_trace", "failed_calls", "tool_calls_per_trace", "first_chunk_ms", "conversations", "cut_off")
     class ScoresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +38,12 @@ class VersionMetrics(_message.Message):
     COST_USD_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
     COST_USD_PER_TRACE_FIELD_NUMBER: _ClassVar[int]
+    CALLS_PER_TRACE_FIELD_NUMBER: _ClassVar[int]
+    FAILED_CALLS_FIELD_NUMBER: _ClassVar[int]
+    TOOL_CALLS_PER_TRACE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_CHUNK_MS_FIELD_NUMBER: _ClassVar[int]
+    CONVERSATIONS_FIELD_NUMBER: _ClassVar[int]
+    CUT_OFF_FIELD_NUMBER: _ClassVar[int]
     model_id: str
     name: str
     traces: int
@@ -48,7 +54,25 @@ class VersionMetrics(_message.Message):
     cost_usd: float
     scores: _containers.MessageMap[str, Score]
     cost_usd_per_trace: float
-    def __init__(self, model_id: _Optional[str] = ..., name: _Optional[str] = ..., traces: _Optional[int] = ..., errors: _Optional[int] = ..., error_rate: _Optional[float] = ..., latency_ms: _Optional[_Union[LatencyMs, _Mapping]] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., cost_usd: _Optional[float] = ..., scores: _Optional[_Mapping[str, Score]] = ..., cost_usd_per_trace: _Optional[float] = ...) -> None: ...
+    calls_per_trace: float
+    failed_calls: float
+    tool_calls_per_trace: float
+    first_chunk_ms: LatencyMs
+    conversations: Conversations
+    cut_off: int
+    def __init__(self, model_id: _Optional[str] = ..., name: _Optional[str] = ..., traces: _Optional[int] = ..., errors: _Optional[int] = ..., error_rate: _Optional[float] = ..., latency_ms: _Optional[_Union[LatencyMs, _Mapping]] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., cost_usd: _Optional[float] = ..., scores: _Optional[_Mapping[str, Score]] = ..., cost_usd_per_trace: _Optional[float] = ..., calls_per_trace: _Optional[float] = ..., failed_calls: _Optional[float] = ..., tool_calls_per_trace: _Optional[float] = ..., first_chunk_ms: _Optional[_Union[LatencyMs, _Mapping]] = ..., conversations: _Optional[_Union[Conversations, _Mapping]] = ..., cut_off: _Optional[int] = ...) -> None: ...
+
+class Conversations(_message.Message):
+    __slots__ = ("count", "turns", "cost_usd", "latency_ms")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    TURNS_FIELD_NUMBER: _ClassVar[int]
+    COST_USD_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    turns: float
+    cost_usd: float
+    latency_ms: float
+    def __init__(self, count: _Optional[int] = ..., turns: _Optional[float] = ..., cost_usd: _Optional[float] = ..., latency_ms: _Optional[float] = ...) -> None: ...
 
 class LatencyMs(_message.Message):
     __slots__ = ("p50", "p90", "p95", "p99", "mean")
@@ -65,16 +89,22 @@ class LatencyMs(_message.Message):
     def __init__(self, p50: _Optional[float] = ..., p90: _Optional[float] = ..., p95: _Optional[float] = ..., p99: _Optional[float] = ..., mean: _Optional[float] = ...) -> None: ...
 
 class Tokens(_message.Message):
-    __slots__ = ("input", "output", "input_per_trace", "output_per_trace")
+    __slots__ = ("input", "output", "input_per_trace", "output_per_trace", "cache_read", "cache_write", "reasoning")
     INPUT_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     INPUT_PER_TRACE_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_PER_TRACE_FIELD_NUMBER: _ClassVar[int]
+    CACHE_READ_FIELD_NUMBER: _ClassVar[int]
+    CACHE_WRITE_FIELD_NUMBER: _ClassVar[int]
+    REASONING_FIELD_NUMBER: _ClassVar[int]
     input: int
     output: int
     input_per_trace: float
     output_per_trace: float
-    def __init__(self, input: _Optional[int] = ..., output: _Optional[int] = ..., input_per_trace: _Optional[float] = ..., output_per_trace: _Optional[float] = ...) -> None: ...
+    cache_read: int
+    cache_write: int
+    reasoning: int
+    def __init__(self, input: _Optional[int] = ..., output: _Optional[int] = ..., input_per_trace: _Optional[float] = ..., output_per_trace: _Optional[float] = ..., cache_read: _Optional[int] = ..., cache_write: _Optional[int] = ..., reasoning: _Optional[int] = ...) -> None: ...
 
 class Score(_message.Message):
     __slots__ = ("mean", "count", "groups")

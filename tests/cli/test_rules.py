@@ -91,7 +91,7 @@ def test_rules(text: str, conditions: list[object]) -> None:
     [
         ("", "begins with a metric"),
         ("eror_rate > 0.05", "Did you mean 'error_rate'?"),
-        ("p95 > 100", "Did you mean 'latency_ms.p95'?"),
+        ("p95 > 100", "Did you mean 'latency_ms.p95' or 'first_chunk_ms.p95'?"),
         ("latency.p95 > 100", "Did you mean 'latency_ms.p95'"),
         ("score.correctness < 0.8", "Did you mean 'scores.correctness'?"),
         ("scores < 0.8", "scores.NAME"),

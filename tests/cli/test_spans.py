@@ -66,17 +66,17 @@ def test_every_span_comes_once(ids: list[tuple[str, str | None]]) -> None:
 
 def test_the_first_spelling_that_says_something_counts() -> None:
     said = attributed({"gen_ai.usage.input_tokens": "", "llm.token_count.prompt": "3", "llm.model_name": "m"})
-    assert tokens_of(said) == ("3", None)
+    assert tokens_of(said) == (3, None)
     assert llm_of(said) == "m"
     assert llm_of(span("a")) is None
 
 
 def test_mlflows_spellings_come_last() -> None:
     mlflow = {"mlflow.chat.tokenUsage": '{"input_tokens": 5, "output_tokens": 0}', "mlflow.llm.model": '"gpt-4o"'}
-    assert tokens_of(attributed(mlflow)) == ("5", "0")
+    assert tokens_of(attributed(mlflow)) == (5, 0)
     assert llm_of(attributed(mlflow)) == "gpt-4o"
     both = attributed({**mlflow, "gen_ai.usage.input_tokens": "7", "gen_ai.request.model": "o3"})
-    assert tokens_of(both) == ("7", "0")
+    assert tokens_of(both) == (7, 0)
     assert llm_of(both) == "o3"
 
 

@@ -111,6 +111,9 @@ def test_one_trace_has_numbers(store: Store, send: Send) -> None:
         error_rate=0.0,
         latency_ms=LatencyMs(**dict.fromkeys(("p50", "p90", "p95", "p99", "mean"), 100.0)),
         tokens=Tokens(input=7, output=3, input_per_trace=7.0, output_per_trace=3.0),
+        calls_per_trace=1.0,
+        failed_calls=0.0,
+        tool_calls_per_trace=0.0,
     )
 
 

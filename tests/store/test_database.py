@@ -92,10 +92,10 @@ def test_only_what_is_missing_or_older_is_changed(
     store.prepare(url)
     client = clickhouse_server.client(clickhouse_database)
     client.command("ALTER TABLE otel_traces DROP COLUMN LoggedModelHasScores")
-    client.command("ALTER TABLE otel_traces COMMENT COLUMN LoggedModelIsSum 'otel-loggedmodel schema 0'")
+    client.command("ALTER TABLE otel_traces COMMENT COLUMN LoggedModelName 'otel-loggedmodel schema 0'")
     (statement,) = store.prepare(url)
     assert "ADD COLUMN IF NOT EXISTS LoggedModelHasScores" in statement
-    assert "MODIFY COLUMN LoggedModelIsSum" in statement
+    assert "MODIFY COLUMN LoggedModelName" in statement
     assert statement.count("COLUMN") == 2
     assert store.prepare(url) == []
 

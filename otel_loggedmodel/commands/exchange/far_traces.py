@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from otel_loggedmodel.conventions.status import is_error
 from otel_loggedmodel.mlflow_server.assessments import Assessment, assessment_id_of
 from otel_loggedmodel.mlflow_server.rest import Server
 from otel_loggedmodel.mlflow_server.traces import MODEL_ID, ending_of, put_link
@@ -53,6 +54,5 @@ def link(server: Server, far: FarTrace, server_id: str, root: Span | None) -> No
     kept = ("trace_id", "client_request_id", "trace_location", "request_time", "execution_duration", "state")
     info = {key: far.info[key] for key in kept if far.info.get(key) is not None}
     if root is not None and (info.get("state") not in _ENDED or "execution_duration" not in info):
-        is_error = root.status.upper().endswith("ERROR")
-        info |= ending_of(root.start_ns, root.start_ns + root.duration_ns, is_error=is_error)
+        info |= ending_of(root.start_ns, root.start_ns + root.duration_ns, is_error=is_error(root.status))
     put_link(server, info, server_id)

@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from otel_loggedmodel.conventions.reading import name_of
+from otel_loggedmodel.conventions.things import Thing
 from otel_loggedmodel.genai.assessments import Feedback
 from otel_loggedmodel.genai.scoring import Scorer
 
@@ -128,7 +130,7 @@ def _called(outputs: Any, trace: Any) -> list[tuple[str, Any]]:
     calls = []
     for span in trace.search_spans(span_type="TOOL"):
         arguments = span.attributes.get("gen_ai.tool.call.arguments", span.inputs)
-        name = span.attributes.get("gen_ai.tool.name") or span.attributes.get("tool.name") or span.name
+        name = name_of(span.attributes, Thing.TOOL) or span.name
         calls.append((str(name), _parsed(arguments)))
     return calls
 

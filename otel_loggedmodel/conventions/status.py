@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How senders and stores spell the status and the kind of a span.
+
+OTLP has numbers. The Collector's `clickhouse` exporter writes texts, in its newer releases `Error` and `Server`, in
+older ones the names of the protocol, `STATUS_CODE_ERROR` and `SPAN_KIND_SERVER`; SDKs write `ERROR` and `SERVER`.
+Source: https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/trace/v1/trace.proto
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+ERROR_STATUSES: Final = ("Error", "STATUS_CODE_ERROR")
+"""What the stored status of a failed span is."""
+OK_STATUSES: Final = ("Ok", "STATUS_CODE_OK")
+"""What the stored status is of a span that says that it did not fail."""
+EXCEPTION_EVENT: Final = "exception"
+"""The name of the event that an exception is recorded as."""
+SCOPES_THAT_END_OK: Final = ("langsmith",)
+"""Instrumentations that end a span with the status OK whose work has failed, and record the exception.
+
+Source: https://github.com/langchain-ai/langsmith-sdk/blob/main/python/langsmith/_internal/otel/_otel_exporter.py
+"""
+SERVER_KINDS: Final = ("Server", "SPAN_KIND_SERVER")
+"""What the stored kind of a server's span is."""
+CONSUMER_KINDS: Final = ("Consumer", "SPAN_KIND_CONSUMER")
+"""What the stored kind of a consumer's span is."""
+
+
+def is_error(status: str) -> bool:
+    """Whether a status is that of a failed span, in whichever spelling."""
+    return status.upper().removeprefix("STATUS_CODE_") == "ERROR"
+
+
+def has_failed(status: str, scope: str = "", events: Iterable[str] = ()) -> bool:
+    """Whether a span failed: by its status, or, of an instrumentation that leaves it OK, by an exception.
+
+    Args:
+        status: In whichever spelling.
+        scope: The name of the instrumentation.
+        events: The names of the span's events.
+    """
+    return is_error(status) or (scope in SCOPES_THAT_END_OK and EXCEPTION_EVENT in events)
+
+
+def status_name(status: str) -> str:
+    """A status as SDKs call it: `OK`, `ERROR` or `UNSET`; another text in capitals, as it is."""
+    return status.upper().removeprefix("STATUS_CODE_") or "UNSET"
+
+
+def kind_name(kind: str) -> str:
+    """The kind of a span as SDKs call it: `SERVER`, `CLIENT`, ..."""
+    return kind.upper().removeprefix("SPAN_KIND_")

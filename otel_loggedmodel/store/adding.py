@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The steps of SQL that add up the tokens and the cost of a trace, so that each call of a model counts once.
+
+Agents, chains and wrappers repeat what the calls below them used: a span that sums up others counts with what is more,
+its own number or that of the calls within it. What is within it is told by parent ids; where the parent of a span is
+not among those that count, the shortest span that takes all of its time stands for it.
+
+Two instrumentations of one call state it twice. Calls with one id of a response count once. So do calls of which
+neither is within the other, by different instrumentations, of one model, with equal tokens as far as both say them,
+one within the time of the other. What says more counts, and of two that say as much the shorter, which is closer to
+the network.
+"""
+
+from typing import Final
+
+from otel_loggedmodel.conventions.things import CALLS, Kind
+from otel_loggedmodel.store.conventions_sql import KINDS
+from otel_loggedmodel.store.entering import NO_PARENT, numbers
+from otel_loggedmodel.store.schema import COST_BIT, FAILED_BIT, ODD_BIT, TOKENS_BIT
+
+CALLS_SQL: Final = numbers(*CALLS)
+_SUMS: Final = numbers(*(kind for kind in Kind if kind not in (*CALLS, Kind.RERANKER)))
+SAYS: Final = (1 << TOKENS_BIT) | (1 << COST_BIT)
+_UNSAID: Final = SAYS | (1 << FAILED_BIT)
+_TOKENS: Final = ("input", "output", "cache_read", "cache_write", "reasoning")
+
+USAGE: Final = (
+    *_TOKENS,
+    "cost",
+    "said",
+    "priced",
+    "unpriced",
+    "unsaid",
+    "odd",
+    "calls",
+    "failed_calls",
+    "tool_calls",
+    "doubled",
+    "chunks",
+)
+"""What there is of each trace: tokens, `cost` (US dollars; 0 where none is known), and how many spans say tokens or
+cost (`said`), calls have a cost (`priced`), have tokens but none (`unpriced`), have neither (`unsaid`), say what cannot
+be (`odd`), there are (`calls`), failed, are of tools, were stated twice (`doubled`); `chunks` are the seconds until the
+first part of streamed answers."""
+
+
+# How much a span says, for the better one of two: how many kinds of tokens first, then how short it is.
+WORTH: Final = (
+    "toInt64(toUInt8(LoggedModelCall.input != 0) + toUInt8(LoggedModelCall.output != 0)"
+    " + toUInt8(LoggedModelCall.cache_read != 0) + toUInt8(LoggedModelCall.cache_write != 0))"
+    " * 1000000000000000000 - least(toInt64(Duration), 999999999999999999)"
+)
+_PARTS: Final = ("inputs", "outputs", "reads", "writes", "reasonings", "costs")
+
+_ZEROS: Final = f"[{', '.join(['0.'] * len(_PARTS))}]"
+# Whether one call is another, which is the better of the two.
+_SAME_CALL: Final = """\
+(c_worths[other], c_ids[other]) > (c_worths[one], c_ids[one]) AND (
+    c_responses[one] != 0 AND c_responses[one] = c_responses[other]
+    OR bitXor(c_origins[one], c_origins[other]) BETWEEN 65536 AND 4294967295
+    AND bitAnd(bitXor(c_origins[one], c_origins[other]), 65535) = 0
+    AND (c_inputs[one] = c_inputs[other] OR least(c_inputs[one], c_inputs[other]) = 0)
+    AND (c_outputs[one] = c_outputs[other] OR least(c_outputs[one], c_outputs[other]) = 0)
+    AND greatest(abs(c_starts[one] + c_ends[one] - c_starts[other] - c_ends[other]), 0)
+        <= greatest(c_ends[one] - c_starts[one], c_ends[other] - c_starts[other]))"""
+
+
+def _place(field: str) -> int:
+    return _PARTS.index(field) + 1
+
+
+def _total(field: str, name: str) -> str:
+    return f"if(is_nested, toUInt64(totals[{_place(field)}]), arraySum(c_{field})) AS {name}"
+
+
+USAGE_STEPS: Final = (
+    # Calls, and what else says tokens or a cost, are in arrays whose names begin with `c_`.
+    f"""\
+*, arrayEnumerate(c_starts) AS c_n, length(c_starts) > 1 AND (
+    arrayExists(kind -> kind IN {_SUMS}, c_kinds) OR hasAny(c_ids, c_parents)
+    OR arrayUniq(arrayMap(one -> bitShiftRight(one, 16), c_origins)) > 1
+    OR arrayUniq(arrayFilter(one -> one != 0, c_responses)) < arrayCount(one -> one != 0, c_responses)
+    OR arrayUniq(c_ids) < length(c_ids)) AS is_nested""",
+    # Parents as places: an id has the number of its place among those that differ.
+    """\
+*, if(is_nested, arrayFilter((place, time) -> time = 1, n, arrayEnumerateUniq(ids)), []) AS firsts,
+if(is_nested, arraySlice(arrayEnumerateDense(arrayConcat(ids, parents)), length(ids) + 1), []) AS dense,
+if(is_nested, n, []) AS m, if(is_nested, is_calls, []) AS m_calls""",
+    "* EXCEPT (firsts, dense), arrayMap(number -> toUInt32(firsts[number]), dense) AS ups",
+    # For each span the nearest that is in `c_`, itself or one that it is in, else the outermost that is there.
+    """\
+*, arrayFold((near, step) -> arrayMap(place -> near[place], near), range(5),
+    arrayMap((place, up, is_call) -> if(is_call OR up = 0, place, up), m, ups, m_calls)) AS nears""",
+    """\
+*, arrayFilter((near, is_call) -> is_call, arrayMap((place, up) -> if(up = 0, place, nears[up]), m, ups), m_calls)
+    AS c_nears, arrayFilter((place, is_call) -> is_call, m, m_calls) AS c_places""",
+    f"""\
+* EXCEPT (m, m_calls, nears), arrayMap((near, place) -> if(near = place, 0, indexOf(c_places, near)), c_nears, c_places)
+    AS links, arrayMap(near -> ups[near] = 0 AND parents[near] != {NO_PARENT}, c_nears) AS opens""",
+    # Time decides only where a parent is not there.
+    f"""\
+* EXCEPT (ups, c_nears, c_places, links, opens), arrayMap((link, open, start, end) -> if(link != 0, toUInt32(link),
+    toUInt32(arraySort(upper -> c_ends[upper] - c_starts[upper], arrayFilter(
+        upper -> c_kinds[upper] IN {_SUMS} AND bitAnd(c_used[upper], {SAYS}) != 0 AND c_starts[upper] <= start
+            AND c_ends[upper] >= end AND c_ends[upper] - c_starts[upper] > end - start,
+        if(open, c_n, [])))[1])), links, opens, if(is_nested, c_starts, []), if(is_nested, c_ends, [])) AS uppers""",
+    """\
+*, arrayFold((owners, step) -> arrayMap(place -> owners[place], owners), range(6),
+    arrayMap((place, upper) -> if(upper = 0, toUInt32(place), upper), if(is_nested, c_n, []), uppers)) AS owners,
+arrayFilter((place, time) -> time = 1 AND NOT has(uppers, place),
+    if(is_nested, c_n, []), if(is_nested, arrayEnumerateUniq(c_ids), [])) AS all_leaves""",
+    # Of what is stated twice, that stays which says more; of two that say as much, the shorter.
+    f"""\
+*, arrayFilter(one -> NOT arrayExists(other -> other != one AND {_SAME_CALL}, all_leaves), all_leaves) AS leaves,
+arrayFilter(place -> has(uppers, place) AND owners[place] = place AND bitAnd(c_used[place], {SAYS}) != 0,
+    if(is_nested, c_n, [])) AS tops,
+arrayMap(({", ".join(_PARTS)}) -> arrayMap(one -> greatest(0., toFloat64(one)), [{", ".join(_PARTS)}]),
+    {", ".join(f"if(is_nested, c_{field}, [])" for field in _PARTS)}) AS numbers""",
+    # What each sum says beyond the calls in it.
+    f"""\
+*, arrayReduce('sumForEach', arrayConcat([{_ZEROS}], arrayMap(leaf -> numbers[leaf], leaves), arrayMap(
+    top -> arrayMap((all, rest) -> greatest(0, all - rest), numbers[top], arrayReduce('sumForEach', arrayConcat(
+        [{_ZEROS}], arrayMap(leaf -> if(owners[leaf] = top, numbers[leaf], {_ZEROS}), all_leaves)))), tops))) AS totals,
+-- A run that failed failed in its call: instrumentations do not all say so of the call.
+notEmpty(entries) AND NOT has(entries.failed, false) AS is_lost,
+if(is_nested, arrayMap(leaf -> c_used[leaf], leaves), c_used) AS l_used,
+if(is_nested, arrayMap(leaf -> c_kinds[leaf], leaves), c_kinds) AS l_kinds,
+if(is_nested, arrayMap(leaf -> c_costs[leaf], leaves), c_costs) AS l_costs,
+if(is_nested, arrayMap(leaf -> uppers[leaf] != 0
+    AND bitAnd(bitOr(c_used[uppers[leaf]], c_used[owners[leaf]]), {SAYS}) != 0, leaves), []) AS l_told,
+if(is_nested, arrayMap(leaf -> if(uppers[leaf] != 0 AND c_costs[owners[leaf]] >= 0, 0., c_costs[leaf]), leaves),
+    c_costs) AS l_due""",
+    f"""\
+version, trace, conversation, entries,
+{", ".join(map(_total, _PARTS, _TOKENS))},
+if(is_nested, totals[{_place("costs")}], arraySum(one -> greatest(0., one), c_costs)) AS cost,
+arrayCount(one -> bitAnd(one, {SAYS}) != 0, l_used) + length(tops) AS said,
+arrayCount(one -> one >= 0, l_costs) + arrayCount(top -> c_costs[top] >= 0, tops) AS priced,
+arrayCount((one, cost) -> bitTest(one, {TOKENS_BIT}) AND cost < 0, l_used, l_due) AS unpriced,
+arrayCount((one, kind, told) -> kind IN {CALLS_SQL} AND bitAnd(one, {_UNSAID}) = 0 AND NOT told AND NOT is_lost,
+    l_used, l_kinds, arrayResize(l_told, length(l_used))) AS unsaid,
+arrayCount(one -> bitTest(one, {ODD_BIT}), used) AS odd, length(l_used) AS calls,
+arrayCount((one, kind) -> bitTest(one, {FAILED_BIT}) AND kind IN {CALLS_SQL}, l_used, l_kinds) AS failed_calls,
+countEqual(kinds, {KINDS.index(Kind.TOOL) + 1}) AS tool_calls, length(all_leaves) - length(leaves) AS doubled,
+arrayFilter(one -> one > 0, if(is_nested, arrayMap(leaf -> c_chunks[leaf], leaves), c_chunks)) AS chunks""",
+)

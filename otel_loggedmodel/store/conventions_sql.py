@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of `conventions` as SQL over a span's attributes, which the Collector's table has as a map of texts.
+
+One expression, `said`, picks from the attributes of a span what a convention has a place for, as a small map of texts
+by the number of the thing; the other expressions read that map, as `said`, the argument of a lambda. They read a span
+alone, and can stand in a column, a view or a query. ClickHouse analyses the expressions of columns at each insert, and
+writes each out wherever another names it: two hundred places in one expression, with constant arrays, take it a fifth
+of the time that as many expressions take.
+
+What is not believed is left out: a count that is negative, no whole number or beyond `LARGEST_COUNT`, and a cost or
+time that is not finite.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from otel_loggedmodel.conventions.reading import LARGEST_COUNT
+from otel_loggedmodel.conventions.shape import Form, Place
+from otel_loggedmodel.conventions.status import CONSUMER_KINDS, ERROR_STATUSES, OK_STATUSES, SERVER_KINDS
+from otel_loggedmodel.conventions.table import places_of
+from otel_loggedmodel.conventions.things import Kind, Thing
+
+KINDS: Final = tuple(Kind)
+SAID_TYPE: Final = "Map(UInt8, String)"
+
+_LARGEST_NUMBER: Final = "1e15"
+_COUNTS: Final = (
+    Thing.INPUT_TOKENS,
+    Thing.OUTPUT_TOKENS,
+    Thing.TOTAL_TOKENS,
+    Thing.CACHE_READ_TOKENS,
+    Thing.CACHE_WRITE_TOKENS,
+    Thing.REASONING_TOKENS,
+    Thing.INPUT_AUDIO_TOKENS,
+    Thing.INPUT_IMAGE_TOKENS,
+    Thing.OUTPUT_AUDIO_TOKENS,
+    Thing.OUTPUT_IMAGE_TOKENS,
+    Thing.CACHE_READ_AUDIO_TOKENS,
+)
+_NAMES: Final = (
+    Thing.PROVIDER,
+    Thing.REQUEST_MODEL,
+    Thing.RESPONSE_MODEL,
+    Thing.RESPONSE_ID,
+    Thing.ADDRESS,
+    Thing.CONVERSATION,
+    Thing.USER,
+    Thing.PROMPT_NAME,
+    Thing.PROMPT_VERSION,
+    Thing.AGENT,
+    Thing.ERROR_TYPE,
+)
+# Numbers of what is said. Counts come first, then other numbers, the kind, and names; odd and free are remarks.
+_COST, _FIRST_CHUNK, _FIRST_CHUNK_MS = (len(_COUNTS) + place for place in (1, 2, 3))
+KIND_NUMBER: Final = _FIRST_CHUNK_MS + 1
+_FIRST_CHUNK_AT: Final = KIND_NUMBER + len(_NAMES) + 1
+_ODD, _FREE = _FIRST_CHUNK_AT + 1, _FIRST_CHUNK_AT + 2
+_NUMBERS: Final = {
+    **{thing: number for number, thing in enumerate(_COUNTS, 1)},
+    Thing.COST: _COST,
+    Thing.KIND: KIND_NUMBER,
+    **{thing: number for number, thing in enumerate(_NAMES, KIND_NUMBER + 1)},
+}
+_PLACES: Final = 64  # more than any thing has
+
+
+def literal(text: str) -> str:
+    """A text as a constant of SQL."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def one_of(column: str, values: Iterable[str]) -> str:
+    """The condition that a column is one of some constants."""
+    return f"{column} IN ({', '.join(map(literal, values))})"
+
+
+HAS_ERROR_STATUS: Final = one_of("StatusCode", ERROR_STATUSES)
+HAS_OK_STATUS: Final = one_of("StatusCode", OK_STATUSES)
+IS_SERVED: Final = one_of("SpanKind", (*SERVER_KINDS, *CONSUMER_KINDS))
+
+
+def raw_text(*things: Thing) -> str:
+    """The first attribute that a span has for one of these, as it is written, empty where it has none."""
+    keys = dict.fromkeys(place.attribute for place in places_of(*things))
+    values = ", ".join(f"SpanAttributes[{literal(key)}]" for key in keys)
+    return f"arrayFirst(one -> one != '', [{values}])"
+
+
+def said() -> str:
+    """What a span says, by the number of the thing; of several places that hold it, the first one's value comes first.
+
+    No lambda is inside of another: ClickHouse would analyse the inner ones again and again.
+    """
+    codes, json_codes, json_paths = _codes()
+    plain = (
+        "arrayFilter(pair -> pair.1 != 0, arrayZip("
+        f"{_transformed('arrayMap(key -> {}, mapKeys(SpanAttributes))', 'key', codes)}, mapValues(SpanAttributes)))"
+    )
+    json_keys = ", ".join(map(literal, json_codes))
+    json_numbers = _transformed(
+        f"arrayMap(key -> {{}}, arrayFilter(key -> key IN ({json_keys}), mapKeys(SpanAttributes)))", "key", json_codes
+    )
+    json_texts = f"arrayFilter((text, key) -> key IN ({json_keys}), mapValues(SpanAttributes), mapKeys(SpanAttributes))"
+    branches = ", ".join(
+        f"code = {code}, [{_extracted(_as_json(code, json_codes), paths)}]" for code, paths in json_paths.items()
+    )
+    nothing = "CAST([], 'Array(Tuple(UInt16, String))')"
+    found = (
+        f"arrayConcat({plain},"
+        f" arrayFlatten(arrayMap((code, text) -> multiIf({branches}, {nothing}), {json_numbers}, {json_texts})))"
+    )
+    kinds = ", ".join(sorted({literal(value) for place in places_of(Thing.KIND) for value in place.kinds}))
+    remarks = (_NUMBERS[Thing.INPUT_TOKENS], _NUMBERS[Thing.OUTPUT_TOKENS], _COST)
+    thing, text = f"intDiv(pair.1, {_PLACES})", "pair.2"
+    checked = (
+        "arrayMap(pair -> (multiIf("
+        f"{thing} <= {len(_COUNTS)} AND toUInt64OrZero({text}) BETWEEN 1 AND {LARGEST_COUNT}, pair.1,"
+        f" {thing} BETWEEN {_COST} AND {_FIRST_CHUNK_MS} AND toFloat64OrZero({text}) > 0"
+        f" AND toFloat64OrZero({text}) <= {_LARGEST_NUMBER}, pair.1,"
+        f" {thing} = {KIND_NUMBER} AND trim(BOTH '\"' FROM {text}) IN ({kinds}), pair.1,"
+        # char(123) opens a map: as it is, it would be taken for a parameter.
+        f" {thing} > {KIND_NUMBER} AND {text} != '' AND NOT startsWith({text}, '[')"
+        f" AND NOT startsWith({text}, char(123)), pair.1,"
+        f" {thing} = {_COST} AND toFloat64OrNull({text}) = 0, {_FREE * _PLACES},"
+        f" {thing} IN {remarks} AND {text} != '' AND ifNull(toFloat64OrNull({text}) != 0, 1), {_ODD * _PLACES}, 0),"
+        f" {text}), {found})"
+    )
+    return (
+        f"CAST(arrayMap(pair -> (toUInt8(intDiv(pair.1, {_PLACES})), pair.2),"
+        f" arraySort(pair -> pair.1, arrayFilter(pair -> pair.1 != 0, {checked}))), '{SAID_TYPE}')"
+    )
+
+
+def _extracted(text: str, paths: Iterable[tuple[int, str]]) -> str:
+    return ", ".join(f"({number}, JSONExtractString({text}{path}))" for number, path in paths)
+
+
+def _transformed(outer: str, key: str, numbers: Mapping[str, int]) -> str:
+    keys, values = ", ".join(map(literal, numbers)), ", ".join(map(str, numbers.values()))
+    return outer.format(f"transform({key}, [{keys}], [{values}], 0)")
+
+
+def _codes() -> tuple[dict[str, int], dict[str, int], dict[int, list[tuple[int, str]]]]:
+    """A number for each attribute, one for each that is JSON, and for these what stands where in them."""
+    codes: dict[str, int] = {}
+    json_codes: dict[str, int] = {}
+    json_paths: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    counts: dict[int, int] = defaultdict(int)
+    for thing in (*_COUNTS, Thing.COST, Thing.FIRST_CHUNK, Thing.KIND, *_NAMES):
+        for place in places_of(thing):
+            if place.form is Form.EVENT:
+                continue
+            number = _number_of(place)
+            code = number * _PLACES + counts[number]
+            counts[number] += 1
+            if place.form in (Form.JSON, Form.PYTHON) and place.thing is not Thing.KIND:
+                json_code = json_codes.setdefault(place.attribute, len(json_codes) + 1)
+                json_paths[json_code].append((code, _path(place)))
+            else:
+                codes[place.attribute] = code
+    return codes, json_codes, json_paths
+
+
+def _number_of(place: Place) -> int:
+    if place.thing is not Thing.FIRST_CHUNK:
+        return _NUMBERS[place.thing]
+    if place.form is Form.TIME:
+        return _FIRST_CHUNK_AT
+    return _FIRST_CHUNK if place.factor == 1 else _FIRST_CHUNK_MS
+
+
+def _as_json(code: int, codes: dict[str, int]) -> str:
+    """A text as JSON; there are only names and numbers in dictionaries, so that quotes are those of names."""
+    python = {place.attribute for thing in _COUNTS for place in places_of(thing) if place.form is Form.PYTHON}
+    if code in {codes[key] for key in python}:
+        return "replaceAll(replaceAll(text, '\\'', '\"'), 'None', 'null')"
+    return "text"
+
+
+def _path(place: Place) -> str:
+    # ClickHouse counts elements from 1 on.
+    return "".join(f", {literal(step) if isinstance(step, str) else step + 1}" for step in place.path)
+
+
+def _said(number: int) -> str:
+    return f"said[{number}]"
+
+
+def name(*things: Thing) -> str:
+    """The first name that a span has for one of these, empty where it has none; a list or a map is no name."""
+    *firsts, last = (_said(_NUMBERS[thing]) for thing in things)
+    for first in reversed(firsts):
+        last = f"if({first} != '', {first}, {last})"
+    return last
+
+
+def count(thing: Thing) -> str:
+    """How many a span says that there are, 0 where it does not say or is not believed."""
+    return f"toUInt64OrZero({_said(_NUMBERS[thing])})"
+
+
+def cost() -> str:
+    """US dollars that a span says, 0 where it does not say or is not believed."""
+    return f"toFloat64OrZero({_said(_COST)})"
+
+
+def kind() -> str:
+    """What kind of work a span is: the place of its kind in `KINDS`, from 1 on; 0 where it does not say."""
+    means = {value: one for place in places_of(Thing.KIND) for value, one in place.kinds.items()}
+    return _transformed(
+        "{}", f"trim(BOTH '\"' FROM {_said(KIND_NUMBER)})", {v: KINDS.index(k) + 1 for v, k in means.items()}
+    )
+
+
+def is_building() -> str:
+    """Whether a span says that it builds something; of its attributes."""
+    return " OR ".join(
+        one_of(f"SpanAttributes[{literal(place.attribute)}]", values)
+        for place in places_of(Thing.KIND)
+        if (values := [value for value, kind in place.kinds.items() if kind is Kind.BUILD])
+    )
+
+
+def says_odd() -> str:
+    """Whether a span says tokens or a cost that are not believed."""
+    return f"mapContains(said, {_ODD})"
+
+
+def says_free() -> str:
+    """Whether a span says that it cost nothing."""
+    return f"mapContains(said, {_FREE})"
+
+
+def first_chunk() -> str:
+    """Seconds from the start of a span to the first part of a streamed answer, 0 where it does not say.
+
+    An answer does not begin after it has ended, so that a later time is not believed.
+    """
+    start = "toUnixTimestamp64Nano(Timestamp)"
+    at = f"parseDateTime64BestEffortOrZero(trim(BOTH '\"' FROM {_said(_FIRST_CHUNK_AT)}), 9, 'UTC')"
+    seconds = [
+        f"toFloat64OrZero({_said(_FIRST_CHUNK)})",
+        f"toFloat64OrZero({_said(_FIRST_CHUNK_MS)}) / 1000",
+        f"(toUnixTimestamp64Nano({at}) - {start}) / 1e9",
+    ]
+    for place in places_of(Thing.FIRST_CHUNK):
+        if place.form is Form.EVENT:
+            event = f"indexOf(`Events.Name`, {literal(place.attribute)})"
+            seconds.append(f"(toUnixTimestamp64Nano(`Events.Timestamp`[{event}]) - {start}) / 1e9")
+    return (
+        f"arrayFirst((one, most) -> one > 0 AND one <= most, [{', '.join(seconds)}],"
+        f" arrayWithConstant({len(seconds)}, Duration / 1e9))"
+    )

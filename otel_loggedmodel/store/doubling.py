@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls that are traces of their own, although another trace has them: the doings of a second instrumentation.
+
+Where the span of the outer instrumentation is not the current one, that of the inner begins a trace: its requests
+would count as further traces. Two such calls are one if they are of one version, by different instrumentations, and
+either have one id of a response, or one model, the same tokens, and the time of one is within that of the other; or
+both failed, then.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from otel_loggedmodel.store import adding
+from otel_loggedmodel.store.schema import ALONE_BIT, FAILED_BIT, call
+
+if TYPE_CHECKING:
+    from otel_loggedmodel.store.measuring import Query, Scope
+
+_START: Final = "toUnixTimestamp64Nano(Timestamp)"
+# Calls are looked for among those of the same five minutes, and a long one among those of the next two hours.
+_PART_NS: Final = 300 * 10**9
+_MOST_PARTS: Final = 24
+
+
+def moves(scope: "Scope") -> "Query":
+    """One row: the traces that are such a call, and the traces that have it, as two arrays of hashes."""
+    version, spans = scope.version, scope.spans
+    calls = f"""
+        SELECT toString({version.sql}) AS version, {call("trace")} AS trace, {call("span")} AS id, {_START} AS start,
+            {_START} + greatest(0, toInt64(Duration)) AS end, {call("response")} AS response,
+            bitAnd({call("origin")}, 65535) AS model, bitShiftRight({call("origin")}, 16) AS scope,
+            {call("input")} AS input, {call("output")} AS output, bitTest({call("usage")}, {ALONE_BIT}) AS is_alone,
+            bitTest({call("usage")}, {FAILED_BIT}) AS failed
+        FROM {scope.columns.spans}
+        WHERE {spans.sql} AND {call("trace")} != 0 AND toUInt8({call("kind")}) IN {adding.CALLS_SQL}"""
+    is_other = """\
+one.trace != other.trace AND one.scope != other.scope
+                AND (NOT other.is_alone OR (other.start, -other.end, other.id) < (one.start, -one.end, one.id))"""
+    by_response = f"""
+            SELECT one.trace AS copy, other.trace AS home, other.is_alone AS is_alone, other.end - other.start AS took
+            FROM ({calls} AND bitTest({call("usage")}, {ALONE_BIT}) AND {call("response")} != 0) AS one
+            JOIN ({calls} AND {call("response")} != 0) AS other
+            ON one.version = other.version AND one.response = other.response
+            WHERE {is_other}"""
+    by_time = f"""
+            SELECT one.trace AS copy, other.trace AS home, other.is_alone AS is_alone, other.end - other.start AS took
+            FROM (
+                SELECT *, intDiv(start, {_PART_NS}) AS part FROM ({calls} AND bitTest({call("usage")}, {ALONE_BIT}))
+            ) AS one
+            JOIN (
+                SELECT *, arrayJoin(range(toUInt64(intDiv(start, {_PART_NS})),
+                    toUInt64(least(intDiv(end, {_PART_NS}), intDiv(start, {_PART_NS}) + {_MOST_PARTS})) + 1)) AS part
+                FROM ({calls})
+            ) AS other
+            ON one.version = other.version AND one.model = other.model AND one.output = other.output
+                AND one.failed = other.failed AND one.part = other.part
+            WHERE {is_other} AND intDiv(one.start + one.end, 2) BETWEEN other.start AND other.end
+                AND other.end - other.start >= one.end - one.start AND (one.input + one.output > 0 OR one.failed)
+                AND (one.input = other.input OR one.output > 0 AND (one.input = 0 OR other.input = 0))"""
+    sql = f"""
+        SELECT copy, argMax(home, (NOT is_alone, took)) AS home
+        FROM ({by_response} UNION ALL {by_time})
+        GROUP BY copy"""
+    return replace(version, sql=sql, parameters={**version.parameters, **spans.parameters})
+
+
+def as_arrays(query: "Query") -> "Query":
+    """The same as a constant of two arrays, to stand in another query."""
+    return replace(query, sql=f"(SELECT (groupArray(copy), groupArray(home)) FROM ({query.sql}))")

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a reader of the numbers of versions has to know: calls without a price or without tokens, traces cut off."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+from otel_loggedmodel.store import adding, pricing
+from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.measuring import Query, Scope
+from otel_loggedmodel.store.prices import Called
+from otel_loggedmodel.store.schema import COST_BIT, FAILED_BIT, TOKENS_BIT, call
+
+if TYPE_CHECKING:
+    from otel_loggedmodel.store.comparing import Measurement
+
+_MOST_NAMES: Final = 5
+
+
+def notes(database: Database, scope: Scope, measured: "Measurement") -> Iterator[str]:
+    """The notes on tokens, cost and traces of a comparison.
+
+    Args:
+        database: Where.
+        scope: Which versions, and which of their traces.
+        measured: Their numbers.
+    """
+    unpriced, unsaid = measured.counted("unpriced"), measured.counted("unsaid")
+    if unpriced:
+        yield (
+            f"{_calls(unpriced)} of language models have tokens but no price that is known, and their cost is not among"
+            f" the costs: {_names(database, _unpriced(scope))}. A file of prices (--prices) can say what they cost."
+        )
+    if unsaid:
+        yield (
+            f"{_calls(unsaid)} of language models say no tokens, so that tokens and cost of their traces are not known:"
+            f" {_names(database, _unsaid(scope))}."
+        )
+    if odd := measured.counted("odd"):
+        yield f"{_calls(odd)} say numbers of tokens or a cost that cannot be, such as negative ones; they do not count."
+    if doubled := measured.counted("doubled"):
+        names = database.query(*_scopes(scope))
+        who = " and ".join(str(row["scope"]) for row in names) or "two instrumentations"
+        yield (
+            f"{_calls(doubled)} of language models were stated twice, by {who}, and count once:"
+            " switch one of the two off."
+        )
+    if cut := measured.counted("cut_off"):
+        number = sum(cut.values())
+        yield (
+            f"{number} {'trace lacks its' if number == 1 else 'traces lack their'} beginning: the root span was not"
+            " received, or not yet. The earliest span that is there stands for it."
+        )
+    if measured.strays:
+        yield (
+            f"{_calls(measured.strays)} of language models in traces of these versions carry no version, and do not"
+            " count: the instrumentation lost the context."
+        )
+
+
+def _calls(counts: Mapping[str, int]) -> str:
+    number = sum(counts.values())
+    return "1 call" if number == 1 else f"{number} calls"
+
+
+def _names(database: Database, query: Query) -> str:
+    rows = database.query(query.sql, query.parameters)
+    by_name: dict[str, int] = {}
+    for row in rows:
+        name = str(Called.of(row["llm"]))
+        by_name[name] = by_name.get(name, 0) + row["calls"]
+    shown = [f"{name} ({number})" for name, number in sorted(by_name.items(), key=lambda one: (-one[1], one[0]))]
+    more = f" and {len(shown) - _MOST_NAMES} more" if len(shown) > _MOST_NAMES else ""
+    return ", ".join(shown[:_MOST_NAMES]) + more
+
+
+def _by_llm(scope: Scope, condition: str) -> Query:
+    spans = scope.spans
+    return Query(
+        f"""
+        SELECT {call("llm")} AS llm, uniqExact({call("span")}) AS calls FROM {scope.columns.spans}
+        WHERE {spans.sql} AND llm != '' AND {condition}
+        GROUP BY llm ORDER BY calls DESC, llm LIMIT 100""",
+        dict(spans.parameters),
+    )
+
+
+def _unpriced(scope: Scope) -> Query:
+    cost, parameters = pricing.cost_sql(scope.prices)
+    query = _by_llm(scope, f"bitTest({call('usage')}, {TOKENS_BIT}) AND ({cost}) IS NULL")
+    return Query(query.sql, {**query.parameters, **parameters})
+
+
+def _unsaid(scope: Scope) -> Query:
+    bits = (1 << TOKENS_BIT) | (1 << COST_BIT) | (1 << FAILED_BIT)
+    return _by_llm(scope, f"bitAnd({call('usage')}, {bits}) = 0 AND toUInt8({call('kind')}) IN {adding.CALLS_SQL}")
+
+
+def _scopes(scope: Scope) -> tuple[str, dict[str, object]]:
+    spans = scope.spans
+    return (
+        f"""
+        SELECT ScopeName AS scope, count() AS calls FROM {scope.columns.spans}
+        WHERE {spans.sql} AND {call("llm")} != '' GROUP BY scope ORDER BY calls DESC, scope LIMIT 3""",
+        dict(spans.parameters),
+    )
