@@ -4,10 +4,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Reproducible set-up: constraints.txt has the versions that were tested together.
-PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off
+# Reproducible set-up: constraints.txt has the versions that were tested together. uv installs where UV names it.
+PIP_INSTALL := $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off)
+# Tests that take long repeat less here than in .ci/run; OTEL_LOGGEDMODEL_TESTS=full make test repeats as much.
+WORKERS := --numprocesses auto --dist worksteal
 
-.PHONY: help demo test test-integrations test-mlflow test-distros test-oldest test-pythons lint format docs proto otelcol bench clean
+.PHONY: help demo test test-integrations test-senders test-mlflow test-vendors test-distros test-oldest test-pythons lint format docs proto otelcol record bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -37,41 +39,33 @@ demo: $(VENV)/.demo ## Run a small application in two versions, and ask the back
 	@$(BIN)/python examples/demo/run.py $(DEMO_ARGS)
 
 test: $(VENV)/.dev ## Run the tests
-	@OTEL_LOGGEDMODEL_REQUIRE_SERVER=1 $(BIN)/python -m pytest --numprocesses auto $(PYTEST_ARGS)
+	@OTEL_LOGGEDMODEL_REQUIRE_SERVER=1 $(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
 
-test-oldest: $(VENV)/.python ## Run the tests with the oldest supported OpenTelemetry
-	@echo "setting up the oldest supported OpenTelemetry ..."
-	@$(PYTHON) -m venv $(VENV)/oldest
-	@$(VENV)/oldest/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar off \
-	  --editable '.[dev]' --constraint constraints-oldest.txt
-	@$(VENV)/oldest/bin/python -m pytest --numprocesses auto $(PYTEST_ARGS)
+test-oldest: $(VENV)/.python ## Run the tests of the library with the oldest supported OpenTelemetry
+	@$(PYTHON) scripts/environments.py oldest
+	@OTEL_LOGGEDMODEL_TESTS=library $(VENV)/oldest/bin/python -m pytest $(WORKERS) $(PYTEST_ARGS)
 
-$(VENV)/.integrations: $(VENV)/.python pyproject.toml constraints-integrations.txt
-	@echo "installing servers, task queues and instrumentations (about a minute the first time) ..."
-	@$(PYTHON) -m venv $(VENV)/integrations
-	@$(VENV)/integrations/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar off \
-	  --editable '.[dev,integrations,declarative]' --constraint constraints-integrations.txt
-	@touch $@
-
-test-integrations: $(VENV)/.integrations $(VENV)/.dev ## Run the tests with real servers, task queues and instrumentations
-	@OTEL_LOGGEDMODEL_REQUIRE_INTEGRATIONS=1 $(VENV)/integrations/bin/python -m pytest --numprocesses auto \
+test-integrations: $(VENV)/.dev ## Run the tests with real servers, task queues and instrumentations
+	@$(PYTHON) scripts/environments.py integrations
+	@OTEL_LOGGEDMODEL_REQUIRE_INTEGRATIONS=1 $(VENV)/integrations/bin/python -m pytest $(WORKERS) \
 	  $(or $(PYTEST_ARGS),tests/integrations)
 
-$(VENV)/.mlflow: $(VENV)/.python pyproject.toml constraints-mlflow.txt
-	@echo "installing MLflow (about a minute the first time) ..."
-	@$(PYTHON) -m venv $(VENV)/mlflow
-	@$(VENV)/mlflow/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar off \
-	  --editable '.[dev,server,mlflow-server]' --constraint constraints-mlflow.txt
-	@touch $@
+test-senders: $(VENV)/.dev ## Run the tests with SDKs of other languages; needs Node, Chromium, Go, Java and Rust
+	@OTEL_LOGGEDMODEL_REQUIRE_SENDERS=1 $(BIN)/python -m pytest $(or $(PYTEST_ARGS),tests/senders)
 
-test-mlflow: $(VENV)/.mlflow ## Run the tests with a real MLflow server
-	@OTEL_LOGGEDMODEL_REQUIRE_MLFLOW=1 $(VENV)/mlflow/bin/python -m pytest --numprocesses auto \
+test-mlflow: $(VENV)/.python ## Run the tests with a real MLflow server
+	@$(PYTHON) scripts/environments.py mlflow
+	@OTEL_LOGGEDMODEL_REQUIRE_MLFLOW=1 $(VENV)/mlflow/bin/python -m pytest $(WORKERS) \
 	  $(or $(PYTEST_ARGS),tests/with_mlflow tests/genai/test_adapters.py)
+
+test-vendors: $(VENV)/.dev ## Run the tests with vendors' set-ups of OpenTelemetry
+	@$(PYTHON) scripts/environments.py vendors vendor-azure
+	@OTEL_LOGGEDMODEL_REQUIRE_VENDORS=1 $(BIN)/python -m pytest $(WORKERS) $(or $(PYTEST_ARGS),tests/vendors)
 
 test-distros: ## Run the tests with vendors' distributions of OpenTelemetry
 	@$(PYTHON) scripts/test_distros.py $(PYTEST_ARGS)
 
-test-pythons: ## Run the tests with every supported Python that is installed
+test-pythons: ## Run the tests of what can differ with every supported Python that is installed
 	@$(PYTHON) scripts/test_pythons.py $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## Check style, types, the direction of imports and generated code
@@ -94,6 +88,9 @@ proto: ## Regenerate the code of proto/
 
 otelcol: ## Build the Collector of collector/builder.yaml; needs Go
 	@$(PYTHON) scripts/build_collector.py
+
+record: $(VENV)/.dev ## Record what a framework emits; make record FRAMEWORK=strands
+	@$(BIN)/python scripts/record.py $(FRAMEWORK)
 
 bench: $(VENV)/.dev ## Measure what the library costs, side by side with others
 	@$(BIN)/python -m benchmarks

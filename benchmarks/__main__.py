@@ -21,14 +21,20 @@ BENCHMARKS = {
     "mlflow": "telling an MLflow server of versions and their traces, against only exporting to it",
     "draining": "delivering what was kept against exporting it in the first place",
     "importing": "what importing the library adds",
+    "against": "importing and stamping beside an earlier commit: --against COMMIT",
     "evaluation": "what the harness of an evaluation adds to each row",
     "memory": "whether memory stays flat over many spans and many versions",
     "ingest": "spans a second that the backend takes and stores, beside MLflow's server and Phoenix",
     "queries": "how long the backend takes to answer with a million and ten million spans, and what room it takes",
+    "endurance": "whether the backend grows under an hour of mixed load (--minutes); it runs where it is named",
     "pages": "how long a browser takes to show the pages of as many spans",
 }
 # These can be cut short with --quick.
 BACKEND = {"ingest", "queries", "pages", "mlflow"}
+# These measure an earlier commit in the same run.
+BESIDE_EARLIER = {"against"}
+# These take so long that they are named to be run.
+LONG = {"endurance"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,6 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write what was measured to a file")
     parser.add_argument("--quick", action="store_true", help="ingest and queries in two minutes, with less data")
     parser.add_argument("--peers", action="store_true", help="install the backends to compare with, where they are not")
+    parser.add_argument(
+        "--against", default="HEAD^", metavar="COMMIT", help="the earlier commit of what is measured beside one (HEAD^)"
+    )
+    parser.add_argument("--minutes", type=float, default=60.0, help="how long endurance takes (60)")
     parser.add_argument("--check", action="store_true", help="exit with status 1 where a budget is exceeded")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.name if name not in BENCHMARKS]
@@ -55,10 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = machine()
     print(describe(found))
     reports: dict[str, Report] = {}
-    for name in options.name or BENCHMARKS:
+    for name in options.name or [name for name in BENCHMARKS if name not in LONG]:
         print(f"\n== {name}: {BENCHMARKS[name]} ==", flush=True)
-        quick = {"quick": options.quick} if name in BACKEND else {}
-        reports[name] = in_fresh_process(run_benchmark, name, **quick)
+        chosen = {"quick": options.quick} if name in BACKEND else {}
+        earlier = {"against": options.against} if name in BESIDE_EARLIER else {}
+        lasting = {"minutes": options.minutes} if name in LONG else {}
+        reports[name] = in_fresh_process(run_benchmark, name, **chosen, **earlier, **lasting)
         _show(reports[name])
     if options.json is not None:
         _write(options.json, found, reports)

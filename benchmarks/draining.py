@@ -21,7 +21,7 @@ from benchmarks.measuring import Contestant, Timings, measure
 from benchmarks.receivers import receiver
 from benchmarks.reporting import Budget, Column, Report, Row, Table
 from benchmarks.spans import SPANS_PER_TRACE, InBatches, make_trace, tracer_with
-from otel_loggedmodel.delivery import delivering, otlp_payloads, otlp_sending
+from otel_loggedmodel.delivery import delivering, otlp_answers, otlp_payloads, otlp_sending
 from otel_loggedmodel.delivery.spool import Kind, Spool
 
 BATCH = 512
@@ -75,7 +75,7 @@ def _measured(
         return exporter.export(spans) is SpanExportResult.SUCCESS
 
     def send() -> bool:
-        return sender.send(payload).verdict is otlp_sending.Verdict.DELIVERED
+        return sender.send(payload).verdict is otlp_answers.Verdict.DELIVERED
 
     def fill() -> None:
         for _ in range(BATCHES):

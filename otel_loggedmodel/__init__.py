@@ -30,7 +30,6 @@ from otel_loggedmodel.fluent import (
     start_run,
     use_model,
 )
-from otel_loggedmodel.instrumentor import instrument
 from otel_loggedmodel.processor import LoggedModelSpanProcessor
 from otel_loggedmodel.propagation import LoggedModelPropagator
 from otel_loggedmodel.tracing import trace
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from otel_loggedmodel import entities, genai
     from otel_loggedmodel.genai.feedback import log_feedback
     from otel_loggedmodel.genai.stored import search_traces
+    from otel_loggedmodel.instrumentor import instrument
     from otel_loggedmodel.versioning import enable_git_model_versioning
 else:
     __getattr__, __dir__ = loaded_on_demand(
@@ -49,6 +49,7 @@ else:
             "enable_git_model_versioning": "otel_loggedmodel.versioning",
             "entities": "otel_loggedmodel.entities",
             "genai": "otel_loggedmodel.genai",
+            "instrument": "otel_loggedmodel.instrumentor",
             "log_feedback": "otel_loggedmodel.genai.feedback",
             "search_traces": "otel_loggedmodel.genai.stored",
         },

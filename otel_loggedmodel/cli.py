@@ -6,6 +6,8 @@ import sys
 NEEDS_SERVER = "otel-loggedmodel needs: pip install 'otel-loggedmodel[server]'"
 # What `[server]` installs has given older ones up.
 OLDEST_PYTHON = (3, 11)
+# As `commands.exits` has it, which may not be there.
+DEFECT = 70
 
 
 def main() -> None:
@@ -19,7 +21,8 @@ def main() -> None:
         run()
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("otel_loggedmodel"):
-            raise
+            sys.stderr.write(f"otel-loggedmodel is not installed as a whole: no module named {error.name}\n")
+            sys.exit(DEFECT)
         sys.stderr.write(f"{NEEDS_SERVER} (no module named {error.name})\n")
         sys.exit(2)
     except KeyboardInterrupt:

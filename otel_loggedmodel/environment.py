@@ -4,15 +4,19 @@
 The README's table is made of the names here and of the text under each, by `make docs`.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import os
 import re
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from otel_loggedmodel._checking import check_name, check_texts, has_id_shape
 from otel_loggedmodel._errors import warn_once
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OTEL_LOGGEDMODEL_ID: Final = "OTEL_LOGGEDMODEL_ID"
 """Id of the version that spans carry where neither a scope nor a call says otherwise; stamped as it is."""
@@ -89,6 +93,9 @@ OTEL_LOGGEDMODEL_SPOOL_MAX_BYTES: Final = "OTEL_LOGGEDMODEL_SPOOL_MAX_BYTES"
 OTEL_LOGGEDMODEL_SPOOL_MAX_AGE: Final = "OTEL_LOGGEDMODEL_SPOOL_MAX_AGE"
 """How long they are kept, in seconds or as in `12h` or `7d`; by default `48h`."""
 
+OTEL_LOGGEDMODEL_METRICS: Final = "OTEL_LOGGEDMODEL_METRICS"
+"""`1` counts what is delivered, kept and lost, as OpenTelemetry metrics; by default as the SDK counts its own work."""
+
 OTEL_LOGGEDMODEL_MLFLOW: Final = "OTEL_LOGGEDMODEL_MLFLOW"
 """`1` tells MLflow's server, that of `MLFLOW_TRACKING_URI`, of versions and their traces; or a URI, for another one."""
 
@@ -106,6 +113,8 @@ _OTLP_PROTOCOL: Final = "OTEL_EXPORTER_OTLP_PROTOCOL"
 """`http/protobuf`, the default, or `grpc`: what `LoggedModelExporter()` delivers over."""
 _OTLP_TRACES_PROTOCOL: Final = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
 """The same, and wins. The other `OTEL_EXPORTER_OTLP_*` variables count as they always do."""
+_SDK_METRICS: Final = "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED"
+"""`true` has the SDK, and with it this library, report on their own work by metrics."""
 _SDK_DISABLED: Final = "OTEL_SDK_DISABLED"
 """`true` switches OpenTelemetry off, and with it this library."""
 
@@ -248,8 +257,16 @@ def is_spool_wanted() -> bool:
     return _switch(OTEL_LOGGEDMODEL_SPOOL, default=True)
 
 
+def are_metrics_wanted() -> bool:
+    """Whether anybody has asked for metrics about this library's own work."""
+    return _switch(OTEL_LOGGEDMODEL_METRICS, default=os.environ.get(_SDK_METRICS, "").strip().lower() == "true")
+
+
 def spool_directory() -> Path | None:
     """The directory for what could not be delivered yet; None where there is no place for it."""
+    # Imported here: an application that only stamps spans has no use for it.
+    from pathlib import Path
+
     value = os.environ.get(OTEL_LOGGEDMODEL_SPOOL_DIR, "").strip()
     try:
         return Path(value).expanduser().absolute() if value else default_spool_directory()
@@ -264,6 +281,8 @@ def default_spool_directory() -> Path | None:
 
     Source: https://specifications.freedesktop.org/basedir-spec/latest/
     """
+    from pathlib import Path
+
     state = os.environ.get("XDG_STATE_HOME", "") or (os.environ.get("LOCALAPPDATA", "") if os.name == "nt" else "")
     try:
         # The specification has relative paths ignored. A user without a home has no state either.

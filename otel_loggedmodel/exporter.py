@@ -3,23 +3,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_loggedmodel import attributes, environment
 from otel_loggedmodel._errors import swallow, warn_once
+from otel_loggedmodel.delivery.bounded import shut_down
 from otel_loggedmodel.delivery.restamping import restamped
 from otel_loggedmodel.delivery.shipping import REPEAT_AFTER_SECONDS, RecordShipper, check_exporter
 
 if TYPE_CHECKING:
     from otel_loggedmodel.delivery.durable import DurableExporter
+    from otel_loggedmodel.delivery.keeping import Bounds
     from otel_loggedmodel.delivery.spool import Pending
     from otel_loggedmodel.mlflow_server.settings import Settings
     from otel_loggedmodel.mlflow_server.tracking import SpansAlone, Tracking
@@ -82,13 +82,18 @@ class LoggedModelExporter(SpanExporter):
         self._durable: DurableExporter | None = None
         self._tracking: Tracking | None = None
         is_wanted = environment.is_spool_wanted() or spool_dir is not None if spool is None else spool
-        bounds = _Bounds(spool_dir, spool_max_bytes, spool_max_age)
+        # Imported here: who only says which version is active needs none of it.
+        from otel_loggedmodel.delivery.keeping import Bounds, durable, place_of
+
+        bounds = Bounds(spool_dir, spool_max_bytes, spool_max_age)
         if is_wanted:
-            self._durable = _durable(exporter, bounds)
+            self._durable = durable(exporter, bounds)
             if self._durable is None and spool:
                 name = type(exporter).__qualname__
                 raise ValueError(f"nothing tells where {name} sends to: give it a directory of its own as spool_dir")
-        self._shipper: RecordShipper | SpansAlone = RecordShipper(self._durable or exporter, repeat_after)
+        self._shipper: RecordShipper | SpansAlone = RecordShipper(
+            self._durable or exporter, repeat_after, place=place_of(exporter)
+        )
         if settings is not None:
             self._track(settings, bounds if is_wanted else None, repeat_after)
 
@@ -116,19 +121,38 @@ class LoggedModelExporter(SpanExporter):
         """
         deadline = time.monotonic() + timeout_millis / 1000
         delivered = self._shipper.flush(timeout_millis / 1000)
-        delivered = (self._durable or self._exporter).force_flush(timeout_millis) and delivered
-        if self._tracking is not None:
-            left_millis = max(0, int(1000 * (deadline - time.monotonic())))
-            delivered = self._tracking.force_flush(left_millis) and delivered
+        try:
+            # Some exporters, against the interface, return nothing; they did not say that anything is left.
+            flushed = (self._durable or self._exporter).force_flush(_millis_until(deadline))
+            delivered = flushed is not False and delivered
+        finally:
+            if self._tracking is not None:
+                delivered = self._tracking.force_flush(_millis_until(deadline)) and delivered
         return delivered
 
-    def shutdown(self) -> None:
-        """Deliver what is due, keep what cannot be delivered, and shut the wrapped exporter down."""
-        self._shipper.shutdown()
-        (self._durable or self._exporter).shutdown()
-        tracking, self._tracking = self._tracking, None
-        if tracking is not None:
-            tracking.shutdown()
+    def shutdown(self, timeout_millis: float = 30_000) -> None:
+        """Deliver what is due, keep what cannot be delivered, and shut the wrapped exporter down.
+
+        Args:
+            timeout_millis: How long to wait for what is under way; the wrapped exporter is told how much of it is left.
+        """
+        deadline = time.monotonic() + timeout_millis / 1000
+        self._shipper.shutdown(timeout_millis / 1000)
+        try:
+            if self._durable is not None:
+                self._durable.shutdown(_millis_until(deadline))
+            else:
+                shut_down(self._exporter, max(0.0, deadline - time.monotonic()))
+        finally:
+            tracking, self._tracking = self._tracking, None
+            if tracking is not None:
+                tracking.shutdown(max(0.0, deadline - time.monotonic()))
+
+    def __getattr__(self, name: str) -> Any:
+        """What this exporter does not have is the wrapped exporter's: processors of vendors ask theirs for more."""
+        if name in ("_exporter", "__setstate__"):  # not there yet, while an exporter is made or copied
+            raise AttributeError(name)
+        return getattr(self._exporter, name)
 
     def unwrap(self) -> SpanExporter:
         """Let go of the wrapped exporter, which somebody else will use from now on, without shutting it down."""
@@ -153,8 +177,8 @@ class LoggedModelExporter(SpanExporter):
             oldest_age=max((one.oldest_age for one in kept), default=0.0),
         )
 
-    def _track(self, settings: Settings, bounds: _Bounds | None, repeat_after: float) -> None:
-        from otel_loggedmodel.delivery.otlp_sending import destination_of
+    def _track(self, settings: Settings, bounds: Bounds | None, repeat_after: float) -> None:
+        from otel_loggedmodel.delivery.destinations import destination_of
         from otel_loggedmodel.mlflow_server.tracking import Keeping, SpansAlone, Tracking
 
         keeping = Keeping() if bounds is None else Keeping(bounds.path, bounds.bytes, bounds.seconds)
@@ -163,6 +187,10 @@ class LoggedModelExporter(SpanExporter):
         if destination is not None and destination.endpoint == f"{settings.uri}/v1/traces":
             self._shipper.release()
             self._shipper = SpansAlone(self._durable or self._exporter)
+
+
+def _millis_until(deadline: float) -> int:
+    return max(0, int(1000 * (deadline - time.monotonic())))
 
 
 def otlp_exporter_from_environment() -> SpanExporter:
@@ -175,43 +203,6 @@ def otlp_exporter_from_environment() -> SpanExporter:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
 
     return HttpExporter()
-
-
-@dataclasses.dataclass(frozen=True)
-class _Bounds:
-    """Where to keep what cannot be delivered, and how much and for how long; None for what the environment says."""
-
-    directory: str | os.PathLike[str] | None
-    max_bytes: int | None
-    max_age: float | None
-
-    @property
-    def path(self) -> Path | None:
-        if self.directory is None:
-            return environment.spool_directory()
-        return Path(self.directory).expanduser().absolute()
-
-    @property
-    def bytes(self) -> int | None:
-        return environment.spool_max_bytes() if self.max_bytes is None else self.max_bytes
-
-    @property
-    def seconds(self) -> float | None:
-        return environment.spool_max_age() if self.max_age is None else self.max_age
-
-
-def _durable(exporter: SpanExporter, bounds: _Bounds) -> DurableExporter | None:
-    """What keeps for an exporter, or None where nothing tells where it sends to."""
-    # Imported here: it is half of this library, and who only says which version is active needs none of it.
-    from otel_loggedmodel.delivery.durable import DurableExporter
-    from otel_loggedmodel.delivery.otlp_sending import destination_of, unnamed_destination_of
-
-    destination = destination_of(exporter)
-    if destination is None:
-        if bounds.directory is None:
-            return None
-        destination = unnamed_destination_of(exporter)
-    return DurableExporter(exporter, bounds.path, destination, max_bytes=bounds.bytes, max_age=bounds.seconds)
 
 
 # The MLflow server; imported where there is one.
@@ -247,13 +238,10 @@ def _stamped(spans: Sequence[ReadableSpan], model_ids: dict[str, None]) -> Seque
     """The spans with lost stamps put back; their versions are added to `model_ids`."""
     replaced: dict[int, ReadableSpan] = {}
     for index, span in enumerate(spans):
-        present = span.attributes
-        model_id = present.get(attributes.ID) if present else None
-        if span.dropped_attributes:
-            replacement = restamped(span)
-            if replacement is not span:
-                replaced[index] = replacement
-                model_id = (replacement.attributes or {}).get(attributes.ID)
+        whole = restamped(span)
+        if whole is not span:
+            replaced[index] = whole
+        model_id = (whole.attributes or {}).get(attributes.ID)
         if isinstance(model_id, str):
             model_ids[model_id] = None
     if not replaced:

@@ -61,7 +61,8 @@ class use_model:
 
     It touches only the current Context, so concurrent requests can each have their own version. It decorates plain and
     async functions, generators and async generators; the body of a generator runs with the version, its consumer
-    without. Names are resolved each time the scope is entered.
+    without. Decorate an async generator, rather than entering the block in its body: a consumer that leaves it early
+    would stay in the version. Names are resolved each time the scope is entered.
 
     Args:
         model: A LoggedModel, or the name or the id of a version.
@@ -123,7 +124,7 @@ class use_model:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        leave_scope(self)
+        leave_scope(self, kind)
 
     def __call__(self, function: F) -> F:
         """Decorate a function: each call, or the whole iteration of a generator, happens inside the scope."""

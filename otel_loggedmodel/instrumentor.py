@@ -3,38 +3,59 @@
 
 `opentelemetry-instrument`, the OpenTelemetry operator and declarative configuration find `LoggedModelInstrumentor` by
 its entry point and call it when the tracer provider exists. It follows the interface of the instrumentations in
-opentelemetry-python-contrib without depending on their base class. The SDK has no public way to see the processors and
-exporters of a provider; what is private there is used in this module only, and doing without it costs records, not
-spans.
+opentelemetry-python-contrib without depending on their base class. What is known of providers is in `_providers`.
 """
 
+import contextlib
 import logging
 import threading
-import weakref
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
-from otel_loggedmodel import environment, propagation
+from otel_loggedmodel import _providers, environment, propagation
+from otel_loggedmodel._errors import swallow, warn_once
+from otel_loggedmodel._providers import ByIdentity, processors_of, stamping_processor_of
 from otel_loggedmodel.exporter import LoggedModelExporter, otlp_exporter_from_environment
 from otel_loggedmodel.processor import LoggedModelSpanProcessor
 
 _logger = logging.getLogger(__name__)
+# Nobody waits for it longer than this: whoever has it may be waiting for a lock of a provider's, and we have that one.
+_LOCK_SECONDS: Final = 5.0
 _lock: Final = threading.RLock()
-# Each with the processor that was put in, or None where the application had registered one itself.
-_instrumented: Final[weakref.WeakKeyDictionary[Any, LoggedModelSpanProcessor | None]] = weakref.WeakKeyDictionary()
+
+
+class _Extension:
+    """What was done to a provider.
+
+    Attributes:
+        added: The processor that was put in, or None where the application had registered one itself.
+        is_wrapping: Whether records go along with spans, so that exporters that come later are wrapped.
+        again: Does it again, where what was put in is gone.
+    """
+
+    def __init__(self, added: LoggedModelSpanProcessor | None, is_wrapping: bool, again: Callable[[], None]) -> None:
+        self.added = added
+        self.is_wrapping: Final = is_wrapping
+        self.again: Final = again
+
+
+_extensions: Final[ByIdentity[_Extension]] = ByIdentity()
 
 
 def instrument(tracer_provider: trace.TracerProvider | None = None, exporter: SpanExporter | None = None) -> bool:
-    """Stamp the spans of a tracer provider and deliver the records of versions. A second call does nothing.
+    """Stamp the spans of a tracer provider and deliver the records of versions. A second call adds what is missing.
+
+    Call it after your vendor's set-up. It never raises because of a provider, and takes nothing out of one.
 
     - Where no tracer provider was set, a new one becomes the global one; it exports to `exporter`, else over OTLP as
       the environment says.
-    - Where the provider exports already, records go along with its spans, through its own exporters; or to `exporter`,
-      where that is given, from a thread of their own.
+    - Where the provider exports already, records go along with its spans, through its own exporters, and those that it
+      gets later; or to `exporter`, where that is given, from a thread of their own.
+    - Where nothing shows through what it exports, records go to `exporter`, else over OTLP as the environment says.
     - Where a `LoggedModelSpanProcessor` is registered, it stays the only one; what else is missing is added.
     - A provider that is not the OpenTelemetry SDK's cannot be extended: that is logged, and nothing else happens.
 
@@ -47,32 +68,21 @@ def instrument(tracer_provider: trace.TracerProvider | None = None, exporter: Sp
     """
     if environment.is_sdk_disabled():
         return False
-    with _lock:
-        provider: Any = tracer_provider or trace.get_tracer_provider()
+    with _one_at_a_time():
+        provider: Any = trace.get_tracer_provider() if tracer_provider is None else tracer_provider
         if tracer_provider is None and isinstance(provider, trace.ProxyTracerProvider):
             provider = TracerProvider()
             trace.set_tracer_provider(provider)
-        if provider in _instrumented:
-            return True
-        if not _takes_processors(provider):
-            return False
-        _instrumented[provider] = _complete(provider, exporter)
-        return True
+            _extend_when_set(_extend_one_that_came_late)
+        return _extended(provider, lambda: _complete(provider, exporter))
 
 
 def extended_provider(tracer_provider: trace.TracerProvider | None = None) -> trace.TracerProvider:
     """The tracer provider, or the global one, stamping spans: extended as by `instrument` where it does not yet."""
-    with _lock:
-        provider = tracer_provider or trace.get_tracer_provider()
-        if _stamping_processor_of(provider) is None:
-            instrument(tracer_provider)
-        return tracer_provider or trace.get_tracer_provider()
-
-
-def intake_of(provider: object) -> Callable[[ReadableSpan], None] | None:
-    """What takes finished spans that no tracer of a provider has started, or None where there is nothing like it."""
-    intake = getattr(getattr(provider, "_active_span_processor", None), "on_end", None)
-    return intake if callable(intake) else None
+    provider = trace.get_tracer_provider() if tracer_provider is None else tracer_provider
+    if stamping_processor_of(provider) is None:
+        instrument(tracer_provider)
+    return trace.get_tracer_provider() if tracer_provider is None else tracer_provider
 
 
 class LoggedModelInstrumentor:
@@ -90,10 +100,10 @@ class LoggedModelInstrumentor:
     @property
     def is_instrumented_by_opentelemetry(self) -> bool:
         """Whether the global tracer provider stamps spans."""
-        return trace.get_tracer_provider() in _instrumented
+        return trace.get_tracer_provider() in _extensions
 
     def instrument(self, **options: Any) -> None:
-        """Extend a tracer provider. A second call does nothing.
+        """Extend a tracer provider. A second call adds what is missing.
 
         Args:
             **options: `tracer_provider`, the global one by default; `accept_baggage`, as in `LoggedModelSpanProcessor`,
@@ -104,14 +114,18 @@ class LoggedModelInstrumentor:
         if environment.is_sdk_disabled():
             return
         accept_baggage = bool(options.get("accept_baggage", False))
-        with _lock:
+
+        def extend(provider: Any) -> None:
+            _extended(provider, lambda: _extend(provider, accept_baggage))
+
+        with _one_at_a_time():
             if options.get("propagate"):
                 propagation.install(propagate=True, hosts=options.get("propagate_hosts"))
-            provider: Any = options.get("tracer_provider") or trace.get_tracer_provider()
+            provider = _provider_in(options)
             if isinstance(provider, trace.ProxyTracerProvider):
-                _extend_when_set(accept_baggage)
+                _extend_when_set(extend)
             else:
-                _extend(provider, accept_baggage)
+                extend(provider)
 
     def uninstrument(self, **options: Any) -> None:
         """Take out of the tracer provider what `instrument` put in; spans that are open keep their stamp.
@@ -119,26 +133,73 @@ class LoggedModelInstrumentor:
         Args:
             **options: `tracer_provider`, the global one by default.
         """
-        with _lock:
+        with _one_at_a_time():
             _forget_to_extend()
             propagation.uninstall()
-            provider: Any = options.get("tracer_provider") or trace.get_tracer_provider()
-            if provider in _instrumented:
-                _restore(provider, _instrumented.pop(provider))
+            provider = _provider_in(options)
+            extension = _extensions.pop(provider)
+            if extension is not None:
+                _restore(provider, extension)
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    is_ours = _lock.acquire(timeout=_LOCK_SECONDS)
+    try:
+        yield
+    finally:
+        if is_ours:
+            _lock.release()
+
+
+def _provider_in(options: dict[str, Any]) -> Any:
+    given = options.get("tracer_provider")
+    return trace.get_tracer_provider() if given is None else given
 
 
 # Extending a provider
 
 
-def _complete(provider: Any, exporter: SpanExporter | None) -> LoggedModelSpanProcessor | None:
-    """Add what a provider lacks for stamping, exporting, and delivering records. The processor that was put in."""
-    registered, processors = _stamping_processor_of(provider), _processors_of(provider)
+def _extended(provider: Any, extend: Callable[[], None]) -> bool:
+    """Extend a provider, whatever it is. Whether it stamps spans now."""
+    try:
+        if not _providers.takes_processors(provider):
+            _logger.warning(
+                "%s.%s is not the OpenTelemetry SDK's tracer provider and takes no span processors: its spans are not "
+                "linked to versions; register LoggedModelSpanProcessor where that provider is set up",
+                type(provider).__module__,
+                type(provider).__qualname__,
+            )
+            return False
+        extend()
+    except Exception as error:
+        warn_once(
+            f"cannot extend {type(provider).__qualname__}",
+            "%s.%s cannot be extended, and its spans are not linked to versions: %r",
+            type(provider).__module__,
+            type(provider).__qualname__,
+            error,
+        )
+        return False
+    return True
+
+
+def _complete(provider: Any, exporter: SpanExporter | None) -> None:
+    """Add what a provider lacks for stamping, exporting, and delivering records."""
+    before = _extensions.get(provider)
+    registered, processors = stamping_processor_of(provider), processors_of(provider)
     others = [one for one in processors or () if not isinstance(one, LoggedModelSpanProcessor)]
     is_bare = processors is not None and not others
     sends_records = registered is not None and registered.sends_records
+    is_wrapping = (exporter is None and not sends_records) if before is None else before.is_wrapping
+    is_delivering = sends_records or (is_wrapping and _providers.wrap_exporters_of(others))
+    if before is not None and processors is None:
+        is_delivering = True  # an earlier call has seen to it, which does not show
     records_to: SpanExporter | None = None
-    if not is_bare and not sends_records and (exporter is not None or not _wrap_exporters_of(others)):
+    if not is_bare and not is_delivering:
         records_to = exporter or otlp_exporter_from_environment()
+        if exporter is None:
+            _tell_where_records_go(provider, records_to)
         if environment.tracking_server():
             # An exporter that gets records alone never sees which traces there are.
             _logger.warning(
@@ -146,138 +207,130 @@ def _complete(provider: Any, exporter: SpanExporter | None) -> LoggedModelSpanPr
                 "without an exporter, or wrap the provider's own in LoggedModelExporter",
                 environment.OTEL_LOGGEDMODEL_MLFLOW,
             )
-    added = None
-    if registered is None:
-        added = LoggedModelSpanProcessor(records_to)
-        provider.add_span_processor(added)
-    elif records_to is not None:
-        registered.send_records_to(records_to)
+    added = _stamp(provider, records_to)
     if is_bare:
-        provider.add_span_processor(BatchSpanProcessor(LoggedModelExporter(exporter)))
-    return added
-
-
-# Extending a provider that exports by itself
+        _providers.add_processor(provider, BatchSpanProcessor(LoggedModelExporter(exporter)))
+    _note(provider, _Extension(added, is_wrapping or is_bare, lambda: _complete(provider, None)))
 
 
 def _extend(provider: Any, accept_baggage: bool) -> None:
-    if provider in _instrumented or not _takes_processors(provider):
+    """Have a provider stamp spans, and the exporters that it has and gets deliver records."""
+    _providers.wrap_exporters_of(processors_of(provider) or ())
+    added = _stamp(provider, accept_baggage=accept_baggage)
+    _note(provider, _Extension(added, True, lambda: _extend(provider, accept_baggage)))
+
+
+def _stamp(
+    provider: Any, records_to: SpanExporter | None = None, *, accept_baggage: bool = False
+) -> LoggedModelSpanProcessor | None:
+    """Have a provider stamp spans. The processor of ours that was put in, by this call or an earlier one."""
+    before = _extensions.get(provider)
+    registered = stamping_processor_of(provider)
+    if registered is not None:
+        if records_to is not None:
+            registered.send_records_to(records_to)
+        return registered if before is not None and registered is before.added else None
+    if before is not None and processors_of(provider) is None:
+        return before.added
+    added = LoggedModelSpanProcessor(records_to, accept_baggage=accept_baggage)
+    _providers.add_processor(provider, added)
+    return added
+
+
+def _note(provider: Any, extension: _Extension) -> None:
+    _extensions.set(provider, extension)
+    _providers.watch_adding(
+        provider, lambda processor: _before_adding(provider, processor), lambda: _after_adding(provider)
+    )
+
+
+def _before_adding(provider: Any, processor: object) -> None:
+    try:
+        extension = _extensions.get(provider)
+        if extension is None:
+            return
+        if extension.is_wrapping:
+            _providers.wrap_exporter_of(processor)
+        if isinstance(processor, LoggedModelSpanProcessor) and processor is not extension.added:
+            # The application's own takes over: one of two is enough.
+            _providers.take_out(provider, extension.added)
+            extension.added = None
+    except Exception:
+        swallow("looking at a span processor that is added")
+
+
+def _after_adding(provider: Any) -> None:
+    """Put our processor in again where adding another one has taken it out."""
+    try:
+        extension = _extensions.get(provider)
+        if extension is None or extension.added is None or processors_of(provider) is None:
+            return
+        if stamping_processor_of(provider) is None:
+            extension.again()
+    except Exception:
+        swallow("looking at a tracer provider after a span processor was added")
+
+
+def _tell_where_records_go(provider: Any, exporter: SpanExporter) -> None:
+    from otel_loggedmodel.delivery.destinations import destination_of
+
+    destination = destination_of(exporter)
+    _logger.warning(
+        "nothing shows through what %s.%s exports: the records of versions go to %s by themselves; "
+        "pass instrument(exporter=...) to send them elsewhere",
+        type(provider).__module__,
+        type(provider).__qualname__,
+        type(exporter).__qualname__ if destination is None else destination.endpoint,
+    )
+
+
+def _restore(provider: Any, extension: _Extension) -> None:
+    _providers.stop_watching(provider)
+    for processor in processors_of(provider) or ():
+        _providers.unwrap_exporter_of(processor)
+    _providers.take_out(provider, extension.added)
+
+
+# A provider that is set later
+
+# What every caller of `set_tracer_provider` ends up in, those included that have imported that before.
+_SETTER: Final = (
+    "_set_tracer_provider" if callable(getattr(trace, "_set_tracer_provider", None)) else ("set_tracer_provider")
+)
+_original_setter: Any = None
+
+
+def _extend_when_set(extend: Callable[[Any], None]) -> None:
+    """Extend the provider that is set next."""
+    global _original_setter  # noqa: PLW0603 - the API's function that is replaced is one per process, too
+    if _original_setter is not None:
         return
-    _wrap_exporters_of(_processors_of(provider) or ())
-    added = None
-    if _stamping_processor_of(provider) is None:
-        added = LoggedModelSpanProcessor(accept_baggage=accept_baggage)
-        provider.add_span_processor(added)
-    _instrumented[provider] = added
-    add_span_processor = provider.add_span_processor
+    _original_setter = getattr(trace, _SETTER)
 
-    def add_and_wrap(span_processor: SpanProcessor) -> None:
-        if provider in _instrumented:
-            _wrap_exporter_of(span_processor)
-            if isinstance(span_processor, LoggedModelSpanProcessor):
-                # The application's own takes over: two would link every entry span to its version twice.
-                _take_out(provider, _instrumented[provider])
-                _instrumented[provider] = None
-        add_span_processor(span_processor)
-
-    provider.add_span_processor = add_and_wrap
-
-
-def _restore(provider: Any, added: LoggedModelSpanProcessor | None) -> None:
-    vars(provider).pop("add_span_processor", None)
-    for processor in _processors_of(provider) or ():
-        _wrap_exporter_of(processor, unwrap=True)
-    _take_out(provider, added)
-
-
-def _take_out(provider: Any, added: LoggedModelSpanProcessor | None) -> None:
-    processors = _processors_of(provider) or ()
-    if added is not None and added in processors:
-        rest = tuple(processor for processor in processors if processor is not added)
-        provider._active_span_processor._span_processors = rest
-        added.shutdown()
-
-
-_set_tracer_provider: Any = None
-
-
-def _extend_when_set(accept_baggage: bool) -> None:
-    global _set_tracer_provider  # noqa: PLW0603 - the API's function that is replaced is one per process, too
-    if _set_tracer_provider is not None:
-        return
-    _set_tracer_provider = trace.set_tracer_provider
-
-    def set_and_extend(tracer_provider: trace.TracerProvider) -> None:
-        original = _set_tracer_provider
+    def set_and_extend(tracer_provider: trace.TracerProvider, *arguments: Any, **options: Any) -> None:
+        original = _original_setter
         _forget_to_extend()
-        (original or trace.set_tracer_provider)(tracer_provider)
-        with _lock:
-            _extend(trace.get_tracer_provider(), accept_baggage)
+        (original or getattr(trace, _SETTER))(tracer_provider, *arguments, **options)
+        with _one_at_a_time():
+            extend(tracer_provider)
 
-    trace.set_tracer_provider = set_and_extend
+    setattr(trace, _SETTER, set_and_extend)
 
 
 def _forget_to_extend() -> None:
-    global _set_tracer_provider  # noqa: PLW0603 - as above
-    if _set_tracer_provider is not None:
-        trace.set_tracer_provider = _set_tracer_provider
-        _set_tracer_provider = None
+    global _original_setter  # noqa: PLW0603 - as above
+    if _original_setter is not None:
+        setattr(trace, _SETTER, _original_setter)
+        _original_setter = None
 
 
-# What the SDK keeps to itself
-
-
-def _takes_processors(provider: Any) -> bool:
-    if callable(getattr(provider, "add_span_processor", None)):
-        return True
-    _logger.warning(
-        "%s.%s is not the OpenTelemetry SDK's tracer provider and takes no span processors: its spans are not "
-        "linked to versions; register LoggedModelSpanProcessor where that provider is set up",
+def _extend_one_that_came_late(provider: Any) -> None:
+    """The spans that are started with this one are stamped; those of the global tracers never get to it."""
+    warn_once(
+        "late provider",
+        "a tracer provider (%s.%s) was set after instrument() had made one. OpenTelemetry keeps the first, so spans of "
+        "the global tracers do not get to the exporters of the second: call instrument() after your vendor's set-up",
         type(provider).__module__,
         type(provider).__qualname__,
     )
-    return False
-
-
-def _processors_of(provider: Any) -> tuple[SpanProcessor, ...] | None:
-    """The provider's processors, or None where this SDK does not show them."""
-    processors = getattr(getattr(provider, "_active_span_processor", None), "_span_processors", None)
-    return None if processors is None else tuple(processors)
-
-
-def _stamping_processor_of(provider: Any) -> LoggedModelSpanProcessor | None:
-    processors = _processors_of(provider) or ()
-    return next((one for one in processors if isinstance(one, LoggedModelSpanProcessor)), None)
-
-
-def _wrap_exporters_of(processors: Iterable[SpanProcessor]) -> bool:
-    """Put a `LoggedModelExporter` in front of every exporter. Whether there is any."""
-    wrapped = [_wrap_exporter_of(processor) for processor in processors]
-    return any(wrapped)
-
-
-def _wrap_exporter_of(processor: SpanProcessor, *, unwrap: bool = False) -> bool:
-    """Put a `LoggedModelExporter` between a processor and its exporter, or take it out. Whether there is one now."""
-    holder = getattr(processor, "_batch_processor", processor)
-    attribute = "_exporter" if isinstance(getattr(holder, "_exporter", None), SpanExporter) else "span_exporter"
-    exporter = getattr(holder, attribute, None)
-    if isinstance(exporter, LoggedModelExporter):
-        if unwrap:
-            setattr(holder, attribute, exporter.unwrap())
-        return not unwrap
-    if unwrap or not isinstance(exporter, SpanExporter) or _sends_what_it_kept(exporter):
-        return False
-    try:
-        setattr(holder, attribute, LoggedModelExporter(exporter))
-    except AttributeError:
-        return False
-    return True
-
-
-def _sends_what_it_kept(exporter: SpanExporter) -> bool:
-    """Whether spans that an exporter is given only tell it which of its own to send, as with those to MLflow's server.
-
-    Records mean nothing to them, they do not say whether they succeeded, and MLflow uses more of them than what a
-    `LoggedModelExporter` has.
-    """
-    return type(exporter).__module__.partition(".")[0] == "mlflow"
+    _extended(provider, lambda: _extend(provider, accept_baggage=False))

@@ -6,15 +6,12 @@ with is in constraints-<name>.txt. Arguments are handed to pytest.
 """
 
 import os
-import pathlib
 import subprocess
 import sys
 
-# The packages of each, by the name of its tests, its constraints and its environment.
-DISTROS = {"elastic": "elastic-opentelemetry", "splunk": "splunk-opentelemetry"}
-# Not the extra `dev`, which has OpenTelemetry's own distribution in it.
-TOOLS = ("flask", "hypothesis", "opentelemetry-instrumentation-flask", "pytest", "pytest-asyncio", "pytest-timeout")
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import environments
+
+DISTROS = ("elastic", "splunk")
 
 
 def main() -> int:
@@ -26,22 +23,13 @@ def main() -> int:
 
 def test(name: str) -> bool:
     """Whether the tests pass with this distribution."""
-    print(f"== {DISTROS[name]}", flush=True)
-    python = install(name)
-    tests = [python, "-m", "pytest", "--quiet", f"tests/distros/test_{name}.py", *sys.argv[1:]]
-    environment = {**os.environ, "OTEL_LOGGEDMODEL_REQUIRE_DISTROS": "1"}
-    return subprocess.run(tests, cwd=ROOT, env=environment, check=False).returncode == 0
-
-
-def install(name: str) -> str:
-    """The interpreter of its environment, with everything installed at once, so that pip sees all the pins."""
-    environment = ROOT / ".venv" / f"distro-{name}"
-    binary = str(environment / "bin" / "python")
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    command = [binary, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--progress-bar", "off"]
-    constraints = str(ROOT / f"constraints-{name}.txt")
-    subprocess.run([*command, DISTROS[name], *TOOLS, "--editable", str(ROOT), "--constraint", constraints], check=True)
-    return binary
+    print(f"== {name}", flush=True)
+    if not environments.make(f"distro-{name}"):
+        return False
+    python = environments.python_of(f"distro-{name}")
+    tests = [python, "-m", "pytest", f"tests/distros/test_{name}.py", *sys.argv[1:]]
+    variables = {**os.environ, "OTEL_LOGGEDMODEL_REQUIRE_DISTROS": "1"}
+    return subprocess.run(tests, cwd=environments.ROOT, env=variables, check=False).returncode == 0
 
 
 if __name__ == "__main__":

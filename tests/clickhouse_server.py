@@ -3,12 +3,14 @@
 
 As a program, it serves one directory; `ClickHouseServer` runs it in a process of its own, because embedded ClickHouse
 survives no fork and one process owns a directory. The engine, its SQL, settings, formats and errors are the real ones;
-what is around them is made here. So this does not test authentication (every user may do everything), TLS, replication
-and `ON CLUSTER`, the native TCP protocol, sessions (each request is one: temporary tables and `SET` do not outlive it),
+what is around them is made here. So this does not test authentication (every user may do everything, but for `reader`,
+who has `readonly=1`), TLS, replication and `ON CLUSTER`, the native TCP protocol, sessions (each request is one:
+temporary tables and `SET` do not outlive it),
 external data, cancelling and progress (a response is sent when it is complete), nor limits on users and connections.
 """
 
 import argparse
+import base64
 import contextlib
 import functools
 import json
@@ -31,6 +33,9 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 
 import clickhouse_wire as wire
+
+# Who may change no setting.
+READ_ONLY_USER = "reader"
 
 _PROGRAM = Path(__file__).resolve()
 _START_SECONDS = 60
@@ -221,22 +226,25 @@ class Engine:
     def close(self) -> None:
         self._open.close()
 
-    def run(self, statement: bytes, parameters: Mapping[str, str], read_only: bool) -> Outcome:
+    def run(self, statement: bytes, parameters: Mapping[str, str], read_only: bool, user: str = "") -> Outcome:
         """Run one statement, with its data behind it if it has any, as a request with these parameters asks for it."""
         try:
-            return self._run(statement, parameters, read_only)
+            return self._run(statement, parameters, read_only, user)
         except RuntimeError as error:  # the engine's own errors are these
             raise RefusedError(str(error)) from None
 
-    def _run(self, statement: bytes, parameters: Mapping[str, str], read_only: bool) -> Outcome:
+    def _run(self, statement: bytes, parameters: Mapping[str, str], read_only: bool, user: str) -> Outcome:
         connection = self._connect()
         try:
             if parameters.get("database"):
                 connection.query(f"USE {_quoted(parameters['database'], '`')}", "Null")
             # What is a matter of course for the embedded engine is not for a server.
-            settings = {"implicit_select": "0", **_settings_in(parameters), **({"readonly": "2"} if read_only else {})}
-            assignments = ", ".join(f"{_quoted(name, '`')} = {_quoted(value)}" for name, value in settings.items())
-            connection.query(f"SET {assignments}", "Null")
+            settings = {"implicit_select": "0", **({"readonly": "1"} if user == READ_ONLY_USER else {})}
+            _set(connection, settings)
+            _set(
+                connection,
+                {**_settings_in(parameters), **({"readonly": "2"} if read_only and user != READ_ONLY_USER else {})},
+            )
             insert = _INSERT_OF_DATA.match(statement)
             if insert:
                 return _insert(
@@ -246,6 +254,12 @@ class Engine:
             return _query(connection, statement, parameters)
         finally:
             connection.close()
+
+
+def _set(connection: Any, settings: Mapping[str, str]) -> None:
+    if settings:
+        assignments = ", ".join(f"{_quoted(name, '`')} = {_quoted(value)}" for name, value in settings.items())
+        connection.query(f"SET {assignments}", "Null")
 
 
 def _insert(connection: Any, insert: str, data_format: str, data: bytes) -> Outcome:
@@ -340,7 +354,7 @@ class _Handler(BaseHTTPRequestHandler):
             statement = query + b"\n" + body if query and body else query or body
             if not statement:
                 return self._answer(200, b"Ok.\n", headers)
-            outcome = self.server.engine.run(statement, parameters, read_only)
+            outcome = self.server.engine.run(statement, parameters, read_only, self._user(parameters))
         except RefusedError as refused:
             headers["X-ClickHouse-Exception-Code"] = str(refused.code)
             return self._answer(refused.status, f"{refused}\n".encode(errors="replace"), headers, parameters)
@@ -349,6 +363,13 @@ class _Handler(BaseHTTPRequestHandler):
         headers["X-ClickHouse-Summary"] = json.dumps({name: str(value) for name, value in outcome.summary.items()})
         revision = int(parameters.get("client_protocol_version") or 0) if outcome.format == "Native" else 0
         return self._answer(200, wire.at_revision(outcome.blocks, revision), headers, parameters)
+
+    def _user(self, parameters: Mapping[str, str]) -> str:
+        named = self.headers.get("X-ClickHouse-User") or parameters.get("user", "")
+        scheme, _, credentials = (self.headers.get("Authorization") or "").partition(" ")
+        if scheme.lower() != "basic":
+            return named
+        return base64.b64decode(credentials).decode(errors="replace").partition(":")[0]
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":

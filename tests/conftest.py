@@ -17,21 +17,27 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import otel_loggedmodel
+from effort import IS_LIBRARY_ALONE, times
 from otel_loggedmodel import _errors
 from otel_loggedmodel.versions import runs
 from otel_loggedmodel.versions.active import process
 from otel_loggedmodel.versions.catalogue import catalogue
 
+pytest_plugins = ["reporting_progress"]
+
 # The backend's tests need the extra `server`; `make test` has installed it and says so, elsewhere they may be left out.
 collect_ignore = []
-if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_SERVER") and importlib.util.find_spec("clickhouse_connect") is None:
-    collect_ignore = [
+has_server = os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_SERVER") or importlib.util.find_spec("clickhouse_connect")
+if IS_LIBRARY_ALONE:
+    collect_ignore += ["collector", "versions/git"]
+if IS_LIBRARY_ALONE or not has_server:
+    collect_ignore += [
         "backend",
         "cli",
         "pages",
         "server",
         "store",
-        "test_examples.py",
+        "examples",
         "test_truth.py",
         "collector/test_clickhouse.py",
     ]
@@ -39,6 +45,8 @@ if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_INTEGRATIONS"):
     collect_ignore.append("integrations")  # they have an environment of their own: `make test-integrations`
 if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_DISTROS"):
     collect_ignore.append("distros")  # each has an environment of its own: `make test-distros`
+if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_VENDORS"):
+    collect_ignore.append("vendors")  # they have environments of their own: `make test-vendors`
 if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_MLFLOW"):
     collect_ignore.append("with_mlflow")  # it has an environment of its own: `make test-mlflow`
 
@@ -48,8 +56,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # What it keeps belongs with the other leftovers of a run.
 set_hypothesis_home_dir(Path(__file__).resolve().parent.parent / ".venv" / ".hypothesis")
-hypothesis.settings.register_profile("default", database=None, deadline=None)
+hypothesis.settings.register_profile(
+    "default",
+    database=None,
+    # A busy machine is slow, and nothing is wrong with that.
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    max_examples=times(full=100, quick=30),
+)
 hypothesis.settings.load_profile("default")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores, as many tests wait for another process most of their time."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(autouse=True)

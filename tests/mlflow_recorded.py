@@ -8,7 +8,7 @@ import dataclasses
 from pathlib import Path
 from typing import Final
 
-from otel_loggedmodel.store.results import Span, SpanEvent, Trace
+from otel_loggedmodel.store.trace_results import Span, SpanEvent, Trace
 from otlp_receiver import ReceivedSpan, decode_json, spans_of
 
 REQUEST: Final = decode_json((Path(__file__).parent / "mlflow_spans.json").read_bytes())

@@ -82,7 +82,8 @@ def test_models_without_spans_are_delivered_when_the_provider_is_flushed(applica
 def test_force_flush_of_the_exporter_flushes_what_it_wraps(application: Application) -> None:
     mlflow.create_external_model("a")
     assert application.exporter.force_flush(1234)
-    assert application.inner.flushes == [1234]
+    (given,) = application.inner.flushes
+    assert 0 < given <= 1234  # what is left of the time
     assert len(application.inner.batches) == 1
 
 
@@ -127,6 +128,48 @@ def test_two_exporters_each_get_everything_as_the_same_spans() -> None:
     ]
     assert len(ids[0]) == 2
     assert ids[0] == ids[1]
+
+
+def test_exporters_to_one_place_deliver_records_once_and_to_two_places_twice() -> None:
+    """As where a vendor has a processor for spans that are sampled and one for those that are not."""
+    with OtlpReceiver() as receiver, OtlpReceiver() as other:
+        provider = TracerProvider(shutdown_on_exit=False)
+        for endpoint, headers in (
+            (receiver.traces_endpoint, {}),
+            (receiver.traces_endpoint, {}),
+            (receiver.traces_endpoint, {"api-key": "another tenant"}),
+            (other.traces_endpoint, {}),
+        ):
+            exporter = mlflow.LoggedModelExporter(HttpExporter(endpoint, headers=headers), spool=False)
+            provider.add_span_processor(BatchSpanProcessor(exporter))
+        provider.add_span_processor(mlflow.LoggedModelSpanProcessor())
+        mlflow.set_active_model("a")
+        provider.get_tracer("test").start_span("own").end()
+        provider.force_flush()
+        provider.shutdown()
+        names = [sorted(span.name for span in far_end.spans()) for far_end in (receiver, other)]
+    assert names == [
+        ["logged_model.activated"] * 2 + ["logged_model.created"] * 2 + ["own"] * 3,
+        ["logged_model.activated", "logged_model.created", "own"],
+    ]
+
+
+def test_what_the_exporter_lacks_is_the_wrapped_ones(application: Application) -> None:
+    assert application.exporter.attempts is application.inner.attempts
+    with pytest.raises(AttributeError, match="'ScriptedExporter' object has no attribute 'nobody_has_it'"):
+        application.exporter.nobody_has_it  # noqa: B018
+
+
+def test_the_wrapped_exporter_is_told_how_long_it_may_take() -> None:
+    class Timed(ScriptedExporter):
+        def shutdown(self, timeout_millis: float = 30_000) -> None:
+            self.flushes.append(timeout_millis)
+
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(mlflow.LoggedModelExporter(timed := Timed())))
+    provider.shutdown()
+    (given,) = timed.flushes
+    assert 0 < given <= 30_000
 
 
 # Refusals
@@ -307,7 +350,7 @@ def test_nothing_is_kept_for_versions_that_come_and_go(application: Application)
     for number in range(5000):
         with mlflow.use_model(f"m{number}"):
             application.span()
-    assert len(application.exporter._shipper._announced) <= 4096
+    assert len(application.exporter._shipper._told.announced) <= 4096
 
 
 # Stamps that the SDK's limit evicted
@@ -369,6 +412,47 @@ def test_dropped_events_and_links_are_still_counted() -> None:
             span.add_event("e")
     restored = inner.batches[-1][-1]
     assert (restored.dropped_events, restored.dropped_links) == (2, 0)
+
+
+@pytest.mark.parametrize("length", [0, 1, 16, 33])
+def test_a_limit_on_the_length_of_values_does_not_cut_the_id(monkeypatch, length: int) -> None:
+    monkeypatch.setenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", str(length))
+    application = Application()
+    model = mlflow.create_external_model("my-support-agent", params={"k": "v"})
+    with mlflow.use_model(model), application.tracer.start_as_current_span("root", attributes={"text": "x" * 100}):
+        application.span("child")
+    spans = {span.name: span for batch in application.inner.batches for span in batch}
+    assert spans["root"].attributes == {
+        "text": "x" * length,
+        "logged_model.id": model.model_id,
+        "logged_model.name": "my-support-agent",
+    }
+    assert spans["child"].attributes == {"logged_model.id": model.model_id}
+    assert [link.attributes for link in spans["root"].links] == [{"logged_model.id": model.model_id}]
+
+
+def test_an_id_that_the_application_has_put_on_a_span_itself_stays(application: Application) -> None:
+    with mlflow.use_model("a"), application.tracer.start_as_current_span("root") as root:
+        root.set_attribute("logged_model.id", "own")
+    assert application.inner.batches[-1][-1].attributes["logged_model.id"] == "own"
+
+
+@pytest.mark.parametrize("limit", [0, 1, 128])
+def test_the_link_of_an_entry_span_with_many_links_comes_back(limit: int) -> None:
+    """As of a consumer that takes messages in batches."""
+    inner = ScriptedExporter()
+    provider = TracerProvider(span_limits=SpanLimits(max_links=limit), shutdown_on_exit=False)
+    provider.add_span_processor(mlflow.LoggedModelSpanProcessor())
+    provider.add_span_processor(SimpleSpanProcessor(mlflow.LoggedModelExporter(inner)))
+    mlflow.set_active_model("agent")
+    tracer = provider.get_tracer("test")
+    with tracer.start_as_current_span("batch") as span:
+        for _ in range(200):
+            span.add_link(tracer.start_span("message").get_span_context())
+    (restored,) = [span for batch in inner.batches for span in batch if span.name == "batch"]
+    own = [link for link in restored.links if "logged_model.id" in (link.attributes or {})]
+    assert [link.attributes["logged_model.id"] for link in own] == [mlflow.get_active_model_id()]
+    assert len(restored.links) + restored.dropped_links == 201
 
 
 def test_values_of_records_are_not_cut_by_the_sdks_limits(monkeypatch) -> None:

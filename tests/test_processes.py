@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from effort import times
 from otel_loggedmodel.versions import identity, records
 from otlp_receiver import OtlpReceiver
 from programs import IMPORTS, finish, run, start
@@ -54,20 +55,21 @@ def test_one_environment_variable_links_spans_with_no_code() -> None:
         assert events(receiver, "created") == []
 
 
-def test_fifty_processes_announce_one_model() -> None:
+def test_many_processes_announce_one_model() -> None:
     program = """
         model = mlflow.create_external_model("agent", params={"k": "v", "l": "ü"}, tags={"t": "1"})
         mlflow.set_active_model("agent")
         tracer.start_span("work").end()
     """
+    number = times(full=50, quick=10)
     with OtlpReceiver() as receiver:
-        for _ in range(10):  # five at a time
+        for _ in range(0, number, 5):  # five at a time
             for process in [start(program, receiver.endpoint) for _ in range(5)]:
                 finish(process)
         created = events(receiver, "created")
-        assert len(created) == 50
+        assert len(created) == number
         assert len({(span.trace_id, span.span_id) for span in created}) == 1
-        assert len({span.span_id for span in events(receiver, "activated")}) == 50
+        assert len({span.span_id for span in events(receiver, "activated")}) == number
         assert {span.attributes["logged_model.id"] for span in application_spans(receiver)} == {
             identity.model_id_of("0", "agent", params={"k": "v", "l": "ü"}, tags={"t": "1"})
         }
@@ -80,7 +82,7 @@ def test_fifty_processes_announce_one_model() -> None:
         assert (model.model.name, dict(model.model.params), len(model.activations)) == (
             "agent",
             {"k": "v", "l": "ü"},
-            50,
+            number,
         )
 
 

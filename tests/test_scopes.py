@@ -333,6 +333,56 @@ async def test_a_decorated_async_generator_that_is_cancelled_is_cancelled() -> N
     assert seen == [ref("a")]
 
 
+async def test_an_async_generator_that_is_left_early_inside_of_a_block_is_told_of_once(caplog) -> None:
+    def entering(scope):
+        async def work():
+            with scope:
+                yield 1
+                yield 2
+
+        return work
+
+    for scope in (mlflow.use_model("a"), mlflow.set_active_model("b")):
+        work = entering(scope)
+
+        async def consume(work=work) -> None:
+            async for _ in work():
+                break
+
+        await asyncio.create_task(consume())
+        gc.collect()
+        for _ in range(3):
+            await asyncio.sleep(0)  # for the event loop to finish the generator
+    assert [message.partition(": ")[2] for message in caplog.messages] == [
+        "decorate the generator, @use_model(...), or iterate over contextlib.aclosing(generator)"
+    ]
+
+
+async def test_what_that_says_helps(caplog) -> None:
+    async def inside():
+        with mlflow.use_model("a"):
+            yield active()
+            yield 2
+
+    @mlflow.use_model("a")
+    async def around():
+        yield active()
+        yield 2
+
+    async with contextlib.aclosing(inside()) as values:
+        async for value in values:
+            assert value == ref("a")
+            break
+    assert active() is None
+    async for value in around():
+        assert value == ref("a")
+        break
+    assert active() is None
+    gc.collect()
+    await asyncio.sleep(0)
+    assert caplog.messages == []
+
+
 def test_interleaved_decorated_generators_keep_their_versions(traced) -> None:
     def stream(name: str):
         @mlflow.use_model(name)

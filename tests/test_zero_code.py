@@ -9,7 +9,6 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
@@ -298,36 +297,42 @@ def test_exporters_to_mlflows_server_are_left_alone(provider) -> None:
     assert exporter.batches[0][0].attributes["logged_model.name"] == "a"
 
 
+LATE = """
+    from opentelemetry import trace
+    from opentelemetry.trace import set_tracer_provider  # before it is known that anybody will want to hear of it
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from otel_loggedmodel.instrumentor import LoggedModelInstrumentor
+
+    original = trace._set_tracer_provider
+    for _ in range(2):
+        LoggedModelInstrumentor().instrument()
+"""
+
+
 def test_a_provider_that_the_application_sets_late() -> None:
     program = """
-        from opentelemetry import trace
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from otel_loggedmodel.instrumentor import LoggedModelInstrumentor
-
-        original = trace.set_tracer_provider
-        for _ in range(2):
-            LoggedModelInstrumentor().instrument()
-        provider = TracerProvider()
-        trace.set_tracer_provider(provider)
-        assert trace.set_tracer_provider is original
-        assert LoggedModelInstrumentor().is_instrumented_by_opentelemetry
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        trace.get_tracer("x").start_span("request").end()
+    provider = TracerProvider()
+    set_tracer_provider(provider)
+    assert trace._set_tracer_provider is original
+    assert LoggedModelInstrumentor().is_instrumented_by_opentelemetry
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.get_tracer("x").start_span("request").end()
     """
     with OtlpReceiver() as receiver:
-        run(program, receiver.endpoint, set_up="", MLFLOW_ACTIVE_MODEL_ID="v1")
+        run(LATE + program, receiver.endpoint, set_up="", MLFLOW_ACTIVE_MODEL_ID="v1")
         assert ids(receiver.spans()) == {"logged_model.activated": "v1", "request": "v1"}
 
 
-def test_waiting_for_a_provider_can_be_given_up(monkeypatch) -> None:
-    original = trace.set_tracer_provider
-    monkeypatch.setattr(trace, "get_tracer_provider", trace.ProxyTracerProvider)
-    LoggedModelInstrumentor().instrument()
-    assert trace.set_tracer_provider is not original
+def test_waiting_for_a_provider_can_be_given_up() -> None:
+    program = """
     LoggedModelInstrumentor().uninstrument()
-    assert trace.set_tracer_provider is original
+    assert trace._set_tracer_provider is original
+    set_tracer_provider(TracerProvider())
+    assert not LoggedModelInstrumentor().is_instrumented_by_opentelemetry
+    """
+    run(LATE + program, "http://127.0.0.1:9", set_up="", MLFLOW_ACTIVE_MODEL_ID="v1")
 
 
 def test_a_provider_that_is_not_the_sdks(caplog) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from otel_loggedmodel.store.reading import Reader, TraceFilter, UnknownVersionError
-from otel_loggedmodel.store.results import Span, Trace, TraceSummary
+from otel_loggedmodel.store.trace_results import Span, Trace, TraceSummary
 
 # Longer than a Collector keeps spans to make a batch of, and than it waits before it tries again.
 _PATIENCE_SECONDS: Final = 20.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands put together, and what all of them do when something goes wrong."""
+"""Puts the commands together, and says what all of them do when something goes wrong."""
 
 import inspect
 import sys
@@ -11,11 +11,13 @@ from typer.core import TyperGroup
 
 from otel_loggedmodel.commands import (
     compare,
+    defects,
     doctor,
     env,
     evaluate,
     exits,
     gate,
+    keeping,
     mlflow,
     models,
     prepare,
@@ -40,7 +42,7 @@ A version is named by its id, the beginning of its id, or its name (its newest v
 
 
 class _Commands(TyperGroup):
-    """What is wrong with a question or a store becomes a message and an exit code, not a traceback."""
+    """Turns what is wrong with a question or a store into a message and an exit code, not a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -50,6 +52,18 @@ class _Commands(TyperGroup):
             raise typer.Exit(code_of(error)) from None
         except KeyboardInterrupt:
             raise typer.Exit(exits.INTERRUPTED) from None
+        except (OSError, EOFError) as error:
+            # Of a pipe, and of an end of input, the framework would make an exit code 1.
+            raise typer.Exit(defects.tell(error)) from None
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command; what nothing foresaw has an exit code of its own."""
+        try:
+            return super().main(*args, **kwargs)
+        except ModuleNotFoundError:
+            raise  # `cli` says what to install
+        except Exception as error:
+            sys.exit(defects.tell(error))
 
 
 def code_of(error: ReadingError) -> int:
@@ -88,7 +102,7 @@ def _application(
     pass
 
 
-_store = typer.Typer(cls=TyperGroup, no_args_is_help=True, help="Set up a store that others fill.")
+_store = typer.Typer(cls=TyperGroup, no_args_is_help=True, help="Set up a store that others fill; keep one whole.")
 app.add_typer(_store, name="store")
 _spool = typer.Typer(cls=TyperGroup, no_args_is_help=True, help="What could not be delivered yet.")
 app.add_typer(_spool, name="spool")
@@ -97,7 +111,7 @@ app.add_typer(_mlflow, name="mlflow")
 
 
 def _add(group: typer.Typer, command: Callable[..., None], examples: str, name: str | None = None) -> None:
-    # What follows a line with this control character is left as it is; a paragraph ends at an empty line.
+    # A paragraph whose first line is this control character is not wrapped.
     literal = "".join(f"\n\n\b{part.strip(chr(10))}" for part in examples.split("\n\n"))
     group.command(name, help=inspect.cleandoc(command.__doc__ or "") + literal, epilog=exits.HELP)(command)
 
@@ -112,6 +126,9 @@ _add(app, gate.gate, gate.EXAMPLES)
 _add(app, env.env, env.EXAMPLES)
 _add(app, doctor.doctor, doctor.EXAMPLES)
 _add(_store, prepare.prepare, prepare.EXAMPLES)
+_add(_store, keeping.repair, keeping.REPAIR_EXAMPLES)
+_add(_store, keeping.backup, keeping.BACKUP_EXAMPLES)
+_add(_store, keeping.restore, keeping.RESTORE_EXAMPLES)
 _add(_spool, spool.status, spool.STATUS_EXAMPLES)
 _add(_spool, spool.drain, spool.DRAIN_EXAMPLES)
 _add(_spool, spool.export, spool.EXPORT_EXAMPLES)
@@ -122,6 +139,6 @@ _add(_mlflow, mlflow.push, mlflow.PUSH_EXAMPLES)
 def run() -> None:
     """Run the command line with the arguments of this process."""
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character shows another, rather than none of the output.
+        # If a terminal cannot show a character, it shows another, rather than none of the output.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     app(prog_name="otel-loggedmodel")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A comparison as tables: who is compared, the metrics, what differs in what they are made of, how to read it."""
+"""A comparison as tables: the versions, their metrics, how what they are made of differs, and how to read it."""
 
 import sys
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def rendered(comparison: Comparison, *, details: bool = False) -> list[Renderabl
 
 
 def verdict_text(verdict: Verdict, *, ascii_only: bool = False) -> Text:
-    """A verdict as a symbol and a word, so that it can be told without colours."""
+    """A verdict as a symbol and a word, so that it is clear without colours."""
     symbol, plain_symbol, style = _SYMBOLS[verdict]
     return Text(f"{plain_symbol if ascii_only else symbol} {verdict}", style)
 
@@ -84,7 +84,10 @@ def _legend(versions: Sequence[VersionMetrics], console: Console) -> list[Render
 
 
 def _metric_tables(comparison: Comparison, console: Console) -> list[RenderableType]:
-    """One table with all versions where it fits, else several with as many as fit, always with the first."""
+    """One table with all versions, if it fits.
+
+    Otherwise several tables, each with the first version and as many as fit.
+    """
     candidates = list(range(1, len(comparison.versions)))
     size = max(len(candidates), 1)
     while not fits(_metric_table(comparison, candidates[:size], console), console):
@@ -96,7 +99,7 @@ def _metric_tables(comparison: Comparison, console: Console) -> list[RenderableT
 
 
 def _metric_lines(comparison: Comparison, console: Console) -> list[RenderableType]:
-    """Where no table fits: each metric on a line, and below it each version on one."""
+    """If no table fits: each metric on a line, and below it a line for each version."""
     lines: list[RenderableType] = []
     for metric in metrics_of(comparison.versions):
         lines.append(Text(clean(metric.label), "bold"))
@@ -150,7 +153,10 @@ def _value(comparison: Comparison, position: int, metric: Metric) -> str:
 
 
 def _compared_value(comparison: Comparison, position: int, metric: Metric) -> tuple[float | None, int] | None:
-    """A score of what was compared alone, and of how many values that is; other results would belie the change."""
+    """The score over only those values that were compared, and how many they are.
+
+    With other results it would not fit the change.
+    """
     judged = comparison.differences if position == 0 else comparison.differences[position - 1 : position]
     found = set()
     for differences in judged:
@@ -163,7 +169,7 @@ def _compared_value(comparison: Comparison, position: int, metric: Metric) -> tu
                 if is_base
                 else (difference.candidate, evaluation.candidate_count)
             )
-    # The first version may be compared on other rows with each of the others.
+    # With each of the others, the first version may be compared on different rows.
     return found.pop() if len(found) == 1 else None
 
 

@@ -27,7 +27,7 @@ def doctor(json: options.Json = False) -> None:
     from otel_loggedmodel.commands.diagnosis.steps import Outcome
 
     steps: list[Step] = []
-    # What is printed on the way is progress enough.
+    # The steps that are printed meanwhile show the progress.
     with printing.progress("Sending a span") if json else contextlib.nullcontext():
         for step in examine():
             steps.append(step)

@@ -59,7 +59,7 @@ def evaluate(
         raise typer.BadParameter("pass --model-id, or --name with --param and --tag, not both")
     if (param or tag) and name is None:
         raise typer.BadParameter("--param and --tag make a version: give it a --name")
-    # What `python -m` does, and an installed command does not.
+    # `python -m` does this, but an installed command does not.
     sys.path.insert(0, str(Path.cwd()))
     predict_fn = _named(function, "MODULE:FUNCTION")
     judges = [judge for place in scorers for judge in _scorers(place)]

@@ -10,10 +10,12 @@ UNDELIVERED: Final = 1
 USAGE: Final = 2
 NOT_ENOUGH_DATA: Final = 2
 STORE_UNAVAILABLE: Final = 3
+# EX_SOFTWARE of sysexits.h
+DEFECT: Final = 70
 INTERRUPTED: Final = 130
 
 HELP: Final = (
     "Exit codes: 0 done; 1 a regression (gate), a broken chain (doctor), or something left (spool drain, mlflow); "
     "2 wrong usage, an unknown version, or not enough data; 3 the store or the server cannot be reached; "
-    "130 interrupted."
+    "70 a defect of otel-loggedmodel; 130 interrupted."
 )

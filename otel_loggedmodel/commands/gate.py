@@ -38,7 +38,7 @@ otel-loggedmodel gate my-agent-v1 my-agent-v2 --fail-if 'error_rate > +1%' --jun
 
 
 class OnUnknown(str, enum.Enum):
-    """What a verdict of `unknown` does to a rule that depends on it."""
+    """What happens to a rule that depends on a verdict of `unknown`."""
 
     PASS = "pass"  # noqa: S105 - no password
     FAIL = "fail"
@@ -144,7 +144,7 @@ def _report(result: GateResult, junit: Path | None, github: bool, json: bool) ->
         except OSError as error:
             raise typer.BadParameter(f"{junit} cannot be written: {error.strerror}", param_hint="--junit") from None
     if github:
-        # GitHub reads annotations from both streams, and JSON has to stay alone on its own.
+        # GitHub reads annotations from both streams, and JSON has to be alone on its stream.
         printing.write(reports.github_annotations(result), sys.stderr if json else sys.stdout)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
@@ -166,7 +166,7 @@ def _show_table(result: GateResult) -> None:
     for rule in result.rules:
         word = f"{rule.outcome}{', fails' if rule.fails and rule.outcome is Outcome.UNKNOWN else ''}"
         first, *others = rule.texts or [""]
-        # A line each: what a rule on any metric finds is long.
+        # A line each, as a rule on any metric may find a lot.
         rows += [(Text(word, styles[rule.outcome]), rule.rule, first), *((Text(), "", text) for text in others)]
     columns = [
         Column("", [word for word, _, _ in rows]),

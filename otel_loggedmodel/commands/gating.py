@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a candidate passes: rules held against a comparison. Nothing here reads, prints or exits."""
+"""Decides whether a candidate passes, by holding rules against a comparison. Nothing here reads, prints or exits."""
 
 import enum
 import math
@@ -14,14 +14,14 @@ from otel_loggedmodel.presenting.texts import did_you_mean
 from otel_loggedmodel.store.results import Comparison, Difference, Verdict, VersionMetrics
 
 DEFAULT_MIN_TRACES: Final = 20
-# As many pairs as a verdict takes.
+# As many pairs as a verdict needs.
 DEFAULT_MIN_SCORES: Final = 10
 
 
 class Outcome(str, enum.Enum):
     """What became of a rule, or of all of them.
 
-    `unknown` passes or fails as the caller chose; `no_data` never passes.
+    `unknown` passes or fails as the caller chooses. `no_data` never passes.
     """
 
     PASSED = "passed"
@@ -40,7 +40,7 @@ class Finding:
 
     Attributes:
         metric: Its name.
-        outcome: `failed` where the condition holds, `passed` where it does not.
+        outcome: `failed` if the condition holds, `passed` if it does not.
         text: What was found, in words.
         baseline: The baseline's value.
         candidate: The candidate's value.
@@ -123,8 +123,8 @@ def judged(
     Args:
         comparison: Of the two.
         rules: Each fails the candidate by itself.
-        min_traces: With fewer traces of either version only rules are judged that are on scores alone.
-        min_scores: With fewer values of a score of either version, no rule is that names it.
+        min_traces: If either version has fewer traces, only rules are judged that depend on nothing but scores.
+        min_scores: If either version has fewer values of a score, no rule is judged that names it.
         unknown_fails: Whether a rule fails that depends on a verdict which is unknown.
     """
     baseline, candidate = comparison.versions
@@ -194,7 +194,7 @@ def _held(rule: Rule, judging: "_Judging", unknown_fails: bool) -> RuleResult:
 
 
 def _any(outcomes: Sequence[Outcome]) -> Outcome:
-    """Of one condition over several metrics: what is certain and bad goes first."""
+    """The outcome of one condition over several metrics. What is certain and bad goes first."""
     for outcome in (Outcome.FAILED, Outcome.NO_DATA, Outcome.UNKNOWN):
         if outcome in outcomes:
             return outcome
@@ -202,7 +202,7 @@ def _any(outcomes: Sequence[Outcome]) -> Outcome:
 
 
 def _all(outcomes: Sequence[Outcome]) -> Outcome:
-    """Of several conditions that have to hold together; a rule that lacks a number never passes."""
+    """The outcome of several conditions that have to hold together. A rule that lacks a number never passes."""
     for outcome in (Outcome.NO_DATA, Outcome.PASSED, Outcome.UNKNOWN):
         if outcome in outcomes:
             return outcome
@@ -210,7 +210,7 @@ def _all(outcomes: Sequence[Outcome]) -> Outcome:
 
 
 class _Judging:
-    """Single conditions held against a comparison.
+    """Holds single conditions against a comparison.
 
     Args:
         comparison: Of the baseline and the candidate.
@@ -246,11 +246,14 @@ class _Judging:
         )
 
     def worse(self, metric: str) -> Finding:
-        """Whether the comparison calls a metric worse; one that is named has to have been measured."""
+        """Whether the comparison calls a metric worse. A metric that is named must have been measured."""
         return self._few(metric, needed_of_baseline=True) or self._called(metric)
 
     def any_worse(self) -> list[Finding]:
-        """What is not plainly fine among the metrics that the baseline has; a new one has nothing to be worse than."""
+        """What is not plainly fine among the metrics that the baseline has.
+
+        A new metric has nothing to be worse than.
+        """
         metrics = [metric for metric in self._differences if self._values(metric)[0] is not None]
         if not metrics:
             nothing = "no metric of the baseline was measured"
@@ -279,7 +282,7 @@ class _Judging:
         )
 
     def _few(self, metric: str, *, needed_of_baseline: bool) -> Finding | None:
-        """What is wrong with a score of too few values, or of which none may be compared."""
+        """What is wrong with a score that has too few values, or none that may be compared."""
         if not metric.startswith(SCORE_PREFIX) or None in self._values(metric)[not needed_of_baseline :]:
             return None
         evaluation = self._differences[metric].evaluation if metric in self._differences else None
@@ -319,7 +322,10 @@ class _Judging:
         return _finite(baseline), _finite(candidate)
 
     def _compared(self, metric: str) -> tuple[float | None, float | None]:
-        """The values that are held against each other: of scores, those of the rows that both versions have."""
+        """The values that are held against each other.
+
+        For scores, they are those of the rows that both versions have.
+        """
         difference = self._differences.get(metric)
         if difference is None or difference.evaluation is None:
             return self._values(metric)
@@ -334,7 +340,7 @@ def _rows(difference: Difference) -> str:
 def _telling_apart(
     write: Callable[[float | None], str], candidate: float, limit: float
 ) -> Callable[[float | None], str]:
-    """The metric's way to write values, unless two different ones would read the same."""
+    """The metric's way to write values, unless it would make two different values look the same."""
     return str if candidate != limit and write(candidate) == write(limit) else write
 
 

@@ -65,10 +65,10 @@ def import_(
 ) -> None:
     """Make the LoggedModels of an MLflow server versions of the store, with their params, tags and status.
 
-    They keep MLflow's ids, so that spans which carry those get a name; a LoggedModel that this library made there comes
-    back under its own. Deleted ones are left out.
+    They keep MLflow's ids, so that spans with these ids get a name. A LoggedModel that this library made there comes
+    back under its own id. Deleted ones are left out.
     """
-    from otel_loggedmodel.commands.counting import Counting
+    from otel_loggedmodel._counting import Counting
     from otel_loggedmodel.commands.exchange.asking import Asked
     from otel_loggedmodel.commands.exchange.filling import opened
     from otel_loggedmodel.commands.exchange.finding import experiments_of
@@ -80,7 +80,7 @@ def import_(
         url = store or opening.default_store()
         with (
             opened(url, opening.read_token(token_file), read_only=dry_run) as filled,
-            Counting("Importing", "LoggedModels") as counting,
+            Counting("Importing", "LoggedModels", say=printing.complain) as counting,
         ):
             work = Import(asked, filled.reader, filled.writer, lambda so_far: counting.at(so_far.found))
             result = work.run(chosen, filter_text)
@@ -121,9 +121,9 @@ def push(
 ) -> None:
     """Make the store's versions LoggedModels of an MLflow server, link its traces to them, and add their scores.
 
-    A trace is linked where the server has it, having got the same spans; those that it has not are counted.
+    A trace is linked if the server has it, which it does if it got the same spans. The others are counted.
     """
-    from otel_loggedmodel.commands.counting import Counting
+    from otel_loggedmodel._counting import Counting
     from otel_loggedmodel.commands.exchange.asking import Asked
     from otel_loggedmodel.commands.exchange.pushing import Push
 
@@ -136,7 +136,7 @@ def push(
         with printing.progress("Reading versions"):
             versions = _versions(reader, version or (), selection)
         total = sum(one.traces for one in versions)
-        with Counting("Pushing", "traces", total) as counting:
+        with Counting("Pushing", "traces", total, say=printing.complain) as counting:
             work = Push(
                 Asked(far),
                 reader,
@@ -155,7 +155,7 @@ def push(
 
 @contextmanager
 def _tracking_server(uri: str | None) -> "Iterator[Server]":
-    """The server, closed afterwards. What it refuses becomes a message and an exit code."""
+    """The server. It is closed afterwards. What it refuses becomes a message and an exit code."""
     from otel_loggedmodel.commands.exchange.finding import UnknownExperimentError
     from otel_loggedmodel.mlflow_server.rest import Server, ServerError
     from otel_loggedmodel.mlflow_server.settings import Settings, SettingsError
@@ -181,9 +181,9 @@ def _tracking_server(uri: str | None) -> "Iterator[Server]":
 
 @contextmanager
 def _in_experiment(server: "Server", named: str | None, *, dry_run: bool) -> "Iterator[Server]":
-    """The server with the experiment that LoggedModels are made in, which is made where it is new.
+    """The server with the experiment that LoggedModels are made in. The experiment is made if it is new.
 
-    On a dry run nothing is, so that it has to be there.
+    On a dry run nothing is made, so it has to be there.
     """
     from otel_loggedmodel.commands.exchange.asking import Asked
     from otel_loggedmodel.commands.exchange.finding import UnknownExperimentError, experiments_of
@@ -207,7 +207,7 @@ def _in_experiment(server: "Server", named: str | None, *, dry_run: bool) -> "It
 
 
 def _versions(reader: Reader, named: Sequence[str], selection: Selection) -> list[Version]:
-    """The versions that are to be pushed, with how many traces there are to look at."""
+    """The versions that are to be pushed, and how many traces there are to look at."""
     if not named:
         every = reader.versions(_EVERY_VERSION, selection)
         if len(every) == _EVERY_VERSION.limit:

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from otel_loggedmodel.commands import opening, options, printing
-from otel_loggedmodel.presenting import formatting
+from otel_loggedmodel.presenting import formatting, misuse
 from otel_loggedmodel.store.reading import VersionFilter
 from otel_loggedmodel.store.results import Version
 
@@ -59,6 +59,9 @@ def models(
         _show_table(versions)
         if len(versions) == limit:
             printing.complain(f"There may be more: these are the newest {limit} (--limit).")
+        told = misuse.hint([version.traces for version in versions])
+        if told is not None:
+            printing.complain(told)
     else:
         printing.complain("No version matches. Versions appear with their first span; see `otel-loggedmodel doctor`.")
 

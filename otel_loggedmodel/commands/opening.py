@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which store a command reads, and with what right."""
+"""Which store a command reads, and with which token."""
 
 import http.client
 import os
@@ -15,16 +15,16 @@ from otel_loggedmodel.store.reading import Reader, ReadingError, StoreUnavailabl
 
 TOKEN_VARIABLE: Final = environment.OTEL_LOGGEDMODEL_TOKEN
 LOCAL_BACKEND: Final = "http://127.0.0.1:4318"
-# A backend answers this without asking its store.
+# A backend answers this path without asking its store.
 _SECONDS_TO_ANSWER: Final = 1.0
 
 
 @contextmanager
 def reader(store: str | None, token_file: Path | None, doing: str, prices: Path | None = None) -> Iterator[Reader]:
-    """A reader of the store that was asked for, closed afterwards; with progress on a terminal meanwhile.
+    """A reader of the store that was asked for. It is closed afterwards. A terminal shows progress meanwhile.
 
     Args:
-        store: Its URL; by default the running backend, else the data directory.
+        store: Its URL. The default is the running backend, else the data directory.
         token_file: Where the token is, if not in the environment.
         doing: What to say if it takes long.
         prices: A file of prices, before list prices.
@@ -76,7 +76,7 @@ def is_backend_running(address: str = LOCAL_BACKEND) -> bool:
     try:
         connection.request("GET", "/")
         answer = connection.getresponse()
-        # Where it wants a token it says so in its own words, and nothing else.
+        # If it wants a token it says so in words of its own, and says nothing else.
         mark = b'"otel-loggedmodel"' if answer.status == http.HTTPStatus.OK else b'"unauthorized"'
         return answer.status in (http.HTTPStatus.OK, http.HTTPStatus.UNAUTHORIZED) and mark in answer.read(4096)
     except (OSError, http.client.HTTPException):
@@ -86,7 +86,7 @@ def is_backend_running(address: str = LOCAL_BACKEND) -> bool:
 
 
 def read_token(token_file: Path | None) -> str | None:
-    """The token of the backend, never taken from the command line, where other users can see it.
+    """The token of the backend. It is never taken from the command line, where other users can see it.
 
     Raises:
         ReadingError: The file cannot be read.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests as lines of OTLP JSON, which the Collector's `otlpjsonfile` receiver reads.
 
-OTLP's JSON is that of protobuf but for two things: ids are in hex, and enumerations are numbers.
+OTLP's JSON differs from protobuf's in two things: ids are in hex, and enumerations are numbers.
 Source: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 """
 
@@ -17,7 +17,9 @@ _IDS: Final = ("traceId", "spanId", "parentSpanId")
 
 
 def line_of(payload: bytes) -> str:
-    """An ExportTraceServiceRequest in protobuf as one line of JSON, in ASCII: there are more ends of lines than one.
+    """An ExportTraceServiceRequest in protobuf as one line of JSON.
+
+    It is ASCII, as other characters may also end a line.
 
     Raises:
         ValueError: It is none.

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writing to the terminal or a pipe.
 
-On a terminal: its width, and colours unless NO_COLOR is set. In a pipe or a file: no colours, and lines as long as they
-have to be, so that nothing is cut off that another program wants to read. Each command writes its output at once.
+On a terminal, lines have its width, and there are colours unless NO_COLOR is set. In a pipe or a file there are no
+colours, and lines are as long as they have to be, so that nothing is cut off for another program. Each command writes
+its output at once.
 """
 
 import json
@@ -41,7 +42,7 @@ def show(*renderables: "RenderableType") -> None:
 
 
 def as_document(value: object) -> dict[str, object]:
-    """A dataclass as what `show_json` writes of it, to put something beside it."""
+    """What `show_json` writes of a dataclass, so that something can be put beside it."""
     import msgspec
 
     return dict(msgspec.to_builtins(value))
@@ -54,19 +55,19 @@ def show_json(value: object) -> None:
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
     text = _RAW_IN_JSON.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
     if not (sys.stdout.encoding or "").lower().startswith("utf"):
-        # No character may be lost to a stream that has it not.
+        # If the stream lacks a character, it must not be lost.
         text = json.dumps(json.loads(text), indent=2)
     write(f"{text}\n")
 
 
 def write(text: str, stream: TextIO | None = None) -> None:
-    """Write a text. Whoever reads it may stop reading: the exit code still says what came out."""
+    """Write a text. If its reader stops reading, the exit code still says what came out."""
     stream = stream or sys.stdout
     try:
         stream.write(text)
         stream.flush()
     except BrokenPipeError:
-        # Python flushes once more when it exits, and would complain then.
+        # Python flushes once more when it exits, and would raise then.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -79,7 +80,7 @@ def complain(text: str) -> None:
 
 @contextmanager
 def progress(doing: str) -> Iterator[None]:
-    """Show on a terminal, on standard error, that something goes on; only once it has taken a second."""
+    """Show on a terminal, on standard error, that something goes on. It is shown only after a second."""
     if not sys.stderr.isatty():
         yield
         return

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of a candidate, for machines that show it: JUnit XML, GitHub annotations, a Markdown table.
+"""The result for a candidate in formats that other programs show: JUnit XML, GitHub annotations, a Markdown table.
 
-Everything in it comes from outside, rules and names of versions alike; each format has its own way to be misled.
+All texts in it come from outside, rules as well as names of versions. Each format has its own way to escape them.
 """
 
 import html
@@ -23,7 +23,7 @@ _PUNCTUATION: Final = re.compile(r"([!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~])")
 
 
 def write_junit(result: GateResult, path: Path) -> None:
-    """Write JUnit XML with one test case for each rule; what lacks data is an error, not a failure.
+    """Write JUnit XML with one test case for each rule. A rule that lacks data is an error, not a failure.
 
     Raises:
         OSError: The file cannot be written.

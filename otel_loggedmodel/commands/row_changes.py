@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows that changed most, to read one after the other: what was asked and answered, and in which traces."""
+"""The rows that changed most, one after the other: what was asked and answered, and in which traces."""
 
 import sys
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.results import Comparison, RowChange, RowResult
 
-# On a terminal; a pipe gets all that the store gives.
+# On a terminal. A pipe gets all that the store gives.
 _CHARACTERS: Final = 400
 _NOTHING: Final = "(not recorded)"
 

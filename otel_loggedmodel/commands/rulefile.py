@@ -19,7 +19,7 @@ from otel_loggedmodel.presenting.texts import clean, did_you_mean
 
 @dataclass(frozen=True, kw_only=True)
 class RuleFile:
-    """What a file of rules says; None where it says nothing.
+    """What a file of rules says; None if it says nothing.
 
     Attributes:
         fail_if: The rules.

@@ -12,8 +12,8 @@
                | "(" [sign] number ")"  a value below zero   scores.sentiment < (-0.5)
     metric     = a name from `metrics`, or "scores." and the name of a score, in quotes if it is no plain word
 
-`worse(metric)` holds where the comparison calls the metric worse, which it does for differences that chance does not
-explain. `worse` after a comparison speaks of that metric; alone, of every metric.
+`worse(metric)` holds if the comparison calls the metric worse. It does so for differences that chance does not explain.
+`worse` after a condition means that condition's metric. Alone it means every metric.
 """
 
 import enum
@@ -46,7 +46,7 @@ _PLAIN_SCORE: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*")
 
 
 class RuleError(ValueError):
-    """A rule cannot be understood; the text says where and what to write."""
+    """A rule cannot be understood. The text says where, and what to write."""
 
 
 class Against(enum.Enum):
@@ -62,8 +62,8 @@ class Limit:
     """What a metric is compared with.
 
     Attributes:
-        number: The value; what is added to the baseline's; or the part of the baseline's that is added to it.
-        against: Which of these.
+        number: The value, what is added to the baseline's, or the part of the baseline's that is added to it.
+        against: Says which of these.
     """
 
     number: float
@@ -94,7 +94,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Threshold:
-    """Holds where a metric of the candidate lies beyond a limit."""
+    """Holds if a metric of the candidate lies beyond a limit."""
 
     metric: str
     comparison: str
@@ -106,7 +106,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Worse:
-    """Holds where the comparison calls a metric worse; any metric, where none is named."""
+    """Holds if the comparison calls a metric worse. If no metric is named, any of them."""
 
     metric: str | None = None
 
@@ -261,7 +261,7 @@ class _Parser:
 
 
 def _unquoted(score: str) -> str:
-    """The name of a score, where parts of it may be in quotes."""
+    """The name of a score, without the quotes that parts of it may be in."""
     return re.sub(r'"((?:[^"\\]|\\.)*)"', lambda quoted: re.sub(r"\\(.)", r"\1", quoted[1]), score)
 
 

@@ -2,6 +2,7 @@
 """`serve`: the backend."""
 
 import logging
+import os
 import shlex
 import socket
 from pathlib import Path
@@ -18,6 +19,8 @@ from otel_loggedmodel.version import __version__
 
 if TYPE_CHECKING:
     from otel_loggedmodel.server.running import Addresses
+    from otel_loggedmodel.store.opening import Store
+    from otel_loggedmodel.store.upkeep import Condition
 
 EXAMPLES: Final = """
 otel-loggedmodel serve
@@ -76,7 +79,11 @@ def serve(
     ] = False,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option("--allow-origin", metavar="URL", help="A web page that may send spans. Repeatable."),
+        typer.Option(
+            "--allow-origin",
+            metavar="ORIGIN",
+            help="A web page that may send spans from a browser, as https://app.example. Repeatable.",
+        ),
     ] = None,
     max_body: Annotated[
         int, typer.Option("--max-body", metavar="MIB", min=1, help="Largest request.", rich_help_panel=_LIMITS)
@@ -87,6 +94,16 @@ def serve(
             "--max-decompressed", metavar="MIB", min=1, help="The same, decompressed.", rich_help_panel=_LIMITS
         ),
     ] = _DEFAULTS.max_decompressed_bytes // _MIB,
+    max_memory: Annotated[
+        int,
+        typer.Option(
+            "--max-memory",
+            metavar="MIB",
+            min=16,
+            help="What storing one request may take in memory: its resource is stored with each of its spans.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = _DEFAULTS.max_memory_bytes // _MIB,
     max_attributes: Annotated[
         int, typer.Option("--max-attributes", min=1, help="On one span; others are dropped.", rich_help_panel=_LIMITS)
     ] = _DEFAULTS.max_attributes,
@@ -107,6 +124,7 @@ def serve(
         retention_days=retention_days,
         max_body_bytes=max_body * _MIB,
         max_decompressed_bytes=max_decompressed * _MIB,
+        max_memory_bytes=max_memory * _MIB,
         max_attributes=max_attributes,
     )
     try:
@@ -115,18 +133,22 @@ def serve(
         raise typer.BadParameter(str(error)) from None
     url = _url_of(data, store)
     _log(quiet)
+    # What is stored is what people asked and were answered.
+    os.umask(0o077)
     from otel_loggedmodel.server.listening import CannotListenError
     from otel_loggedmodel.server.running import run
     from otel_loggedmodel.store import open_database
 
     with printing.progress("Opening the store"):
         database = open_database(url, None if prices is None else str(prices))
+    _warn(database.upkeep.condition())
     try:
         code = run(
             settings,
             database.writer,
             database.reader,
-            on_ready=lambda addresses: _announce(addresses, settings, url, quiet=quiet, json=json),
+            on_ready=lambda addresses: _be_ready(addresses, database, settings, url, quiet=quiet, json=json),
+            upkeep=database.upkeep,
         )
     except CannotListenError as error:
         printing.complain(f"otel-loggedmodel: {error}")
@@ -153,6 +175,30 @@ def _log(quiet: bool) -> None:
     logging.getLogger("otel_loggedmodel").setLevel(logging.WARNING if quiet else logging.INFO)
 
 
+def _warn(condition: "Condition") -> None:
+    """Tell what is damaged, and who else can read what is stored."""
+    logger = logging.getLogger("otel_loggedmodel")
+    for warning in condition.warnings:
+        logger.warning("%s", warning)
+    if condition.warnings:
+        logger.warning(
+            "`otel-loggedmodel store restore` brings spans back from a backup: see docs/backup-and-repair.md"
+        )
+    if condition.directory is not None:
+        mode = Path(condition.directory).stat().st_mode & 0o777
+        if mode & 0o077:
+            logger.warning(
+                "others can read what is stored: %s has the mode %o; `chmod 700` closes it", condition.directory, mode
+            )
+
+
+def _be_ready(
+    addresses: "Addresses", database: "Store", settings: Settings, url: str, *, quiet: bool, json: bool
+) -> None:
+    database.announce(addresses.http, addresses.secret)
+    _announce(addresses, settings, url, quiet=quiet, json=json)
+
+
 def _announce(addresses: "Addresses", settings: Settings, url: str, *, quiet: bool, json: bool) -> None:
     shown = without_secrets(url)
     if json:
@@ -167,7 +213,7 @@ def _announce(addresses: "Addresses", settings: Settings, url: str, *, quiet: bo
 def _greeting(addresses: "Addresses", settings: Settings, url: str) -> str:
     address = _reachable(addresses.http, settings.host)
     keeping = "for ever" if settings.retention_days is None else f"for {settings.retention_days:g} days"
-    # Whoever has a backend where it is looked for need not say where it is.
+    # If the backend is where it is looked for, nothing has to be said about where it is.
     option = "" if address == opening.LOCAL_BACKEND else f" --store {shlex.quote(address)}"
     lines = [
         f"otel-loggedmodel {__version__} is ready.",
@@ -176,7 +222,7 @@ def _greeting(addresses: "Addresses", settings: Settings, url: str) -> str:
         f"  spans      {url}, kept {keeping}",
         "In the environment of an application:",
         f"  export {OTLP_ENDPOINT}={address} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
-        # Distributions export both by default, and the SDK's message on what is refused does not say why.
+        # Distributions export both by default, and the SDK's message on what is refused does not give the reason.
         "  export OTEL_METRICS_EXPORTER=none OTEL_LOGS_EXPORTER=none  # only traces are taken",
         *(["  export OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20<token>"] if settings.token is not None else []),
         f"Then: otel-loggedmodel models{option}",
@@ -187,7 +233,7 @@ def _greeting(addresses: "Addresses", settings: Settings, url: str) -> str:
 
 
 def _reachable(address: str, host: str) -> str:
-    """The address as other machines use it, where the backend listens on all."""
+    """The address that other machines use, if the backend listens on all."""
     for wildcard in ("0.0.0.0", "[::]"):  # noqa: S104 - only looked for
         if f"//{wildcard}:" in address and host in ("0.0.0.0", "::"):  # noqa: S104
             return address.replace(wildcard, socket.gethostname(), 1)

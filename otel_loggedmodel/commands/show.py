@@ -117,7 +117,7 @@ def _pairs(entries: Mapping[str, str]) -> "RenderableType":
 
 
 def _history(history: Sequence[HistoryEntry]) -> "RenderableType":
-    """The events, oldest first; activations once for each service, as every process reports its own."""
+    """The events, oldest first. Activations stand once for each service, as every process reports its own."""
     from rich.text import Text
 
     from otel_loggedmodel.commands.tables import plain_table

@@ -79,9 +79,9 @@ def drain(
 ) -> None:
     """Deliver what processes have left that are gone, as this environment's exporter is configured.
 
-    By default that is what was meant for the same address, under whatever headers, and for the MLflow server and the
-    experiment that MLflow's variables name. What was meant for another is named by --from or --all: it goes out with
-    this environment's credentials. What running processes have is left to them.
+    By default this is what was meant for the same address, with any headers, and for the MLflow server and the
+    experiment that MLflow's variables name. With --from or --all, what was meant for others goes out with this
+    environment's credentials. What running processes have is left to them.
     """
     root = _root(directory)
     exporter = _exporter(endpoint)
@@ -109,7 +109,7 @@ def export(
 ) -> None:
     """Print what waits as lines of OTLP JSON, one request a line, as the Collector's `otlpjsonfile` receiver reads it.
 
-    It changes nothing: what is printed still waits.
+    It changes nothing. What is printed still waits.
     """
     from otel_loggedmodel.commands.otlp_lines import line_of
     from otel_loggedmodel.delivery.spool_survey import requests
@@ -161,7 +161,7 @@ def _exporter(endpoint: str | None) -> "SpanExporter":
     from otel_loggedmodel.exporter import otlp_exporter_from_environment
 
     if endpoint is not None:
-        # As the standard variables have it, so that the path is added, and TLS is chosen, by the exporter's own rules.
+        # Set as the standard variable, so that the exporter's own rules add the path and choose TLS.
         os.environ.pop("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", None)
         os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
     return otlp_exporter_from_environment()
@@ -170,7 +170,7 @@ def _exporter(endpoint: str | None) -> "SpanExporter":
 def _chosen(
     found: "Sequence[Destination]", keys: Sequence[str] | None, everything: bool, exporter: "SpanExporter"
 ) -> "list[Destination]":
-    from otel_loggedmodel.delivery.otlp_sending import destination_of
+    from otel_loggedmodel.delivery.destinations import destination_of
 
     if keys or everything:
         return _named(found, keys)
@@ -186,7 +186,7 @@ def _chosen(
 
 
 def _is_tracking(destination: "Destination") -> bool:
-    """Whether it is an MLflow server that is to be told something, and not sent spans."""
+    """Whether this waits for an MLflow server that is to be told something, not to be sent spans."""
     return destination.protocol == "mlflow"
 
 
@@ -204,7 +204,7 @@ def _tracking_key() -> str | None:
 
 
 def _exporter_for(destination: "Destination", exporter: "SpanExporter") -> "SpanExporter":
-    """The environment's exporter, or where an MLflow server is to be told something, what tells that server."""
+    """The environment's exporter. If an MLflow server is to be told something, what tells that server."""
     if not _is_tracking(destination):
         return exporter
     from otel_loggedmodel.mlflow_server.settings import Settings, SettingsError
@@ -220,7 +220,7 @@ def _drain(destination: "Destination", exporter: "SpanExporter", patience: float
     from otel_loggedmodel.delivery import delivering
     from otel_loggedmodel.delivery.spool import Spool
 
-    # Who calls this decides what is too old, and how much is too much: nothing is.
+    # Without bounds, as the user decides what to deliver: nothing is too old or too much.
     spool = Spool(destination.directory, max_bytes=sys.maxsize, max_age=float(sys.maxsize))
     try:
         spool.adopt()
@@ -257,7 +257,7 @@ def _show(found: "Sequence[Destination]") -> None:
                 Column("models", [formatting.count(sum(o.models for o in each)) for each in owners], number=True),
                 Column("spans", [formatting.count(sum(o.spans for o in each)) for each in owners], number=True),
                 Column("refused", [formatting.count(sum(o.refused for o in each)) for each in owners], 5, number=True),
-                Column("disk", [_size(sum(o.bytes for o in each)) for each in owners], 6, number=True),
+                Column("disk", [formatting.size(sum(o.bytes for o in each)) for each in owners], 6, number=True),
                 Column("oldest", [_age(one.oldest, now) for one in found], 7, number=True),
                 Column(
                     "processes",
@@ -274,15 +274,6 @@ def _show(found: "Sequence[Destination]") -> None:
         printing.complain(f"Files of a later version of otel-loggedmodel, which are left alone: {newer}.")
     if unreadable:
         printing.complain(f"Files that could not be read: {unreadable}.")
-
-
-def _size(number: int) -> str:
-    size = float(number)
-    for unit in ("B", "kB", "MB"):
-        if size < 999.5:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"
 
 
 def _age(stored_at: float | None, now: float) -> str:

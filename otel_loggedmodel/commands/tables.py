@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables that stay readable when the terminal is narrow: whole columns go, with a word about it, before ids do."""
+"""Tables that stay readable on a narrow terminal. Whole columns are left out before ids are cut, and a line says so."""
 
 import sys
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ class Column:
 
     Attributes:
         title: Its header.
-        cells: Its texts, from whoever sent them.
-        importance: Where there is not enough room, the least important column goes first; 10 always stays.
-        whole: Whether a cell must not be wrapped, as ids must not, which are there to be copied.
+        cells: Its texts. They come from outside.
+        importance: If there is not enough room, the least important column goes first. A column with 10 always stays.
+        whole: Whether its cells must not be wrapped. This goes for ids, for instance, which people copy.
         number: Whether its cells are aligned to the right.
     """
 
@@ -37,7 +37,7 @@ class Column:
 
 
 def fitted(columns: Sequence[Column]) -> list[RenderableType]:
-    """A table of the columns that fit on the terminal, and a line that names those that do not."""
+    """A table of the columns that fit on the terminal, and a line that names the others."""
     console = console_for(sys.stdout)
     kept, dropped = list(columns), list[str]()
     while True:
@@ -59,8 +59,8 @@ def plain_table(*headers: str) -> Table:
 
 
 def fits(table: Table, console: Console) -> bool:
-    """Whether a table can be shown with its columns that do not wrap whole, and the others at their least width."""
-    # The measure of something never exceeds the width it is given.
+    """Whether a table fits if the columns that do not wrap are whole and the others have their least width."""
+    # What is measured never exceeds the width that it is given.
     options = console.options.update(width=UNLIMITED)
     for column in table.columns:
         if column.no_wrap:

@@ -3,6 +3,7 @@
 
 import enum
 import re
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Final
 
@@ -11,20 +12,20 @@ import typer
 from otel_loggedmodel.commands import opening, options, printing
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.store.reading import Reader, Selection, TraceFilter, UnknownVersionError
-from otel_loggedmodel.store.results import Trace, TraceSummary
+from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
-
+_SPANS_ON_A_TERMINAL: Final = 1000
 
 EXAMPLES: Final = """
 otel-loggedmodel traces my-agent-v2 --errors --since 24h
 otel-loggedmodel traces my-agent-v2 --order slowest --limit 5
-otel-loggedmodel traces 4bf92f3577b34da6a3ce929d0e0e4736
+otel-loggedmodel traces 4bf92f3577b34da6a3ce929d0e0e4736 --messages
 """
 
 
 class Order(str, enum.Enum):
-    """In what order traces are listed."""
+    """The order in which traces are listed."""
 
     NEWEST = "newest"
     SLOWEST = "slowest"
@@ -41,7 +42,17 @@ def traces(
     ] = None,
     errors: Annotated[bool, typer.Option("--errors", help="Failed ones only.")] = False,
     order: Annotated[Order, typer.Option("--order", help="`worst` is by the mean of their scores.")] = Order.NEWEST,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 20,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            min=1,
+            max=10_000,
+            help=f"At most so many. Default: {TraceFilter.limit} traces; of one trace {_SPANS_ON_A_TERMINAL} spans on "
+            "a terminal, else all.",
+            show_default=False,
+        ),
+    ] = None,
     offset: Annotated[int, typer.Option("--offset", min=0, help="Leave out so many.")] = 0,
     since: options.Since = None,
     until: options.Until = None,
@@ -51,6 +62,9 @@ def traces(
     production: options.Production = False,
     prompt: options.Prompt = None,
     agent: options.Agent = None,
+    messages: Annotated[
+        bool, typer.Option("--messages", help="Of one trace, what was said between application and models, too.")
+    ] = False,
     store: options.Store = None,
     prices: options.Prices = None,
     token_file: options.TokenFile = None,
@@ -62,17 +76,17 @@ def traces(
     selection = options.read_selection(
         since, until, service, attribute, dataset=dataset, production=production, prompt=prompt, agent=agent
     )
-    which = TraceFilter(errors_only=errors, order=order.value, limit=limit, offset=offset)
+    which = TraceFilter(errors_only=errors, order=order.value, limit=limit or TraceFilter.limit, offset=offset)
     with opening.reader(store, token_file, "Reading traces", prices) as reader:
         found = reader.trace(trace_id.lower()) if trace_id else _found(reader, version, which, selection)
     if isinstance(found, Trace):
-        _show_trace(found, json)
+        _show_trace(found, json, limit, offset, with_messages=messages)
     elif json:
         printing.show_json({"traces": found})
     elif found:
         _show_table(found)
-        if len(found) == limit:
-            printing.complain(f"There may be more: --offset {offset + limit} shows the next.")
+        if len(found) == which.limit:
+            printing.complain(f"There may be more: --offset {offset + which.limit} shows the next.")
     else:
         printing.complain("No trace matches.")
 
@@ -81,19 +95,46 @@ def _found(reader: Reader, version: str | None, which: TraceFilter, selection: S
     try:
         return reader.traces(version, which, selection)
     except UnknownVersionError:
-        # The digits of a version's id are as many as those of a trace id, so a version goes first.
+        # A version's id has as many digits as a trace id, so a version goes first.
         if version is None or not _TRACE_ID.fullmatch(version.lower()):
             raise
         return reader.trace(version.lower())
 
 
-def _show_trace(trace: Trace, json: bool) -> None:
+def _show_trace(trace: Trace, json: bool, limit: int | None, offset: int, *, with_messages: bool) -> None:
     if json:
-        printing.show_json(trace)
+        printing.show_json(_with_messages(trace))
         return
+    from otel_loggedmodel.commands.conversations import conversations, have_messages
     from otel_loggedmodel.commands.waterfall import rendered
 
-    printing.show(*rendered(trace))
+    if limit is None:
+        # A table takes a third of a millisecond for each line, and nobody reads thousands of lines on a terminal.
+        limit = _SPANS_ON_A_TERMINAL if sys.stdout.isatty() else len(trace.spans)
+    printing.show(*rendered(trace, limit, offset))
+    left = len(trace.spans) - offset - limit
+    if left > 0:
+        printing.complain(
+            f"There {'is' if left == 1 else 'are'} {left} more: --offset {offset + limit} shows the next, --json all."
+        )
+    if trace.left_out:
+        printing.complain(f"The trace has {trace.left_out} later spans, which are too many to be read at once.")
+    if with_messages:
+        printing.show(*conversations(trace))
+    elif have_messages(trace):
+        printing.complain("Spans of this trace have messages: --messages shows them.")
+
+
+def _with_messages(trace: Trace) -> dict[str, object]:
+    """The trace with the messages of each span beside what it carries."""
+    from otel_loggedmodel.commands.conversations import as_json
+
+    spans = [{**_fields(span), "messages": as_json(span)} for span in trace.spans]
+    return {**_fields(trace), "spans": spans}
+
+
+def _fields(value: object) -> dict[str, object]:
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}  # type: ignore[attr-defined]
 
 
 def _show_table(found: Sequence[TraceSummary]) -> None:

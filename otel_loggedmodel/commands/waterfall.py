@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One trace on a terminal: its spans as a tree, each with a bar that shows when it ran."""
 
+import itertools
 import sys
 from collections.abc import Callable
 from typing import Final
@@ -14,17 +15,23 @@ from otel_loggedmodel.conventions.status import is_error
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.spans import in_tree_order, llm_of, tokens_of
 from otel_loggedmodel.presenting.texts import clean
-from otel_loggedmodel.store.results import Span, Trace
+from otel_loggedmodel.store.trace_results import Span, Trace
 
 _BAR_CHARACTERS: Final = 24
 _DEEPEST_INDENT: Final = 24
 
-# The lines that lead to a span, and those in front of its children's.
+# The lines that lead to a span, and those in front of its children.
 _Guides = tuple[str, str]
 
 
-def rendered(trace: Trace) -> list[RenderableType]:
-    """The spans of a trace, in the order of their tree and, among siblings, of their start."""
+def rendered(trace: Trace, limit: int | None = None, offset: int = 0) -> list[RenderableType]:
+    """The spans of a trace, in the order of their tree and, among siblings, of their start.
+
+    Args:
+        trace: The trace.
+        limit: At most so many spans. The default is all.
+        offset: Leave out so many.
+    """
     spans = trace.spans
     begin = min((span.start_ns for span in spans), default=0)
     end = max((span.start_ns + span.duration_ns for span in spans), default=0)
@@ -43,7 +50,8 @@ def rendered(trace: Trace) -> list[RenderableType]:
     table.add_column("when", no_wrap=True)
     table.add_column("tokens", no_wrap=True)
     table.add_column("what", overflow="fold")
-    for span, (guides, _) in in_tree_order(spans, ("", ""), _guides_below(ascii_only)):
+    in_order = in_tree_order(spans, ("", ""), _guides_below(ascii_only))
+    for span, (guides, _) in itertools.islice(in_order, offset, None if limit is None else offset + limit):
         table.add_row(
             Text.assemble((guides, "dim"), (clean(span.name), "bold" if span.is_entry else "")),
             formatting.milliseconds(span.duration_ns / 1_000_000),

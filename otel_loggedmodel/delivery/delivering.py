@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Delivers what waits in a spool: one request at a time, when the far end takes some, in the order of the spool.
+"""Delivers what waits in a spool, in its order and one request at a time, for as long as the far end takes them.
 
-Four rules keep one request from holding up the rest. One that is refused for its content is taken apart until only the
-offending spans are left, and those are set aside. One that fails again and again lets the others go first. And one that
-fails with a broken connection or no answer, while others get through, is after a while taken apart and set aside, too.
-One that waits for something that only it needs lets the others go first, and is set aside when that does not come.
+Four rules keep one request from holding up the rest. A request that is refused for its content is taken apart until
+only the offending spans are left, and those are set aside. A request that fails again and again lets the others go
+first. If it breaks the connection or gets no answer while others get through, it is taken apart after a while and set
+aside, too. A request that waits for something that only it needs lets the others go first, and is set aside if that
+does not come.
 """
 
 from __future__ import annotations
@@ -22,33 +23,35 @@ from opentelemetry.sdk.trace.export import SpanExporter
 from otel_loggedmodel._errors import warn_rarely
 from otel_loggedmodel.delivery import otlp_payloads
 from otel_loggedmodel.delivery.health import Health
-from otel_loggedmodel.delivery.otlp_sending import Outcome, Sender, Verdict, sender_of
+from otel_loggedmodel.delivery.otlp_answers import Outcome, Verdict
+from otel_loggedmodel.delivery.otlp_sending import Sender, sender_of
 from otel_loggedmodel.delivery.spool import Pending, Spool, Stored
 from otel_loggedmodel.uninstrumented import uninstrumented
 
 FIRST_RETRY_SECONDS: Final = 1.0
 LAST_RETRY_SECONDS: Final = 30.0
 _REFUSED_RETRY_SECONDS: Final = 60.0
-# Never at once, whatever the jitter comes to.
+# Whatever the jitter comes to, a retry waits at least this long.
 _LEAST_RETRY_SECONDS: Final = 0.05
 _TRIES_BEFORE_OTHERS: Final = 3
 _RETRY_BUDGET: Final = 5
-# Of one that waits for something: some minutes, and for a span alone a quarter of an hour.
+# Tries of a request that waits for something: some minutes, or a quarter of an hour for a single span.
 _WAITING_TRIES: Final = 8
 _WAITING_TRIES_ALONE: Final = 32
-# Of requests in a row that are refused for their content: then the far end refuses everything, and parts are no use.
+# If so many requests in a row are refused for their content, the far end refuses everything, and taking them apart is
+# no use.
 _MAX_REFUSED_IN_A_ROW: Final = 64
-# What a request can bring about by being what it is. Others say that the far end is busy, which is nobody's fault.
+# These errors say that the far end is busy, so no request is to blame. All others may come from the request itself.
 _INNOCENT: Final = frozenset({"429", "503", "UNAVAILABLE", "RESOURCE_EXHAUSTED"})
 
 
 class FarEnd:
-    """Whether a destination answers, and when to try again where it does not. Any thread may use it."""
+    """Whether a destination answers, and when to try again if it does not. Any thread may use it."""
 
     def __init__(self, first_retry: float = FIRST_RETRY_SECONDS, last_retry: float = LAST_RETRY_SECONDS) -> None:
         self._first_retry = first_retry
         self._last_retry = last_retry
-        # Reentrant, as all locks here: a signal handler that flushes must not wait for itself.
+        # Reentrant, as all locks here are: a signal handler that flushes must not wait for itself.
         self._lock = threading.RLock()
         self._failures = 0
         self._next_try = 0.0
@@ -62,15 +65,15 @@ class FarEnd:
         return self._failures > 0
 
     def seconds_to_next_try(self) -> float:
-        """How long to leave it alone; 0.0 where a try may be made."""
+        """How long to leave it alone; 0.0 if it may be tried now."""
         return max(0.0, self._next_try - time.monotonic()) if self._failures else 0.0
 
     def seconds_to_next_stored(self) -> float:
-        """The same for what waits, which is left alone longer where it was refused."""
+        """The same for what waits. If that was refused, it is left alone for longer."""
         return max(0.0, self._next_stored - time.monotonic(), self.seconds_to_next_try())
 
     def answered(self) -> None:
-        """It said something definite."""
+        """It gave a definite answer."""
         with self._lock:
             self._failures = 0
             self._asked_to_wait = False
@@ -80,7 +83,7 @@ class FarEnd:
         self._next_stored = 0.0
 
     def refused(self) -> None:
-        """It is there, and will not have what waits."""
+        """It is there, but does not take what waits."""
         with self._lock:
             self.failed_tries += 1
             self._next_stored = time.monotonic() + _REFUSED_RETRY_SECONDS
@@ -89,7 +92,7 @@ class FarEnd:
         """It did not answer, or asked to be tried again later."""
         with self._lock:
             longest = min(self._last_retry, self._first_retry * 2.0 ** min(self._failures, 30))
-            # Full jitter: the many processes that lost one backend at one time come back at different ones.
+            # Full jitter: many processes that lost one backend at the same time come back at different times.
             # https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
             delay = max(_LEAST_RETRY_SECONDS, random.uniform(0.0, longest))  # noqa: S311 - no secret
             if retry_after is not None:
@@ -139,7 +142,7 @@ class Delivery:
         self.is_resting = False
 
     def deliver_next(self) -> Outcome | None:
-        """Try to deliver the next request. None where there is none, or only such as wait for something."""
+        """Try to deliver the next request. Returns None if there is none, or if all of them wait for something."""
         stored = self._spool.next()
         self.is_resting = stored is not None and self._is_resting(stored)
         if stored is None or self.is_resting:
@@ -169,7 +172,7 @@ class Delivery:
         return outcome
 
     def try_now(self) -> None:
-        """Do not wait for the next try, neither of what waits for something."""
+        """Do not wait for the next try. This goes for requests that wait for something, too."""
         self.far_end.try_now()
         for failing in list(self._failing.values()):
             failing.not_before = 0.0
@@ -283,7 +286,7 @@ class Drained:
         delivered: Spans that were acknowledged.
         rejected: Spans that were refused.
         left: What is still waiting.
-        error: What the far end said where something is left.
+        error: What the far end said, if something is left.
     """
 
     delivered: int
@@ -299,7 +302,7 @@ def drain(
     deadline: float,
     on_progress: Callable[[int, Pending], None] | None = None,
 ) -> Drained:
-    """Deliver what waits in a spool, until nothing is left, the far end refuses everything, or the time is over.
+    """Deliver what waits in a spool until nothing is left, the far end refuses everything, or time is up.
 
     Args:
         spool: Where it waits.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The segments that one process sees to: written, found, read in order, given up.
+"""The segments of one process on disk: writing, finding and deleting them, and reading them in order.
 
-Nothing here decides: what has to go, and what happens when the disk takes nothing, is up to the spool. Everything may
-raise OSError that does not say otherwise.
+Nothing is decided here. The spool decides what has to go, and what happens when the disk takes nothing. Every method
+may raise OSError, unless it says that it does not.
 """
 
 import bisect
@@ -29,16 +29,16 @@ class DiskQueue:
     Args:
         directory: Of the destination.
         segment_bytes: Size of a segment after which another is begun.
-        segment_seconds: Age of one after which another is begun.
-        grace_seconds: For which what is adopted is spared, whatever age its time of creation gives it.
+        segment_seconds: Age of a segment after which another is begun.
+        grace_seconds: How long adopted segments are spared, however old they seem to be.
         about: What to note about the destination.
         clock: Seconds since the epoch.
         monotonic: Seconds that never jump.
-        on_lost: Called with the segment and a reason, when one is found deleted or damaged.
+        on_lost: Called with a segment and a reason when the segment is found deleted or damaged.
 
     Attributes:
-        kept: The segments by what is in them, in the order in which they are to be read.
-        bytes: Of disk that they take.
+        kept: The segments by the kind of their content, in the order in which they are to be read.
+        bytes: How much disk they take.
         unread: Bytes of requests to be delivered.
         spans: How many wait, by kind.
     """
@@ -75,13 +75,13 @@ class DiskQueue:
         self._unsynced: set[Segment] = set()
         self._is_directory_unsynced = False
         self._last_created = 0
-        # Done with, and not deleted, as the disk did not let us.
+        # Segments that are done with, but could not be deleted.
         self._doomed: list[Segment] = []
 
     def append(
         self, kind: str, payload: bytes, count: int, stored_ms: int, born: float, rank: int = _IN_TURN, note: str = ""
     ) -> None:
-        """Add a request; where that fails, nothing has changed."""
+        """Add a request. If that fails, nothing has changed."""
         segment = self._segment_for(kind, rank, len(payload), stored_ms, born)
         self._count(segment, -1)
         try:
@@ -91,12 +91,12 @@ class DiskQueue:
         self._unsynced.add(segment)
 
     def first(self, kind: str) -> Segment | None:
-        """The segment whose turn it is; it never raises."""
+        """The segment whose turn it is. Never raises."""
         now = self._monotonic()
         return next((segment for segment in self.kept[kind] if segment.retry_at <= now), None)
 
     def read(self, segment: Segment) -> Record | None:
-        """The next request in a segment; None where there is none, and then it is gone. It never raises."""
+        """The next request in a segment. If there is none, the segment is removed and None returned. Never raises."""
         try:
             record = segment.next()
         except FileNotFoundError:
@@ -115,7 +115,7 @@ class DiskQueue:
         return record
 
     def done(self, segment: Segment, record: Record) -> None:
-        """Be done with what was read; it never raises."""
+        """Be done with what was read. Never raises."""
         self._count(segment, -1)
         try:
             segment.done(record)
@@ -128,7 +128,7 @@ class DiskQueue:
             self.read(segment)
 
     def remove(self, segment: Segment) -> None:
-        """Delete a segment, whatever is in it; it never raises."""
+        """Delete a segment, whatever is in it. Never raises."""
         self._leave_out(segment)
         try:
             segment.discard()
@@ -137,7 +137,7 @@ class DiskQueue:
             self._doomed.append(segment)
 
     def adopt(self) -> bool:
-        """Take over what the dead have left; it never raises.
+        """Take over what dead processes have left. Never raises.
 
         Returns:
             Whether anything is to be delivered.
@@ -166,13 +166,13 @@ class DiskQueue:
         return is_taken
 
     def bytes_of_others(self) -> tuple[int, int]:
-        """How much disk others take for this destination, and how many they are; it never raises."""
+        """How much disk other processes take for this destination, and how many they are. Never raises."""
         own = None if self._lease is None else self._lease.path
         others = [path for path in leases.owners(self._directory) if path != own]
         return sum(map(_bytes_in, others)), len(others)
 
     def sync(self) -> None:
-        """Have what is new written to the disk itself, and delete what could not be deleted before."""
+        """Have the system write what is new to the disk itself, and delete what could not be deleted before."""
         while self._unsynced:
             segment = self._unsynced.pop()
             with contextlib.suppress(FileNotFoundError):  # found out when its turn comes
@@ -187,7 +187,7 @@ class DiskQueue:
             self._doomed.pop()
 
     def close(self) -> None:
-        """Leave everything to others. It may raise, and has let go of everything then."""
+        """Leave everything to other processes. Even if it raises, it has let go of everything."""
         try:
             self.sync()
         finally:
@@ -199,7 +199,7 @@ class DiskQueue:
                 self._lease = None
 
     def forget(self) -> None:
-        """Be empty, without touching anything on disk: it is a parent's."""
+        """Be empty, without touching anything on disk: that is the parent's."""
         for segment in self._all():
             segment.close()
         if self._lease is not None:
@@ -223,7 +223,8 @@ class DiskQueue:
             del self._writing[kind, rank]
             segment.close()
         if rank == _IN_TURN:
-            # Whoever takes over has nothing but this to tell their order, whatever the clock does.
+            # A process that takes the segments over tells their order by this alone, so it must hold whatever the clock
+            # does.
             stored_ms = self._last_created = max(stored_ms, self._last_created + 1)
         segment = Segment.create(self._own_directory(), kind, stored_ms)
         segment.born = born
@@ -243,7 +244,7 @@ class DiskQueue:
         return self._lease.path
 
     def _describe(self) -> None:
-        """Note where the requests are to go, for whoever looks at the directory."""
+        """Note where the requests are to go, for people who look at the directory."""
         path = self._directory / DESTINATION
         if self._about and not path.exists():
             draft = path.with_name(f".{DESTINATION}-{os.urandom(6).hex()}")
@@ -259,7 +260,7 @@ class DiskQueue:
             return False
         target = self._own_directory()
         taken = [segment for path, name in found if (segment := self._moved(path, name, target)) is not None]
-        # Read once, or the order would be that of the moments between two readings.
+        # The clock is read once: read for each segment, it would change their order.
         now, wall = self._monotonic(), self._clock()
         for segment in taken:
             segment.born = now - max(0.0, wall - segment.name.created_ms / 1000)
@@ -270,7 +271,7 @@ class DiskQueue:
         return any(segment.name.kind != segments.SET_ASIDE for segment in taken)
 
     def _moved(self, path: str, name: Name, target: Path) -> Segment | None:
-        """A segment of a dead process, now ours; None where nothing is left in it, or the disk does not let us."""
+        """Move a dead process's segment to our directory. None if nothing is left in it, or if it cannot be moved."""
         try:
             segment = Segment.found(path, name)
             if not segment.unread and not segment.spans_unread:

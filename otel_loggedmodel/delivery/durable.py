@@ -1,25 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DurableExporter: what cannot be delivered now is kept, and delivered when it can be, by this process or a later one.
+"""DurableExporter keeps what cannot be delivered now. This process delivers it as soon as it can, or a later one does.
 
-`export` tries once. What fails for a reason that may pass goes to the spool, and while the far end is known to be away,
-everything goes there without a try: the application's exporting thread never waits for it twice. One daemon thread,
-which is there only while something is waiting, tries again with backoff and full jitter, and then delivers, models
-first, while fresh spans go their direct way. While all is well there is no thread and no file. `delivering` has how.
+`export` tries once. If that fails for a reason that may pass, the request goes to the spool. While the far end is known
+to be away, everything goes to the spool without a try, so the application's exporting thread never waits for it twice.
+A daemon thread tries again with backoff and full jitter, and then delivers what waits, models first. Fresh spans go out
+directly meanwhile. The thread exists only while something is waiting: as long as all is well there is no thread and no
+file. `delivering` says how the thread delivers.
 
-A deferred one does not even try: everything is kept, and the thread delivers it. For what takes longer than an
-exporting thread should wait, though the far end is well.
+A deferred exporter does not even try once. It keeps everything, and the thread delivers it. This is for calls that take
+longer than an exporting thread should wait even if the far end is well.
 
-What is refused for a reason that lies with the set-up, such as wrong credentials, is lost if it was just handed in.
-What waits already goes on waiting, and is tried once a minute. The specification has a client not repeat at once what
-was refused; a backlog of two days must not be lost to credentials that were wrong for ten minutes of them.
+If the far end refuses spans because of the set-up, such as wrong credentials, spans that were just handed in are lost.
+What waits already goes on waiting and is tried once a minute. The specification tells clients not to repeat at once
+what was refused. But ten minutes of wrong credentials must not cost a backlog of two days.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -29,11 +28,15 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_loggedmodel._errors import swallow, warn_once, warn_rarely
+from otel_loggedmodel._forking import call_in_forked_child
 from otel_loggedmodel.delivery import otlp_payloads, spool
+from otel_loggedmodel.delivery.bounded import shut_down
 from otel_loggedmodel.delivery.delivering import FIRST_RETRY_SECONDS, Delivery
+from otel_loggedmodel.delivery.destinations import Destination
 from otel_loggedmodel.delivery.health import COMPONENT_TYPE, Health
+from otel_loggedmodel.delivery.otlp_answers import Outcome, Verdict
 from otel_loggedmodel.delivery.otlp_payloads import is_record
-from otel_loggedmodel.delivery.otlp_sending import Destination, Outcome, Verdict, forget_connections, sender_of
+from otel_loggedmodel.delivery.otlp_sending import forget_connections, sender_of
 from otel_loggedmodel.delivery.spool import Kind, Pending, Spool
 from otel_loggedmodel.delivery.spool_survey import elsewhere
 from otel_loggedmodel.uninstrumented import uninstrumented
@@ -41,9 +44,10 @@ from otel_loggedmodel.uninstrumented import uninstrumented
 _ADOPT_SECONDS: Final = 60.0
 _SYNC_SECONDS: Final = 1.0
 _LINGER_SECONDS: Final = 10.0
-# At the end of a process, what waits is safe where it is: it may be the last process, and should try, but not for long.
+# At the end of a process, what waits is safe where it is. But this may be the last process, so it tries, though not for
+# long.
 _SHUTDOWN_SECONDS: Final = 5.0
-# What is deferred goes out by itself, and slowly: small requests show progress, and repeat little after a kill.
+# What is deferred goes out slowly. Small requests show progress, and little is repeated after a kill.
 _MAX_DEFERRED_SPANS: Final = 64
 _DEFERRED_JOIN_SECONDS: Final = 1.0
 
@@ -53,18 +57,18 @@ class DurableExporter(SpanExporter):
 
     Args:
         exporter: What is wrapped.
-        directory: Where destinations have their directories; None for keeping things in memory only.
+        directory: Where destinations have their directories; None to keep requests in memory only.
         destination: Which of them this is.
         max_bytes: Of disk for this destination.
         max_age: Seconds after which something is not worth delivering.
-        is_deferred: Whether nothing is ever tried on the exporting thread.
+        is_deferred: Whether nothing is tried on the exporting thread.
         meter_provider: Where metrics about all this go; the global one by default.
         clock: Seconds since the epoch; for tests.
         monotonic: Seconds that never jump; for tests. Ages are measured by it; backoff is in real time.
     """
 
     takes_requests_apart: Final = True
-    """A refusal is final: sending parts of what was refused has been seen to."""
+    """A refusal is final, as the parts of a refused request have already been tried."""
 
     def __init__(
         self,
@@ -98,12 +102,10 @@ class DurableExporter(SpanExporter):
         self.health = Health(self._waiting, destination.server, meter_provider, component_type)
         self._shut_down = False
         self._begin()
-        if hasattr(os, "register_at_fork"):
-            after_fork = weakref.WeakMethod(self._after_fork)
-            os.register_at_fork(after_in_child=lambda: (method := after_fork()) and method())
+        call_in_forked_child(self._after_fork)
 
     def _after_fork(self) -> None:
-        """A forked child has none of its parent's threads, spans and connections, and some of its locks may be held."""
+        """A forked child has none of its parent's threads, spans and connections, and its locks may be held."""
         forget_connections(self.wrapped)
         self._begin()
 
@@ -123,6 +125,11 @@ class DurableExporter(SpanExporter):
         return self.destination.endpoint or type(self.wrapped).__qualname__
 
     @property
+    def keeps_time(self) -> bool:
+        """Whether it is known how long one try takes at most."""
+        return bool(getattr(self._sender, "keeps_time", False))
+
+    @property
     def pending(self) -> Pending:
         """What is waiting to be delivered."""
         return self._spool.pending
@@ -131,7 +138,8 @@ class DurableExporter(SpanExporter):
         """Try to export spans, and keep them if that fails for a reason that may pass.
 
         Returns:
-            SUCCESS for what was delivered or is kept; FAILURE where all of it, or a model record in it, was refused.
+            SUCCESS if the spans were delivered or are kept; FAILURE if all of them, or a model record among them, were
+            refused.
         """
         if not spans:
             self._adopt()
@@ -156,7 +164,7 @@ class DurableExporter(SpanExporter):
                 self._changed.notify_all()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Deliver what is waiting, as far as the time goes; given up as soon as the far end is found to be away.
+        """Deliver what is waiting until time is up. It stops as soon as the far end is found to be away.
 
         Returns:
             Whether nothing is left.
@@ -166,21 +174,31 @@ class DurableExporter(SpanExporter):
         left_millis = max(0, int(1000 * (deadline - time.monotonic())))
         return self.wrapped.force_flush(left_millis) is not False and delivered
 
-    def shutdown(self) -> None:
-        """Deliver what is waiting if the far end answers, leave the rest to the next process, and shut down."""
-        if self.close(drain=True):
-            self.wrapped.shutdown()
+    def shutdown(self, timeout_millis: float = 30_000) -> None:
+        """Deliver what is waiting, if the far end answers. Leave the rest to the next process, and shut down.
 
-    def close(self, *, drain: bool = False) -> bool:
-        """Stop delivering, without shutting the wrapped exporter down. Whether it was not closed before."""
+        Args:
+            timeout_millis: How long to wait for what is under way.
+        """
+        deadline = time.monotonic() + timeout_millis / 1000
+        if self.close(drain=True, timeout_seconds=timeout_millis / 1000):
+            shut_down(self.wrapped, max(0.0, deadline - time.monotonic()))
+
+    def close(self, *, drain: bool = False, timeout_seconds: float = 30.0) -> bool:
+        """Stop delivering, without shutting the wrapped exporter down. Returns False if it was closed before."""
+        deadline = time.monotonic() + timeout_seconds
+
+        def at_most(seconds: float) -> float:
+            return max(0.0, min(seconds, deadline - time.monotonic()))
+
         with self._changed:
             if self._shut_down:
                 return False
             self._shut_down = True
-            self._changed.wait_for(lambda: not self._exporting, self._sender.timeout + 1.0)
+            self._changed.wait_for(lambda: not self._exporting, at_most(self._sender.timeout + 1.0))
         try:
             if drain and (self.directory is None or not self._delivery.far_end.is_away):
-                self._drain_until(time.monotonic() + _SHUTDOWN_SECONDS, insist=True)
+                self._drain_until(time.monotonic() + at_most(_SHUTDOWN_SECONDS), insist=True)
             with self._changed:
                 self._stopping = True
                 thread = self._thread
@@ -188,8 +206,8 @@ class DurableExporter(SpanExporter):
             if callable(stop := getattr(self._sender, "stop", None)):
                 stop()
             if thread is not None and thread is not threading.current_thread():
-                # What is deferred is not handed over by anybody who waits for it.
-                thread.join(_DEFERRED_JOIN_SECONDS if self._is_deferred else self._sender.timeout + 1.0)
+                # Nobody waits for what is deferred.
+                thread.join(at_most(_DEFERRED_JOIN_SECONDS if self._is_deferred else self._sender.timeout + 1.0))
             self._spool.close()
         except Exception:
             swallow("closing the spool")
@@ -220,18 +238,21 @@ class DurableExporter(SpanExporter):
             self._delivery.count_refused(len(spans), outcome)
             return SpanExportResult.FAILURE
         if outcome.verdict is Verdict.MALFORMED and (models := [span for span in spans if is_record(span)]):
-            # Who makes records sends them again some time later; of other spans these are the only copies.
+            # Records are sent again some time later by whoever made them. Of other spans, these are the only copies.
             self._delivery.count_refused(len(models), outcome)
             others = [span for span in spans if not is_record(span)]
             if others:
                 self._keep(others, otlp_payloads.encoded(others))
             return SpanExportResult.FAILURE
-        # Of what is refused for its content, the thread finds out which part it is that cannot be taken.
+        # If it was refused for its content, the thread finds out which part of it cannot be taken.
         self._keep(spans, payload)
         return SpanExportResult.SUCCESS
 
     def _encoded(self, spans: Sequence[ReadableSpan]) -> tuple[Sequence[ReadableSpan], bytes]:
-        """The request that exports spans, and those in it: one that cannot be encoded must not cost the others."""
+        """The spans that can be encoded, and the request that exports them.
+
+        One that cannot must not cost the others.
+        """
         try:
             return spans, otlp_payloads.encoded(spans)
         except Exception:
@@ -258,7 +279,7 @@ class DurableExporter(SpanExporter):
             swallow("looking for what other processes have left")
 
     def _look_for_others(self) -> None:
-        """See, at the first export and then now and again, whether another process has left something."""
+        """Look at the first export, and then now and again, whether another process has left something."""
         now = time.monotonic()
         if not self._adopt_at:
             self._tell_of_other_tenants()
@@ -268,7 +289,10 @@ class DurableExporter(SpanExporter):
                 self._wake_up()
 
     def _tell_of_other_tenants(self) -> None:
-        """What waits for the same address under other headers may belong to somebody else: it is not ours to send."""
+        """Warn of spans that wait for the same address with other headers.
+
+        They may be another tenant's, so they are not sent.
+        """
         others = elsewhere(self.directory, self._about) if self.directory is not None else []
         if others:
             warn_once(
@@ -283,7 +307,7 @@ class DurableExporter(SpanExporter):
         warn_rarely(f"dropped {reason}", "%d spans for %s are lost: %s", count, self._name, words)
 
     def _note_drop(self, reason: str, _: Kind, count: int) -> None:
-        """The spool has given something up, and has said so."""
+        """The spool has given something up. It has logged that itself."""
         self.health.drop(reason, count)
 
     def _waiting(self) -> Pending:
@@ -299,7 +323,7 @@ class DurableExporter(SpanExporter):
                 try:
                     thread.start()
                 except RuntimeError:
-                    return  # at the interpreter's end there are no new threads; what waits is for the next process
+                    return  # at the interpreter's end no thread can be started; what waits is for the next process
                 self._thread = thread
 
     def _run(self) -> None:
@@ -336,7 +360,7 @@ class DurableExporter(SpanExporter):
             return self._delivery.deliver_next()
 
     def _drain_until(self, deadline: float, *, insist: bool) -> bool:
-        """Wait while what is waiting is delivered. Whether nothing is left."""
+        """Wait while what is waiting is delivered. Returns whether nothing is left."""
         far_end = self._delivery.far_end
         if not self._spool.pending:
             return True

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of the spans that an exporter was handed: counted, and told as OpenTelemetry metrics.
+"""Counts what became of the spans that an exporter was handed, and reports it as OpenTelemetry metrics.
 
-Where the semantic conventions have a name it is used: https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/.
-`otel.sdk.exporter.span.exported` counts each span once, when it is delivered, or with `error.type` when it is given up;
-`otel.sdk.exporter.span.inflight` is what waits. Their sum is what was handed in here and what was adopted.
+Names are those of the semantic conventions, if they have one:
+https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/. `otel.sdk.exporter.span.exported` counts each span once:
+when it is delivered, or, with `error.type`, when it is given up. `otel.sdk.exporter.span.inflight` counts what waits.
+The sum of the two is what was handed in here and what was adopted.
 """
 
 import itertools
-import os
 import threading
 import weakref
 from collections import Counter
@@ -17,6 +17,8 @@ from typing import Final
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
 
+from otel_loggedmodel import environment
+from otel_loggedmodel._forking import call_in_forked_child
 from otel_loggedmodel.delivery.spool import Pending
 from otel_loggedmodel.version import __version__
 
@@ -35,8 +37,9 @@ class Health:
 
     Args:
         pending: What is waiting now.
-        attributes: What tells the destination, such as `server.address`.
-        meter_provider: Where metrics go; the global one by default.
+        attributes: Attributes that tell the destination, such as `server.address`.
+        meter_provider: Where metrics go. The default is the global one, but only if the environment asks for metrics:
+            some users pay for each series, and have not asked for these by installing this library.
         component_type: What metrics call it.
     """
 
@@ -51,6 +54,8 @@ class Health:
         self._pending = pending
         name = f"{component_type}/{next(_numbers)}"
         self._attributes = {"otel.component.type": component_type, "otel.component.name": name, **(attributes or {})}
+        if meter_provider is None and not environment.are_metrics_wanted():
+            meter_provider = metrics.NoOpMeterProvider()
         meter = metrics.get_meter("otel_loggedmodel", __version__, meter_provider)
         self._exported = meter.create_counter(
             "otel.sdk.exporter.span.exported",
@@ -81,9 +86,7 @@ class Health:
             "s",
             "How long the oldest request has been waiting.",
         )
-        if hasattr(os, "register_at_fork"):
-            reset = weakref.WeakMethod(self._reset)
-            os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
+        call_in_forked_child(self._reset)
 
     def _reset(self) -> None:
         self._lock = threading.RLock()
@@ -115,7 +118,7 @@ class Health:
         self._exported.add(count, {**self._attributes, "error.type": reason})
 
     def _observing(self, figure: Callable[[Pending], float]) -> Callable[[CallbackOptions], Iterable[Observation]]:
-        # A meter keeps what it calls for as long as it lives, and exporters come and go.
+        # A meter keeps its callbacks for as long as it lives, but exporters come and go.
         owner = weakref.ref(self)
 
         def observe(_: CallbackOptions) -> Iterator[Observation]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Directories that belong to one spool of one process while it lives, and to whoever comes first after that.
+"""Directories that belong to one spool of a process while the process lives, and then to the first one that takes over.
 
-A spool holds a lock on a file in its directory, which the system lets go of however the process ends. Whoever gets
-such a lock may take what is in the directory: so one does, and from the living nobody does. What a directory holds is
-moved, not shared, so that a process that takes over and dies leaves it to the next in the same way.
+A spool holds a lock on a file in its directory. The system lets go of the lock however the process ends. The process
+that gets the lock may take what is in the directory, so only one does, and nobody takes anything from a living process.
+Files are moved, not shared: if a process takes over and dies, it leaves them to the next one in the same way.
 """
 
 import os
@@ -17,22 +17,24 @@ from pathlib import Path
 from typing import Final
 
 LOCK: Final = "lock"
-# What begins with a dot is not looked at by others: a directory is made under such a name, and renamed once it is
-# locked.
+# Other processes do not look at names that begin with a dot. A directory is made under such a name, and renamed once it
+# is locked.
 _UNFINISHED: Final = "."
 _UNFINISHED_SECONDS: Final = 600.0
+# Not through links, and without waiting for the other end of a pipe that somebody has put there.
+_CAREFULLY: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _OWNER: Final = re.compile(rf"(?P<unfinished>{re.escape(_UNFINISHED)})?(?P<process>\d+)-[0-9a-f]{{12}}")
 
 
 class UnsafeDirectoryError(OSError):
-    """Others could read or exchange what is kept there; the text says what to do."""
+    """Other users could read or replace what is kept there. The text says what to do."""
 
 
 def make_private(path: Path) -> None:
-    """Make a directory that only this user can use, with the directories above it, or see that it is one.
+    """Make a directory that only this user can use, and those above it. If it is there already, check that it is one.
 
     Raises:
-        UnsafeDirectoryError: It is there, and it is somebody else's too.
+        UnsafeDirectoryError: It is there, and others can use it, too.
         OSError: It cannot be made.
     """
     try:
@@ -48,7 +50,7 @@ def make_private(path: Path) -> None:
 
 
 def check_private(path: Path) -> None:
-    """See that a directory is this user's alone.
+    """Check that a directory is this user's alone.
 
     Raises:
         UnsafeDirectoryError: It is not.
@@ -58,7 +60,7 @@ def check_private(path: Path) -> None:
     if not stat.S_ISDIR(found.st_mode):
         raise UnsafeDirectoryError(f"{path} is no directory: name another one, or remove it")
     if sys.platform == "win32":
-        return  # The user's own directories are, unless somebody has changed that; there are no mode bits to tell.
+        return  # There are no mode bits here. The user's own directories are private unless somebody has changed that.
     if found.st_uid != os.geteuid():
         raise UnsafeDirectoryError(f"{path} belongs to another user: name a directory that is not there yet")
     if found.st_mode & 0o077:
@@ -66,7 +68,7 @@ def check_private(path: Path) -> None:
 
 
 class Lease:
-    """A directory that is this process's, until it says otherwise or dies.
+    """A directory that belongs to this process until the process releases it or dies.
 
     Attributes:
         path: Of the directory.
@@ -78,12 +80,12 @@ class Lease:
 
     @classmethod
     def of_new(cls, destination: Path) -> "Lease":
-        """Make a directory below that of a destination."""
+        """Make a directory below the destination's."""
         make_private(destination.parent)
         make_private(destination)
         name = f"{os.getpid()}-{os.urandom(6).hex()}"
         if sys.platform == "win32":
-            # A directory with an open file cannot be renamed there.
+            # Windows cannot rename a directory that has an open file.
             path = destination / name
             path.mkdir()
             return cls(path, _locked(path, is_new=True))
@@ -104,14 +106,17 @@ class Lease:
 
     @classmethod
     def of_dead(cls, path: Path) -> "Lease | None":
-        """Take over a directory; None where its owner lives, or somebody else takes it, or it is nobody's spool."""
+        """Take over a directory.
+
+        None if its owner lives, if another process takes it, or if it is no spool's directory.
+        """
         try:
             check_private(path)
             lock = _locked(path, is_new=False)
         except OSError:
             return None
         try:
-            # Whoever had it before may have removed it in between.
+            # The one who had it before may have removed it in between.
             is_there = os.path.samestat(os.fstat(lock), (path / LOCK).lstat())
         except OSError:
             is_there = False
@@ -131,17 +136,20 @@ class Lease:
             return False
 
     def release(self) -> None:
-        """Leave the directory to others; it is removed if nothing but the lock is in it."""
+        """Leave the directory to others. It is removed if it holds nothing but the lock."""
         try:
             if sys.platform != "win32" and [path.name for path in self.path.iterdir()] == [LOCK]:
                 (self.path / LOCK).unlink()
                 self.path.rmdir()
         except OSError:
-            pass  # whoever comes next finds it as it is
+            pass  # the next process finds it as it is
         self.forget()
 
     def forget(self) -> None:
-        """Close the lock, and do nothing else: what a child does with its parent's, which the parent keeps."""
+        """Close the lock, and do nothing else.
+
+        A forked child does this with its parent's lock, which the parent keeps.
+        """
         lock, self._lock = self._lock, -1
         if lock >= 0:
             os.close(lock)
@@ -151,7 +159,7 @@ class Lease:
 
 
 def owners(destination: Path) -> Iterator[Path]:
-    """The directories below that of a destination. There may be none, and no destination."""
+    """The directories below the destination's. There may be none, and the destination need not exist."""
     try:
         with os.scandir(destination) as entries:
             for entry in entries:
@@ -161,7 +169,7 @@ def owners(destination: Path) -> Iterator[Path]:
                 if not found["unfinished"]:
                     yield Path(entry.path)
                 elif time.time() - entry.stat(follow_symlinks=False).st_mtime > _UNFINISHED_SECONDS:
-                    # Its maker has died between two system calls, before there was anything in it.
+                    # The process that made it has died between two system calls, before it put anything in.
                     shutil.rmtree(entry.path, ignore_errors=True)
     except OSError:
         return
@@ -170,7 +178,7 @@ def owners(destination: Path) -> Iterator[Path]:
 def is_alive(path: Path) -> bool:
     """Whether the owner of a directory lives."""
     try:
-        lock = os.open(path / LOCK, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0))
+        lock = os.open(path / LOCK, os.O_RDONLY | _CAREFULLY)
     except OSError:
         return False
     try:
@@ -184,7 +192,7 @@ def is_alive(path: Path) -> bool:
 
 
 def _make_parent(path: Path) -> None:
-    # 0700 is what the XDG Base Directory Specification asks for.
+    # The XDG Base Directory Specification asks for 0700.
     if not path.is_dir():
         if path.parent != path:
             _make_parent(path.parent)
@@ -197,8 +205,7 @@ def _locked(directory: Path, *, is_new: bool) -> int:
     Raises:
         BlockingIOError: Somebody else holds it.
     """
-    flags = os.O_RDWR | os.O_CREAT | (os.O_EXCL if is_new else 0)
-    flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+    flags = os.O_RDWR | os.O_CREAT | (os.O_EXCL if is_new else 0) | _CAREFULLY
     descriptor = os.open(directory / LOCK, flags, 0o600)
     try:
         _lock(descriptor)
@@ -216,5 +223,5 @@ def _lock(descriptor: int) -> None:
     else:
         import fcntl
 
-        # Of the open file, not of the process: a second spool in this process is another owner.
+        # The lock belongs to the open file, not to the process: a second spool in this process is another owner.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests that wait in memory, while the disk takes none."""
+"""Requests that wait in memory while the disk takes none."""
 
 import dataclasses
 import itertools
@@ -18,7 +18,7 @@ class Held:
         count: How many spans are in it.
         stored_ms: When it was accepted, in ms since the epoch.
         born: The same, in seconds of the process's monotonic clock.
-        rank: Before others of its kind if it is less than 0, behind them if it is more.
+        rank: Less than 0 puts it before others of its kind, more than 0 behind them.
     """
 
     kind: str
@@ -64,7 +64,7 @@ class MemoryQueue:
         return [*self._in_turn[kind], *self._behind[kind]]
 
     def oldest(self, kind: str, sparing: Held | None) -> Held | None:
-        """What goes first where there is not enough room."""
+        """The one to give up first if there is not enough room."""
         firsts = [held for waiting in (self._behind, self._in_turn) for held in itertools.islice(waiting[kind], 2)]
         return min((held for held in firsts if held is not sparing), key=lambda held: held.born, default=None)
 

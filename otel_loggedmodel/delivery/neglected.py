@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What waits for destinations that nobody sends to any more, such as those under a token that was changed.
+"""Gives up what waits for destinations that nobody sends to any more, for instance because a token was changed.
 
-No process takes it over, since it must not go out under other credentials, so nobody would give it up for its age
-either. Whoever keeps something in the same spool does that for all. Only files of dead processes are looked at, and a
-file goes once it has been found too old by one process for an hour: a clock that jumped may have been set right by
-then.
+No process takes over such files, as they must not go out under other credentials. So no process would give them up for
+their age, either. Every process that keeps something in the same spool does this for all destinations. It looks only at
+files of dead processes, and deletes a file after it has found it too old for an hour: if the clock has jumped, it may
+have been set right by then.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ class Neglected:
     """Gives up what is too old below the other destinations of a spool.
 
     Args:
-        directory: Of one's own destination, which is left alone.
+        directory: Of the own destination, which is left alone.
         max_age: Seconds after which a file goes.
         clock: Seconds since the epoch.
         monotonic: Seconds that never jump.
@@ -42,13 +42,13 @@ class Neglected:
         self._too_old_since: dict[str, float] = {}
 
     def clean(self) -> None:
-        """Look, if it is time to; it never raises OSError."""
+        """Look, if it is time to. Never raises OSError."""
         now = self._monotonic()
         if now < self._next_look:
             return
         self._next_look = now + _SECONDS_BETWEEN_LOOKS
         found: dict[str, float] = {}
-        with contextlib.suppress(OSError):  # some other time
+        with contextlib.suppress(OSError):  # tried again some other time
             for destination in self._directory.parent.iterdir():
                 for owner in () if destination == self._directory else leases.owners(destination):
                     with contextlib.suppress(OSError):
@@ -64,7 +64,7 @@ class Neglected:
         try:
             for path in owner.iterdir():
                 if self._is_too_old(path):
-                    # By its name alone: the marker in it tells it from all others.
+                    # A file is known by its name alone, as the marker in it is unique.
                     since = found[path.name] = self._too_old_since.get(path.name, now)
                     if now - since >= _GRACE_SECONDS:
                         self._give_up(path)

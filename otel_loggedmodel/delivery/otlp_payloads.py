@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Spans as the bytes that go over the wire, and back: encoding, taking a request apart, decoding for other exporters.
 
-What is kept for later is what OTLP would have sent, an `ExportTraceServiceRequest`: delivering it over OTLP needs no
-decoding. Exporters of other protocols get spans again.
+What is kept for later is the `ExportTraceServiceRequest` that OTLP would have sent, so delivering it over OTLP needs no
+decoding. For exporters of other protocols it is decoded into spans.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from otel_loggedmodel import attributes
 from otel_loggedmodel.delivery.rebuilt import RebuiltSpan
 
 if TYPE_CHECKING:
-    # Not when this module is imported: protobuf takes longer than all of this library, and may never be needed.
+    # Not imported with this module: protobuf takes longer than all of this library, and may never be needed.
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 _IS_REMOTE = 0x200  # SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK, which the oldest supported protobufs do not name
@@ -33,12 +33,12 @@ def encoded(spans: Sequence[ReadableSpan]) -> bytes:
 
 
 def encodable(spans: Sequence[ReadableSpan]) -> list[ReadableSpan]:
-    """Those of the spans that can be encoded: one that cannot must not cost the others."""
+    """The spans that can be encoded. One that cannot must not cost the others."""
     kept: list[ReadableSpan] = []
     for span in spans:
         try:
             encoded([span])
-        except Exception:  # noqa: S112 - whoever asks for this counts what is missing
+        except Exception:  # noqa: S112 - the caller counts what is missing
             continue
         kept.append(span)
     return kept
@@ -50,7 +50,7 @@ def is_record(span: ReadableSpan) -> bool:
 
 
 def halves(payload: bytes) -> list[tuple[bytes, int]]:
-    """A request as two, each with the number of its spans; one with less than two spans as it is."""
+    """A request in two halves, each with the number of its spans. With fewer than two spans it stays as it is."""
     request = _parsed(payload)
     total = _count(request)
     if total < 2:
@@ -90,7 +90,7 @@ def _parsed(payload: bytes) -> ExportTraceServiceRequest:
     return trace_service_pb2.ExportTraceServiceRequest.FromString(payload)
 
 
-# Spans again, for exporters that take nothing else
+# Back to spans, for exporters that take nothing else
 
 
 def decoded(payload: bytes) -> list[ReadableSpan]:
@@ -151,7 +151,7 @@ def _link_of(link: Any) -> Link:
 
 def _status_of(status: Any) -> Status:
     code = StatusCode(status.code)
-    # The SDK takes a description of errors only, and warns of others.
+    # The SDK takes a description only for errors, and warns of any other.
     return Status(code, status.message or None if code is StatusCode.ERROR else None)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spans that are made a second time, from another one or from its bytes."""
+"""Spans that are made anew, from another span or from its bytes."""
 
 from typing import Any
 
@@ -7,12 +7,13 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 
 class RebuiltSpan(ReadableSpan):
-    """An ended span with the counts of what the first one dropped.
+    """An ended span with the counts of what the original dropped.
 
-    The SDK counts in the containers that it drops from, and a span that is built from what is left has others.
+    The SDK keeps these counts in the containers that it drops from. A span that is built from what is left has new
+    ones.
 
     Args:
-        dropped_attributes: By the first span.
+        dropped_attributes: By the original.
         dropped_events: The same.
         dropped_links: The same.
         **parts: As `ReadableSpan` takes them.
@@ -24,7 +25,7 @@ class RebuiltSpan(ReadableSpan):
 
     @property
     def dropped_attributes(self) -> int:
-        """How many attributes the first span dropped."""
+        """How many attributes the original dropped."""
         return self._dropped[0]
 
     @property

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The format of a spool's files, and reading and writing one: records that outlive kills, torn writes and flipped bits.
+"""The format of a spool's files, and how one is read and written.
+
+Its records outlive kills, torn writes and flipped bits.
 
 A segment is called `<kind>_<creation>_<marker>.v1`: what is in it, when its first record was stored (ms since the
-epoch), and eight random bytes in hex, which begin each record. A reader that has lost its way looks for the next one,
-and nobody who gets to choose what a record holds can know them. The name survives a damaged header, so all that
-matters is in it. A format that cannot be read as this one has another suffix. All integers are little-endian; every
-crc is CRC-32 (zlib) of the bytes before it, from the beginning of its part.
+epoch), and eight random bytes in hex. Each record begins with these bytes, so a reader that has lost its way looks for
+them. Whoever chooses the content of a record cannot know them. All that matters is in the name, as the name survives a
+damaged header. A format that cannot be read as this one has another suffix. All integers are little-endian. Each crc is
+CRC-32 (zlib) of the bytes before it, from the beginning of its part.
 
     header   magic "otlpspol", version (1 byte: 1), 7 zero bytes
     read     up to where everything is done with (8), spans before that (4), crc (4)
@@ -14,13 +16,15 @@ crc is CRC-32 (zlib) of the bytes before it, from the beginning of its part.
              stored at, in ms since the epoch (8), CRC-32 of note and payload (4), crc of all this (4), note, payload
     ...
 
-`read` and `written` are overwritten in place; where one is damaged, the records themselves say all that it did, at
-worst with some to be delivered again. A payload is an ExportTraceServiceRequest in protobuf, a note is UTF-8.
+`read` and `written` are overwritten in place. If one is damaged, the records themselves say what it said; at worst,
+some are delivered again. A payload is an ExportTraceServiceRequest in protobuf, and a note is UTF-8.
 """
 
 import contextlib
+import errno
 import os
 import re
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -57,7 +61,7 @@ class Record:
         stored_ms: When it was stored, in ms since the epoch.
         note: Why it was set aside.
         start: Where it is in the file.
-        end: Where the next is.
+        end: Where the next one begins.
     """
 
     payload: bytes
@@ -71,7 +75,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Name:
-    """What the name of a segment says: see the module's documentation."""
+    """What the name of a segment says; see the module's documentation."""
 
     kind: str
     created_ms: int
@@ -80,7 +84,7 @@ class Name:
 
     @classmethod
     def of(cls, text: str) -> "Name | None":
-        """Read a file's name; None where it is no segment's."""
+        """Read a file's name; None if it is no segment's."""
         found = _NAME.fullmatch(text)
         return cls(found[1], int(found[2]), bytes.fromhex(found[3]), int(found[4])) if found else None
 
@@ -94,22 +98,21 @@ class Name:
 
 
 class Segment:
-    """One file of records. Its owner appends at the end and is done with records from the beginning on.
+    """One file of records. Its owner appends at the end and finishes with records from the beginning on.
 
-    Everything may raise OSError. What is known of a segment takes half a kilobyte; its file is opened when it is
-    needed.
+    Every method may raise OSError. A segment takes half a kilobyte of memory. Its file is opened when it is needed.
 
     Attributes:
         path: Where it is.
         name: What its name says.
-        size: Where the last whole record ends, as far as was written or found.
+        size: Where the last whole record ends that was written or found.
         read: Up to where everything is done with.
         spans: How many are in all its records.
         spans_read: How many of these are done with.
         born: Seconds, by the owner's monotonic clock, at which it was begun.
-        spared_until: The same clock: before that it is not given up for its age.
-        retry_at: The same clock: before that it is not tried again, as it could not be read.
-        rank: Before others of its kind if it is less, behind them if it is more.
+        spared_until: By the same clock; before that time it is not given up for its age.
+        retry_at: By the same clock; it could not be read, and is not tried again before that time.
+        rank: A lower rank goes before others of its kind, a higher one behind them.
     """
 
     __slots__ = (
@@ -126,7 +129,7 @@ class Segment:
 
     @classmethod
     def create(cls, directory: Path, kind: str, created_ms: int) -> "Segment":
-        """Begin one."""
+        """Begin a segment."""
         name = Name(kind, max(0, min(created_ms, 10**15 - 1)), os.urandom(8), _VERSION)
         segment = cls(str(directory / str(name)), name)
         segment._file = _opened(segment.path, "x+b")
@@ -139,7 +142,7 @@ class Segment:
 
     @classmethod
     def found(cls, path: str, name: Name) -> "Segment":
-        """Look at one that is there. It costs one short read, unless it is damaged."""
+        """Look at a segment that is there. This costs one short read, unless it is damaged."""
         segment = cls(path, name)
         with _opened(path, "rb") as file:
             segment.size = max(_FIRST_RECORD, os.fstat(file.fileno()).st_size)
@@ -162,11 +165,11 @@ class Segment:
 
     @property
     def spans_unread(self) -> int:
-        """How many spans are not done with. Of a damaged segment, there may be fewer in what can be read."""
+        """How many spans are not done with. If the segment is damaged, fewer of them may be readable."""
         return max(0, self.spans - self.spans_read)
 
     def append(self, payload: bytes, count: int, stored_ms: int, note: str = "") -> None:
-        """Add a record; where that fails, the segment is as it was."""
+        """Add a record. If that fails, the segment stays as it was."""
         file = self._opened()
         remark = note.encode("utf-8", "replace")[:1024]
         checksum = zlib.crc32(payload, zlib.crc32(remark))
@@ -180,11 +183,11 @@ class Segment:
             raise
         self.size += sum(map(len, parts))
         self.spans += count
-        with contextlib.suppress(OSError):  # it is stored, and known by its own header
+        with contextlib.suppress(OSError):  # the record is stored, and its own header tells of it
             _write(file, _WRITTEN_AT, _packed(self.size, self.spans))
 
     def next(self) -> Record | None:
-        """The first record that is not done with. Where there is none, whatever is left unread is no record."""
+        """The first record that is not done with. If there is none, the rest of the file holds no record."""
         return next(self.records(), None)
 
     def records(self) -> Iterator[Record]:
@@ -206,7 +209,7 @@ class Segment:
         _write(self._opened(), _READ_AT, _packed(self.read, self.spans_read))
 
     def sync(self) -> None:
-        """Have it written to the disk itself."""
+        """Have the system write it to the disk itself."""
         getattr(os, "fdatasync", os.fsync)(self._opened().fileno())
 
     @property
@@ -234,7 +237,7 @@ class Segment:
         Path(self.path).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Close the file; it is opened again when it is needed."""
+        """Close the file. It is opened again when it is needed."""
         if self._file is not None:
             file, self._file = self._file, None
             file.close()
@@ -255,7 +258,7 @@ class Segment:
             except PermissionError:
                 raise
             except OSError:
-                # A disk that is read-only can still be delivered from.
+                # What is on a read-only disk can still be delivered.
                 self._file = _opened(self.path, "rb")
         return self._file
 
@@ -276,7 +279,7 @@ class Segment:
         return head.startswith(self.name.marker) and zlib.crc32(head[: _RECORD.size]) == checksum
 
     def _found_after(self, file: FileIO, position: int) -> int | None:
-        """Where the next record begins, behind something that cannot be read."""
+        """Where the next record begins behind something that cannot be read."""
         position += 1
         while position < self.size:
             chunk = _read(file, position, _CHUNK)
@@ -306,7 +309,14 @@ def _unpacked(head: bytes, at: int) -> tuple[int, int] | None:
 
 def _opened(path: str, mode: str) -> FileIO:
     def private(name: str, flags: int) -> int:
-        return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0), 0o600)
+        # Without waiting for whoever writes into a pipe that somebody has put there.
+        for flag in ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK"):
+            flags |= getattr(os, flag, 0)
+        descriptor = os.open(name, flags, 0o600)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "it is no regular file", name)
+        return descriptor
 
     return FileIO(path, mode, opener=private)
 
@@ -314,7 +324,7 @@ def _opened(path: str, mode: str) -> FileIO:
 def _write(file: FileIO, position: int, content: bytes) -> None:
     file.seek(position)
     written = file.write(content)
-    # A disk that fills up takes a part, and says why at the next try.
+    # A disk that is filling up takes a part of it, and says why at the next try.
     while written is not None and written < len(content):
         content = content[written:]
         written = file.write(content)

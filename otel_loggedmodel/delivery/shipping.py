@@ -1,41 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Delivers model records through one span exporter: each once, again when refused, and anew every twelve hours.
+"""Delivers model records through one span exporter: each once, again if it is refused, and anew every twelve hours.
 
-Everything here runs on exporting threads. Two exporters in a process each deliver everything; what they send of one
-event is the same span, so a backend behind both keeps one.
+Everything here runs on exporting threads. Two exporters to different places each deliver everything. They send the same
+span for an event, so a backend behind both keeps one. Two exporters to the same place deliver it once.
+
+A flush keeps to its time. It makes its calls on a thread of their own, since another library's exporter may take any
+time. It asks no tracer provider for anything, as a provider that holds a lock while it flushes would never answer.
 """
 
 import dataclasses
 import math
-import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_loggedmodel._errors import swallow, warn_rarely
+from otel_loggedmodel._forking import call_in_forked_child
+from otel_loggedmodel.delivery import told
+from otel_loggedmodel.delivery.bounded import Call
 from otel_loggedmodel.uninstrumented import uninstrumented
 from otel_loggedmodel.versions import records
-from otel_loggedmodel.versions.catalogue import MAX_MODELS, catalogue
+from otel_loggedmodel.versions.catalogue import catalogue
 from otel_loggedmodel.versions.model import ModelEvent
 
 REPEAT_AFTER_SECONDS: Final = 12 * 3600.0
 
-# Receivers of OTLP over gRPC refuse messages of more than 4 MiB unless told otherwise: well below, in small batches.
+# Receivers of OTLP over gRPC refuse messages of more than 4 MiB unless told otherwise. Batches stay well below that.
 _MAX_BATCH_BYTES: Final = 2 * 1024 * 1024
 _MAX_BATCH_RECORDS: Final = 512
 _MAX_BYTES_WITH_SPANS: Final = 64 * 1024
 _MAX_RECORDS_WITH_SPANS: Final = 64
-# A backend that is away takes all of an exporter's retries, about 7.5 seconds; one that refuses says so at once.
+# If a backend is away, an exporter goes through all its retries, about 7.5 seconds. If it refuses, it says so at once.
 _QUICK_REFUSAL_SECONDS: Final = 1.0
 _FIRST_RETRY_SECONDS: Final = 5.0
+_MAX_WORDS: Final = 300
 _LAST_RETRY_SECONDS: Final = 300.0
+# A try of an exporter takes less. A call that takes longer hangs, and spans must not wait for it.
+_TURN_SECONDS: Final = 15.0
+# Of the time in which an exporter has to shut down, records get this much at most. Without this library it would be
+# none.
+_SHUTDOWN_SECONDS: Final = 5.0
 
 _live: Final[weakref.WeakSet["RecordShipper"]] = weakref.WeakSet()
 
@@ -47,6 +58,7 @@ class RecordShipper:
         exporter: Where records go. It is called by one thread at a time.
         repeat_after: Seconds after which a version that is still in use is announced again.
         clock: Monotonic seconds; for tests.
+        place: What tells where the exporter sends to; None if nothing does.
     """
 
     def __init__(
@@ -54,61 +66,89 @@ class RecordShipper:
         exporter: SpanExporter,
         repeat_after: float = REPEAT_AFTER_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        place: Hashable | None = None,
     ) -> None:
         self._exporter = exporter
         self._repeat_after = repeat_after
         self._clock = clock
         self.resource: Resource | None = None
-        self._delivered = 0  # sequence number of the newest event that needs no more work
-        self._announced: dict[str, float] = {}
+        self._told = told.told(place)
         self._retry_at: float | None = None
         self._retry_seconds = _FIRST_RETRY_SECONDS
         self._spans_failed = False
-        # The specification lets an exporter assume that its calls do not overlap, and a flush comes from any thread.
-        # Reentrant: an exporter that makes spans, or a signal handler that flushes, must not wait for itself.
-        self._lock = threading.RLock()
+        self._begin()
         _live.add(self)
-        if hasattr(os, "register_at_fork"):
-            after_fork = weakref.WeakMethod(self._after_fork)
-            os.register_at_fork(after_in_child=lambda: (method := after_fork()) and method())
+        call_in_forked_child(self._after_fork)
+
+    def _begin(self) -> None:
+        # The specification lets an exporter assume that its calls do not overlap, but a flush may come from any thread.
+        # Reentrant: an exporter that makes spans must not wait for itself. Nobody waits for this lock without a bound.
+        self._turn = threading.RLock()
+        self._in_turn: set[int] = set()  # the threads that are in the exporter
+        self._is_stuck = False
 
     def _after_fork(self) -> None:
-        self._lock = threading.RLock()
-        self.resource = None  # that of its parent
-        self._delivered = catalogue.last_number
-        self._announced = {}  # whatever this child uses, it announces itself: its parent may be gone
+        told.after_fork()
+        self._begin()
+        self.resource = None  # the parent's
+        self._told.forget(catalogue.last_number)
         self._retry_at = None
 
     def export(self, spans: Sequence[ReadableSpan], model_ids: Iterable[str]) -> SpanExportResult:
-        """Export spans, and with them the records that are due and those of the models that the spans refer to."""
-        with self._lock:
-            if spans:
-                self.resource = spans[0].resource
-            due = self._due(model_ids)
-            if due is not None and not due.is_small:
-                self._deliver(due)
-                due = None
-            result = self._export(spans) if due is None else self._export_together(due, spans)
-            if result is SpanExportResult.FAILURE:
-                self._note_failure()
-            elif self._spans_failed:
-                # The backend is back: the records that it missed go now, not when their next try is due.
-                self._spans_failed = False
-                self._retry_at = None
-                self._ship(model_ids)
-            return result
+        """Export spans, together with the records that are due and those of the models that the spans refer to."""
+        if not self._enter(0.0 if self._is_stuck else _TURN_SECONDS):
+            # Export as if this library were not there: then nobody else would be in the exporter.
+            self._is_stuck = True
+            return self._exporter.export(spans)
+        try:
+            self._is_stuck = False
+            return self._export_in_turn(spans, model_ids)
+        finally:
+            self._leave()
+
+    def _export_in_turn(self, spans: Sequence[ReadableSpan], model_ids: Iterable[str]) -> SpanExportResult:
+        if spans:
+            self.resource = spans[0].resource
+        due = self._due(model_ids)
+        if due is not None and not due.is_small:
+            self._deliver(due)
+            due = None
+        result = self._export(spans) if due is None else self._export_together(due, spans)
+        if result is SpanExportResult.FAILURE:
+            self._note_failure()
+        elif self._spans_failed:
+            # The backend is back. The records that it missed go out now, not when their next try is due.
+            self._spans_failed = False
+            self._retry_at = None
+            self._ship(model_ids)
+        return result
+
+    def _enter(self, seconds: float) -> bool:
+        """Wait for a turn in the exporter. Returns whether it came."""
+        if not self._turn.acquire(timeout=max(0.0, seconds)):
+            return False
+        self._in_turn.add(threading.get_ident())
+        return True
+
+    def _leave(self) -> None:
+        self._in_turn.discard(threading.get_ident())
+        self._turn.release()
 
     def _export_together(self, due: "_Due", spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """In one request, so that a backend that is away costs no more waiting than it does without records."""
+        """Export both in one request. So if the backend is away, nobody waits longer than without records."""
         started = self._clock()
-        delivered = self._send_batch([*due.spans, *spans])
-        self._settle(due, delivered)
+        delivered = False
+        try:
+            delivered = self._send_batch([*due.spans, *spans])
+        finally:
+            self._settle(due, delivered)
         if delivered:
             return SpanExportResult.SUCCESS
         takes_apart = getattr(self._exporter, "takes_requests_apart", False)
         if takes_apart or self._clock() - started > _QUICK_REFUSAL_SECONDS:
             return SpanExportResult.FAILURE
-        # Refused, not away: if the records were the reason, the spans have to get through without them.
+        # The backend refused the request, so it is not away. The records may be the reason, so the spans go without
+        # them.
         return self._export(spans)
 
     def _export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -119,17 +159,35 @@ class RecordShipper:
             raise
 
     def flush(self, timeout_seconds: float = 30.0, model_ids: Iterable[str] = (), *, insist: bool = True) -> bool:
-        """Deliver what is due, without any spans.
+        """Deliver what is due, without spans. What takes longer than the time goes on by itself.
 
         Args:
-            timeout_seconds: How long to wait for another thread that is exporting.
-            model_ids: Versions in use, to be announced if they have not been for long.
+            timeout_seconds: How long to wait.
+            model_ids: Versions in use. They are announced if they have not been announced for long.
             insist: Whether to try even if the last try failed a moment ago.
 
         Returns:
             Whether nothing is left to deliver.
         """
-        if not self._lock.acquire(timeout=max(0.0, timeout_seconds)):
+        return _came_true(self.flushing(timeout_seconds, model_ids, insist=insist), timeout_seconds)
+
+    def flushing(
+        self, timeout_seconds: float, model_ids: Iterable[str] = (), *, insist: bool = True
+    ) -> "Call[bool] | bool":
+        """The same without waiting. Returns the call that is under way, or what came of it."""
+        if threading.get_ident() in self._in_turn:
+            return False  # this is a signal handler that interrupted an export, which cannot go on before this returns
+        if self._has_told(model_ids):
+            return True
+        keeps_time = bool(getattr(self._exporter, "keeps_time", False))
+        return Call(lambda: self._flush(timeout_seconds, model_ids, insist=insist), may_run_here=keeps_time)
+
+    def deliver(self, model_ids: Iterable[str] = (), *, insist: bool = True) -> bool:
+        """The same on this thread, however long the exporter takes. For threads that have nothing else to do."""
+        return self._flush(_TURN_SECONDS, model_ids, insist=insist)
+
+    def _flush(self, seconds: float, model_ids: Iterable[str], *, insist: bool) -> bool:
+        if not self._enter(seconds):
             return False
         try:
             if insist:
@@ -137,43 +195,49 @@ class RecordShipper:
             with uninstrumented():
                 return self._ship(model_ids)
         finally:
-            self._lock.release()
+            self._leave()
 
-    def shutdown(self) -> None:
-        """Deliver what is due, unless the backend was away a moment ago: no process has to wait for it twice."""
-        self.flush(insist=not self._spans_failed)
+    def shutdown(self, timeout_seconds: float = _SHUTDOWN_SECONDS) -> None:
+        """Deliver what is due. Not if the backend was away a moment ago: no process has to wait for it twice."""
+        self.flush(min(timeout_seconds, _SHUTDOWN_SECONDS), insist=not self._spans_failed)
         self.release()
 
     def release(self) -> None:
-        """Deliver nothing any more when all are flushed: the exporter is shut down, or somebody else's."""
+        """Take no part in `flush_all` any more, as the exporter is shut down or somebody else uses it."""
         _live.discard(self)
+        self._told.free(self)
 
     def seconds_to_retry(self) -> float | None:
-        """How long until a refused record may be tried again, or None where none is waiting."""
+        """How long until a refused record may be tried again; None if none is waiting."""
         return None if self._retry_at is None else max(0.0, self._retry_at - self._clock())
 
     def _note_failure(self) -> None:
-        # A try costs as long as the wrapped exporter's own retries take. While spans fail, records do not add theirs.
+        # A try takes as long as the wrapped exporter's own retries. While spans fail, records are not tried as well.
         self._spans_failed = True
         self._retry_at = max(self._retry_at or 0.0, self._clock() + self._retry_seconds)
 
+    def _has_told(self, model_ids: Iterable[str]) -> bool:
+        return self._told.delivered == catalogue.last_number and not self._stale(model_ids, self._clock())
+
     def _ship(self, model_ids: Iterable[str]) -> bool:
-        """Whether everything that was due has been delivered."""
+        """Deliver what is due. Returns whether nothing is left."""
         due = self._due(model_ids)
-        return self._retry_at is None if due is None else self._deliver(due)
+        return self._has_told(model_ids) if due is None else self._deliver(due)
 
     def _due(self, model_ids: Iterable[str]) -> "_Due | None":
-        """What has to be delivered now; None also where it has to wait for the next try."""
+        """What this exporter has to deliver now; None if nothing is due, or if it has to wait for the next try."""
         try:
             now = self._clock()
             stale = self._stale(model_ids, now)
-            if catalogue.last_number == self._delivered and not stale:
+            if catalogue.last_number == self._told.delivered and not stale:
                 self._retry_at = None
                 return None
             if self._retry_at is not None and now < self._retry_at:
                 return None
-            numbered = catalogue.events_after(self._delivered)
-            # An activation is a use: its model goes before it, and with it, so that the spans need not repeat either.
+            if not self._told.claim(self):
+                return None  # another exporter is telling this place right now, or this one is, further up the stack
+            numbered = catalogue.events_after(self._told.delivered)
+            # An activation is a use, so its model goes with it, and before it. Then the spans need to repeat neither.
             used = (event.model_id for _, event in numbered if event.kind == "activated")
             stale = self._stale(dict.fromkeys((*stale, *used)), now)
             are_fresh = {id(event) for _, event in numbered}
@@ -184,36 +248,31 @@ class RecordShipper:
                 spans=list(self._spans_of(repeated, fresh)),
                 sizes=[event.size for event in (*repeated, *fresh)],
                 announced=[*stale, *(event.model_id for _, event in numbered if event.kind == "created")],
-                up_to=numbered[-1][0] if numbered else self._delivered,
+                up_to=numbered[-1][0] if numbered else self._told.delivered,
                 time=now,
             )
         except Exception:
+            self._told.free(self)
             swallow("collecting model records")
             self._retry_at = self._clock() + self._retry_seconds
             return None
 
     def _stale(self, model_ids: Iterable[str], now: float) -> list[str]:
-        """Those of the models in use that this exporter was never told about, or too long ago."""
+        """The models in use that this exporter never announced, or announced too long ago."""
         oldest = now - self._repeat_after
         return [
             model_id
             for model_id in model_ids
-            if self._announced.get(model_id, -math.inf) < oldest and catalogue.knows(model_id)
+            if self._told.announced.get(model_id, -math.inf) < oldest and catalogue.knows(model_id)
         ]
 
     def _deliver(self, due: "_Due") -> bool:
-        """Send records by themselves, in messages that receivers take."""
-        delivered = True
-        batch: list[ReadableSpan] = []
-        batch_bytes = 0
-        for span, size in zip(due.spans, due.sizes, strict=True):
-            if batch and (batch_bytes + size > _MAX_BATCH_BYTES or len(batch) >= _MAX_BATCH_RECORDS):
-                delivered = delivered and self._send_batch(batch)
-                batch, batch_bytes = [], 0
-            batch.append(span)
-            batch_bytes += size
-        delivered = delivered and (not batch or self._send_batch(batch))
-        self._settle(due, delivered)
+        """Send records by themselves, in messages that are small enough for receivers."""
+        delivered = False
+        try:
+            delivered = all(self._send_batch(batch) for batch in _batches(due))
+        finally:
+            self._settle(due, delivered)
         return delivered
 
     def _spans_of(self, repeated: Iterable[ModelEvent], fresh: Iterable[ModelEvent]) -> Iterator[ReadableSpan]:
@@ -226,27 +285,28 @@ class RecordShipper:
             yield records.span_of(event, resource)
 
     def _settle(self, due: "_Due", delivered: bool) -> None:
-        if not delivered:
+        if delivered:
+            self._retry_at = None
+            self._retry_seconds = _FIRST_RETRY_SECONDS
+            self._told.delivered = due.up_to
+            for model_id in due.announced:
+                self._told.announced[model_id] = due.time
+        else:
             self._retry_at = self._clock() + self._retry_seconds
             self._retry_seconds = min(2 * self._retry_seconds, _LAST_RETRY_SECONDS)
-            return
-        self._retry_at = None
-        self._retry_seconds = _FIRST_RETRY_SECONDS
-        self._delivered = due.up_to
-        for model_id in due.announced:
-            self._announced.pop(model_id, None)
-            self._announced[model_id] = due.time
-        while len(self._announced) > MAX_MODELS:
-            del self._announced[next(iter(self._announced))]
+        self._told.free(self)
 
     def _send_batch(self, batch: list[ReadableSpan]) -> bool:
         error: object = "it was refused"
         try:
-            # Some exporters, against the interface, return nothing; they did not refuse.
+            # Some exporters return nothing, against the interface. That is no refusal.
             if self._exporter.export(batch) is not SpanExportResult.FAILURE:
                 return True
         except Exception as raised:
-            error = repr(raised)
+            # Imported here: it is for errors alone.
+            from otel_loggedmodel._cleaning import brief
+
+            error = brief(repr(raised), _MAX_WORDS)
         warn_rarely(
             "records refused",
             "%s could not deliver model records (%s); trying again later",
@@ -263,8 +323,8 @@ class _Due:
     Attributes:
         spans: The records, repetitions first, as models come before what happened to them.
         sizes: About how many bytes each takes.
-        announced: The models of which a backend then knows all.
-        up_to: The sequence number up to which nothing more is to be done then.
+        announced: The models that a backend then knows all about.
+        up_to: The sequence number up to which nothing is left to be done then.
         time: When this was found.
     """
 
@@ -276,28 +336,57 @@ class _Due:
 
     @property
     def is_small(self) -> bool:
-        """Whether it adds so little to a request of spans that it will not be what makes it too large."""
+        """Whether it is so small that a request of spans does not become too large by it."""
         return len(self.sizes) <= _MAX_RECORDS_WITH_SPANS and sum(self.sizes) <= _MAX_BYTES_WITH_SPANS
 
 
+def _batches(due: _Due) -> Iterator[list[ReadableSpan]]:
+    batch: list[ReadableSpan] = []
+    size_of_batch = 0
+    for span, size in zip(due.spans, due.sizes, strict=True):
+        if batch and (size_of_batch + size > _MAX_BATCH_BYTES or len(batch) >= _MAX_BATCH_RECORDS):
+            yield batch
+            batch, size_of_batch = [], 0
+        batch.append(span)
+        size_of_batch += size
+    if batch:
+        yield batch
+
+
 def check_exporter(exporter: object) -> None:
-    """See that something can be exported to.
+    """Check that something is an exporter.
 
     Raises:
-        TypeError: It cannot.
+        TypeError: It is none.
     """
     if isinstance(exporter, type) or not callable(getattr(exporter, "export", None)):
         raise TypeError(f"{exporter!r} is no span exporter: pass an object with an export method, OTLPSpanExporter()")
 
 
 def flush_all(timeout_seconds: float) -> None:
-    """Deliver what every live exporter of this process is owed."""
+    """Deliver what every live exporter of this process is owed, all at once and until time is up."""
     deadline = time.monotonic() + timeout_seconds
-    for shipper in list(_live):
-        shipper.flush(deadline - time.monotonic())
+    for flushing in [shipper.flushing(timeout_seconds) for shipper in list(_live)]:
+        _came_true(flushing, deadline - time.monotonic())
+
+
+def _came_true(flushing: "Call[bool] | bool", seconds: float) -> bool:
+    try:
+        return flushing if isinstance(flushing, bool) else flushing.result(seconds)
+    except TimeoutError:
+        return False
 
 
 def _process_resource() -> Resource:
     """The resource of an application that has exported no span yet."""
-    resource = getattr(trace.get_tracer_provider(), "resource", None)
-    return resource if isinstance(resource, Resource) else Resource.create()
+    # Another library's provider may hold a lock while it flushes, and may need the same lock to answer this.
+    provider: Any = trace.get_tracer_provider()
+    kind: Any = type(provider)
+    is_sdks_own = isinstance(provider, TracerProvider) and kind.resource is vars(TracerProvider)["resource"]
+    resource = provider.resource if is_sdks_own else None
+    if isinstance(resource, Resource):
+        return resource
+    try:
+        return Resource.create()
+    except RuntimeError:  # its detectors run on threads, and at the interpreter's end no thread can be started
+        return Resource.get_empty()

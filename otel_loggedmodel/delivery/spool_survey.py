@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a spool's directory holds, for whoever looks at it from outside: nothing is changed, nobody is disturbed.
+"""Tells what a spool's directory holds, for people who look at it. Nothing is changed, and no process is disturbed.
 
-Processes go on meanwhile, so what is told here may be history already.
+Processes go on meanwhile, so the answer may be out of date.
 """
 
 import dataclasses
@@ -30,9 +30,9 @@ class Owner:
         models: How many model records are to be delivered.
         spans: How many other spans are.
         refused: How many spans are set aside, as the far end has refused them.
-        oldest: When the oldest of what is to be delivered was stored, in seconds since the epoch; None where nothing
-        is. newer: How many files are of a later version of this library, and not counted otherwise. unreadable: How
-        many files could not be read.
+        oldest: When the oldest of what is to be delivered was stored, in seconds since the epoch; None without any.
+        newer: How many files are of a later version of this library. They are not counted otherwise.
+        unreadable: How many files could not be read.
     """
 
     name: str
@@ -53,9 +53,9 @@ class Destination:
 
     Attributes:
         directory: Where.
-        endpoint: The address, as it was noted; empty where it was not.
-        protocol: Likewise.
-        owners: Whose it is.
+        endpoint: The address, as it was noted; empty if it was not.
+        protocol: The same for the protocol.
+        owners: The processes whose it is.
     """
 
     directory: Path
@@ -73,15 +73,15 @@ def survey(root: Path) -> list[Destination]:
     """What waits below a spool's directory, by destination. There may be nothing, and no directory.
 
     Raises:
-        PermissionError: It is not this user's to look at.
+        PermissionError: This user may not look at it.
     """
     return [_destination(path) for path in _destinations(root)]
 
 
 def elsewhere(directory: Path, about: Mapping[str, str]) -> list[Path]:
-    """Other destinations with the same endpoint and protocol, where something waits.
+    """Other destinations with the same endpoint and protocol for which something waits.
 
-    They differ in what is not written down, such as headers: what waits there goes out under other credentials.
+    They differ in what is not written down, such as headers. What waits for them is meant for other credentials.
     """
     found = []
     try:
@@ -96,7 +96,7 @@ def elsewhere(directory: Path, about: Mapping[str, str]) -> list[Path]:
 
 
 def requests(directory: Path, *, refused: bool = False) -> Iterator[Record]:
-    """What waits for a destination, model records first, the oldest first; or what it has refused."""
+    """What waits for a destination, model records first and then by age; or what it has refused."""
     kinds = [segments.SET_ASIDE] if refused else [segments.MODELS, segments.SPANS]
     owned = [file for owner in leases.owners(directory) for file in _files(owner)]
     found = [(path, name) for path, name, _ in owned if name.is_readable and name.kind in kinds]
@@ -128,7 +128,10 @@ def _destination(directory: Path) -> Destination:
 
 def _description(directory: Path) -> dict[str, str]:
     try:
-        with (directory / DESTINATION).open("rb") as file:
+        path = directory / DESTINATION
+        if not path.is_file():
+            return {}
+        with path.open("rb") as file:
             content = json.loads(file.read(_MAX_DESCRIPTION_BYTES))
     except (OSError, ValueError):
         return {}
@@ -177,7 +180,7 @@ def _waiting(directory: Path) -> Iterator[str]:
 
 
 def _files(owner: Path) -> list[tuple[str, Name, int]]:
-    """Its segments: where each is, what its name says, and how much disk it takes."""
+    """The segments in a directory: where each is, what its name says, and how much disk it takes."""
     found = []
     try:
         with os.scandir(owner) as entries:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scorers of other libraries, taken as they are: autoevals', ragas' and MLflow's.
+"""Takes scorers of other libraries as they are: autoevals', ragas' and MLflow's.
 
-They are told by where their class comes from, so none of these libraries is imported here. What a library calls its
-parameters is filled from the row: the answer from `outputs`, the reference from `expectations`, the question from
-`inputs`; and whatever else in `inputs` and `expectations` has the name of a parameter.
+They are known by where their class comes from, so none of these libraries is imported here. A library's parameters are
+filled from the row: the answer from `outputs`, the reference from `expectations`, the question from `inputs`. Any other
+parameter gets what has its name in `inputs` and `expectations`.
 """
 
 import functools
@@ -20,7 +20,7 @@ _QUESTIONS: Final = ("input", "question", "query", "user_input", "prompt")
 
 
 def as_scorer(judge: Any) -> Scorer:
-    """A scorer, whatever library's it is; a plain function becomes one of its name.
+    """A scorer of any library. A plain function becomes a scorer of its name.
 
     Raises:
         TypeError: It is none.
@@ -53,7 +53,7 @@ class _Adapted(Scorer):
             self.source = AssessmentSource(AssessmentSourceType.LLM_JUDGE, type(judge).__name__)
 
     def _identity(self) -> list[object]:
-        # Their code is not the user's: it changes with every release, and what it says seldom does.
+        # Their code is not the user's. It changes with every release, but what it says seldom does.
         values = vars(self._adapted) if hasattr(self._adapted, "__dict__") else {}
         kind = type(self._adapted)
         return [kind.__module__.split(".")[0], kind.__qualname__, parameters_of(values)]
@@ -78,7 +78,7 @@ class _AutoevalsScorer(_Adapted):
 
 
 class _RagasScorer(_Adapted):
-    """A metric of ragas, of either kind: with `single_turn_score(sample)`, or with `score(**columns)`."""
+    """A metric of ragas, either with `single_turn_score(sample)` or with `score(**columns)`."""
 
     def __init__(self, judge: Any) -> None:
         super().__init__(judge, judge.name)
@@ -109,7 +109,7 @@ class _RagasScorer(_Adapted):
 class _MlflowScorer(_Adapted):
     """A scorer of MLflow: an object with `run(inputs, outputs, expectations, trace)`.
 
-    Those that look at the trace want MLflow's own, which there is only for rows that have one.
+    Scorers that look at the trace want MLflow's own. Only some rows have one.
     """
 
     def __init__(self, judge: Any) -> None:
@@ -150,7 +150,7 @@ def _has_model(judge: Any) -> bool:
 
 
 def _question(inputs: Any) -> Any:
-    """The question among inputs: the one of a usual name, the only one, or all of them."""
+    """The question among inputs: the one with a usual name, else the only one, else all of them."""
     if not isinstance(inputs, Mapping):
         return inputs
     for name in _QUESTIONS:

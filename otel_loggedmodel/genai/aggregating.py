@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What many scores come to: the aggregations that scorers can ask for by name."""
+"""The aggregations of many scores that scorers can ask for by name."""
 
 import statistics
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from typing import Final
 
 
 def _p90(values: list[float]) -> float:
-    # Interpolated as NumPy does.
+    # Interpolated as by NumPy.
     return statistics.quantiles(values, n=10, method="inclusive")[-1] if len(values) > 1 else values[0]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said of a trace, and by whom: Feedback and its source, shaped as MLflow's entities of these names."""
+"""What is said of a trace, and by whom: Feedback and its source, in the shape of MLflow's entities of these names."""
 
 import enum
 import json
@@ -11,7 +11,7 @@ from typing import Any, Final
 DEFAULT_NAME: Final = "feedback"
 _MAX_LABEL_CHARACTERS: Final = 1024
 
-# What readers of scores take for 1 and for 0, where a result is a label.
+# Labels that readers of scores take for 1 and for 0.
 _PASSED: Final = frozenset({"pass", "passed", "true", "yes", "correct"})
 _FAILED: Final = frozenset({"fail", "failed", "false", "no", "incorrect"})
 
@@ -82,12 +82,12 @@ class Feedback:
     """What is said of an output.
 
     Args:
-        name: What was judged, such as `"correctness"`; of a scorer's result, by default the scorer's name.
-        value: A bool, a number, a text, or a list or dict of those. None together with an error.
+        name: What was judged, such as `"correctness"`. For a scorer's result the default is the scorer's name.
+        value: A bool, a number, a text, or a list or dict of these. None if there is an error.
         error: Why there is no value: an exception, a text, or an `AssessmentError`.
-        source: Who judged; by default code.
+        source: Who judged. The default is code.
         trace_id: The trace it is about.
-        metadata: Anything else; not sent.
+        metadata: Anything else. It is not sent.
         span_id: The span it is about.
         rationale: Why.
     """
@@ -135,7 +135,7 @@ def as_error(error: object) -> AssessmentError | None:
 
 
 def plain(value: Any) -> Any:
-    """A number of NumPy's as Python's own; anything else as it is."""
+    """A number of NumPy's as Python's own. Anything else stays as it is."""
     if type(value).__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         return value.item()
     return value
@@ -145,8 +145,8 @@ def score_and_label(value: Any) -> tuple[float | None, str | None]:
     """What a value is on the wire.
 
     Returns:
-        The score, or None where it is no number; the label, or None where the number says it all. True is
-        `(1.0, "pass")`, False `(0.0, "fail")`.
+        The score (None if the value is no number) and the label (None if the number says it all). They are
+        `(1.0, "pass")` for True and `(0.0, "fail")` for False.
 
     Raises:
         ValueError: It is a number that is not finite.
@@ -167,7 +167,10 @@ def score_and_label(value: Any) -> tuple[float | None, str | None]:
 
 
 def as_number(value: Any) -> float | None:
-    """The number that readers take a value for, or None: numbers, bools, and labels that say whether it passed."""
+    """The number that readers take a value for: a number, a bool, or a label that says whether it passed.
+
+    Otherwise None.
+    """
     try:
         score, label = score_and_label(value)
     except ValueError:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls of functions that may be async, may hang and may fail: with a time limit and with retries.
+"""Calls functions that may be async, may hang and may fail, with a time limit and with retries.
 
-The contextvars of the caller go along, into the event loop and into the thread that a time limit needs.
+The caller's contextvars go along, into the event loop and into the thread that a time limit needs.
 """
 
 import contextvars
@@ -26,7 +26,7 @@ class CallTimeoutError(TimeoutError):
 
 
 class Caller:
-    """Calls functions from any thread. Async ones share one event loop, in a thread of its own.
+    """Calls functions from any thread. Async functions share one event loop in a thread of its own.
 
     Args:
         sleep: Waits between retries; for tests.
@@ -39,11 +39,12 @@ class Caller:
         self._thread: threading.Thread | None = None
 
     def call(self, function: Callable[[], Any], *, timeout: float | None = None, retries: int = 0) -> Any:
-        """What a function returns, awaited if it has to be.
+        """What a function returns. It is awaited if needed.
 
         Args:
             function: Takes nothing.
-            timeout: Seconds that each try may take. What runs longer in a thread cannot be stopped: it is left alone.
+            timeout: Seconds that each try may take. What runs longer in a thread cannot be stopped, so it is left
+                running.
             retries: How often to try again after an exception.
 
         Raises:
@@ -56,7 +57,7 @@ class Caller:
             except Exception:
                 if attempt == retries:
                     raise
-                # Doubled each time, and spread, so that many rows do not come back at once.
+                # Doubled each time, and spread so that many rows do not come back at once.
                 wait = min(_FIRST_WAIT_SECONDS * 2**attempt, _LONGEST_WAIT_SECONDS)
                 self._sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
         raise AssertionError("unreachable")
@@ -133,7 +134,7 @@ def _in_thread(function: Callable[[], Any], timeout: float) -> Any:
         except BaseException as error:
             future.set_exception(error)
 
-    # A daemon: a call that hangs for good does not keep the process from ending.
+    # A daemon, so that a call that hangs for ever does not keep the process from ending.
     threading.Thread(target=run, name="OtelLoggedModelEvaluationCall", daemon=True).start()
     try:
         return future.result(timeout)

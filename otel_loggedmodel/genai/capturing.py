@@ -9,14 +9,14 @@ from typing import Any, Final
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
-# A trace of more is cut off: a scorer looks at a conversation, not at a load test.
+# A larger trace is cut off, as a scorer looks at a conversation and not at a load test.
 _MAX_SPANS: Final = 2000
 
 
 class Capture(SpanProcessor):
-    """A span processor that keeps the finished spans of traces that were asked for, and counts all.
+    """A span processor that keeps the finished spans of traces that were asked for, and counts all spans.
 
-    One for each tracer provider; with nothing asked for, it costs one look at an empty dict.
+    There is one for each tracer provider. While nothing is asked for, it costs one look at an empty dict.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Capture(SpanProcessor):
         """Nothing."""
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Keep it, if its trace was asked for."""
+        """Keep the span if its trace was asked for."""
         self.ended = next(self._ended)
         if self._traces and span.context is not None:
             spans = self._traces.get(span.context.trace_id)
@@ -40,7 +40,7 @@ class Capture(SpanProcessor):
         self._traces[trace_id] = []
 
     def take(self, trace_id: int) -> list[ReadableSpan]:
-        """What was kept of a trace, which is then forgotten."""
+        """What was kept of a trace. It is forgotten here then."""
         return self._traces.pop(trace_id, [])
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
@@ -53,7 +53,7 @@ _lock: Final = threading.Lock()
 
 
 def capture_of(provider: Any) -> Capture:
-    """The capture of a tracer provider, which is added to it the first time."""
+    """The capture of a tracer provider. It is added to the provider the first time."""
     with _lock:
         capture = _captures.get(provider)
         if capture is None:

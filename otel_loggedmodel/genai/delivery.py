@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Delivers the results of rows while others are still being worked on, and notes in the journal what was delivered.
 
-The SDK's batch processor drops the oldest spans when more than its queue holds come at once, so whoever makes rows
-waits when they are made faster than the backend takes them.
+The SDK's batch processor drops the oldest spans if more come at once than its queue holds. So if rows are made faster
+than the backend takes them, those who make them wait.
 """
 
 import os
@@ -16,7 +16,7 @@ from otel_loggedmodel.genai.journal import Journal
 from otel_loggedmodel.genai.recording import Recorder
 from otel_loggedmodel.genai.working import DoneRowWork
 
-# What a kill may lose is what was done since the last delivery.
+# A kill may lose what was done since the last delivery.
 _SECONDS_BETWEEN: Final = 1.0
 _ROWS_BETWEEN: Final = 256
 _SPANS_AT_ONCE: Final = 256
@@ -28,7 +28,7 @@ class Delivery:
 
     Args:
         recorder: Takes the results.
-        journal: Notes rows; None where nothing is to be noted.
+        journal: Notes rows; None if nothing is to be noted.
         capture: Counts the spans that have ended.
     """
 

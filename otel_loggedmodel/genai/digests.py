@@ -17,7 +17,7 @@ _MODULUS: Final = 1 << 256
 
 
 def digest(value: object) -> str:
-    """The digest of a value, by its canonical JSON: sorted keys, no spaces. What JSON has not, counts by its text."""
+    """The digest of a value's canonical JSON: sorted keys, no spaces. What JSON does not have counts by its text."""
     return hashlib.sha256(canonical(value)).hexdigest()[:DIGITS]
 
 
@@ -38,7 +38,7 @@ def _text_of(value: object) -> object:
     return str(value)
 
 
-# Made once: json.dumps would make an encoder for each call.
+# Made once, as json.dumps makes an encoder for each call.
 _CANONICAL: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_text_of)
 
 
@@ -51,10 +51,10 @@ def _with_text_keys(value: object) -> object:
 
 
 class DatasetDigest:
-    """The digest of a set of rows, in whatever order they come, without keeping any of them.
+    """The digest of a set of rows in any order. It keeps none of them.
 
-    The SHA-256 of all rows are added up: MSet-Add-Hash of Clarke et al., "Incremental Multiset Hash Functions and Their
-    Application to Memory Integrity Checking", 2003.
+    The SHA-256 hashes of all rows are added up: MSet-Add-Hash of Clarke et al., "Incremental Multiset Hash Functions
+    and Their Application to Memory Integrity Checking", 2003.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class DatasetDigest:
         self.rows = 0
 
     def add(self, key: str, expectations: object) -> None:
-        """Take a row in, by its key and what is expected of it."""
+        """Add a row, by its key and what is expected of it."""
         row = hashlib.sha256(canonical([key, expectations])).digest()
         self._sum = (self._sum + int.from_bytes(row, "big")) % _MODULUS
         self.rows += 1
@@ -74,7 +74,7 @@ class DatasetDigest:
 def source_of(function: Callable[..., Any] | type) -> str:
     """The code of a function or class, without what changes nothing: indentation of the whole, blank lines, comments.
 
-    Where the source is not to be had, its byte code, which differs between versions of Python.
+    If there is no source, its byte code, which differs between versions of Python.
     """
     function = inspect.unwrap(function)
     try:
@@ -90,7 +90,7 @@ def source_of(function: Callable[..., Any] | type) -> str:
 
 
 def parameters_of(values: Mapping[str, object]) -> dict[str, object]:
-    """The parameters of a scorer as values that have a digest; those that begin with `_` are left out."""
+    """The parameters of a scorer as values that have a digest. Names that begin with `_` are left out."""
     return {key: _parameter(value) for key, value in values.items() if not key.startswith("_")}
 
 
@@ -120,5 +120,5 @@ def _parameter(value: object) -> object:
         return [value.pattern, value.flags]
     if inspect.isfunction(value) or inspect.ismethod(value) or inspect.isclass(value):
         return digest(source_of(value))
-    # Anything else may have an address in its text, which would be another in each process.
+    # The text of anything else may contain an address, which differs in each process.
     return f"{type(value).__module__}.{type(value).__qualname__}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`evaluate`: runs a version over a data set, has its outputs judged, and sends what was said to where the spans go."""
+"""`evaluate` runs a version over a data set, has its outputs judged, and sends the results to where the spans go."""
 
 import inspect
 import logging
@@ -43,8 +43,9 @@ def evaluate(
 ) -> EvaluationResult:
     """Run a version over a data set and score it. The scores stand beside its latency, errors, tokens and cost.
 
-    Each row is a trace of the version, with `predict_fn` as its entry span; each score is a span in that trace. A row
-    or a scorer that fails is a result, and the others go on. Rows that were done before a kill are not run again.
+    Each row is a trace of the version, with `predict_fn` as its entry span, and each score is a span in that trace. If
+    a row or a scorer fails, that is a result, and the others go on. Rows that were done before a kill are not run
+    again.
 
     Args:
         data: Rows with `inputs`, a dict that becomes the keyword arguments of `predict_fn`, and whatever scorers read
@@ -52,27 +53,30 @@ def evaluate(
             pandas or polars data frame, traces from `search_traces`, or another iterable together with `dataset`.
         scorers: Who judges: `@scorer` functions, the classes of `genai.scorers`, scorers of MLflow, autoevals or ragas,
             or functions of any of `inputs`, `outputs`, `expectations` and `trace`.
-        predict_fn: What is evaluated, sync or async. Without it, the outputs or traces in the data are.
-        model_id: The version, by id, name or LoggedModel; the active one by default, else a reference by the name of
-            `predict_fn`.
-        dataset: What the data set is called; of a file, its name by default. A stream is identified by it.
+        predict_fn: What is evaluated, sync or async. Without it, the outputs or traces in the data are evaluated.
+        model_id: The version, by id, name or LoggedModel. The default is the active one, else a reference by the name
+            of `predict_fn`.
+        dataset: What the data set is called. The default for a file is its name. A stream is identified by this name.
         max_workers: How many rows are worked on at once.
         timeout: Seconds that a call of `predict_fn` may take. A sync function that takes longer is left running.
-        retries: How often to call it again when it raises; each try is a trace.
+        retries: How often to call it again if it raises. Each try is a trace.
         scorer_timeout: Seconds that a scorer may take for a row, if it does not say so itself.
-        scorer_retries: How often to call a scorer again when it raises.
-        record_content: Whether inputs and outputs are put onto the spans, where whoever reads traces can see them.
-        resume: Whether to go on where an evaluation of this version and data set was killed.
-        resume_dir: Where to keep what is needed for that; `$XDG_STATE_HOME/otel-loggedmodel/evaluations` by default.
+        scorer_retries: How often to call a scorer again if it raises.
+        record_content: Whether inputs and outputs are put onto the spans. Everybody who reads traces can see them
+            there.
+        resume: Whether to go on from where an evaluation of this version and data set was killed.
+        resume_dir: Where to keep what is needed for that. The default is
+            `$XDG_STATE_HOME/otel-loggedmodel/evaluations`.
         progress: Whether to show a progress bar; by default on a terminal.
-        tracer_provider: Makes and exports the spans; the global one by default, set up as `instrument` does if need be.
+        tracer_provider: Makes and exports the spans. The default is the global one; if there is none, it is set up as
+            by `instrument`.
 
     Raises:
         TypeError: An argument has the wrong type, or `predict_fn` does not take the inputs of the first row.
         ValueError: The data are of no shape that can be read, or two scorers have one name.
         OSError: The file cannot be read.
     """
-    # Loaded when it is used: importing the library is to cost next to nothing.
+    # Loaded when it is used, as importing the library has to cost next to nothing.
     from otel_loggedmodel.genai.running import Options, run
     from otel_loggedmodel.genai.sources import dataset_of
 
@@ -104,7 +108,7 @@ def evaluate(
 
 
 def checked_scorers(scorers: Any) -> list[Scorer]:
-    """Scorers, whatever they were given as.
+    """The scorers, in whatever form they were given.
 
     Raises:
         TypeError: One is none.
@@ -123,7 +127,7 @@ def checked_scorers(scorers: Any) -> list[Scorer]:
 
 
 def _check_call(predict_fn: Callable[..., Any], inputs: Any) -> None:
-    """See that a function takes what the rows have: a wrong name is a mistake of the call, not a row that failed.
+    """Check that a function takes what the rows have. A wrong name is a mistake in the call, not a row that failed.
 
     Raises:
         TypeError: It does not.
@@ -147,7 +151,7 @@ def _check_call(predict_fn: Callable[..., Any], inputs: Any) -> None:
 
 
 def _version(model_id: object, predict_fn: Callable[..., Any] | None) -> Version | None:
-    """The version that is evaluated; None where the traces in the data say."""
+    """The version that is evaluated; None if the traces in the data say it."""
     if isinstance(model_id, LoggedModel):
         model = model_for(model_id.name if catalogue.get(model_id.model_id) else None, model_id.model_id)
     elif isinstance(model_id, str):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`log_feedback`: what a person, code or a judge says of a trace, from whichever process and however much later."""
+"""`log_feedback`: what a person, code or a judge says of a trace, from any process and at any later time."""
 
 from typing import Any
 
@@ -28,19 +28,20 @@ def log_feedback(
 ) -> Feedback:
     """Say something of a trace. It goes out as a span of that trace, through the exporters that there are.
 
-    The process need not be the one that made the trace, and nothing is waited for.
+    The process need not be the one that made the trace. The call waits for nothing.
 
     Args:
-        trace_id: 32 hex digits, as `opentelemetry.trace.format_trace_id` gives them; MLflow's `tr-` may stand before.
+        trace_id: 32 hex digits, as `opentelemetry.trace.format_trace_id` gives them, also with MLflow's `tr-` before
+            them.
         name: What is judged, such as `"helpful"`.
         value: A bool, a number or a text. Scores are compared by it.
-        source: Who judges: an `AssessmentSource`, or `"human"`, `"code"` or `"llm"`; code by default.
+        source: Who judges: an `AssessmentSource`, or `"human"`, `"code"` or `"llm"`. The default is code.
         error: Why there is no value: an exception, a text or an `AssessmentError`.
         rationale: Why.
-        metadata: Kept in what is returned; not sent.
-        span_id: The span that is judged, 16 hex digits. Without it, the trace is.
-        model_id: The version whose work it is. By default the one that is active, if the trace is the current one;
-            else readers take that of the trace.
+        metadata: Kept in what is returned. It is not sent.
+        span_id: The span that is judged, 16 hex digits. Without it, the trace is judged.
+        model_id: The version whose work it is. If the trace is the current one, the default is the active version.
+            Otherwise readers take that of the trace.
         tracer_provider: Exports it; the global one by default, set up as `instrument` does if need be.
 
     Returns:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Works on many rows at once, in threads, with hardly more of them in hand than there are threads to work on them."""
+"""Works on many rows at once in threads. It holds few more rows than there are threads."""
 
 import contextvars
 import queue
@@ -19,7 +19,7 @@ def worked(items: Iterable[Item], work: Callable[[Item], Result], workers: int) 
 
     Args:
         items: What to work on.
-        work: The work; an exception of it is raised here.
+        work: The work. What it raises is raised here.
         workers: How many threads.
     """
     context = contextvars.copy_context()
@@ -33,7 +33,7 @@ def worked(items: Iterable[Item], work: Callable[[Item], Result], workers: int) 
         for item in items:
             pool.todo.put(item)
             in_hand += 1
-            # Two for each worker: what it works on, and what it takes next.
+            # Two items for each worker: the one that it works on, and the next one.
             while in_hand >= 2 * workers:
                 yield pool.result()
                 in_hand -= 1
@@ -53,7 +53,7 @@ class _Pool(Generic[Item, Result]):
         self._closed = False
         self._workers = workers
         for number in range(workers):
-            # Daemons: an interrupted evaluation does not wait for calls that hang.
+            # Daemons, so that an interrupted evaluation does not wait for calls that hang.
             threading.Thread(target=self._run, name=f"OtelLoggedModelEvaluation-{number}", daemon=True).start()
 
     def result(self) -> Result:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an evaluation has done, on disk, so that it goes on after a kill where it was.
+"""Notes on disk what an evaluation has done, so that it can go on there after a kill.
 
-A file for each version and data set, a JSON line for each row whose results were handed to the exporter and flushed. It
-is deleted when the evaluation has come to its end: the next one of the same version begins anew. Inputs and outputs are
-not in it.
+There is a file for each version and data set. It has a JSON line for each row whose results were handed to the exporter
+and flushed. It is deleted when the evaluation has ended, so the next one of the same version begins anew. Inputs and
+outputs are not in it.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ class DoneRow:
         self.trace_id: str | None = values.get("trace_id")
         self.span_id: str | None = values.get("span_id")
         self.scores_known = frozenset(values["scores"])
-        # As text: a hundred thousand rows are to take little room.
+        # As text, as a hundred thousand rows have to take little room.
         self._line = json.dumps(values["scores"], separators=(",", ":"))
 
     @property
@@ -55,7 +55,7 @@ class DoneRow:
 
 
 class Journal:
-    """The journal of one version and data set. Where it cannot be written, the evaluation goes on without.
+    """The journal of one version and data set. If it cannot be written, the evaluation goes on without it.
 
     Args:
         directory: Where journals are.
@@ -100,7 +100,7 @@ class Journal:
             self.close()
 
     def close(self, *, finished: bool = False) -> None:
-        """Let go of the file; delete it if nothing is left to do."""
+        """Let go of the file. Delete it if nothing is left to do."""
         if self._file is None:
             return
         file, self._file = self._file, None
@@ -118,7 +118,7 @@ class Journal:
             if row is not None:
                 values["scores"] = {**json.loads(row._line), **values["scores"]}
             self.rows[values["row"]] = DoneRow(values)
-        # The last line may be half of one: the kill came while it was written.
+        # The last line may be incomplete, if the kill came while it was written.
         file.seek(end)
         file.truncate()
 
@@ -139,7 +139,7 @@ def _lines(file: IO[str]) -> Iterator[tuple[dict[str, Any], int]]:
 def _locked(file: IO[str]) -> bool:
     try:
         import fcntl
-    except ImportError:  # Windows: two at once would write into each other, which reading stops at
+    except ImportError:  # Windows. Two at once would write into each other's lines, and reading stops there
         return True
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an evaluation comes to: a row's results, and all of them together."""
+"""The results of an evaluation: those of each row, and all of them together."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,9 +20,9 @@ class RowResult:
         error: Why there are no outputs, or None.
         trace_id: The trace of the outputs, or None.
         span_id: The judged span in it, or None.
-        inputs: What went in; None where rows are read from a stream or file, and are not kept.
-        outputs: What came out; likewise, and where the row was done before a kill.
-        expectations: What should have come out; likewise.
+        inputs: What went in. None if the rows come from a stream or file, as these are not kept.
+        outputs: What came out. None for the same reason, or if the row was done before a kill.
+        expectations: What should have come out. None for the same reasons as `inputs`.
         resumed: Whether it was done before a kill.
     """
 
@@ -38,7 +38,7 @@ class RowResult:
 
 
 class Tally:
-    """Adds results up while they come in, keeping a number for each.
+    """Adds up results while they come in. It keeps a number for each.
 
     Args:
         scorers: The scorers, for what is wanted of each.
@@ -52,7 +52,7 @@ class Tally:
         self.errors: dict[str, int] = {}
 
     def add(self, feedback: Sequence[Feedback]) -> None:
-        """Take in what was said of a row."""
+        """Add what was said of a row."""
         for one in feedback:
             if one.error is not None:
                 self.errors[one.name] = self.errors.get(one.name, 0) + 1
@@ -81,13 +81,13 @@ class Tally:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What an evaluation came to.
+    """The result of an evaluation.
 
     Attributes:
         run_id: The run that was active, else one for this evaluation alone.
         metrics: By `<scorer>/<aggregation>`, such as `exact_match/mean`.
         model_id: The version.
-        dataset: Digest of the data set, as results carry it; empty for traces.
+        dataset: Digest of the data set, as results carry it. Empty for traces.
         dataset_name: What it is called, or None.
         count: How many rows there were.
         error_count: How many of them have no outputs, because the predict function failed.
@@ -109,7 +109,7 @@ class EvaluationResult:
 
     @property
     def result_df(self) -> Any:
-        """A pandas data frame: a row for each row, columns as MLflow's have them, `<name>/value` and so on.
+        """The rows as a pandas data frame. Its columns are named as MLflow's are: `<name>/value` and so on.
 
         Raises:
             ImportError: pandas is not installed.

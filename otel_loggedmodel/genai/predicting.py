@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls of the function that is evaluated: each in an entry span of the version, in a trace of its own."""
+"""Calls the function that is evaluated. Each call is an entry span of the version, in a trace of its own."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ from otel_loggedmodel.versions.active import Version
 
 @dataclass(frozen=True)
 class Prediction:
-    """What came of a call.
+    """The result of a call.
 
     Attributes:
         span: The entry span.
@@ -66,7 +66,7 @@ class Predictor:
         self._name = getattr(function, "__qualname__", type(function).__name__).replace("<locals>.", "")
 
     def predict(self, row: Row) -> Prediction:
-        """Call the function with the inputs of a row. Each try is a trace; the last one is what is judged."""
+        """Call the function with the inputs of a row. Each try is a trace, and the last one is judged."""
         last: list[SpanContext] = []
         try:
             outputs = self._caller.call(lambda: self._attempt(row, last), retries=self._retries)
@@ -109,7 +109,7 @@ class Predictor:
         if span.is_recording():
             span.end()
             return
-        # A sampler dropped it. What is judged is kept, and a data set of thirty rows is not to become one of three.
+        # A sampler dropped it. What is judged has to be kept, or a data set of thirty rows could become one of three.
         recorder = self._session.recorder
         recorder.record(
             [
@@ -129,5 +129,5 @@ class Predictor:
 
 
 def called(function: Callable[..., Any], inputs: Any) -> Any:
-    """Call a function with inputs: a dict becomes keyword arguments, anything else the one argument."""
+    """Call a function with inputs. A dict becomes keyword arguments, anything else the only argument."""
     return function(**inputs) if isinstance(inputs, Mapping) else function(inputs)

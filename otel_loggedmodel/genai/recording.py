@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluation results as spans: built directly, past the SDK's sampler, and handed to a provider's own processors.
+"""Evaluation results as spans. They are built past the SDK's sampler and handed to a provider's own processors.
 
-So they reach whatever the application's spans reach. A result is a child of the span that it judges, has no duration,
-and carries what makes a sampler on the way keep it.
+So they go where the application's spans go. A result is a child of the span that it judges, has no duration, and
+carries what makes a sampler on the way keep it.
 """
 
 import os
@@ -18,8 +18,8 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 
 from otel_loggedmodel import attributes
 from otel_loggedmodel._errors import warn_once
+from otel_loggedmodel._providers import intake_of
 from otel_loggedmodel.genai.assessments import CODE, AssessmentError, Feedback, score_and_label
-from otel_loggedmodel.instrumentor import intake_of
 from otel_loggedmodel.version import __version__
 from otel_loggedmodel.versions.identity import random_span_id, span_id_from, unknown_span_id_of
 from otel_loggedmodel.versions.records import KEPT_BY_SAMPLERS
@@ -35,8 +35,8 @@ class Judged:
 
     Attributes:
         trace_id: The trace.
-        span_id: The span in it; None where only the trace is known.
-        model_id: The version whose work it is; None where a reader has to find out from the trace.
+        span_id: The span in it; None if only the trace is known.
+        model_id: The version whose work it is; None if readers have to take it from the trace.
         dataset: Digest of the data set, or None.
         dataset_name: What that is called, or None.
         row: Key of the row, or None.
@@ -53,13 +53,13 @@ class Judged:
 def result_span(
     feedback: Feedback, judged: Judged, resource: Resource, scorer: str | None = None, time_ns: int | None = None
 ) -> ReadableSpan:
-    """The span that says what was said of an output.
+    """The span that carries what was said of an output.
 
     Args:
         feedback: What was said.
         judged: Of what.
         resource: Where.
-        scorer: Digest of the scorer; of results that have one, copies of a result are the same span.
+        scorer: Digest of the scorer. If a result has one, its copies are the same span.
         time_ns: When; now by default.
     """
     time_ns = time.time_ns() if time_ns is None else time_ns
@@ -90,7 +90,7 @@ def direct_span(
     end_ns: int,
     **more: Any,
 ) -> ReadableSpan:
-    """A span that no sampler was asked about."""
+    """A span that was made without asking a sampler."""
     return ReadableSpan(
         name=name,
         context=context,
@@ -107,7 +107,7 @@ def direct_span(
 
 
 def new_context() -> SpanContext:
-    """Of a span that begins a trace of its own."""
+    """The span context of a span that begins a trace of its own."""
     return SpanContext(
         int.from_bytes(os.urandom(16), "big") or 1,
         random_span_id(),
@@ -153,7 +153,7 @@ class Recorder:
     """Hands finished spans to the processors of a tracer provider, and so to its exporters.
 
     Args:
-        provider: The SDK's tracer provider; another has no processors, and nothing is recorded there.
+        provider: The SDK's tracer provider. Any other has no processors, so nothing is recorded there.
     """
 
     def __init__(self, provider: Any) -> None:
@@ -185,6 +185,6 @@ class Recorder:
                 self._intake(span)
 
     def flush(self) -> bool:
-        """Have everything delivered that was handed over. It may wait for the backend."""
+        """Have everything delivered that was handed over. This may wait for the backend."""
         flush = getattr(self._provider, "force_flush", None)
         return bool(flush()) if callable(flush) else False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of a data set: what they hold, and the key by which the same row is found again in another run."""
+"""The rows of a data set: what they hold, and the key by which another run finds the same row."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ _PREFIXES: Final = ("inputs.", "expectations.", "inputs/", "expectations/")
 
 
 class _Missing:
-    """That a row has no outputs, which is not the output None."""
+    """Says that a row has no outputs. The output None is something else."""
 
     def __repr__(self) -> str:
         return "MISSING"
@@ -29,8 +29,8 @@ class Row:
 
     Attributes:
         number: Its place, from 0.
-        key: What it is the same row by.
-        inputs: What goes in; a dict becomes keyword arguments.
+        key: The same row has the same key in every run.
+        inputs: What goes in. A dict becomes keyword arguments.
         outputs: What came out, or `MISSING`.
         expectations: What should come out.
         trace: The trace in which it came out, or None.
@@ -51,7 +51,7 @@ class Row:
 
 
 class RowReader:
-    """Makes rows of records, one at a time. Keys of equal inputs get a number each, so they are remembered."""
+    """Makes rows of records, one at a time. It remembers keys, as rows with equal inputs get a number each."""
 
     def __init__(self) -> None:
         self._seen: dict[int, int] = {}
@@ -116,7 +116,7 @@ class RowReader:
         return str(own) if count == 0 else f"{own}#{count + 1}"
 
     def _count(self, key: str) -> int:
-        # A hash of the key takes a third of the room of the key.
+        # A hash of the key takes a third of the key's room.
         place = hash(key)
         count = self._seen.get(place, 0)
         self._seen[place] = count + 1
@@ -124,7 +124,7 @@ class RowReader:
 
 
 def trace_id_of(trace: Any) -> str | None:
-    """The id of a trace, ours, the store's or MLflow's, as 32 hex digits where it can be."""
+    """The id of a trace (ours, the store's or MLflow's), as 32 hex digits if possible."""
     if isinstance(trace, Mapping):
         found = trace.get("trace_id") or trace.get("info", {}).get("trace_id")
     else:
@@ -137,7 +137,7 @@ def _is_trace(value: Any) -> bool:
 
 
 def _is_present(value: Any) -> bool:
-    # A cell of a table that is empty is NaN.
+    # An empty cell of a table is NaN.
     return value is not None and value != "" and not (isinstance(value, float) and value != value)  # noqa: PLR0124
 
 

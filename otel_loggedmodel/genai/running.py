@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One evaluation from its first row to its result: the parts put together."""
+"""Puts the parts of an evaluation together, from its first row to its result."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from typing import Any, Final
 from opentelemetry import context as context_api
 from opentelemetry import trace as trace_api
 
+from otel_loggedmodel._counting import Counting
 from otel_loggedmodel.genai.assessments import Feedback
 from otel_loggedmodel.genai.calling import Caller
 from otel_loggedmodel.genai.capturing import capture_of
@@ -18,7 +19,6 @@ from otel_loggedmodel.genai.harness import worked
 from otel_loggedmodel.genai.journal import DoneRow, Journal, default_directory
 from otel_loggedmodel.genai.outcome import EvaluationResult, RowResult, Tally
 from otel_loggedmodel.genai.predicting import Predictor
-from otel_loggedmodel.genai.progress import Progress
 from otel_loggedmodel.genai.recording import Recorder
 from otel_loggedmodel.genai.rows import MISSING, Row
 from otel_loggedmodel.genai.scoring import Scorer
@@ -29,7 +29,7 @@ from otel_loggedmodel.instrumentor import extended_provider
 from otel_loggedmodel.versions import runs
 from otel_loggedmodel.versions.active import Version
 
-# Results of rows from streams and files are kept up to here; those of data that is in memory all.
+# So many results are kept of rows from streams and files. Those of data in memory are all kept.
 _MAX_ROWS_KEPT: Final = 10_000
 
 _Todo = tuple[Row, frozenset[str]]
@@ -37,7 +37,7 @@ _Todo = tuple[Row, frozenset[str]]
 
 @dataclass(frozen=True)
 class Options:
-    """How an evaluation is done; the arguments of `evaluate` of these names."""
+    """How an evaluation is done. These are the arguments of `evaluate` with the same names."""
 
     max_workers: int
     timeout: float | None
@@ -63,8 +63,8 @@ def run(
     Args:
         dataset: The rows.
         scorers: Who judges.
-        predict_fn: What is evaluated; None where the rows have outputs.
-        version: Whose work it is; None where the traces in the data say.
+        predict_fn: What is evaluated; None if the rows have outputs.
+        version: Whose work it is; None if the traces in the data say it.
         options: How.
         tracer_provider: Makes and exports the spans; the global one by default.
     """
@@ -90,23 +90,26 @@ def run(
             done = known.get(row.key)
             if done is not None and done.scores_known >= wanted:
                 results.add(row, done.scores, done.trace_id, done.span_id, resumed=True)
-                bar.advance(failed=False)
+                show()
             else:
                 yield row, frozenset() if done is None else done.scores_known
 
     def work(todo: _Todo) -> DoneRowWork:
         return worker.work(*todo)
 
+    def show() -> None:
+        counting.at(results.count, f"{results.errors} failed" if results.errors else "")
+
     finished = False
     delivery = Delivery(recorder, journal, capture)
     try:
-        with Progress(dataset.size, options.progress) as bar:
+        with Counting("evaluating", "rows", dataset.size, is_shown=options.progress, stays=True) as counting:
             for done in worked(left(), work, options.max_workers):
                 delivery.put(done)
                 earlier = known.get(done.row.key)
                 scores = {**({} if earlier is None else earlier.scores), **done.scores}
                 results.add(done.row, scores, done.trace_id, done.span_id, done.outputs, done.error)
-                bar.advance(failed=done.error is not None)
+                show()
         finished = True
     finally:
         delivery.close()
@@ -144,14 +147,14 @@ def _journal(dataset: Dataset, version: Version | None, options: Options) -> Jou
 
 
 class _Results:
-    """Takes the results of rows in, in any order."""
+    """Collects the results of rows, in any order."""
 
     def __init__(self, scorers: Sequence[Scorer], dataset: Dataset) -> None:
         self._order = [scorer.digest for scorer in scorers]
         self._tally = Tally(scorers)
         self._dataset = dataset
         self._rows: list[tuple[int, RowResult]] = []
-        self._count = self._errors = self._resumed = 0
+        self.count = self.errors = self._resumed = 0
 
     def add(
         self,
@@ -166,8 +169,8 @@ class _Results:
     ) -> None:
         feedback = [one for digest in self._order for one in scores.get(digest, ())]
         self._tally.add(feedback)
-        self._count += 1
-        self._errors += error is not None
+        self.count += 1
+        self.errors += error is not None
         self._resumed += resumed
         if not self._dataset.in_memory and len(self._rows) >= _MAX_ROWS_KEPT:
             return
@@ -183,8 +186,8 @@ class _Results:
             model_id=model_id,
             dataset=self._dataset.digest,
             dataset_name=self._dataset.name,
-            count=self._count,
-            error_count=self._errors,
+            count=self.count,
+            error_count=self.errors,
             resumed_count=self._resumed,
             scorer_errors=self._tally.errors,
             rows=[row for _, row in self._rows],

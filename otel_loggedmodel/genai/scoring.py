@@ -34,13 +34,13 @@ class Scorer:
                 return bool(outputs)
 
     `__call__` may be async. It returns a bool, a number, a text, a `Feedback`, a list of `Feedback`, or None for "does
-    not apply". Keyword arguments of the constructor become attributes of the same name; together with the code they say
-    which scorer it is, so that scores of different scorers are not taken for the same.
+    not apply". Keyword arguments of the constructor become attributes of the same name. Together with the code they
+    identify the scorer, so that scores of different scorers are not mixed up.
 
     Args:
         name: What its results are called.
-        aggregations: What the result's metrics have of it, of min, max, mean, median, variance and p90, or functions of
-            a list; by default the mean.
+        aggregations: Which metrics the result has of it: any of min, max, mean, median, variance and p90, or functions
+            of a list. The default is the mean.
         timeout: Seconds that one call may take.
 
     Raises:
@@ -51,7 +51,8 @@ class Scorer:
     aggregations: Sequence[Aggregation] | None = None
     timeout: float | None = None
     source: AssessmentSource = CODE
-    # Raised when what a scorer of this library says changes. None for scorers of users, who go by their source code.
+    # Goes up when a scorer of this library begins to judge otherwise. None for users' scorers, which go by their source
+    # code.
     revision: ClassVar[int | None] = None
 
     def __init__(self, name: str | None = None, **fields: Any) -> None:
@@ -64,11 +65,11 @@ class Scorer:
         self.name = check_name(self.name or type(self).__name__, "name of the scorer")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Judge one output: keyword arguments of any of `inputs`, `outputs`, `expectations` and `trace`."""
+        """Judge one output. The keyword arguments are any of `inputs`, `outputs`, `expectations` and `trace`."""
         raise NotImplementedError(f"{type(self).__name__} has no __call__")
 
     def run(self, *, inputs: Any = None, outputs: Any = None, expectations: Any = None, trace: Any = None) -> Any:
-        """Call the scorer with those of the parameters that it takes; of an async one, what is to be awaited."""
+        """Call the scorer with the parameters that it takes. An async one returns what is to be awaited."""
         given = {"inputs": inputs, "outputs": outputs, "expectations": expectations, "trace": trace}
         return self._judge(**{key: given[key] for key in self.takes})
 
@@ -86,7 +87,7 @@ class Scorer:
 
     @property
     def digest(self) -> str:
-        """Which scorer it is: the same on every machine, another when its code or its parameters change."""
+        """Identifies the scorer. It is the same on every machine, and changes with the scorer's code or parameters."""
         known = self.__dict__.get("_digest")
         if known is None:
             known = self.__dict__["_digest"] = digest([self.name, *self._identity()])
@@ -106,7 +107,7 @@ class Scorer:
 
 
 class FunctionScorer(Scorer):
-    """A scorer that is a function; calling it calls the function."""
+    """A scorer that is a function. Calling it calls the function."""
 
     def __init__(
         self,
@@ -172,10 +173,10 @@ def scorer(
 
     Args:
         func: The function, when used without parentheses.
-        name: What its results are called; the function's name by default.
-        description: For people; nothing reads it.
-        aggregations: What the result's metrics have of it: of min, max, mean, median, variance and p90, or functions
-            of a list; by default the mean.
+        name: What its results are called. The default is the function's name.
+        description: For people. Nothing reads it.
+        aggregations: Which metrics the result has of it: any of min, max, mean, median, variance and p90, or functions
+            of a list. The default is the mean.
         timeout: Seconds that one call may take.
         source: Who judges, if not code.
 
@@ -225,7 +226,7 @@ def _taken_by(function: Callable[..., Any], name: str) -> tuple[str, ...]:
 def feedback_of(judge: Scorer, value: Any) -> list[Feedback]:
     """What a scorer returned, as a list of Feedback, each with a name and a source.
 
-    An error is a Feedback too: that a value cannot be a score is one.
+    An error is a Feedback, too, for instance if a value cannot be a score.
     """
     items = value if isinstance(value, list | tuple) else [value]
     if not any(is_feedback(item) for item in items):
@@ -255,7 +256,7 @@ def _one(judge: Scorer, item: Any) -> Feedback:
         value = plain(item.value)
         if error is None:
             score_and_label(value)
-    except Exception as problem:  # a value that is no score, or no text: its result says so
+    except Exception as problem:  # the value is no score, or no text, and its result says so
         error, value = AssessmentError(type(problem).__name__, str(problem)), None
     return Feedback(
         name=name,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all the work of one evaluation shares, and what every span that it makes for a row says."""
+"""What all the work of one evaluation shares, and what each of its spans says of its row."""
 
 import json
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ OUTPUT: Final = "output"
 
 @dataclass(frozen=True)
 class Session:
-    """One evaluation, as those see it who work for it.
+    """One evaluation, as the parts that work for it see it.
 
     Attributes:
         dataset: The rows.
         provider: Makes the spans.
-        recorder: Takes those that no sampler is asked about, and has the resource of all.
-        capture: Keeps the spans of a row for its scorers; None where none of them looks.
+        recorder: Takes spans that no sampler is asked about, and has the resource of all.
+        capture: Keeps the spans of a row for its scorers; None if no scorer looks at them.
         caller: Calls functions and scorers.
         base: The Context to start from.
         record_content: Whether inputs and outputs go onto spans.
@@ -46,7 +46,7 @@ class Session:
     record_content: bool
 
     def context_for(self, version: Version | None) -> Context:
-        """The Context in which a version begins traces of its own; of None, nobody does."""
+        """The Context in which traces begin that belong to a version, or to none if it is None."""
         return with_version(trace_api.set_span_in_context(trace_api.INVALID_SPAN, self.base), version)
 
     def attributes_of(self, row: Row) -> dict[str, Any]:
@@ -60,7 +60,10 @@ class Session:
         return values
 
     def content(self, place: str, value: Any) -> dict[str, str]:
-        """The attributes that say what went in or came out of a span; none where that is not to be recorded."""
+        """The attributes that say what went into a span or came out of it.
+
+        None of them if that is not to be recorded.
+        """
         if not self.record_content:
             return {}
         if isinstance(value, str):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where rows come from: lists, files, data frames and streams, read one record at a time."""
+"""Reads rows from lists, files, data frames and streams, one record at a time."""
 
 import csv
 import itertools
@@ -24,10 +24,10 @@ class Dataset:
     Attributes:
         digest: Which set it is.
         name: What it is called, or None.
-        size: How many rows it has, or None where that is not known before the end.
-        in_memory: Whether the rows are in memory anyway.
+        size: How many rows it has; None if that is not known before the end.
+        in_memory: Whether the rows are in memory already.
         open: Gives the rows, from the first.
-        first: Gives the first row, or None where there is none.
+        first: Gives the first row; None if there is none.
     """
 
     digest: str
@@ -41,8 +41,8 @@ class Dataset:
 def dataset_of(data: Any, name: str | None) -> Dataset:
     """The data set that a caller passed.
 
-    A data set that can be read twice has the digest of its rows: their keys and expectations, whatever their order. A
-    stream has that of its name.
+    A data set that can be read twice has the digest of its rows, that is of their keys and expectations in any order. A
+    stream has the digest of its name.
 
     Args:
         data: A list of dicts, the path of a JSON Lines or CSV file, a pandas or polars data frame, or any iterable.
@@ -146,7 +146,7 @@ def _is_frame(data: Any) -> bool:
 
 
 def _frame_records(frame: Any) -> Iterator[Any]:
-    """The rows of a frame as dicts, a slice at a time: a frame as dicts is many times as large."""
+    """The rows of a frame as dicts, a slice at a time, as a whole frame would be many times as large."""
     if hasattr(frame, "collect") and not hasattr(frame, "iter_rows"):
         frame = frame.collect()  # a lazy frame of polars
     if hasattr(frame, "iter_rows"):

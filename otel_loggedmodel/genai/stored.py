@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`search_traces`: traces that a store has already, to be scored."""
+"""`search_traces` finds traces that a store has already, to be scored."""
 
 import importlib
 import os
@@ -14,7 +14,7 @@ _LOCAL_BACKEND: Final = "http://127.0.0.1:4318"
 
 
 class StoredTraces:
-    """Traces of a store, read a page at a time whenever they are iterated over; made by `search_traces`."""
+    """Traces of a store, as `search_traces` returns them. Each iteration reads them a page at a time."""
 
     def __init__(
         self, store: str, token: str | None, version: str | None, selection: Any, page: int, limit: int | None
@@ -103,5 +103,5 @@ def search_traces(
 
 
 def _module(name: str) -> Any:
-    # The store is a layer above this one and needs an extra: it is known by its interface, and loaded when asked for.
+    # The store needs an extra. So only its interface is known here, and it is loaded when it is asked for.
     return importlib.import_module(f"otel_loggedmodel.{name}")

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trace as scorers see it, whether it was captured in this process or read from a store: spans, times, tokens."""
+"""A trace as scorers see it: spans, times, tokens. It was captured in this process or read from a store."""
 
 import functools
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
-from otel_loggedmodel.conventions import mlflow_spans
+from otel_loggedmodel.conventions import messages
 from otel_loggedmodel.conventions.reading import count_of, kind_name_of
 from otel_loggedmodel.conventions.status import status_name
 from otel_loggedmodel.conventions.things import Thing
@@ -26,11 +25,15 @@ class TraceSpan:
         parent_id: Of its parent, or None.
         start_time_ns: When it began.
         end_time_ns: When it ended.
-        attributes: What it says. Of a span from a store, numbers may be texts.
+        attributes: What it says. If the span comes from a store, numbers may be texts.
         status: `OK`, `ERROR` or `UNSET`.
+        events: Its events, each with a `name` and `attributes`.
     """
 
-    __slots__ = ("attributes", "end_time_ns", "name", "parent_id", "span_id", "start_time_ns", "status", "trace_id")
+    __slots__ = (
+        *("attributes", "end_time_ns", "events", "name", "parent_id", "span_id", "start_time_ns", "status"),
+        "trace_id",
+    )
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class TraceSpan:
         end_time_ns: int,
         attributes: Mapping[str, Any],
         status: str,
+        events: Sequence[messages.Event] = (),
     ) -> None:
         self.name = name
         self.trace_id = trace_id
@@ -51,6 +55,7 @@ class TraceSpan:
         self.end_time_ns = end_time_ns
         self.attributes = attributes
         self.status = status
+        self.events = events
 
     @property
     def span_type(self) -> str | None:
@@ -59,13 +64,18 @@ class TraceSpan:
 
     @property
     def inputs(self) -> Any:
-        """What went in, where the span says so; parsed where it is JSON."""
-        return _value(self.attributes, "input.value", mlflow_spans.INPUTS)
+        """What went in: a value, parsed where it is JSON, else messages as dicts with `role` and `content`; or None."""
+        return messages.inputs_of(self.attributes, self.events)
 
     @property
     def outputs(self) -> Any:
-        """What came out, where the span says so; parsed where it is JSON."""
-        return _value(self.attributes, "output.value", mlflow_spans.OUTPUTS)
+        """What came out: a value, parsed where it is JSON, else the text of the answer, else messages; or None."""
+        return messages.outputs_of(self.attributes, self.events)
+
+    @property
+    def messages(self) -> list[messages.Message]:
+        """What an application and a model said to each other, in whichever convention the span has it."""
+        return messages.messages_of(self.attributes, self.events)
 
     @property
     def duration_ms(self) -> float:
@@ -87,7 +97,7 @@ class Trace:
 
     Args:
         spans: Of one trace.
-        judged: Id of the span that is judged; by default the one without a parent here.
+        judged: Id of the span that is judged. The default is the one whose parent is not here.
     """
 
     def __init__(self, spans: Sequence[TraceSpan], judged: str | None = None) -> None:
@@ -101,7 +111,7 @@ class Trace:
 
     @functools.cached_property
     def root(self) -> TraceSpan | None:
-        """The span that is judged: the one that was asked for, else the first whose parent is not in the trace."""
+        """The span that is judged: the one that was asked for, else the first one whose parent is not in the trace."""
         known = {span.span_id for span in self.spans}
         wanted = [span for span in self.spans if span.span_id == self._judged]
         return next(iter(wanted or [span for span in self.spans if span.parent_id not in known]), None)
@@ -152,7 +162,7 @@ class Trace:
 
     @functools.cached_property
     def tokens(self) -> tuple[int, int]:
-        """Tokens in and out. A span that sums up those below it counts with what is more."""
+        """Tokens in and out. If a span sums up those below it, the larger number counts."""
         below: dict[str | None, list[TraceSpan]] = {}
         for span in self.spans:
             below.setdefault(span.parent_id, []).append(span)
@@ -171,23 +181,8 @@ def _tokens_of(span: TraceSpan, below: Mapping[str | None, list[TraceSpan]], dep
     return max(own[0], sum(child[0] for child in children)), max(own[1], sum(child[1] for child in children))
 
 
-def _value(attributes: Mapping[str, Any], key: str, of_mlflow: str) -> Any:
-    if key not in attributes:
-        return mlflow_spans.value_of(attributes, of_mlflow)
-    value = attributes[key]
-    if not isinstance(value, str):
-        return value
-    kind = attributes.get(key.replace(".value", ".mime_type"))
-    if kind == "application/json" or value[:1] in ("{", "["):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return value
-
-
 def trace_of_finished(spans: Sequence[ReadableSpan], judged: str | None = None) -> Trace:
-    """The trace that spans of this process make."""
+    """The trace made of spans of this process."""
     return Trace([_finished(span) for span in spans if span.context is not None], judged)
 
 
@@ -203,11 +198,15 @@ def _finished(span: ReadableSpan) -> TraceSpan:
         span.end_time or span.start_time or 0,
         span.attributes or {},
         "ERROR" if span.status.status_code is StatusCode.ERROR else span.status.status_code.name,
+        span.events,
     )
 
 
 def trace_of_stored(stored: Any, judged: str | None = None) -> Trace:
-    """The trace that a store gave: anything whose spans have the field names of `store.results.Span`."""
+    """The trace that a store gave.
+
+    It may be anything whose spans have the field names of `store.trace_results.Span`.
+    """
     spans = [
         TraceSpan(
             span.name,
@@ -218,6 +217,7 @@ def trace_of_stored(stored: Any, judged: str | None = None) -> Trace:
             span.start_ns + span.duration_ns,
             span.attributes,
             status_name(span.status),
+            span.events,
         )
         for span in stored.spans
         if span.name != EVALUATION_RESULT

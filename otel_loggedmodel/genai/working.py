@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The work on one row: get its outputs, have the scorers judge them, and make spans of what they said."""
+"""The work on one row: its outputs are made, scorers judge them, and what they say becomes spans."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ _STATIC: str = "evaluated output"
 
 @dataclass(frozen=True)
 class DoneRowWork:
-    """What came of the work on a row.
+    """The result of the work on a row.
 
     Attributes:
         row: The row.
@@ -59,8 +59,8 @@ class Worker:
 
     Args:
         scorers: Who judges.
-        predictor: Gets the outputs; None where the rows have them.
-        model_id: The version whose work is judged; None where the traces say.
+        predictor: Gets the outputs; None if the rows have them.
+        model_id: The version whose work is judged; None if the traces say it.
         session: Whose rows, and what the work needs.
         timeout: Seconds that a scorer may take, if it does not say so itself.
         retries: How often to try a scorer again.
@@ -82,7 +82,8 @@ class Worker:
         self._session = session
         self._dataset = session.dataset
         self._resource = session.recorder.resource
-        # What a judge calls is nobody's work here: a trace of its own, of no version but one of the judge's choosing.
+        # What a judge calls is not the work of the version. It is a trace of its own, of no version unless the judge
+        # chooses one.
         self._context = session.context_for(None)
         self._timeout = timeout
         self._retries = retries
@@ -162,7 +163,7 @@ class Worker:
         values = self._session.attributes_of(row) | {attributes.SAMPLING_PRIORITY: 1}
         values |= self._session.content(INPUT, row.inputs) | self._session.content(OUTPUT, row.outputs)
         time_ns = time.time_ns()
-        # Not the version's span: nothing was called, so there is no latency to count.
+        # This is not a span of the version. Nothing was called, so there is no latency to count.
         span = direct_span(_STATIC, context, None, self._resource, values, time_ns, time_ns)
         return _Output(row.outputs, judged, row.inputs, _once(lambda: trace_of_finished([span])), [span])
 

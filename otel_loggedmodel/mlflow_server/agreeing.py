@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """How processes that know nothing of one another come to use one LoggedModel for a version.
 
-The server gives out the ids, and two processes that ask at the same time get two LoggedModels. Nothing there makes one
-thing at most once except params: a LoggedModel takes a value for a key one time. So the param `logged_model.id` settles
-what becomes of a LoggedModel. It gets our id, and is the one of that version for good, or `duplicate`, and is deleted.
-Any process may settle it, so none waits for another, and none that dies on the way keeps others waiting.
+The server gives out the ids, and two processes that ask at the same time get two LoggedModels. Only params can be set
+at most once there: a LoggedModel takes one value for a key. So the param `logged_model.id` settles what becomes of a
+LoggedModel. If it gets our id, it is the LoggedModel of that version for good. If it gets `duplicate`, it is deleted.
+Any process may settle this. So no process waits for another, and a process that dies on the way keeps nobody waiting.
 
-A process settles on a LoggedModel only after all others that its search has found are settled to be duplicates. Were
-two settled on, each by a process whose search did not find the other one, then each would have been made after the
-search that found the other, which cannot be. That takes neither a clock nor luck, only that a search finds what was
+A process settles on a LoggedModel only after all others that its search has found are settled to be duplicates. Assume
+that two were settled on, each by a process whose search did not find the other. Then each of the two was made after the
+search that found the other, which is impossible. This needs neither a clock nor luck, only that a search finds what was
 made before it.
 """
 
@@ -26,7 +26,7 @@ _MAX_ROUNDS: Final = 20  # one is enough, unless others settle things at the sam
 
 
 def agreed_on(registry: Registry, model_id: str) -> LoggedModel | None:
-    """The one LoggedModel of a version, which is settled now if it was not; None where there is none.
+    """The one LoggedModel of a version; None if there is none. It is settled on now, if that was not done before.
 
     Raises:
         ServerError: The server refused, or could not be asked.
@@ -35,7 +35,7 @@ def agreed_on(registry: Registry, model_id: str) -> LoggedModel | None:
         found = sorted(registry.tagged(model_id), key=_age)
         settled = next(filter(is_settled, found), None)
         for model in found:
-            if is_duplicate(model):  # whoever found that out did not come to deleting it
+            if is_duplicate(model):  # the process that found that out did not get to deleting it
                 _delete(registry, model)
             elif settled is not None and not is_settled(model):
                 _settle(registry, model, DUPLICATE)
@@ -47,7 +47,7 @@ def agreed_on(registry: Registry, model_id: str) -> LoggedModel | None:
         first, *others = candidates
         if all(_settle(registry, other, DUPLICATE) for other in others) and _settle(registry, first, model_id):
             return first
-        # Another process settled it in another way in between: now it can be seen.
+        # Another process has settled it otherwise in between, and now that can be seen.
     raise ServerError(f"the LoggedModels for {model_id} change all the time", may_pass=True)
 
 
@@ -62,7 +62,7 @@ def is_duplicate(model: LoggedModel) -> bool:
 
 
 def _settle(registry: Registry, model: LoggedModel, what: str) -> bool:
-    """Whether that is settled of it now."""
+    """Settle that of it. Returns whether it is settled now."""
     try:
         registry.add_params(model.model_id, {ID: what})
     except ServerError as error:
@@ -84,5 +84,5 @@ def _age(model: LoggedModel) -> tuple[int, str]:
 
 
 def _delete(registry: Registry, model: LoggedModel) -> None:
-    with contextlib.suppress(ServerError):  # it hides a duplicate from people; nothing depends on it
+    with contextlib.suppress(ServerError):  # this hides a duplicate from people, and nothing else depends on it
         registry.delete(model.model_id)

@@ -19,7 +19,7 @@ RESULT_SPAN: Final = "logged_model.evaluation.span_id"
 """The key in an assessment's metadata that has the id of the result's own span."""
 _MAX_NAME_CHARACTERS: Final = 250
 _SOURCES: Final[dict[object, SourceType]] = {"human": "HUMAN", "code": "CODE", "llm": "LLM_JUDGE"}
-# How a bool is told; see otel_loggedmodel.genai.assessments.score_and_label.
+# How results say a bool; see otel_loggedmodel.genai.assessments.score_and_label.
 _BOOLS: Final[dict[object, bool]] = {(1.0, "pass"): True, (0.0, "fail"): False}
 _METADATA: Final = (
     attributes.EVALUATION_SCORER,
@@ -38,7 +38,7 @@ class Assessment:
         span_id: The id of the result's own span; a repetition has the same.
         name: What was judged.
         value: A number, a bool or a label; None together with an error.
-        judged_span_id: The span that was judged, or None where that is the trace.
+        judged_span_id: The span that was judged; None if it was the trace.
         rationale: Why.
         source_type: Who or what judged.
         source_id: Which.
@@ -70,7 +70,7 @@ class Assessment:
         parent_span_id: int | None,
         time_ns: int,
     ) -> Assessment | None:
-        """The assessment that a span named `gen_ai.evaluation.result` carries; None where it carries none.
+        """The assessment that a span named `gen_ai.evaluation.result` carries; None if it carries none.
 
         Args:
             values: The span's attributes; numbers may be texts, as some stores keep them.
@@ -109,7 +109,7 @@ class Assessment:
 
 
 def assessment_id_of(assessment: Assessment) -> str:
-    """The id on the server, which follows from the result's span, so that the server takes it once."""
+    """The id on the server. It follows from the result's span, so that the server takes the result once."""
     text = f"assessment:{assessment.trace_id:032x}:{assessment.span_id:016x}"
     return "a-" + hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -139,7 +139,7 @@ def document_of(assessment: Assessment) -> dict[str, Any]:
 
 
 def timestamp(time_ns: int) -> str:
-    """A time as the server reads it; the milliseconds are what it keeps."""
+    """A time as the server reads it. The server keeps the milliseconds."""
     seconds, rest = divmod(time_ns, 1_000_000_000)
     moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"

@@ -10,28 +10,28 @@ from typing import Any, Final
 
 from otel_loggedmodel.versions.model import LoggedModel, LoggedModelStatus
 
-# Our id. As a tag from the beginning, to be found by; as a param, of which MLflow takes one value only, from the moment
-# that this is the one LoggedModel of the version and no other will be.
+# Our id. It is a tag from the beginning, so that it can be searched for. It becomes a param, for which MLflow takes
+# only one value, when this is settled to be the one LoggedModel of the version.
 ID: Final = "logged_model.id"
 DUPLICATE: Final = "duplicate"
-# The name, where the server would not have taken it.
+# The name, if the server does not take it as it is.
 NAME: Final = "logged_model.name"
-# The source run, where it is none of the server's.
+# The source run, if it is none of the server's.
 SOURCE_RUN: Final = "logged_model.source_run_id"
-# When which tag was changed last, and the status: what is told again, later, must not undo what came after it.
+# When each tag was changed last, and the status. What is told again later must not undo what came after it.
 CHANGES: Final = "logged_model.changes"
 
-# MLflow's own mark on what `mlflow.create_external_model` makes: that there are no files.
+# MLflow's own mark on what `mlflow.create_external_model` makes. It says that there are no files.
 EXTERNAL: Final = "mlflow.model.isExternal"
 
 BOOKKEEPING_TAGS: Final = (ID, NAME, SOURCE_RUN, CHANGES, EXTERNAL)
 """Tags of a LoggedModel on the server that are this library's and not the user's."""
 BOOKKEEPING_PARAMS: Final = (ID,)
-"""Its params, likewise."""
+"""The same for params."""
 
 _STATUS_PREFIX: Final = "LOGGED_MODEL_"
-# https://github.com/mlflow/mlflow/blob/v3.17.2/mlflow/utils/validation.py refuses the first line of these. The second
-# would end, or not end, the text in a filter of a search.
+# https://github.com/mlflow/mlflow/blob/v3.17.2/mlflow/utils/validation.py refuses the characters of the first group.
+# Those of the second would end the text in a filter of a search, or keep it from ending.
 _ILLEGAL: Final = re.compile(r"""[/:.%"']|[\\`]""")
 _MAX_CHANGES: Final = 100
 _RUN_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -83,7 +83,7 @@ def creation_of(model_id: str, model: LoggedModel, name: str, experiment_id: str
 
 
 def legal_name(name: str) -> str:
-    """The name as the server takes it: what it refuses becomes a hyphen."""
+    """The name as the server takes it. Characters that it refuses become hyphens."""
     return _ILLEGAL.sub("-", name)
 
 
@@ -93,7 +93,7 @@ def original_name(model: LoggedModel) -> str | None:
 
 
 def on_server(status: LoggedModelStatus) -> str:
-    """The status in the server's spelling; any other is taken and stored as unspecified."""
+    """The status in the server's spelling. The server takes any other text, too, but stores it as unspecified."""
     return _STATUS_PREFIX + ("UPLOAD_FAILED" if status is LoggedModelStatus.FAILED else status.value)
 
 
@@ -112,7 +112,7 @@ def changes_of(model: LoggedModel) -> dict[str, int]:
 
 
 def changes_tag(changes: Mapping[str, int], keys: Iterable[str], time_ns: int) -> str:
-    """The same after some were changed; the oldest are forgotten."""
+    """The same after some were changed. The oldest changes are forgotten."""
     newest = sorted({**changes, **dict.fromkeys(keys, time_ns)}.items(), key=lambda change: -change[1])[:_MAX_CHANGES]
     return json.dumps(dict(newest), ensure_ascii=False, separators=(",", ":"))
 

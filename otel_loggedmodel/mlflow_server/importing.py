@@ -12,7 +12,7 @@ _NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
 
 
 def as_ours(model: LoggedModel) -> LoggedModel:
-    """A LoggedModel of the server under our id and name where this library made it, without its bookkeeping."""
+    """A LoggedModel of the server without our bookkeeping. If this library made it, it has our id and name."""
     return dataclasses.replace(
         model,
         model_id=model.tags.get(documents.ID) or model.model_id,
@@ -24,14 +24,14 @@ def as_ours(model: LoggedModel) -> LoggedModel:
 
 
 def missing(found: LoggedModel, known: LoggedModel | None, now_ns: int) -> ModelEvent | None:
-    """What has to be told of a LoggedModel; None where nothing has.
+    """What has to be told of a LoggedModel; None if nothing has to be told.
 
-    Its creation is the same event, and the same span, however often it is told. Tags that are known here alone are
-    left: they may have been set here. So is a param that has another value here, as params are write-once.
+    Its creation is the same event and the same span however often it is told. Tags that are known only here are left,
+    as they may have been set here. A param that has another value here is left, too, as params are write-once.
 
     Args:
         found: As it is on the server, under our id and name.
-        known: What the catalogue knows of it; None where no record of its creation was received.
+        known: What the catalogue knows of it; None if no record of its creation was received.
         now_ns: When this is found out. MLflow does not keep when a tag was set.
     """
     if known is None:
@@ -51,13 +51,13 @@ def missing(found: LoggedModel, known: LoggedModel | None, now_ns: int) -> Model
 
 
 def lacking(present: LoggedModel, wanted: LoggedModel, time_ns: int, span_id: int | None = None) -> ModelEvent | None:
-    """The change that brings one side up to date with the other; None where it lacks nothing.
+    """The change that brings one side up to date with the other; None if it lacks nothing.
 
     Args:
         present: What is known on the side that is told, under our id.
-        wanted: What it is to know. Params are added; a tag that both have gets its value; nothing is taken away.
+        wanted: What it is to know. Params are added, and a tag that both have gets this value. Nothing is taken away.
         time_ns: When the change counts as made.
-        span_id: Of the record of it, where there is to be one.
+        span_id: Of the record of the change, if there is to be one.
     """
     params = {key: value for key, value in wanted.params.items() if key not in present.params}
     tags = {key: value for key, value in wanted.tags.items() if present.tags.get(key) != value}

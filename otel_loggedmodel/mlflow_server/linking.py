@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of an application's spans matters to a tracking server: where a trace ends and which version it belongs to.
+"""Picks from an application's spans what a tracking server has to know: where a trace ends, and its version.
 
-A trace is linked by the process that has its true root, the span without a parent, as the server keeps the last word.
-Its version is that of the root; where the root has none, as with a scope inside a request's handler, that of the
-earliest span of this process that has one. That span usually ends before the root, so what was seen of open traces is
-remembered, and of traces that ended without a version their root, for work that outlives it. Both within bounds.
+The server keeps what it is told last. So a trace is linked by the process that has its true root, the span without a
+parent. The trace's version is that of the root. The root has none if the scope is inside a request's handler, for
+instance. Then it is the version of the earliest span of this process that has one. That span usually ends before the
+root, so versions of open traces are remembered. Of traces that have ended without a version the root is remembered, as
+work may outlive it. Both memories are bounded.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import threading
-import weakref
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -23,6 +22,8 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 
 from otel_loggedmodel import attributes
 from otel_loggedmodel._errors import warn_rarely
+from otel_loggedmodel._forking import call_in_forked_child
+from otel_loggedmodel._latest import Latest
 from otel_loggedmodel.delivery.otlp_payloads import is_record
 from otel_loggedmodel.mlflow_server.traces import TraceLink
 from otel_loggedmodel.version import __version__
@@ -30,13 +31,11 @@ from otel_loggedmodel.versions.catalogue import catalogue
 from otel_loggedmodel.versions.records import SPAN_NAME_PREFIX
 
 MAX_OPEN_TRACES: Final = 10_000
-# Where two exporters are given the same spans, the later one is behind by what a batch processor holds.
+# If two exporters are given the same spans, the later one is behind by what a batch processor holds.
 _MAX_ENDED_TRACES: Final = 16_384
 LINK: Final = "logged_model.link"
 _SCOPE: Final = InstrumentationScope("otel_loggedmodel.mlflow_server", __version__)
 _NO_RESOURCE: Final = Resource.get_empty()
-_K = TypeVar("_K")
-_V = TypeVar("_V")
 _STATUSES: Final = {False: Status(StatusCode.UNSET), True: Status(StatusCode.ERROR)}
 
 
@@ -63,7 +62,7 @@ def link_of(span: ReadableSpan) -> TraceLink | None:
 
 @dataclasses.dataclass(frozen=True)
 class _Version:
-    """The version of a span; `is_continued` where the span's parent is another process's."""
+    """The version of a span. `is_continued` says that the span's parent is another process's."""
 
     trace_id: int
     start_ns: int
@@ -86,35 +85,33 @@ class TraceLinker:
     """Picks from exported spans what a tracking server has to know.
 
     Args:
-        max_open_traces: Of how many traces whose root has not ended the version is remembered.
+        max_open_traces: For how many traces the version is remembered until the root has ended.
     """
 
     def __init__(self, max_open_traces: int = MAX_OPEN_TRACES) -> None:
         self._max_open_traces = max_open_traces
         self._begin()
-        if hasattr(os, "register_at_fork"):
-            begin = weakref.WeakMethod(self._begin)
-            os.register_at_fork(after_in_child=lambda: (method := begin()) and method())
+        call_in_forked_child(self._begin)
 
     def _begin(self) -> None:
-        # A forked child begins anew: what is open was opened by its parent, which links it.
+        # A forked child begins anew. Its parent has opened the traces that are open, and links them.
         self._lock = threading.RLock()
         self._open: dict[int, _Version] = {}
-        # The roots of traces that have ended without a version; None of those that were linked.
-        self._ended: dict[int, _Root | None] = {}
-        self._results: dict[tuple[int, int], None] = {}
+        # The roots of traces that have ended without a version; None for traces that were linked.
+        self._ended: Latest[int, _Root | None] = Latest(_MAX_ENDED_TRACES)
+        self._results: Latest[tuple[int, int], None] = Latest(_MAX_ENDED_TRACES)
         self.forgotten = 0
 
     def pick(self, spans: Sequence[ReadableSpan]) -> list[ReadableSpan]:
         """The links that can be made now, evaluation results, and records of versions that this process does not know.
 
-        Records of those that it knows are left out: whoever ships records sees to them.
+        Records of versions that it knows are left out, as `shipping` delivers them.
         """
         picked: list[ReadableSpan] = []
         roots: list[ReadableSpan] = []
         with self._lock:
             for span in spans:
-                # By the name first: looking for an attribute that is not there is what takes longest here.
+                # The name is looked at first, as looking for an attribute that is not there takes longest here.
                 if span.name.startswith(SPAN_NAME_PREFIX) and is_record(span):
                     if not catalogue.knows(str((span.attributes or {}).get(attributes.ID))):
                         picked.append(span)
@@ -124,7 +121,7 @@ class TraceLinker:
                     roots.append(span)
                 elif version := _version_of(span):
                     self._note(version, picked)
-            # After the others: those inside a root that end after it are often in the same batch.
+            # After the others, as spans that end after their root are often in the same batch.
             for root in roots:
                 self._end(root, picked)
         return picked
@@ -133,10 +130,10 @@ class TraceLinker:
         key = (span.context.trace_id, span.context.span_id) if span.context else (0, 0)
         if key not in self._results:
             picked.append(span)
-            _remember(self._results, key, None)
+            self._results[key] = None
 
     def _note(self, version: _Version, picked: list[ReadableSpan]) -> None:
-        """A span of a version, whose root has not ended, or has ended before."""
+        """Note a span of a version. Its root has not ended yet, or has ended before it."""
         trace_id = version.trace_id
         if trace_id in self._ended:
             root = self._ended[trace_id]
@@ -151,19 +148,19 @@ class TraceLinker:
                 self._forget(self._open.pop(next(iter(self._open))))
 
     def _end(self, span: ReadableSpan, picked: list[ReadableSpan]) -> None:
-        """A root: its trace can be linked, if a version is known."""
+        """A root has ended. Its trace can be linked if a version is known."""
         if span.context is None or self._ended.get(span.context.trace_id, span) is None:
-            return  # it was linked, from what another exporter was given
+            return  # it was linked when another exporter was given the span
         root = _Root(span.context, span.start_time, span.end_time, span.status.status_code is StatusCode.ERROR)
         inside = self._open.pop(span.context.trace_id, None)
         version = _version_of(span) or inside
         if version is not None:
             picked.append(_link(root, version))
-        _remember(self._ended, span.context.trace_id, root if version is None else None)
+        self._ended[span.context.trace_id] = root if version is None else None
 
     def _forget(self, version: _Version) -> None:
         if version.is_continued:
-            return  # its root is another process's, and most likely never comes here
+            return  # its root belongs to another process, and most likely never comes here
         self.forgotten += 1
         warn_rarely(
             "open traces",
@@ -172,12 +169,6 @@ class TraceLinker:
             self._max_open_traces,
             self.forgotten,
         )
-
-
-def _remember(memory: dict[_K, _V], key: _K, value: _V) -> None:
-    memory[key] = value
-    if len(memory) > _MAX_ENDED_TRACES:
-        del memory[next(iter(memory))]
 
 
 def _version_of(span: ReadableSpan) -> _Version | None:

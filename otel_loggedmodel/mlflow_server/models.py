@@ -7,11 +7,11 @@ import dataclasses
 import random
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import Final
 
 from otel_loggedmodel._checking import has_id_shape
+from otel_loggedmodel._latest import Latest
 from otel_loggedmodel.mlflow_server import documents
 from otel_loggedmodel.mlflow_server.agreeing import agreed_on, is_duplicate, is_settled
 from otel_loggedmodel.mlflow_server.registry import Registry
@@ -20,18 +20,16 @@ from otel_loggedmodel.versions.identity import is_reference, reference_to
 from otel_loggedmodel.versions.model import LoggedModel, LoggedModelStatus, ModelEvent
 
 DEFAULT_JITTER_SECONDS: Final = 0.3
-# How long a LoggedModel that somebody deletes on the server goes unnoticed.
+# For so long it may go unnoticed that somebody has deleted a LoggedModel on the server.
 RECHECK_SECONDS: Final = 300.0
 _MAX_REMEMBERED: Final = 10_000
 _MAX_TRIES: Final = 5
-# In the record of changes, where the keys of tags stand, which are not empty.
+# Stands for the status in the record of changes, among the keys of tags, which are never empty.
 _STATUS: Final = ""
-
-_Value = TypeVar("_Value")
 
 
 class UnknownModelError(LookupError):
-    """The server has no LoggedModel for an id, and too little is known here to make one: its name is not."""
+    """The server has no LoggedModel for an id, and none can be made, as its name is not known here."""
 
 
 class Models:
@@ -39,29 +37,29 @@ class Models:
 
     Args:
         server: The server.
-        jitter: Seconds, at most, to wait before a LoggedModel is made: of processes that start together, fewer make one
-            that they have to delete again.
+        jitter: Seconds, at most, to wait before a LoggedModel is made. So if processes start together, fewer of them
+            make one that they have to delete again.
     """
 
     def __init__(self, server: Server, jitter: float = DEFAULT_JITTER_SECONDS) -> None:
         self._server = server
         self._registry = Registry(server)
         self._jitter = jitter
-        # One thread at a time asks what is not known yet: all of them wait for the same answer.
+        # One thread at a time asks what is not known yet, as all of them wait for the same answer.
         self._lock = threading.RLock()
-        self._ids: OrderedDict[str, tuple[str, float]] = OrderedDict()  # with when it was last seen
-        self._told: OrderedDict[str, LoggedModel] = OrderedDict()
-        self._deleted: OrderedDict[str, tuple[str, int]] = OrderedDict()  # with when, in nanoseconds
+        self._ids: Latest[str, tuple[str, float]] = Latest(_MAX_REMEMBERED)  # with when it was last seen
+        self._told: Latest[str, LoggedModel] = Latest(_MAX_REMEMBERED)
+        self._deleted: Latest[str, tuple[str, int]] = Latest(_MAX_REMEMBERED)  # with when, in nanoseconds
 
     def reset_after_fork(self) -> None:
         """In a forked child: nobody holds the lock here."""
         self._lock = threading.RLock()
 
     def id_of(self, model_id: str, model: LoggedModel | None = None) -> str:
-        """The server's id for a version, whose LoggedModel is made if there is none.
+        """The server's id for a version. If it has no LoggedModel yet, one is made.
 
         Args:
-            model_id: Our id, the server's, or a model's name where somebody had that stamped as an id.
+            model_id: Our id, the server's, or a model's name if somebody had that stamped as an id.
             model: What is known of the version. Without it, what `apply` was told of it counts.
 
         Raises:
@@ -78,7 +76,7 @@ class Models:
             return self._resolved(model_id, model).model_id
 
     def find(self, model_id: str, model: LoggedModel | None = None) -> str | None:
-        """The same, or None where a LoggedModel would have to be made.
+        """The same, or None if a LoggedModel would have to be made.
 
         Raises:
             ServerError: The server refused, or could not be asked.
@@ -101,7 +99,7 @@ class Models:
             deleted = self._deleted.get(event.model_id)
             if deleted is not None:
                 if event.kind != "created" or event.time_ns <= deleted[1]:
-                    return  # told again by those who do not know
+                    return  # told again by a process that does not know of the deletion
                 del self._deleted[event.model_id]
             if event.kind == "created":
                 self._create(event)
@@ -120,7 +118,7 @@ class Models:
             self._ids.pop(model_id, None)
             found = self._found(model_id, model) or self._made(model_id, model)
         self._finish(found, LoggedModelStatus.READY if model is None else model.status)
-        _remember(self._ids, model_id, (found.model_id, time.monotonic()))
+        self._ids[model_id] = (found.model_id, time.monotonic())
         return found
 
     def _found(self, model_id: str, model: LoggedModel | None) -> LoggedModel | None:
@@ -136,7 +134,7 @@ class Models:
             made_for = found.tags.get(documents.ID)
             if made_for is None or is_settled(found):
                 return found
-            # One that is being made. A tag that somebody has set to something else is not searched for.
+            # It is being made. Somebody may have set the tag to another text, which is not searched for.
             if has_id_shape(made_for) and (agreed := agreed_on(self._registry, made_for)) is not None:
                 return agreed
         return None
@@ -146,7 +144,8 @@ class Models:
         if not name:
             raise UnknownModelError(f"the server has no LoggedModel for {model_id}, and its name is not known here")
         model = model or LoggedModel(model_id=model_id, name=name)
-        # One for all who know only the name, and an id in any case: other texts could not be searched for safely.
+        # Processes that know only the name share one tag. It is always an id, as other texts cannot be searched for
+        # safely.
         tag = model_id if has_id_shape(model_id) else reference_to(self._server.experiment_id, name)
         time.sleep(random.uniform(0, self._jitter))  # noqa: S311 - not a secret
         for _ in range(_MAX_TRIES):
@@ -177,19 +176,19 @@ class Models:
             params={**event.params, **(told.params if told else {})},
             tags=event.tags,
         )
-        _remember(self._told, event.model_id, model)
+        self._told[event.model_id] = model
         found = self._resolved(event.model_id, model)
         if is_made_here(found):
-            # It may have been made when less was known of it. Its tags are left: they may have been changed since.
+            # It may have been made when less was known of it. Its tags are left, as they may have been changed since.
             self._add_params(found, event.params)
 
     def _update(self, event: ModelEvent) -> None:
         if event.params and is_reference(event.model_id):
             told = self._told.get(event.model_id) or LoggedModel(model_id=event.model_id, name=None)
             if not told.params:
-                self._ids.pop(event.model_id, None)  # from now on it stands for itself, and not for its name
+                self._ids.pop(event.model_id, None)  # from now on it stands for itself and not for its name
             params = {**event.params, **told.params}
-            _remember(self._told, event.model_id, dataclasses.replace(told, params=params))
+            self._told[event.model_id] = dataclasses.replace(told, params=params)
         found = self._resolved(event.model_id, None)
         self._add_params(found, event.params)
         changes = documents.changes_of(found)
@@ -202,13 +201,13 @@ class Models:
         for key in deleted:
             self._registry.delete_tag(found.model_id, key)
         if changed:
-            # Last: what is not said to be done is done again.
+            # Last, as a change that is not noted here is made again.
             tags[documents.CHANGES] = documents.changes_tag(changes, changed, event.time_ns)
             self._registry.set_tags(found.model_id, tags)
 
     def _activate(self, event: ModelEvent) -> None:
         if event.name and event.model_id not in self._told:
-            _remember(self._told, event.model_id, LoggedModel(model_id=event.model_id, name=event.name))
+            self._told[event.model_id] = LoggedModel(model_id=event.model_id, name=event.name)
         try:
             self.id_of(event.model_id)
         except UnknownModelError:
@@ -221,7 +220,7 @@ class Models:
             return
         if _is_by_name(event.model_id, None) and found.tags.get(documents.ID) != event.model_id:
             return  # a name was deleted, not the version that it stands for
-        _remember(self._deleted, event.model_id, (found.model_id, event.time_ns))
+        self._deleted[event.model_id] = (found.model_id, event.time_ns)
         self._registry.delete(found.model_id)
 
     def _add_params(self, found: LoggedModel, params: Mapping[str, str]) -> None:
@@ -234,7 +233,7 @@ class Models:
                 self._registry.add_params(found.model_id, missing)
                 return
             except ServerError as error:
-                # One of them was added by another process in between.
+                # Another process has added one of them in between.
                 present = self._registry.get(found.model_id) if error.is_of_content and tries_left else None
                 if present is None or present.params == found.params:
                     raise
@@ -256,10 +255,3 @@ def _name_of(model_id: str, model: LoggedModel | None) -> str | None:
     if model is not None and model.name:
         return model.name
     return None if has_id_shape(model_id) else model_id
-
-
-def _remember(where: OrderedDict[str, _Value], key: str, value: _Value) -> None:
-    where[key] = value
-    where.move_to_end(key)
-    if len(where) > _MAX_REMEMBERED:
-        where.popitem(last=False)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Spans to the tracking server: the stock OTLP exporter over HTTP, with what this server wants beside it.
 
-The server wants the id of an experiment with every request. Where only the name of one is known, the server has to be
-asked for the id. It may be away when the exporter is made, so it is asked at the first request, and that request fails
-as one does that finds nobody, as long as the server does not say.
+The server wants the id of an experiment with every request. If only its name is known, the server has to be asked for
+the id. It may be away when the exporter is made, so it is asked at the first request. Until the server says the id,
+requests fail as if nobody were there.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import requests
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from requests.adapters import HTTPAdapter
 
-from otel_loggedmodel.delivery.otlp_sending import Destination, destination_named
+from otel_loggedmodel.delivery.destinations import Destination, destination_named
 from otel_loggedmodel.mlflow_server.rest import DEFAULT_EXPERIMENT_ID, Server, ServerError
 from otel_loggedmodel.mlflow_server.settings import Settings
 
-# The exporter adds those of OTEL_EXPORTER_OTLP_HEADERS, and requests what ~/.netrc has, which are for somebody else.
+# The exporter adds headers of OTEL_EXPORTER_OTLP_HEADERS, and `requests` those of ~/.netrc. Both are for other servers.
 _KEPT_HEADERS: Final = frozenset(
     {
         *("accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type"),
@@ -29,7 +29,7 @@ _KEPT_HEADERS: Final = frozenset(
 
 
 def span_exporter(settings: Settings) -> OTLPSpanExporter:
-    """What exports spans to the server. Nothing is asked before the first of them."""
+    """What exports spans to the server. The server is asked nothing before the first span."""
     session = requests.Session()
     adapter = _Adapter(settings)
     session.mount("http://", adapter)
@@ -41,7 +41,10 @@ def span_exporter(settings: Settings) -> OTLPSpanExporter:
 
 
 def destination_in(settings: Settings, endpoint: str, protocol: str) -> Destination:
-    """The experiment as a destination. Whoever asks: what waits is delivered when wrong credentials are made right."""
+    """The experiment as a destination.
+
+    Credentials do not count: when wrong ones are put right, what waits is delivered.
+    """
     experiment = ("id", settings.experiment_id or DEFAULT_EXPERIMENT_ID)
     if settings.experiment_id is None and settings.experiment_name is not None:
         experiment = ("name", settings.experiment_name)
@@ -49,7 +52,7 @@ def destination_in(settings: Settings, endpoint: str, protocol: str) -> Destinat
 
 
 class _Adapter(HTTPAdapter):
-    """Says with each request which experiment it is for and who asks, and checks the certificate as it is to be."""
+    """Adds to each request which experiment it is for and who asks, and checks the certificate as the settings say."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -72,7 +75,7 @@ class _Adapter(HTTPAdapter):
         proxies: Any = None,
     ) -> requests.Response:
         if self._server is None:
-            # As long as the exporter itself waits, and not as long as somebody who asks for a page does.
+            # Waits as long as the exporter does, not as long as a person who asks for a page.
             seconds = timeout if isinstance(timeout, int | float) else self._settings.timeout
             self._server = Server(dataclasses.replace(self._settings, timeout=seconds), connections=1)
         try:

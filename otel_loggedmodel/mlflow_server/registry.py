@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 from otel_loggedmodel.mlflow_server import documents
+from otel_loggedmodel.mlflow_server.paging import pages
 from otel_loggedmodel.mlflow_server.rest import Server, ServerError, quoted
 from otel_loggedmodel.versions.model import LoggedModel, LoggedModelStatus
 
@@ -25,7 +26,10 @@ class Registry:
         self._server = server
 
     def get(self, server_id: str) -> LoggedModel | None:
-        """The LoggedModel of an id, in whatever experiment; None where there is none, or none for us, or no more."""
+        """The LoggedModel of an id, in any experiment.
+
+        None if there is none, if it is deleted, or if we may not see it.
+        """
         try:
             return documents.logged_model_of(self._server.call("GET", _path(server_id))["model"])
         except ServerError as error:
@@ -34,37 +38,33 @@ class Registry:
             raise
 
     def search(self, condition: str) -> Iterator[LoggedModel]:
-        """Those of the experiment that a condition of MLflow's filter language holds for, newest first."""
-        question: dict[str, Any] = {
+        """The LoggedModels of the experiment that a condition of MLflow's filter language holds for, newest first."""
+        question = {
             "experiment_ids": [self._server.experiment_id],
             "filter": condition,
             "order_by": [{"field_name": "creation_timestamp", "ascending": False}],
             "max_results": _PAGE,
         }
-        while True:
-            answer = self._server.call("POST", f"{_MODELS}/search", question)
-            for document in answer.get("models") or ():
+        for page in pages(self._server.call, f"{_MODELS}/search", question):
+            for document in page.get("models") or ():
                 yield documents.logged_model_of(document)
-            if not answer.get("next_page_token"):
-                return
-            question["page_token"] = answer["next_page_token"]
 
     def tagged(self, model_id: str) -> list[LoggedModel]:
-        """Those that were made for one of our ids."""
+        """The LoggedModels that were made for one of our ids."""
         return list(self.search(f"tags.`{documents.ID}` = '{model_id}'"))
 
     def named(self, name: str) -> Iterator[LoggedModel]:
-        """Those of a name, newest first, where two names that the server does not tell apart are two."""
+        """The LoggedModels of a name, newest first. Names that become the same on the server are told apart."""
         found = self.search(f"name = '{documents.legal_name(name)}'")
         return (model for model in found if documents.original_name(model) == name)
 
     def create(self, model_id: str, model: LoggedModel, name: str) -> LoggedModel:
-        """Make one for a version."""
+        """Make a LoggedModel for a version."""
         wanted = documents.creation_of(model_id, model, name, self._server.experiment_id)
         return documents.logged_model_of(self._server.call("POST", _MODELS, wanted)["model"])
 
     def delete(self, server_id: str) -> None:
-        """Delete one; it may be gone already."""
+        """Delete a LoggedModel. It may be gone already."""
         try:
             self._server.call("DELETE", _path(server_id))
         except ServerError as error:
@@ -72,7 +72,7 @@ class Registry:
                 raise
 
     def add_params(self, server_id: str, params: Mapping[str, str]) -> None:
-        """Add params; all are refused where one of them is there already."""
+        """Add params. If one of them is there already, all are refused."""
         body = {"model_id": server_id, "params": documents.pairs(params)}
         self._server.call("POST", f"{_path(server_id)}/params", body)
 
@@ -81,9 +81,9 @@ class Registry:
         self._server.call("PATCH", f"{_path(server_id)}/tags", {"tags": documents.pairs(tags)})
 
     def delete_tag(self, server_id: str, key: str) -> None:
-        """Delete a tag; it may be gone already."""
+        """Delete a tag. It may be gone already."""
         if "/" in key or key in (".", ".."):
-            self.set_tags(server_id, {key: ""})  # no path leads to it, so that is all that can be done
+            self.set_tags(server_id, {key: ""})  # no path leads to it, so it can only be emptied
             return
         try:
             self._server.call("DELETE", f"{_path(server_id)}/tags/{quoted(key)}")

@@ -12,7 +12,9 @@ import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_loggedmodel.delivery.otlp_sending import retry_after_of
+from otel_loggedmodel._cleaning import brief, clean
+from otel_loggedmodel.delivery.bounded import within
+from otel_loggedmodel.delivery.otlp_answers import retry_after_of
 from otel_loggedmodel.mlflow_server.settings import Settings
 from otel_loggedmodel.uninstrumented import uninstrumented
 from otel_loggedmodel.version import __version__
@@ -24,13 +26,13 @@ DEFAULT_EXPERIMENT_ID: Final = "0"
 _EXPERIMENT_HEADER: Final = "x-mlflow-experiment-id"
 _MAX_WORDS: Final = 500
 _CONNECT_SECONDS: Final = 10.0
-# A kept-alive connection that the server has closed shows at once; whatever takes longer is no such thing.
+# If the server has closed a kept-alive connection, that shows at once. What takes longer has another reason.
 _STALE_SECONDS: Final = 1.0
 _STATUSES_THAT_PASS: Final = frozenset({408, 429, 502, 503, 504})
 _STATUSES_OF_CONTENT: Final = frozenset({400, 404, 409, 413, 415, 422, 500})
-# A database that is locked or away is answered with 503 mostly, but not from everywhere.
+# If its database is locked or away, the server mostly answers 503, but not in all places.
 _DATABASE_TROUBLE: Final = re.compile(r"database is locked|deadlock|OperationalError|QueuePool limit", re.IGNORECASE)
-# An experiment that was deleted, for good or not, after it was asked for.
+# The experiment was deleted, for good or not, after it was asked for.
 _EXPERIMENT_TROUBLE: Final = re.compile(r"no experiment with id|experiment .{0,80}must be in the 'active' state", re.I)
 _NAME_EXPERIMENT: Final = "set MLFLOW_EXPERIMENT_ID or MLFLOW_EXPERIMENT_NAME to one that is there"
 
@@ -41,12 +43,13 @@ class ServerError(Exception):
     """The server refused a call, or could not be asked.
 
     Attributes:
-        status: The HTTP status, or None where there was no answer.
+        status: The HTTP status; None if there was no answer.
         error_code: The server's own code, such as `RESOURCE_DOES_NOT_EXIST`, or the name of the exception.
         retry_after: Seconds to wait that the server asked for.
         may_pass: Whether the same call may be taken later.
-        is_of_content: Whether it was refused for what is in this one call, so that others may be taken. Where neither
-            holds, the server refuses, or will refuse, every call: wrong credentials, an unknown experiment, too old.
+        is_of_content: Whether this one call was refused for its content, so that others may be taken. If neither holds,
+            the server refuses every call: the credentials are wrong, the experiment is unknown, or the server is too
+            old.
     """
 
     def __init__(
@@ -59,9 +62,9 @@ class ServerError(Exception):
         may_pass: bool = False,
         is_of_content: bool = False,
     ) -> None:
-        super().__init__(words)
+        super().__init__(clean(words))
         self.status = status
-        self.error_code = error_code
+        self.error_code = clean(error_code)
         self.retry_after = retry_after
         self.may_pass = may_pass
         self.is_of_content = is_of_content
@@ -73,7 +76,7 @@ class ServerError(Exception):
 
     @property
     def may_be_absent(self) -> bool:
-        """The same, or that is what it may mean: a server with users forbids those to ask for what is not there."""
+        """Whether it may mean the same. A server with users answers that a thing is forbidden if it is not there."""
         return self.is_absent or self.status == 403
 
 
@@ -82,7 +85,7 @@ class Server:
 
     Args:
         settings: Where it is, and as whom to ask.
-        connections: How many calls go on at the same time; more than that wait for one another.
+        connections: How many calls go on at the same time. Others wait.
     """
 
     def __init__(self, settings: Settings, connections: int = 4) -> None:
@@ -99,11 +102,11 @@ class Server:
         body: Mapping[str, object] | None = None,
         query: Mapping[str, str | Sequence[str]] | None = None,
     ) -> dict[str, Any]:
-        """Make one call, and return what the server answered. One whose connection broke at once is made again.
+        """Make one call, and return what the server answered. If its connection breaks at once, it is made again.
 
         Args:
             method: Such as `POST`.
-            path: Such as `/api/2.0/mlflow/logged-models`; what comes from outside in it is quoted by the caller.
+            path: Such as `/api/2.0/mlflow/logged-models`. The caller quotes what comes from outside.
             body: Sent as JSON.
             query: Parameters of the address.
 
@@ -116,13 +119,19 @@ class Server:
         data = None if body is None else json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         try:
             with uninstrumented():
-                response = _twice_if_stale(lambda: self._request(method, url, data, query))
+                # The session's own timeout is for each part of an answer: one that drips would take for ever.
+                longest = 2 * self.settings.timeout + _CONNECT_SECONDS
+                request = lambda: self._request(method, url, data, query)  # noqa: E731
+                response = within(longest, lambda: _twice_if_stale(request), may_run_here=True)
+        except TimeoutError as error:
+            words = f"{self.settings.uri} has not finished its answer in time"
+            raise ServerError(words, error_code="TimeoutError", may_pass=True) from error
         except requests.exceptions.SSLError as error:
             raise self._tls_error(error) from error
         except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
             words = f"{self.settings.uri} cannot be reached: {_reason_of(error)}"
             raise ServerError(words, error_code=type(error).__name__, may_pass=True) from error
-        except OSError as error:  # everything that requests raises; also the file of a certificate that is not there
+        except OSError as error:  # all that requests raises; also if the file of a certificate is not there
             if isinstance(error, requests.exceptions.ChunkedEncodingError):
                 raise ServerError(_cut(str(error)), error_code=type(error).__name__, may_pass=True) from error
             raise self._tls_error(error) from error
@@ -130,13 +139,13 @@ class Server:
 
     @property
     def experiment_id(self) -> str:
-        """The experiment of the settings on the server; asked for once, and made where a name is new.
+        """The experiment of the settings on the server. It is asked for once, and made if its name is new.
 
         Raises:
             ServerError: There is none of that id, or the server could not be asked.
         """
         if self._experiment_id is None:
-            # Without a lock: twice the same question does no harm, and a fork would inherit the lock.
+            # Without a lock: asking twice does no harm, and a fork would inherit the lock.
             if self.settings.experiment_id is None and self.settings.experiment_name is not None:
                 self._experiment_id = self._experiment_of_name(self.settings.experiment_name)
             else:
@@ -158,13 +167,13 @@ class Server:
 
     def forget_connections(self) -> None:
         """In a forked child: leave the connections to the parent, and make new ones."""
-        # Kept, as closing them takes locks that may have been held by threads which are not here.
+        # The old ones are kept, as closing them takes locks that threads of the parent may have held.
         _inherited.append(self._session)
         self._lock = threading.Lock()
         self._session = None
 
     def close(self) -> None:
-        """Close the connections; a call after that makes new ones."""
+        """Close the connections. A later call makes new ones."""
         with self._lock:
             session, self._session = self._session, None
         if session is not None:
@@ -177,7 +186,7 @@ class Server:
         authorization = settings.authorization()
 
         def authorize(request: Any) -> Any:
-            # As `auth`, or requests would take what ~/.netrc has for the host.
+            # Passed as `auth`, or else requests would take what ~/.netrc has for the host.
             request.headers.update(authorization)
             return request
 
@@ -308,7 +317,7 @@ class Server:
 
 
 class _AlreadyThere(Exception):
-    """Somebody else was faster."""
+    """Another process was faster."""
 
 
 def _twice_if_stale(request: Callable[[], requests.Response]) -> requests.Response:
@@ -337,7 +346,7 @@ def _reason_of(error: Exception) -> str:
 def _document_of(content: bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
@@ -350,5 +359,4 @@ def _text_of(response: requests.Response) -> str:
 
 
 def _cut(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _MAX_WORDS else text[: _MAX_WORDS - 3] + "..."
+    return brief(text, _MAX_WORDS)

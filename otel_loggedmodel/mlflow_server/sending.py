@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TrackingSender: requests of records, links and evaluation results become calls of the tracking server.
+"""TrackingSender: turns requests of records, links and evaluation results into calls of the tracking server.
 
-The server takes one link a call, and some 60 to 80 a second, so several calls go on at once, and not more than a steady
-rate of them. What was done of a request that failed in part is remembered: its repetition does the rest.
+The server takes one link with each call, and some 60 to 80 a second. So several calls go on at once, at no more than a
+steady rate. If a request fails in part, it is remembered what was done. When it is repeated, the rest is done.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_loggedmodel import attributes
 from otel_loggedmodel._errors import swallow
+from otel_loggedmodel._latest import Latest
 from otel_loggedmodel.delivery import otlp_payloads
-from otel_loggedmodel.delivery.otlp_sending import Outcome, Verdict
+from otel_loggedmodel.delivery.otlp_answers import Outcome, Verdict
 from otel_loggedmodel.mlflow_server.assessments import Assessment
 from otel_loggedmodel.mlflow_server.linking import is_result, link_of
 from otel_loggedmodel.mlflow_server.models import Models, UnknownModelError
@@ -29,19 +30,17 @@ from otel_loggedmodel.versions import records
 from otel_loggedmodel.versions.catalogue import catalogue
 
 CONNECTIONS: Final = 4
-# A server on SQLite takes 60 to 80 links a second, whatever the number of connections; one process shall not take all
-# that a larger one has to give.
+# A server on SQLite takes 60 to 80 links a second, whatever the number of connections. On a larger server, one process
+# should not take all that it can give.
 CALLS_PER_SECOND: Final = 200.0
-# A version that neither side knows may be announced soon, by the process that made it. Later, links go to its id.
+# If neither side knows a version, the process that made it may announce it soon. After this time links go to its id.
 UNKNOWN_SECONDS: Final = 300.0
 _SECONDS_BETWEEN_QUESTIONS: Final = 5.0
 _MAX_REMEMBERED: Final = 20_000
-# Worst last: what the whole request comes to.
+# Worst last. The worst is the outcome of the whole request.
 _SEVERITY: Final = (Verdict.DELIVERED, Verdict.NOT_YET, Verdict.MALFORMED, Verdict.LATER, Verdict.REFUSED)
 _DELIVERED: Final = Outcome(Verdict.DELIVERED)
 
-_K = TypeVar("_K")
-_V = TypeVar("_V")
 _Key = tuple[object, ...]
 _Call = tuple[_Key, Callable[[], None]]
 
@@ -65,16 +64,17 @@ class TrackingSender:
         unknown_seconds: float = UNKNOWN_SECONDS,
     ) -> None:
         self.timeout = settings.timeout
+        self.keeps_time = True
         self._server = Server(settings, connections)
         self._models = Models(self._server)
         self._traces = Traces(self._server, self._models)
         self._connections = connections
         self._pace = _Pace(calls_per_second)
         self._unknown_seconds = unknown_seconds
-        self._unknown: dict[str, _Unknown] = {}
-        self._done: dict[_Key, None] = {}
+        self._unknown: Latest[str, _Unknown] = Latest(_MAX_REMEMBERED)
+        self._done: Latest[_Key, None] = Latest(_MAX_REMEMBERED)
         self._is_stopped = False
-        # The spool's thread, and whoever flushes where there can be no thread, take turns.
+        # The spool's thread takes turns with those who flush when there can be no thread.
         self._one_at_a_time = threading.RLock()
 
     def export(self, spans: Sequence[ReadableSpan], payload: bytes) -> Outcome:
@@ -82,10 +82,10 @@ class TrackingSender:
         return self.send(payload)
 
     def send(self, payload: bytes) -> Outcome:
-        """Bring the server up to date with all that is in a request, as far as that goes."""
+        """Bring the server up to date with all that is in a request, as far as that is possible."""
         try:
             spans = otlp_payloads.decoded(payload)
-            # Versions first. A trace is there for its results once it is linked.
+            # Versions first. Results come last, as a trace is surely there once it is linked.
             stages = [(self._changes(spans), 1), (self._links(spans), self._connections)]
             stages.append((self._results(spans), self._connections))
         except Exception as error:
@@ -103,7 +103,7 @@ class TrackingSender:
             return outcome
 
     def stop(self) -> None:
-        """End what is under way soon; what is not done of it can be sent by another process."""
+        """End soon what is under way. Another process can send what is left of it."""
         self._is_stopped = True
 
     def close(self) -> None:
@@ -151,13 +151,13 @@ class TrackingSender:
             self._traces.link(link, as_it_is=unknown is not None and now >= unknown.give_up_at)
         except UnknownModelError:
             give_up_at = now + self._unknown_seconds if unknown is None else unknown.give_up_at
-            _remember(self._unknown, link.model_id, _Unknown(now + _SECONDS_BETWEEN_QUESTIONS, give_up_at))
+            self._unknown[link.model_id] = _Unknown(now + _SECONDS_BETWEEN_QUESTIONS, give_up_at)
             raise
 
     # What came of it
 
     def tried(self, call: _Call) -> Outcome:
-        """Make a call, if it has not been made."""
+        """Make a call, unless it has been made before."""
         key, make = call
         if key in self._done:
             return _DELIVERED
@@ -173,7 +173,7 @@ class TrackingSender:
         except Exception as error:
             swallow("telling the tracking server")
             return Outcome(Verdict.MALFORMED, repr(error), type(error).__name__)
-        _remember(self._done, key, None)
+        self._done[key] = None
         return _DELIVERED
 
 
@@ -190,7 +190,7 @@ class _Unknown:
 class _Round:
     """Several calls at once, until all are made or one shows that the others would fail, too.
 
-    Its threads are made for it: a pool would not survive a fork, and takes no work while the interpreter ends.
+    It makes its own threads. A pool would not survive a fork, and takes no work while the interpreter ends.
     """
 
     def __init__(self, sender: TrackingSender, calls: Sequence[_Call]) -> None:
@@ -201,7 +201,7 @@ class _Round:
         self._worst = _DELIVERED
 
     def run(self, at_once: int, outcome: Outcome) -> Outcome:
-        """Make the calls; what they and an earlier outcome come to."""
+        """Make the calls. Returns the worst of their outcomes and an earlier one."""
         self._worst = outcome
         helpers: list[threading.Thread] = []
         for _ in range(min(at_once, self._count) - 1):
@@ -209,7 +209,7 @@ class _Round:
             try:
                 helper.start()
             except RuntimeError:
-                break  # at the interpreter's end there are no new threads
+                break  # at the interpreter's end no thread can be started
             helpers.append(helper)
         self._work()
         for helper in helpers:
@@ -238,7 +238,7 @@ class _Pace:
         self._next = 0.0
 
     def wait(self) -> None:
-        """Wait for one's turn."""
+        """Wait for a turn."""
         with self._lock:
             now = time.monotonic()
             turn = max(now, self._next)
@@ -253,13 +253,6 @@ def _outcome_of(error: ServerError, *, is_of_result: bool) -> Outcome:
         return Outcome(Verdict.LATER, str(error), error_type, error.retry_after)
     if not error.is_of_content:
         return Outcome(Verdict.REFUSED, str(error), error_type)
-    # A result may come before the trace that it is about.
+    # A result may arrive before the trace that it is about.
     verdict = Verdict.NOT_YET if is_of_result and error.is_absent else Verdict.MALFORMED
     return Outcome(verdict, str(error), error_type)
-
-
-def _remember(memory: dict[_K, _V], key: _K, value: _V) -> None:
-    memory[key] = value
-    if len(memory) > _MAX_REMEMBERED:
-        # Several threads may do so at once, and one find nothing left to do.
-        memory.pop(next(iter(memory), key), None)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the tracking server is, as whom to ask it, and in which experiment: MLflow's own variables, or arguments."""
+"""Where the tracking server is, as whom to ask it, and in which experiment.
+
+MLflow's own variables or arguments say so.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ DEFAULT_TIMEOUT_SECONDS: Final = 30.0
 
 
 class SettingsError(ValueError):
-    """The settings name no server that can be reached over HTTP; the words say what to set."""
+    """The settings name no server that can be reached over HTTP. The message says what to set."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,11 +27,12 @@ class Settings:
 
     Attributes:
         uri: `http(s)://host[:port][/prefix]`, without user, password, query and trailing slash.
-        experiment_id: The experiment that traces and LoggedModels belong to; wins over the name.
-        experiment_name: The same by name; made where there is none of that name. Neither means experiment `0`.
+        experiment_id: The experiment that traces and LoggedModels belong to. It wins over the name.
+        experiment_name: The same by name. It is made if there is none of that name. Without id and name it is
+            experiment `0`.
         username: For Basic authentication, with `password`.
-        password: Likewise.
-        token: For Bearer authentication, where there is no user name and password.
+        password: For Basic authentication, with `username`.
+        token: For Bearer authentication, if there is no user name and password.
         verify: Whether the server's certificate is checked, or the file of the authorities to check it against.
         client_cert: The file of the certificate and key that are shown to the server.
         timeout: Seconds that the server may take to answer.
@@ -91,7 +95,7 @@ class Settings:
         )
 
     def authorization(self) -> dict[str, str]:
-        """The header that says who asks: Basic where there is a user name or password, else Bearer, else none."""
+        """The header that says who asks: Basic if there is a user name or password, else Bearer, else none."""
         if self.username is not None or self.password is not None:
             user = f"{self.username or ''}:{self.password or ''}"
             return {"authorization": "Basic " + base64.b64encode(user.encode()).decode()}

@@ -19,7 +19,7 @@ _PAGE: Final = 100
 
 @dataclasses.dataclass(frozen=True)
 class TraceLink:
-    """What links a trace to a version; made where the trace's true root has ended, as the last word counts.
+    """What links a trace to a version. The process makes it in which the trace's true root has ended.
 
     Attributes:
         trace_id: OpenTelemetry's id of the trace.
@@ -27,7 +27,7 @@ class TraceLink:
         end_ns: When its root ended.
         is_error: Whether its root failed.
         model_id: The version, by our id, the server's, or its name.
-        model_name: The version's name, if the root tells it; enough to make a LoggedModel of.
+        model_name: The version's name, if the root tells it. It is enough to make a LoggedModel.
     """
 
     trace_id: int
@@ -51,11 +51,11 @@ class Traces:
         self._models = models
 
     def link(self, link: TraceLink, *, as_it_is: bool = False) -> None:
-        """Link a trace to its version, before or after its spans arrive. The same again changes nothing.
+        """Link a trace to its version, before or after its spans arrive. Linking it again changes nothing.
 
         Args:
             link: What to link to what.
-            as_it_is: Where the version is unknown on both sides, link to its id all the same, and do not raise.
+            as_it_is: If the version is unknown on both sides, link to its id all the same, and do not raise.
 
         Raises:
             UnknownModelError: As of `Models.id_of`; more may be known later.
@@ -71,7 +71,7 @@ class Traces:
         put_link(self._server, self._info_of(link), server_id)
 
     def assess(self, assessment: Assessment) -> None:
-        """Add an assessment to its trace. The same again changes nothing.
+        """Add an assessment to its trace. Adding it again changes nothing.
 
         Raises:
             ServerError: The server refused, or could not be asked. If it `is_absent`, the trace is not there yet.
@@ -82,12 +82,12 @@ class Traces:
         except ServerError as error:
             if error.status == 403 and not self.known([assessment.trace_id]):
                 raise ServerError(str(error), status=404, error_code=error.error_code, is_of_content=True) from error
-            # It refuses a second one of an id, in words that differ between databases.
+            # The server refuses a second assessment with the same id, in words that differ between databases.
             if not error.is_of_content or not self._is_there(f"{path}/{assessment_id_of(assessment)}"):
                 raise
 
     def infos(self, trace_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
-        """What the server knows of traces, assessments included; those that it has not are left out.
+        """What the server knows of traces, with their assessments. Traces that it does not have are left out.
 
         Raises:
             ServerError: The server refused, or could not be asked.
@@ -112,12 +112,12 @@ class Traces:
         except ServerError as error:
             if not error.may_be_absent:
                 raise
-        # A server with users forbids all where one is not there.
+        # If one trace is not there, a server with users forbids the question for all of them.
         half = len(trace_ids) // 2
         return [*self._page_of_infos(trace_ids[:half]), *self._page_of_infos(trace_ids[half:])] if half else []
 
     def _info_of(self, link: TraceLink) -> dict[str, Any]:
-        # Complete: what is left out is overwritten with nothing.
+        # It has to be complete, as the server overwrites with nothing what is left out.
         return {
             "trace_id": on_server(link.trace_id),
             "trace_location": {

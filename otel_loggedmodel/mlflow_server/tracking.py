@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tracking: what an exporter has to do with a tracking server, beside exporting.
+"""Tracking: what an exporter tells a tracking server, beside exporting.
 
-What the server has to know is written to a spool of its own at once, and a thread delivers it: the exporting thread
-asks the server for nothing. Exporters of one process that have the same server share one `Tracking`, so that each trace
-is linked once, however many exporters and providers there are.
+What the server has to know is written at once to a spool of its own, and a thread delivers it. So the exporting thread
+asks the server for nothing. All exporters of a process that have the same server share one `Tracking`. Each trace is
+linked once, however many exporters and providers there are.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -20,9 +21,10 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_loggedmodel._errors import swallow
 from otel_loggedmodel.delivery import otlp_payloads
+from otel_loggedmodel.delivery.destinations import Destination
 from otel_loggedmodel.delivery.durable import DurableExporter
+from otel_loggedmodel.delivery.otlp_answers import Verdict
 from otel_loggedmodel.delivery.otlp_payloads import is_record
-from otel_loggedmodel.delivery.otlp_sending import Destination, Verdict
 from otel_loggedmodel.delivery.shipping import RecordShipper
 from otel_loggedmodel.delivery.spool import Pending
 from otel_loggedmodel.mlflow_server.linking import TraceLinker, is_result
@@ -34,7 +36,7 @@ PROTOCOL: Final = "mlflow"
 
 
 class TrackingExporter(SpanExporter):
-    """Records, links and evaluation results to a tracking server, as an exporter, which the spool's machinery expects.
+    """Sends records, links and evaluation results to a tracking server. It is an exporter, as the spool expects one.
 
     Args:
         settings: Of the server.
@@ -52,7 +54,7 @@ class TrackingExporter(SpanExporter):
         return destination_in(self._settings, self._settings.uri, PROTOCOL)
 
     def make_sender(self) -> TrackingSender:
-        """What does the sending, made anew in a forked child."""
+        """What sends. It is made anew in a forked child."""
         self._sender = TrackingSender(self._settings)
         return self._sender
 
@@ -74,7 +76,7 @@ class TrackingExporter(SpanExporter):
 
 @dataclasses.dataclass(frozen=True)
 class Keeping:
-    """Where to keep what is not delivered yet, or None for memory; and its bounds, or None for the defaults."""
+    """Where to keep what is not delivered yet (None for memory), and its bounds (None for the defaults)."""
 
     directory: Path | None = None
     max_bytes: int | None = None
@@ -107,7 +109,7 @@ class Tracking:
 
     @classmethod
     def shared(cls, settings: Settings, keeping: Keeping, repeat_after: float) -> Tracking:
-        """The one of this process for a server and a place; each that asks for it says `shutdown` or `leave` once."""
+        """The one of this process for a server and a place. Each that asks for it calls `shutdown` or `leave` once."""
         key = (settings, keeping)
         with _sharing:
             tracking = _shared.get(key)
@@ -118,7 +120,7 @@ class Tracking:
             return tracking
 
     def note(self, spans: Sequence[ReadableSpan], model_ids: Iterable[str]) -> None:
-        """Keep what the server has to know of exported spans and of the versions they belong to. It never raises."""
+        """Keep what the server has to know of exported spans and of the versions they belong to. Never raises."""
         try:
             self._shipper.export(self._linker.pick(spans), model_ids)
         except Exception:
@@ -130,15 +132,16 @@ class Tracking:
         return self._durable.pending
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Tell the server what it has not been told, as far as the time goes. Whether nothing is left."""
+        """Tell the server what it has not been told, until time is up. Returns whether nothing is left."""
         kept = self._shipper.flush(timeout_millis / 1000)
         return self._durable.force_flush(timeout_millis) and kept
 
-    def shutdown(self) -> None:
+    def shutdown(self, timeout_seconds: float = 30.0) -> None:
         """Tell the server what can be told now, and leave the rest to the next process."""
         if self._is_last():
-            self._shipper.shutdown()
-            self._durable.shutdown()
+            deadline = time.monotonic() + timeout_seconds
+            self._shipper.shutdown(timeout_seconds)
+            self._durable.shutdown(max(0.0, 1000 * (deadline - time.monotonic())))
 
     def leave(self) -> None:
         """Leave to the next process what the server has not been told."""
@@ -170,9 +173,10 @@ if hasattr(os, "register_at_fork"):
 
 
 class SpansAlone:
-    """In the place of a `RecordShipper`, where spans go to the tracking server itself.
+    """Stands in for a `RecordShipper` if spans go to the tracking server itself.
 
-    It is told of versions and evaluation results in other ways. As spans, they would be traces without sense there.
+    The server is told of versions and evaluation results in other ways. As spans they would be meaningless traces
+    there.
 
     Args:
         exporter: Where spans go.
@@ -182,7 +186,7 @@ class SpansAlone:
         self._exporter = exporter
 
     def export(self, spans: Sequence[ReadableSpan], model_ids: Iterable[str]) -> SpanExportResult:
-        """Export what are spans of the application."""
+        """Export the spans that are the application's own."""
         spans = [span for span in spans if not is_record(span) and not is_result(span)]
         return self._exporter.export(spans) if spans else SpanExportResult.SUCCESS
 
@@ -190,7 +194,7 @@ class SpansAlone:
         """Nothing is due."""
         return True
 
-    def shutdown(self) -> None:
+    def shutdown(self, timeout_seconds: float = 30.0) -> None:
         """Nothing is due."""
 
     def release(self) -> None:

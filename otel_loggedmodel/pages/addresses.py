@@ -132,6 +132,11 @@ class Links:
         return _with(path, [*parameters, *self.chosen.parameters])
 
 
+def content_of_span(trace_id: str, span_id: str, *which: tuple[str, object]) -> str:
+    """All of a value that a page shows the beginning of, or a file that a span carries."""
+    return _with("/trace/content", [("id", trace_id), ("span", span_id), *which])
+
+
 def _with(path: str, parameters: Sequence[tuple[str, object]]) -> str:
     # What has no UTF-8 cannot be in an address; with a replacement it is the name of nothing.
     query = urlencode([(name, str(value)) for name, value in parameters], quote_via=quote, errors="replace")

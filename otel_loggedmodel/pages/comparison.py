@@ -15,15 +15,8 @@ from otel_loggedmodel.pages.versions import Trends
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.metrics import Metric, change_of, compared_of, metric_named, metrics_of, value_of
 from otel_loggedmodel.store.behaving import BINS_PER_DECADE
-from otel_loggedmodel.store.results import (
-    Activities,
-    Behaviour,
-    Comparison,
-    ConfigurationDifference,
-    Difference,
-    RowChange,
-    Verdict,
-)
+from otel_loggedmodel.store.chart_results import Activities, Behaviour
+from otel_loggedmodel.store.results import Comparison, ConfigurationDifference, Difference, RowChange, Verdict
 from otel_loggedmodel.store.statistics import meaning_of
 from otel_loggedmodel.versions.checkout import DIFF_TAG
 

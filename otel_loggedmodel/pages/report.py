@@ -11,7 +11,8 @@ from markupsafe import Markup
 from otel_loggedmodel.pages import comparison
 from otel_loggedmodel.pages.addresses import Chosen
 from otel_loggedmodel.pages.templates import render, static
-from otel_loggedmodel.store.results import Activities, Behaviour, Comparison, RowChange
+from otel_loggedmodel.store.chart_results import Activities, Behaviour
+from otel_loggedmodel.store.results import Comparison, RowChange
 from otel_loggedmodel.version import __version__
 
 

@@ -15,7 +15,6 @@ from otel_loggedmodel.pages import charts
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.results import Verdict
-from otel_loggedmodel.versions.identity import is_reference
 
 _VERDICT_SYMBOLS: Final = {Verdict.BETTER: "✓", Verdict.WORSE: "✗", Verdict.SAME: "=", Verdict.UNKNOWN: "?"}
 _BREAKS: Final = re.compile("[\t\n]")
@@ -53,8 +52,7 @@ def warm_up() -> None:
 def short_id(model_id: str) -> str:
     """What tells a version from others: the end of its id, or the id where it is of another shape."""
     if has_id_shape(model_id):
-        # A reference by name ends in zeros.
-        return f"{model_id[: 2 + _SHOWN_ID]}…" if is_reference(model_id) else f"…{model_id[-_SHOWN_ID:]}"
+        return f"…{model_id[-_SHOWN_ID:]}"
     return model_id if len(model_id) <= 40 else f"{model_id[:39]}…"
 
 

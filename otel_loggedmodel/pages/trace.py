@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """One trace: its waterfall, and of one span what was said, what was measured, and all that it carries."""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from otel_loggedmodel.conventions.messages import messages_of
 from otel_loggedmodel.pages.addresses import Links
-from otel_loggedmodel.pages.conversation import messages_of
+from otel_loggedmodel.pages.conversation import Conversation, conversation_of, table_of, text_of
 from otel_loggedmodel.pages.waterfall import Evaluation, Row, evaluations_of, rows_of
-from otel_loggedmodel.store.results import Trace
+from otel_loggedmodel.store.trace_results import Span, Trace
 
 # On one page: what a browser lays out at once without a wait.
 MOST_ROWS: Final = 500
+# Of a larger trace the page has the earliest. All of its spans are read and put into the order of their tree for each
+# page of rows, which takes half a second for so many.
+MOST_SPANS: Final = 10_000
+_MOST_LOOKED_AT: Final = 100
 
 
 def values(trace: Trace, span_id: str | None, text: str, only: str, page: int) -> Mapping[str, Any]:
@@ -19,7 +25,8 @@ def values(trace: Trace, span_id: str | None, text: str, only: str, page: int) -
 
     Args:
         trace: The trace.
-        span_id: The span of which everything is shown; by default the first that failed, else the first with messages.
+        span_id: The key of the row of which everything is shown; by default the first that failed, else the first with
+            messages.
         text: Only spans whose name, service or attributes have this.
         only: `errors`, `models`, or empty for all spans.
         page: Which part of the spans, from 1 on.
@@ -52,10 +59,11 @@ def values(trace: Trace, span_id: str | None, text: str, only: str, page: int) -
         "versions": list(dict.fromkeys(row.span.model_id for row in rows if row.span.model_id)),
         "services": sorted({row.span.service for row in rows if row.span.service}),
         "selected": selected,
-        "messages": [] if selected is None else messages_of(selected.span),
+        "conversation": Conversation() if selected is None else conversation_of(selected.span),
+        "tables": {} if selected is None else _tables(selected.span),
         "evaluations": evaluations,
         "by_span": by_span,
-        "names": {row.span.span_id: row.span.name for row in rows},
+        "names": {row.key: row.span.name for row in rows},
         "links": Links(),
     }
 
@@ -78,10 +86,22 @@ def _matches(row: Row, text: str, only: str) -> bool:
 
 def _selected(rows: Sequence[Row], span_id: str | None) -> Row | None:
     if span_id is not None:
-        return next((row for row in rows if row.span.span_id == span_id), None)
+        return next((row for row in rows if row.key == span_id), None)
     failed = [row for row in rows if row.failed]
     # The deepest is where an error comes from; the others pass it on.
     if failed:
         return max(failed, key=lambda row: row.depth)
-    with_messages = next((row for row in rows if row.llm is not None and messages_of(row.span)), None)
+    # Where the first calls have no messages, the others have none either.
+    calls = itertools.islice((row for row in rows if row.llm is not None), _MOST_LOOKED_AT)
+    with_messages = next((row for row in calls if messages_of(row.span.attributes, row.span.events)), None)
     return with_messages or (rows[0] if rows else None)
+
+
+def _tables(span: Span) -> Mapping[str, Any]:
+    """What a span carries, each value up to a bound."""
+    return {
+        "attributes": table_of(span.attributes, span, "attributes"),
+        "resource": table_of(span.resource, span, "resource"),
+        "events": [table_of(event.attributes, span, str(number)) for number, event in enumerate(span.events)],
+        "status_message": text_of(span.status_message, ""),
+    }

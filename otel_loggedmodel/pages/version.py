@@ -11,7 +11,8 @@ from otel_loggedmodel.pages.versions import LIVE_MS
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.deploying import Syntax, lines_for, variables_for
 from otel_loggedmodel.presenting.metrics import metrics_of, value_of
-from otel_loggedmodel.store.results import HistoryEntry, TraceSummary, VersionDetail
+from otel_loggedmodel.store.results import HistoryEntry, VersionDetail
+from otel_loggedmodel.store.trace_results import TraceSummary
 from otel_loggedmodel.versions.checkout import BRANCH_TAG, COMMIT_TAG, DIFF_TAG, REPOSITORY_TAG
 
 _MOST_LINES: Final = 5000

@@ -7,8 +7,10 @@ from itertools import chain
 from typing import Any, Final
 
 from otel_loggedmodel.pages.addresses import Chosen, Links
+from otel_loggedmodel.presenting import misuse
+from otel_loggedmodel.store.chart_results import Activities, Activity
 from otel_loggedmodel.store.numbering import Numbering
-from otel_loggedmodel.store.results import Activities, Activity, Version
+from otel_loggedmodel.store.results import Version
 from otel_loggedmodel.versions.checkout import BRANCH_TAG, COMMIT_TAG
 
 # On one page.
@@ -147,6 +149,7 @@ def values(listing: Listing, activities: Activities, which: Filter, chosen: Chos
         "live_ids": {one.version.model_id for one in live},
         "activities": {activity.model_id: activity for activity in activities.versions},
         "trends": {activity.model_id: Trends(activity, activities) for activity in activities.versions},
+        "hint": misuse.hint([activity.total.traces for activity in activities.versions]),
         "which": which,
         "chosen": chosen,
         "links": Links(chosen),

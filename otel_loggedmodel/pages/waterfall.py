@@ -7,7 +7,7 @@ from typing import Final
 from otel_loggedmodel.attributes import EVALUATION_RESULT
 from otel_loggedmodel.conventions.status import is_error
 from otel_loggedmodel.presenting.spans import in_tree_order, llm_of, tokens_of
-from otel_loggedmodel.store.results import Span, Trace
+from otel_loggedmodel.store.trace_results import Span, Trace
 
 _DEEPEST: Final = 24
 
@@ -18,6 +18,7 @@ class Row:
 
     Attributes:
         span: The span.
+        key: Its id, and its kind beside it where another span before it has that id.
         depth: How many it is below.
         offset: When it began, as a share of the trace.
         width: How long it took, as a share of the trace.
@@ -28,6 +29,7 @@ class Row:
     """
 
     span: Span
+    key: str
     depth: int
     offset: float
     width: float
@@ -67,10 +69,12 @@ def rows_of(trace: Trace) -> list[Row]:
     """The spans in order; without the results of evaluations, which say nothing of the trace's time."""
     spans = [span for span in trace.spans if span.name != EVALUATION_RESULT]
     begin = min((span.start_ns for span in spans), default=0)
+    taken_ids: set[str] = set()
     whole = max(max((span.start_ns + span.duration_ns for span in spans), default=0) - begin, 1)
     return [
         Row(
             span=span,
+            key=_key(span, taken_ids),
             depth=min(depth, _DEEPEST),
             offset=(span.start_ns - begin) / whole,
             width=span.duration_ns / whole,
@@ -82,6 +86,12 @@ def rows_of(trace: Trace) -> list[Row]:
         for span, depth in in_tree_order(spans, 0, lambda depth, _: depth + 1)
         for taken, given in (tokens_of(span),)
     ]
+
+
+def _key(span: Span, taken_ids: set[str]) -> str:
+    key = f"{span.span_id}-{span.kind.lower()}" if span.span_id in taken_ids else span.span_id
+    taken_ids.add(span.span_id)
+    return key
 
 
 def evaluations_of(trace: Trace) -> list[Evaluation]:

@@ -13,6 +13,16 @@ def count(value: float | None) -> str:
     return _or_absent(value) or f"{value:,.0f}"
 
 
+def size(number: int) -> str:
+    """Bytes: `812 B`, `1.6 MB`."""
+    amount = float(number)
+    for unit in ("B", "kB", "MB"):
+        if amount < 999.5:
+            return f"{amount:.3g} {unit}"
+        amount /= 1000
+    return f"{amount:.3g} GB"
+
+
 def traces(number: int) -> str:
     """`1 trace`, `12,345 traces`."""
     return number_of(number, "trace")

@@ -3,14 +3,20 @@
 
 Parents come from whoever sent the spans. A span whose parent is not there is a root, and so is one of each circle of
 parents: every span is shown exactly once, however they refer to one another.
+
+Zipkin's client and server share the id of one call (https://github.com/openzipkin/b3-propagation): the server is below
+its client.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, TypeVar
 
 from otel_loggedmodel.conventions.reading import count_of, name_of
 from otel_loggedmodel.conventions.things import Thing
-from otel_loggedmodel.store.results import Span
+from otel_loggedmodel.store.trace_results import Span
+
+_CALLEES: Final = ("Server", "Consumer")
 
 State = TypeVar("State")
 
@@ -36,7 +42,7 @@ def in_tree_order(
                 continue
             shown.add(index)
             yield spans[index], place
-            offspring = [child for child in children.get(spans[index].span_id, []) if child not in shown]
+            offspring = [child for child in children.get(index, []) if child not in shown]
             last = len(offspring) - 1
             stack += [(offspring[number], below(place, number == last)) for number in range(last, -1, -1)]
 
@@ -51,10 +57,29 @@ def llm_of(span: Span) -> str | None:
     return name_of(span.attributes, Thing.RESPONSE_MODEL, Thing.REQUEST_MODEL)
 
 
-def _children_of(spans: Sequence[Span]) -> dict[str | None, list[int]]:
-    children: dict[str | None, list[int]] = {}
-    ids = {span.span_id for span in spans}
+def _children_of(spans: Sequence[Span]) -> dict[int | None, list[int]]:
+    """The children of each span, by their numbers; those of None are the roots."""
+    by_id: dict[str, list[int]] = defaultdict(list)
     for index, span in enumerate(spans):
-        is_child = span.parent_span_id in ids and span.parent_span_id != span.span_id
-        children.setdefault(span.parent_span_id if is_child else None, []).append(index)
+        by_id[span.span_id].append(index)
+    children: dict[int | None, list[int]] = defaultdict(list)
+    for index, span in enumerate(spans):
+        children[_parent_of(index, span, spans, by_id)].append(index)
     return children
+
+
+def _parent_of(index: int, span: Span, spans: Sequence[Span], by_id: Mapping[str, Sequence[int]]) -> int | None:
+    halves = by_id[span.span_id]
+    if len(halves) > 1 and span.kind in _CALLEES:
+        caller = next((half for half in halves if spans[half].kind not in _CALLEES), None)
+        if caller is not None:
+            return caller
+    parents = by_id.get(span.parent_span_id or "", ()) if span.parent_span_id != span.span_id else ()
+    if len(parents) < 2:
+        return parents[0] if parents else None
+
+    # What a call leads to is the work of its server, unless the client's service says that it did it itself.
+    def preference(parent: int) -> tuple[bool, bool]:
+        return spans[parent].service == span.service, spans[parent].kind in _CALLEES
+
+    return max(parents, key=preference)

@@ -1,25 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text from outside made safe to print.
-
-Names, tags and error messages come from whoever sends spans. Printed as they are, they could move the cursor, recolour
-the screen, forge lines of a table or reverse the reading order.
-"""
+"""Text from outside made safe to show: without what could do harm (see `_cleaning`), without secrets."""
 
 import difflib
 import re
 from collections.abc import Iterable
 from typing import Final
 
-# Control characters, line and paragraph separators, what changes the direction of text, lone surrogates, and the two
-# code points that neither XML nor YAML can hold.
-_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+from otel_loggedmodel._cleaning import clean
+
+__all__ = ["clean", "clean_lines", "did_you_mean", "without_secrets"]
+
 _USER_OF_URL: Final = re.compile(r"//[^/\s]*@")
 _SECRET_IN_QUERY: Final = re.compile(r"(?i)\b([\w-]*(?:key|token|secret|password)[\w-]*=)[^&\s,]+")
-
-
-def clean(text: str) -> str:
-    r"""The text on one line, with whatever could do harm written as an escape: `\x1b`, `\n`."""
-    return _UNSAFE.sub(_escaped, text)
 
 
 def clean_lines(text: str) -> str:
@@ -46,12 +38,3 @@ def did_you_mean(word: str, known: Iterable[str], *, likeness: float = 0.6) -> s
     if not close:
         return ""
     return f" Did you mean {' or '.join(repr(clean(one)) for one in close[:3])}?"
-
-
-def _escaped(match: re.Match[str]) -> str:
-    character = match.group()
-    named = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}.get(character)
-    if named is not None:
-        return named
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

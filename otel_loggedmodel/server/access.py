@@ -6,11 +6,14 @@ carry `Origin`; a page that makes its own name point to this machine (DNS rebind
 """
 
 import hmac
+from collections.abc import Mapping
 from typing import Final
 
 from otel_loggedmodel.server.refusing import Reason, RefusalError
 from otel_loggedmodel.server.settings import Settings
 
+# As `Sec-Fetch-Site` has it: nobody's, as an address that was typed in, and this backend's own pages.
+_OWN_SITES: Final = frozenset({"none", "same-origin"})
 _LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -19,9 +22,46 @@ class Access:
 
     def __init__(self, settings: Settings) -> None:
         self._token = None if settings.token is None else settings.token.encode()
-        self._origins = frozenset(origin.lower().rstrip("/") for origin in settings.allowed_origins)
+        self._origins = settings.origins
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self._hosts = {*_LOCAL_NAMES, host.lower()} if settings.is_loopback and settings.token is None else None
+
+    @property
+    def has_token(self) -> bool:
+        """Whether clients have to present a token."""
+        return self._token is not None
+
+    def check_question(self, headers: Mapping[str, str], *, wants_token: bool = True) -> None:
+        """See that the API may be asked: from this machine or with the token, and by no page of another site.
+
+        Raises:
+            RefusalError: It may not.
+        """
+        self.check_host(headers.get("host"))
+        self.check_site(headers)
+        if wants_token:
+            self.check_token(headers.get("authorization"))
+
+    def check_site(self, headers: Mapping[str, str]) -> None:
+        """See that no page of another site asks. It could not read the answer, which would cost as much.
+
+        Browsers say whose page asks (https://www.w3.org/TR/fetch-metadata/); whoever is none says nothing.
+
+        Raises:
+            RefusalError: One does.
+        """
+        if headers.get("sec-fetch-site", "none") not in _OWN_SITES:
+            raise RefusalError(Reason.FORBIDDEN, "a page of another site may not ask this backend")
+
+    def check_page_site(self, headers: Mapping[str, str]) -> None:
+        """See that a page is opened, by a link from anywhere, and not built into a page of another site.
+
+        Raises:
+            RefusalError: It is.
+        """
+        mode, purpose = headers.get("sec-fetch-mode", "navigate"), headers.get("sec-fetch-dest", "document")
+        if (mode, purpose) != ("navigate", "document"):
+            self.check_site(headers)
 
     def check_token(self, authorization: str | None) -> None:
         """See that the value of an `authorization` header has the token, if there is one.
@@ -48,7 +88,10 @@ class Access:
             RefusalError: It is another page's.
         """
         if origin is not None and origin.lower() not in self._origins:
-            raise RefusalError(Reason.FORBIDDEN, f"pages of {origin!r} may not send traces to this backend")
+            raise RefusalError(
+                Reason.FORBIDDEN,
+                f"pages of {origin!r} may not send traces to this backend, unless it is started with --allow-origin",
+            )
 
     def check_host(self, host: str | None) -> None:
         """See that a question was addressed to this machine, where only its own users may ask and need no token.

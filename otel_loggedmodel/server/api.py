@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The JSON API: versions, their comparison, their traces. It only reads.
 
-Answers are `store.results` as JSON. Errors are `{"error": {"code", "message", "suggestions"}}`; `store.remote` turns
-them back into the exceptions of `store.reading`.
+Answers are `store.results` and `store.trace_results` as JSON. Errors are
+`{"error": {"code", "message", "suggestions"}}`; `store.remote` turns them back into the exceptions of `store.reading`.
 """
 
 import asyncio
@@ -56,6 +56,8 @@ _PATHS: Final = (
     "/api/v1/compare/rows",
     "/api/v1/traces",
     "/api/v1/traces/{trace_id}",
+    "/api/v1/store",
+    "/api/v1/openapi.json",
     "/metrics",
     "/healthz",
     "/readyz",
@@ -105,7 +107,7 @@ class ApiError(Exception):
     def response(self) -> Response:
         """The answer."""
         error = {"code": self.code, "message": str(self), "suggestions": self.suggestions}
-        return _json({"error": error}, self.status, self.headers)
+        return json_response({"error": error}, self.status, self.headers)
 
 
 class Api:
@@ -159,8 +161,7 @@ class Api:
 
         async def guarded(request: Request) -> Response:
             try:
-                self._access.check_host(request.headers.get("host"))
-                self._access.check_token(request.headers.get("authorization"))
+                self._access.check_question(request.headers)
             except RefusalError as error:
                 return error_of_refusal(error).response()
             return await handler(request)
@@ -254,19 +255,23 @@ class Api:
         return await self._guarded(self._index)(request)
 
     async def _index(self, request: Request) -> Response:
-        return _json({"name": "otel-loggedmodel", "version": __version__, "traces": "/v1/traces", "paths": _PATHS})
+        return json_response(
+            {"name": "otel-loggedmodel", "version": __version__, "traces": "/v1/traces", "paths": _PATHS}
+        )
 
     async def _show_metrics(self, request: Request) -> Response:
         return Response(self._metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def _show_health(self, request: Request) -> Response:
-        return _json({"status": "ok"})
+        return json_response({"status": "ok"})
 
     async def _show_readiness(self, request: Request) -> Response:
         trouble = self._trouble()
         if trouble is None:
-            return _json({"status": "ready"})
-        return _json({"status": "unavailable", "reason": trouble}, 503, {"Retry-After": str(UNAVAILABLE_SECONDS)})
+            return json_response({"status": "ready"})
+        return json_response(
+            {"status": "unavailable", "reason": trouble}, 503, {"Retry-After": str(UNAVAILABLE_SECONDS)}
+        )
 
 
 async def answer_http_exception(request: Request, error: Exception) -> Response:
@@ -274,8 +279,15 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if error.status_code == 405:
-        return ApiError(405, "method_not_allowed", f"{request.method} is not for this path", headers=headers).response()
-    return ApiError(404, "not_found", f"nothing here; there are: {', '.join(_PATHS)}").response()
+        return ApiError(
+            405,
+            "method_not_allowed",
+            f"{request.method} is not for this path; traces are sent to /v1/traces",
+            headers=headers,
+        ).response()
+    return ApiError(
+        404, "not_found", f"nothing here; traces are sent to /v1/traces, and there are: {', '.join(_PATHS)}"
+    ).response()
 
 
 def _parameters(request: Request, known: Collection[str]) -> Parameters:
@@ -294,7 +306,8 @@ def _versions_to_compare(parameters: Parameters, least: int) -> list[str]:
     return versions
 
 
-def _json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_response(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A value as JSON, to be kept by nobody."""
     return _response(msgspec.json.encode(content), status, headers)
 
 

@@ -15,10 +15,10 @@ from typing import Final
 
 from otel_loggedmodel.server.metrics import Metrics
 from otel_loggedmodel.server.recent import Recent
-from otel_loggedmodel.server.refusing import busy, malformed, unavailable
+from otel_loggedmodel.server.refusing import RefusalError, busy, malformed, too_much_memory, unavailable
 from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.store.reading import StoreUnavailableError
-from otel_loggedmodel.store.writing import RefusedError, SpanWriter
+from otel_loggedmodel.store.writing import RefusedError, SpanWriter, TooMuchMemoryError
 
 _logger = logging.getLogger(__name__)
 
@@ -26,6 +26,8 @@ _logger = logging.getLogger(__name__)
 _MAX_REMEMBERED: Final = 100_000
 # Not for ever: whoever asks /readyz before sending would never send again, and nobody would find out that all is well.
 _DOUBT_SECONDS: Final = 30.0
+# Storing this little fails where others have taken the memory, and may pass when they have given it back.
+_LITTLE_MEMORY: Final = 32 * 1024 * 1024
 
 
 @dataclass(eq=False)
@@ -33,6 +35,7 @@ class _Waiting:
     digest: bytes
     payload: bytes
     spans: int
+    memory: int
     since: float = field(default_factory=time.monotonic)
     stored: "Future[None]" = field(default_factory=Future)
 
@@ -73,13 +76,14 @@ class Inserter:
         """Begin to store."""
         self._thread.start()
 
-    def submit(self, digest: bytes, payload: bytes, spans: int) -> "Future[None]":
+    def submit(self, digest: bytes, payload: bytes, spans: int, memory: int = 0) -> "Future[None]":
         """Have a request stored.
 
         Args:
             digest: Of its content. What is being stored, or was lately, is not stored again.
             payload: A serialized `ExportTraceServiceRequest`.
             spans: How many are in it.
+            memory: The bytes that storing it takes.
 
         Returns:
             Done when it is stored; or else failed with a `RefusalError`.
@@ -97,7 +101,7 @@ class Inserter:
             if self._give_up_at is not None:
                 raise unavailable("the backend is shutting down")
             self._check_room(len(payload), spans)
-            waiting = _Waiting(digest, payload, spans)
+            waiting = _Waiting(digest, payload, spans, memory)
             self._queue.append(waiting)
             self._by_digest[digest] = waiting
             self._queued_spans += spans
@@ -173,11 +177,16 @@ class Inserter:
 
     def _take_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
-        spans = size = 0
+        spans = size = memory = 0
         while self._queue:
             spans += self._queue[0].spans
             size += len(self._queue[0].payload)
-            if batch and (spans > self._settings.batch_spans or size > self._settings.batch_bytes):
+            memory += self._queue[0].memory
+            if batch and (
+                spans > self._settings.batch_spans
+                or size > self._settings.batch_bytes
+                or memory > self._settings.max_memory_bytes
+            ):
                 break
             batch.append(self._queue.popleft())
             self._queued_spans -= batch[-1].spans
@@ -216,7 +225,7 @@ class Inserter:
         if len(batch) == 1:
             _logger.warning("a request with %d spans cannot be stored: %s", batch[0].spans, error)
             self._release(batch, are_stored=False)
-            batch[0].stored.set_exception(malformed(f"the store cannot take this request: {error}"))
+            batch[0].stored.set_exception(_refusal(batch[0], error))
             return
         middle = len(batch) // 2
         self._store(batch[:middle])
@@ -240,6 +249,18 @@ class Inserter:
                 self._held_spans -= waiting.spans
                 if are_stored:
                     self._stored.add(waiting.digest)
+
+
+def _refusal(waiting: _Waiting, error: RefusedError) -> RefusalError:
+    """Why one request is not stored, whatever it came with."""
+    if not isinstance(error, TooMuchMemoryError):
+        return malformed(f"the store cannot take this request: {error}")
+    if waiting.memory <= _LITTLE_MEMORY:
+        return unavailable("the store has too little memory at the moment")
+    return too_much_memory(
+        f"the store has too little memory for this request of {waiting.spans} spans, which takes about"
+        f" {waiting.memory // 2**20} MiB: send fewer spans at a time"
+    )
 
 
 def _done() -> "Future[None]":

@@ -5,7 +5,6 @@ This looks at every span there is. With 12 attributes a span costs 4 to 7 us on 
 more where one of the attributes is a list.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,8 +14,9 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
+from otel_loggedmodel.server.accounting import Account
 from otel_loggedmodel.server.flat_request import FlatRequest
-from otel_loggedmodel.server.refusing import malformed
+from otel_loggedmodel.server.refusing import too_much_memory
 from otel_loggedmodel.server.repairing import (
     EARLIEST_NS,
     LATEST_AHEAD_NS,
@@ -25,7 +25,9 @@ from otel_loggedmodel.server.repairing import (
     NO_TRACE_ID,
     Repairs,
 )
+from otel_loggedmodel.server.salvaging import salvage
 from otel_loggedmodel.server.settings import Settings
+from otel_loggedmodel.server.weighing import Weight, parts_of
 
 _PARENT_ID_SIZES: Final = (0, 8)
 
@@ -37,41 +39,59 @@ class Checked:
     Attributes:
         payload: Its serialization.
         spans: How many are in it.
-        rejected: How many were removed from it, for which reason.
-        repaired: How many changes were made to what is left, of which kind.
+        account: What was removed from it, and what was changed in what is left.
+        memory: The bytes of memory that storing it takes, as `weighing` has it.
     """
 
     payload: bytes
     spans: int
-    rejected: Mapping[str, int] = field(default_factory=dict)
-    repaired: Mapping[str, int] = field(default_factory=dict)
+    account: Account = field(default_factory=Account)
+    memory: int = field(default=0, compare=False)
 
 
-def check(body: bytes, settings: Settings, now_ns: int) -> Checked:
+def check(body: bytes, settings: Settings, now_ns: int, account: Account | None = None) -> Checked:
     """See what of a request can be stored, and make it so.
 
     Args:
         body: A serialized `ExportTraceServiceRequest`.
         settings: The limits.
         now_ns: The time, since the epoch.
+        account: What was removed and changed before, if anything.
 
     Raises:
-        RefusalError: It is no such request.
+        RefusalError: It is no such request, or storing it takes too much memory.
     """
+    account = Account() if account is None else account
+    size = len(body)
     try:
         request = FlatRequest.FromString(body)
-        check = _Check(request, settings, now_ns, may_be_large=len(body) > settings.max_value_bytes)
-        spans = check.run()
-    except DecodeError as error:
-        raise malformed(f"the body is no ExportTraceServiceRequest: {error}") from error
+    except DecodeError:
+        request = salvage(body, account)
+        # U+FFFD takes three bytes, and may stand for one.
+        size *= 3
+    check = _Check(request, settings, now_ns, account, may_be_large=size > settings.max_value_bytes)
+    check.run()
     # What was checked is stored, not the bytes that came: a field that is there twice is read by protobuf as the last,
-    # and by ClickHouse as nothing.
-    return Checked(request.SerializeToString(), spans, check.repairs.rejected, check.repairs.repaired)
+    # and by ClickHouse as nothing. A field of a known number and another type is unknown to protobuf, while ClickHouse
+    # stops there and refuses all that it was given. So what is unknown is left out, for 1 us a span.
+    request.DiscardUnknownFields()
+    payload = request.SerializeToString()
+    weight = check.weight
+    weight.size = len(payload)
+    if weight.memory > settings.max_memory_bytes:
+        raise too_much_memory(weight.complaint(settings.max_memory_bytes))
+    return Checked(payload, weight.spans, account, weight.memory)
 
 
 class _Check:
     def __init__(
-        self, request: ExportTraceServiceRequest, settings: Settings, now_ns: int, *, may_be_large: bool
+        self,
+        request: ExportTraceServiceRequest,
+        settings: Settings,
+        now_ns: int,
+        account: Account,
+        *,
+        may_be_large: bool,
     ) -> None:
         self._request = request
         self._latest_ns = now_ns + LATEST_AHEAD_NS
@@ -79,17 +99,19 @@ class _Check:
         self._may_be_large = may_be_large
         self._max_attributes = settings.max_attributes
         self._max_bytes = settings.max_value_bytes
-        self.repairs = Repairs(settings, self._latest_ns, may_be_large=may_be_large)
+        self.repairs = Repairs(settings, self._latest_ns, account, may_be_large=may_be_large)
+        self.weight = Weight()
 
-    def run(self) -> int:
-        """How many spans may be stored."""
-        count = 0
+    def run(self) -> None:
+        """Make the request one that may be stored, and weigh it."""
+        weight = self.weight
         for resource_spans in self._request.resource_spans:
             resource = resource_spans.resource
             if not self._has_sound_attributes(resource):
                 self.repairs.repair_attributes(resource)
             if self._has_lists:
                 self.repairs.make_texts(resource)
+            resource_size = len(resource.SerializePartialToString())
             for scope_spans in resource_spans.scope_spans:
                 scope = scope_spans.scope
                 if not self._has_sound_attributes(scope):
@@ -97,8 +119,11 @@ class _Check:
                 if self._has_lists:
                     self.repairs.make_texts(scope)
                 self._check_spans(scope_spans)
-                count += len(scope_spans.spans)
-        return count
+                spans = len(scope_spans.spans)
+                weight.spans += spans
+                # Other than a resource's, the attributes of a scope are not stored.
+                scope_size = len(scope.name.encode()) + len(scope.version.encode())
+                weight.repeated += spans * (resource_size + scope_size)
 
     def _has_sound_attributes(self, owner: Resource | InstrumentationScope) -> bool:
         # Its size as `ByteSize` has it, which refuses what has lists and maps.
@@ -109,9 +134,13 @@ class _Check:
     def _check_spans(self, scope_spans: ScopeSpans) -> None:
         are_rejected = False
         for span in scope_spans.spans:
-            if not self._is_sound(span) and not self.repairs.repair_span(span):
-                are_rejected = True
-            elif self._has_lists:
+            parts = self.weight.parts
+            if not self._is_sound(span):
+                if not self.repairs.repair_span(span):
+                    are_rejected = True
+                    continue
+                self.weight.parts = parts + parts_of(span)
+            if self._has_lists:
                 self.repairs.make_texts(span)
         if are_rejected:
             self.repairs.remove_rejected(scope_spans)
@@ -120,6 +149,8 @@ class _Check:
         trace_id = span.trace_id
         span_id = span.span_id
         parent_id = span.parent_span_id
+        attributes, events, links = len(span.attributes), len(span.events), len(span.links)
+        self.weight.parts += attributes + events + links
         if (
             len(trace_id) != 16
             or trace_id == NO_TRACE_ID
@@ -128,22 +159,27 @@ class _Check:
             or len(parent_id) not in _PARENT_ID_SIZES
             or parent_id == NO_SPAN_ID
             or not EARLIEST_NS <= span.start_time_unix_nano <= span.end_time_unix_nano <= self._latest_ns
-            or len(span.attributes) > self._max_attributes
-            or len(span.events) > MAX_EVENTS_OR_LINKS
-            or len(span.links) > MAX_EVENTS_OR_LINKS
+            or attributes > self._max_attributes
+            or events > MAX_EVENTS_OR_LINKS
+            or links > MAX_EVENTS_OR_LINKS
             or (self._may_be_large and len(span.SerializePartialToString()) > self._max_bytes)
         ):
             return False
-        for event in span.events:
-            if len(event.attributes) > self._max_attributes:
+        # Looking for what is mostly not there takes as long as counting it.
+        for event in span.events if events else ():
+            attributes = len(event.attributes)
+            self.weight.parts += attributes
+            if attributes > self._max_attributes:
                 return False
-        for link in span.links:
+        for link in span.links if links else ():
+            attributes = len(link.attributes)
+            self.weight.parts += attributes
             if (
                 len(link.trace_id) != 16
                 or link.trace_id == NO_TRACE_ID
                 or len(link.span_id) != 8
                 or link.span_id == NO_SPAN_ID
-                or len(link.attributes) > self._max_attributes
+                or attributes > self._max_attributes
             ):
                 return False
         return True

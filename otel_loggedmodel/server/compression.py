@@ -1,13 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decompression that stops at a limit, before what is too large was made."""
 
+import sys
 import zlib
-from typing import Final
+from typing import Any, Final
 
 from otel_loggedmodel.server.refusing import Reason, RefusalError, content_too_large, malformed
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 # https://opentelemetry.io/docs/specs/otlp/ names gzip; HTTP's "deflate" is zlib's format (RFC 9110, section 8.4.1.2).
-_WBITS: Final = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+# The Collector has "zlib" for it, too.
+_WBITS: Final = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS, "zlib": zlib.MAX_WBITS}
+# The Collector can send it: https://github.com/open-telemetry/opentelemetry-collector/tree/main/config/configcompression
+_ZSTD: Final = "zstd"
+# What a decompressor keeps of the past. Decoders are to take 8 MiB (RFC 8878, section 3.1.1.1.2), and need no more than
+# there is room for.
+_LEAST_ZSTD_WINDOW_LOG: Final = 23
+_MOST_ZSTD_WINDOW_LOG: Final = 27
 
 
 def check_encoding(encoding: str) -> None:
@@ -16,9 +29,9 @@ def check_encoding(encoding: str) -> None:
     Raises:
         RefusalError: It is none.
     """
-    if encoding not in ("identity", *_WBITS):
+    if encoding not in ("identity", _ZSTD, *_WBITS):
         raise RefusalError(
-            Reason.UNSUPPORTED, f"Content-Encoding {encoding!r} is not known here: use gzip, deflate or none"
+            Reason.UNSUPPORTED, f"Content-Encoding {encoding!r} is not known here: use gzip, zstd, deflate or none"
         )
 
 
@@ -27,7 +40,7 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
 
     Args:
         body: As it was sent.
-        encoding: `identity`, `gzip` or `deflate`.
+        encoding: `identity`, `gzip`, `zstd` or `deflate`.
         limit: The most bytes that are made of it.
 
     Raises:
@@ -37,11 +50,11 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
         if len(body) > limit:
             raise content_too_large(limit)
         return body
-    decompressor = zlib.decompressobj(wbits=_WBITS[encoding])
+    decompressor = _decompressor(encoding, limit)
     try:
         # A byte more than there is room for tells what is too large from what just fits.
-        plain = decompressor.decompress(body, limit + 1)
-    except zlib.error as error:
+        plain: bytes = decompressor.decompress(body, limit + 1)
+    except (zlib.error, zstd.ZstdError) as error:
         raise malformed(f"the body is not {encoding}: {error}") from error
     if len(plain) > limit:
         raise content_too_large(limit)
@@ -50,3 +63,10 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
     if decompressor.unused_data:
         raise malformed(f"there is more in the body after the end of the {encoding}")
     return plain
+
+
+def _decompressor(encoding: str, limit: int) -> Any:
+    if encoding != _ZSTD:
+        return zlib.decompressobj(wbits=_WBITS[encoding])
+    window_log = max(_LEAST_ZSTD_WINDOW_LOG, min(_MOST_ZSTD_WINDOW_LOG, limit.bit_length()))
+    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: window_log})

@@ -13,12 +13,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from otel_loggedmodel.server.accounting import Account
 from otel_loggedmodel.server.checking import Checked, check
 from otel_loggedmodel.server.compression import decompress
 from otel_loggedmodel.server.otlp_json import from_json
 from otel_loggedmodel.server.outline import has_more_messages, has_more_spans
 from otel_loggedmodel.server.refusing import too_many_messages, too_many_spans
-from otel_loggedmodel.server.repairing import REJECTIONS
 from otel_loggedmodel.server.settings import Settings
 
 PROTOBUF: Final = "application/x-protobuf"
@@ -43,15 +43,14 @@ class Decoded:
 
     def response(self) -> ExportTraceServiceResponse:
         """What to answer once it was stored."""
-        rejected = self.checked.rejected
-        if not rejected:
+        account = self.checked.account
+        if not account.rejected:
             return ExportTraceServiceResponse()
-        total = sum(rejected.values())
-        reasons = "; ".join(f"{count} with {REJECTIONS[reason]}" for reason, count in sorted(rejected.items()))
+        total = sum(account.rejected.values())
         return ExportTraceServiceResponse(
             partial_success=ExportTracePartialSuccess(
                 rejected_spans=total,
-                error_message=f"{total} of {total + self.checked.spans} spans were rejected: {reasons}",
+                error_message=f"{total} of {total + self.checked.spans} spans were rejected: {account.reasons()}",
             )
         )
 
@@ -62,7 +61,7 @@ def decode(body: bytes, content_type: str, encoding: str, settings: Settings) ->
     Args:
         body: As it was sent.
         content_type: `PROTOBUF` or `JSON`.
-        encoding: `identity`, `gzip` or `deflate`.
+        encoding: `identity`, `gzip`, `zstd` or `deflate`.
         settings: The limits.
 
     Raises:
@@ -74,13 +73,14 @@ def decode(body: bytes, content_type: str, encoding: str, settings: Settings) ->
     )
     plain = decompress(body, encoding, limit)
     digest = hashlib.blake2b(plain, digest_size=16, person=b"json" if is_json else b"protobuf").digest()
+    account = Account()
     with _large if len(plain) > _LARGE_BYTES else contextlib.nullcontext():
         if is_json:
-            payload = from_json(plain, settings.max_spans).SerializeToString()
+            payload = from_json(plain, settings.max_spans, account, settings.max_messages).SerializeToString()
         elif has_more_spans(plain, settings.max_spans):
             raise too_many_spans(settings.max_spans)
         elif has_more_messages(plain, settings.max_messages):
             raise too_many_messages(settings.max_messages)
         else:
             payload = plain
-        return Decoded(digest, check(payload, settings, time.time_ns()))
+        return Decoded(digest, check(payload, settings, time.time_ns(), account))

@@ -7,9 +7,10 @@ bytes, a list and a map are messages with a required field that nobody sends. So
 code, is false of all that has a list or a map somewhere, and `FindInitializationErrors()` says where.
 """
 
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import Message
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from opentelemetry.proto.common.v1 import common_pb2
 from opentelemetry.proto.resource.v1 import resource_pb2
@@ -20,19 +21,27 @@ _NAME: Final = "ListOrMap"
 _LARGEST_FIELD_NUMBER: Final = 2**29 - 1
 
 
+_M = TypeVar("_M", bound=Message)
+
+
 class _HasFile(Protocol):
     def CopyToProto(self, proto: descriptor_pb2.FileDescriptorProto, /) -> None: ...
 
 
-def _flat_request() -> type[trace_service_pb2.ExportTraceServiceRequest]:
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(_list_or_map())
-    pool.Add(_common())
-    for module in (resource_pb2, trace_pb2, trace_service_pb2):
-        pool.Add(_file_of(module.DESCRIPTOR))
-    name = trace_service_pb2.ExportTraceServiceRequest.DESCRIPTOR.full_name
+def full_files() -> list[descriptor_pb2.FileDescriptorProto]:
+    """OTLP's own types, each file after those that it needs; a copy."""
+    modules = (common_pb2, resource_pb2, trace_pb2, trace_service_pb2)
+    return [_file_of(module.DESCRIPTOR) for module in modules]
+
+
+def flat_files() -> list[descriptor_pb2.FileDescriptorProto]:
+    """The same with another type for lists and maps."""
+    return [_list_or_map(), _common(), *full_files()[1:]]
+
+
+def _flat_type(message: type[_M]) -> type[_M]:
     # Its fields are the same, but for those of lists and maps.
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(name))  # type: ignore[return-value]
+    return message_factory.GetMessageClass(_pool.FindMessageTypeByName(message.DESCRIPTOR.full_name))  # type: ignore[return-value]
 
 
 def _list_or_map() -> descriptor_pb2.FileDescriptorProto:
@@ -63,4 +72,10 @@ def _file_of(descriptor: _HasFile) -> descriptor_pb2.FileDescriptorProto:
     return file
 
 
-FlatRequest: Final = _flat_request()
+_pool: Final = descriptor_pool.DescriptorPool()
+for _file in flat_files():
+    _pool.Add(_file)
+FlatRequest: Final = _flat_type(trace_service_pb2.ExportTraceServiceRequest)
+FlatSpan: Final = _flat_type(trace_pb2.Span)
+FlatResource: Final = _flat_type(resource_pb2.Resource)
+FlatScope: Final = _flat_type(common_pb2.InstrumentationScope)

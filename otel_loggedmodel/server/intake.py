@@ -105,7 +105,7 @@ class Intake:
         Args:
             body: As it was sent.
             content_type: `decoding.PROTOBUF` or `decoding.JSON`.
-            encoding: `identity`, `gzip` or `deflate`.
+            encoding: `identity`, `gzip`, `zstd` or `deflate`.
 
         Returns:
             Done when it waits for being stored; or else failed with a `RefusalError`.
@@ -124,12 +124,12 @@ class Intake:
     def _take(self, body: bytes, content_type: str, encoding: str) -> Taken:
         decoded = decode(body, content_type, encoding, self._settings)
         checked = decoded.checked
-        for reason, count in checked.rejected.items():
+        for reason, count in checked.account.rejected.items():
             self._metrics.rejected.labels(reason).inc(count)
-        for kind, count in checked.repaired.items():
+        for kind, count in checked.account.repaired.items():
             self._metrics.repairs.labels(kind).inc(count)
         if checked.spans:
-            stored = self._inserter.submit(decoded.digest, checked.payload, checked.spans)
+            stored = self._inserter.submit(decoded.digest, checked.payload, checked.spans, checked.memory)
         else:
             stored = Future()
             stored.set_result(None)

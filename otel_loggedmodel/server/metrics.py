@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the backend says about itself to Prometheus."""
 
+import contextlib
 import platform
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
 
+from otel_loggedmodel.store.reading import ReadingError
+from otel_loggedmodel.store.schema import SPANS
+from otel_loggedmodel.store.upkeep import Upkeep
 from otel_loggedmodel.version import __version__
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -28,11 +32,15 @@ class Metrics:
         queue_bytes: In the queue or being stored.
         queue_spans: In the queue or being stored.
         deleted: Spans that were deleted as too old.
+        set_aside: Rows in parts of the store that are not read, as they are damaged.
+        set_aside_parts: These parts.
+        gone: Rows that are not there any more.
         questions: Answered questions of the JSON API, by `code`.
         question_seconds: How long they took, with waiting.
     """
 
     def __init__(self) -> None:
+        self._upkeep: Upkeep | None = None
         registry = self._registry = CollectorRegistry()
         prefix = "otel_loggedmodel_"
         self.requests = Counter(
@@ -64,11 +72,27 @@ class Metrics:
         self.question_seconds = Histogram(
             prefix + "question_seconds", "Duration of questions of the JSON API", buckets=_SECONDS, registry=registry
         )
+        self.set_aside = Gauge(
+            prefix + "set_aside_rows", "Rows in damaged parts of the store that are not read", registry=registry
+        )
+        self.set_aside_parts = Gauge(prefix + "set_aside_parts", "Damaged parts of the store", registry=registry)
+        self.gone = Gauge(prefix + "gone_rows", "Rows that the store had and has no more", registry=registry)
         Info(prefix + "build", "What is running", registry=registry).info(
             {"version": __version__, "python": platform.python_version()}
         )
         ProcessCollector(registry=registry)
 
+    def watch_store(self, upkeep: Upkeep) -> None:
+        """Say with each answer how whole the store is."""
+        self._upkeep = upkeep
+
     def text(self) -> bytes:
         """All of it in Prometheus' text format."""
+        if self._upkeep is not None:
+            with contextlib.suppress(ReadingError):
+                condition = self._upkeep.condition()
+                spans = [part for part in condition.set_aside if part.table == SPANS]
+                self.set_aside_parts.set(len(spans))
+                self.set_aside.set(sum(part.rows or 0 for part in spans))
+                self.gone.set(sum((condition.gone or {}).values()))
         return generate_latest(self._registry)

@@ -26,7 +26,8 @@ _HEALTH: Final = "/grpc.health.v1.Health/Check"
 # A serialized grpc.health.v1.HealthCheckResponse: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 _SERVING: Final = b"\x08\x01"
 _NOT_SERVING: Final = b"\x08\x02"
-# What gRPC's "gzip" and "deflate" begin with. OTLP's requests have one field, whose tag is 0x0a.
+# What gRPC's "gzip" and "deflate" begin with; its core knows no others, and refuses them itself. OTLP's requests have
+# one field, whose tag is 0x0a.
 _ENCODINGS: Final = ((b"\x1f\x8b", "gzip"), (b"\x78", "deflate"))
 # Beyond those that wait for the store: to say at once that there are too many.
 _SPARE_THREADS: Final = 8

@@ -21,6 +21,7 @@ from otel_loggedmodel.server.settings import Settings
 
 _logger = logging.getLogger(__name__)
 
+_PATH: Final = "/v1/traces"
 _METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -43,7 +44,7 @@ class OtlpHttp:
     def routes(self) -> list[Route]:
         """The routes, for every method: wrong ones get an answer that OTLP clients understand."""
         return [
-            Route("/v1/traces", self._traces, methods=_METHODS),
+            Route(_PATH, self._traces, methods=_METHODS),
             Route("/v1/metrics", self._not_traces, methods=_METHODS),
             Route("/v1/logs", self._not_traces, methods=_METHODS),
         ]
@@ -104,6 +105,19 @@ class OtlpHttp:
             raise RefusalError(
                 Reason.SLOW, f"the body did not arrive within {self._settings.request_seconds:g} seconds"
             ) from None
+
+
+def answer_at_wrong_path(request: Request) -> Response | None:
+    """What an exporter is told that sends to another path; None for what is no exporter."""
+    content_type = _content_type(request)
+    path = request.url.path
+    if request.method != "POST" or content_type not in (PROTOBUF, JSON) or path.startswith("/api/"):
+        return None
+    text = (
+        f"traces are sent to {_PATH}, not to {path[:100]!r}: set OTEL_EXPORTER_OTLP_ENDPOINT to this backend's address "
+        f"without a path, or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT to the address with {_PATH}"
+    )
+    return _refuse(RefusalError(Reason.UNKNOWN, text), content_type)
 
 
 async def _read(request: Request, place: Place, limit: int) -> bytes:

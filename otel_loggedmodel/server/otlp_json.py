@@ -4,24 +4,27 @@
 It is protobuf's own JSON but for ids, which are hex digits instead of base64:
 https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding. Protobuf's own parser, where it is to ignore fields
 that it does not know, also ignores texts where objects should be, and with them what a client meant to send; this one
-does not.
+does not. It leaves out the span that is wrong, and no other, and repairs what JavaScript and others are known to send.
 """
 
 import base64
 import functools
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
-from otel_loggedmodel.server.refusing import malformed, too_many_spans
+from otel_loggedmodel.server.accounting import Account
+from otel_loggedmodel.server.refusing import malformed, too_many_messages, too_many_spans
 
 _HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2})*")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,20}")
@@ -32,30 +35,66 @@ _ID_FIELDS: Final = frozenset({"trace_id", "span_id", "parent_span_id"})
 _COUNTED: Final = frozenset(
     message.DESCRIPTOR.full_name for message in (ResourceSpans, ScopeSpans, Span, Span.Event, Span.Link)
 )
+# Of these, one that is wrong is left out, with the spans in it.
+_ISOLATED: Final = {
+    "resource_spans": ResourceSpans.DESCRIPTOR.full_name,
+    "scope_spans": ScopeSpans.DESCRIPTOR.full_name,
+    "spans": Span.DESCRIPTOR.full_name,
+}
+# Nothing is read from these, so they are left out where they are no such number.
+_UNREAD: Final = frozenset({"flags", "dropped_attributes_count", "dropped_events_count", "dropped_links_count"})
 # Protobuf reads messages up to a hundred deep; a list in a list is two messages deeper.
 _MAX_DEPTH: Final = 90
+# Python reads no whole number from more digits than a few thousand, and stops at one.
+_MOST_DIGITS: Final = 400
 
 
-def from_json(body: bytes, max_spans: int) -> ExportTraceServiceRequest:
+def from_json(
+    body: bytes, max_spans: int, account: Account, max_messages: int = 2_000_000
+) -> ExportTraceServiceRequest:
     """A request from its JSON.
 
     Args:
         body: The JSON.
         max_spans: That are taken, with their events, their links, and what they are in.
+        account: Where it is counted what is left out, and what is repaired.
+        max_messages: As `max_spans`, with all attributes and their values.
 
     Raises:
-        RefusalError: It is not OTLP, and the text names the place; or it has too many spans.
+        RefusalError: Nothing in it is OTLP, and the text names the first place; or it has too many spans.
     """
-    try:
-        document = json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise malformed(f"the body is no JSON: {error}") from error
+    document = _parse(body, account)
     request = ExportTraceServiceRequest()
+    reader = _Reader(max_spans, account, max_messages)
     try:
-        _Reader(max_spans).read(request, document, 0)
+        reader.read(request, document, 0)
     except _WrongError as error:
         raise malformed(f"the body is no OTLP in JSON: {error}") from error
+    if account.rejected and reader.spans == 0:
+        raise malformed(f"the body is no OTLP in JSON: {account.example}")
     return request
+
+
+def _parse(body: bytes, account: Account) -> object:
+    try:
+        text = body.decode(json.detect_encoding(body), "surrogatepass")
+    except UnicodeDecodeError:
+        text = body.decode(errors="replace")
+        account.repaired["texts"] += 1
+    try:
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:
+            # A number of too many digits; it takes longer to look at each.
+            return json.loads(text, parse_int=_bounded_int)
+    except (ValueError, RecursionError) as error:
+        raise malformed(f"the body is no JSON: {error}") from error
+
+
+def _bounded_int(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _MOST_DIGITS else math.inf
 
 
 class _WrongError(Exception):
@@ -78,11 +117,20 @@ class _WrongError(Exception):
 
 
 class _Reader:
-    """Reads JSON into messages, up to a number of parts."""
+    """Reads JSON into messages, up to a number of parts.
 
-    def __init__(self, max_parts: int) -> None:
+    Attributes:
+        spans: That were read.
+    """
+
+    def __init__(self, max_parts: int, account: Account, max_messages: int) -> None:
         self._max_parts = max_parts
+        self._account = account
         self._parts = 0
+        self._place: list[str] = []
+        self.spans = 0
+        self._max_messages = max_messages
+        self._messages = 0
 
     def read(self, message: Message, document: object, depth: int) -> None:
         """Set the fields of a message that a document has and that are known."""
@@ -90,6 +138,9 @@ class _Reader:
             raise _WrongError(f"is {_kind(document)}, not an object")
         if depth > _MAX_DEPTH:
             raise _WrongError("is nested too deep")
+        self._messages += 1
+        if self._messages > self._max_messages:
+            raise too_many_messages(self._max_messages)
         fields = _fields_of(message.DESCRIPTOR)
         for key, value in document.items():
             field = fields.get(key)
@@ -100,7 +151,7 @@ class _Reader:
             except _WrongError as error:
                 raise error.inside(key) from None
             except (ValueError, OverflowError) as error:
-                # Protobuf itself checks ranges, and that a text is Unicode.
+                # Protobuf itself checks ranges.
                 raise _WrongError(f"is {_kind(value)}: {error}", key) from None
 
     def _read_field(self, message: Message, field: "_Field", value: object, depth: int) -> None:
@@ -113,7 +164,29 @@ class _Reader:
             part.SetInParent()
             self.read(part, value, depth + 1)
         else:
-            setattr(message, field.name, field.convert(value))
+            try:
+                setattr(message, field.name, field.convert(value))
+            except (_WrongError, ValueError, OverflowError):
+                if not self._repair(message, field, value):
+                    raise
+
+    def _repair(self, message: Message, field: "_Field", value: object) -> bool:
+        """Whether sense could be made of a value that the field itself does not take."""
+        if isinstance(value, str) and field.is_text:
+            setattr(message, field.name, _without_lone_surrogates(value))
+            self._account.repaired["texts"] += 1
+        elif isinstance(message, AnyValue) and field.name == "int_value":
+            # JavaScript takes 1e19 for a whole number.
+            number = _double(value)
+            if not math.isfinite(number):
+                return False
+            message.double_value = number
+            self._account.repaired["numbers"] += 1
+        elif field.name in _UNREAD:
+            self._account.repaired["numbers"] += 1
+        else:
+            return False
+        return True
 
     def _read_list(self, parts: Any, field: "_Field", value: object, depth: int) -> None:
         if not isinstance(value, list):
@@ -124,12 +197,56 @@ class _Reader:
                 if self._parts > self._max_parts:
                     raise too_many_spans(self._max_parts)
             try:
-                if field.convert is None:
+                if field.is_isolated:
+                    self._read_isolated(parts, field, item, number, depth)
+                elif item is None:
+                    self._read_null(parts, field)
+                elif field.convert is None:
                     self.read(parts.add(), item, depth + 1)
                 else:
-                    parts.append(field.convert(item))
+                    parts.append(_without_lone_surrogates(item) if isinstance(item, str) else field.convert(item))
             except _WrongError as error:
                 raise error.inside(f"[{number}]") from None
+
+    def _read_null(self, parts: Any, field: "_Field") -> None:
+        """JavaScript has `null` in lists where there is nothing. Among values that keeps its place."""
+        if field.is_value:
+            parts.add()
+        self._account.repaired["nulls"] += 1
+
+    def _read_isolated(self, parts: Any, field: "_Field", item: object, number: int, depth: int) -> None:
+        before = self.spans, self._account.rejected["malformed"]
+        self._place.append(f"{field.json_name}[{number}]")
+        try:
+            self.read(parts.add(), item, depth + 1)
+            self.spans += field.name == "spans"
+        except _WrongError as error:
+            del parts[-1]
+            self.spans, self._account.rejected["malformed"] = before
+            self._account.reject_malformed(
+                max(1, _count_spans(item, field.name)), str(error.inside(".".join(self._place)))
+            )
+        finally:
+            self._place.pop()
+
+
+def _count_spans(item: object, name: str) -> int:
+    """How many spans are in what is wrong."""
+    if name == "spans":
+        return 1
+    inner = "scope_spans" if name == "resource_spans" else "spans"
+    items = item.get(inner, item.get(_camel(inner))) if isinstance(item, dict) else None
+    return sum(_count_spans(each, inner) for each in items) if isinstance(items, list) else 0
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.title, others))
+
+
+def _without_lone_surrogates(text: str) -> str:
+    """A text with U+FFFD for each half of a character; two halves that fit are one character."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 @dataclass(frozen=True)
@@ -138,15 +255,23 @@ class _Field:
 
     Attributes:
         name: Its name in Python.
+        json_name: Its name in JSON.
         is_list: Whether it is repeated.
         is_counted: Whether its messages count as parts of a request.
+        is_isolated: Whether one of its messages that is wrong is left out.
+        is_text: Whether it is a text.
+        is_value: Whether its messages are values of attributes.
         oneof: The name of the group of which only one may be set.
         convert: What makes a scalar of JSON; None for a message.
     """
 
     name: str
+    json_name: str
     is_list: bool
     is_counted: bool
+    is_isolated: bool
+    is_text: bool
+    is_value: bool
     oneof: str | None
     convert: Callable[[Any], Any] | None
 
@@ -160,10 +285,15 @@ def _fields_of(descriptor: Descriptor) -> Mapping[str, _Field]:
     fields: dict[str, _Field] = {}
     for field_proto in proto.field:
         field = descriptor.fields_by_name[field_proto.name]
+        message_name = None if field.message_type is None else field.message_type.full_name
         fields[field.name] = fields[field.camelcase_name] = _Field(
             name=field.name,
+            json_name=field.camelcase_name,
             is_list=field_proto.label == FieldDescriptorProto.LABEL_REPEATED,
-            is_counted=field.message_type is not None and field.message_type.full_name in _COUNTED,
+            is_counted=message_name in _COUNTED,
+            is_isolated=message_name is not None and _ISOLATED.get(field.name) == message_name,
+            is_text=field.type == FieldDescriptor.TYPE_STRING,
+            is_value=message_name == AnyValue.DESCRIPTOR.full_name,
             oneof=None if field.containing_oneof is None else field.containing_oneof.name,
             convert=_converter(field),
         )
@@ -218,6 +348,8 @@ def _bool(value: object) -> bool:
 def _whole(value: object) -> int:
     if isinstance(value, str) and _WHOLE.fullmatch(value):
         return int(value)
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if not isinstance(value, int) or isinstance(value, bool):
@@ -238,10 +370,6 @@ def _enum(enum: EnumDescriptor, value: object) -> int:
     if isinstance(value, str) and value in enum.values_by_name:
         return int(enum.values_by_name[value].number)
     return _whole(value)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON; as a doubleValue it is the text {name!r}")
 
 
 def _kind(value: object) -> str:

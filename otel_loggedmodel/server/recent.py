@@ -2,8 +2,9 @@
 """What was done lately, so that it is not done twice."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
+
+from otel_loggedmodel._latest import Latest
 
 
 class Recent:
@@ -17,17 +18,13 @@ class Recent:
 
     def __init__(self, seconds: float, size: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
-        self._size = size
         self._clock = clock
-        self._added: OrderedDict[bytes, float] = OrderedDict()
+        self._added: Latest[bytes, float] = Latest(size)
 
     def add(self, key: bytes) -> None:
         """Remember a key from now on."""
         self._forget()
         self._added[key] = self._clock()
-        self._added.move_to_end(key)
-        if len(self._added) > self._size:
-            self._added.popitem(last=False)
 
     def __contains__(self, key: bytes) -> bool:
         self._forget()

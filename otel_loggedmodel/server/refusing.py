@@ -98,5 +98,10 @@ def too_many_messages(limit: int) -> RefusalError:
     return _too_large(f"a request may have at most {limit} spans, events, links and attributes in all: send fewer")
 
 
+def too_much_memory(text: str) -> RefusalError:
+    """Storing a request takes more memory than it may have."""
+    return _too_large(text)
+
+
 def _too_large(text: str) -> RefusalError:
     return RefusalError(Reason.TOO_LARGE, text)

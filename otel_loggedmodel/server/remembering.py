@@ -9,12 +9,13 @@ long still gets the answer that is there, and the question is asked again meanwh
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
+from otel_loggedmodel._latest import Latest
+from otel_loggedmodel.store.chart_results import Activities, Behaviour
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
@@ -26,17 +27,8 @@ from otel_loggedmodel.store.reading import (
     TraceFilter,
     VersionFilter,
 )
-from otel_loggedmodel.store.results import (
-    Activities,
-    Behaviour,
-    Comparison,
-    Dataset,
-    RowChange,
-    Trace,
-    TraceSummary,
-    Version,
-    VersionDetail,
-)
+from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
+from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
 T = TypeVar("T")
 
@@ -86,7 +78,7 @@ class Memory:
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
-        self._answers: OrderedDict[str, _Answer] = OrderedDict()
+        self._answers: Latest[str, _Answer] = Latest(_MOST_ANSWERS)
         self._lock = threading.Lock()
         # One for all, so that what is asked in the background leaves room for what is waited for.
         self._background = ThreadPoolExecutor(1, thread_name_prefix="otel-loggedmodel pages")
@@ -104,10 +96,7 @@ class Memory:
             ask: Asks it. While one asks, others who have the same question wait for the answer.
         """
         with self._lock:
-            known = self._answers.setdefault(question, _Answer())
-            self._answers.move_to_end(question)
-            while len(self._answers) > _MOST_ANSWERS:
-                self._answers.popitem(last=False)
+            known = self._answers[question] = self._answers.get(question) or _Answer()
         before = known.revision, known.value
         now = time.monotonic()
         if before[0] is not None and known.is_usable(now):
@@ -176,9 +165,9 @@ class Remembering:
         """See `Reader.traces`."""
         return self._ask(lambda: self._reader.traces(version, which, selection), "traces", version, which, selection)
 
-    def trace(self, trace_id: str) -> Trace:
+    def trace(self, trace_id: str, most: int | None = None) -> Trace:
         """See `Reader.trace`; it is quick, and large, so that it is not remembered."""
-        return self._reader.trace(trace_id)
+        return self._reader.trace(trace_id, most)
 
     def revision(self) -> str:
         """See `Reader.revision`."""

@@ -7,7 +7,6 @@ day of a clock that runs wild is never made.
 
 import copy
 import re
-from collections import Counter
 from typing import Final, Protocol
 
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
@@ -16,6 +15,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationSc
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
+from otel_loggedmodel.server.accounting import Account
+from otel_loggedmodel.server.salvaging import read_value
 from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.server.value_text import text_of
 
@@ -37,13 +38,6 @@ _TOO_LONG_TO_READ: Final = 4
 # Where protobuf finds a list or a map in a `FlatRequest`.
 _PLACE: Final = re.compile(r"(?:(events|links)\[(\d+)\]\.)?attributes\[(\d+)\]\.value\.")
 
-REJECTIONS: Final = {
-    "trace_id": "a trace id that is not 16 bytes, or all zeros",
-    "span_id": "a span id that is not 8 bytes, or all zeros",
-    "parent_span_id": "a parent span id that is not 8 bytes",
-    "start_time": "a start that is missing, before 1971, or more than a day ahead",
-}
-
 
 class _HasAttributes(Protocol):
     @property
@@ -58,34 +52,32 @@ class Repairs:
     Args:
         settings: The limits.
         latest_ns: The last time that is taken for one, since the epoch.
+        account: Where it is counted what was done.
         may_be_large: Whether there can be a text that is too long.
-
-    Attributes:
-        rejected: How many spans may not be stored, by the key of the reason in `REJECTIONS`.
-        repaired: How many changes were made, by kind.
     """
 
-    def __init__(self, settings: Settings, latest_ns: int, *, may_be_large: bool) -> None:
+    def __init__(self, settings: Settings, latest_ns: int, account: Account, *, may_be_large: bool) -> None:
         self._max_attributes = settings.max_attributes
         self._max_bytes = settings.max_value_bytes
         self._latest_ns = latest_ns
         self._may_be_large = may_be_large
         self._left_to_look_through = _MAX_LOOKED_THROUGH
-        self.rejected: Counter[str] = Counter()
-        self.repaired: Counter[str] = Counter()
+        self._account = account
+        self._rejected = account.rejected
+        self._repaired = account.repaired
 
     def repair_span(self, span: Span) -> bool:
         """Change a span so that it can be stored, or else say that it cannot; but for its lists and maps."""
         reason = self._reason_to_reject(span)
         if reason is not None:
-            self.rejected[reason] += 1
+            self._rejected[reason] += 1
             return False
         if span.parent_span_id == NO_SPAN_ID:
             span.parent_span_id = b""
-            self.repaired["parent_span_id"] += 1
+            self._repaired["parent_span_id"] += 1
         if not span.start_time_unix_nano <= span.end_time_unix_nano <= self._latest_ns:
             span.end_time_unix_nano = span.start_time_unix_nano
-            self.repaired["end_time"] += 1
+            self._repaired["end_time"] += 1
         self._drop_events_and_links(span)
         self._drop_broken_links(span)
         self.repair_attributes(span)
@@ -111,15 +103,18 @@ class Repairs:
             holder = owner if part is None else getattr(owner, part)[int(part_number)]
             value = holder.attributes[int(number)].value
             serialized = value.SerializePartialToString()
-            if len(serialized) > self._max_bytes * _TOO_LONG_TO_READ:
-                value.string_value = f"<{len(serialized)} bytes of a list or a map were left out>"
-                self.repaired["values"] += 1
-                continue
             # The same bytes, read as a type that has lists and maps.
-            value.string_value = text_of(AnyValue.FromString(serialized))
+            read = None
+            if len(serialized) <= self._max_bytes * _TOO_LONG_TO_READ:
+                read = read_value(serialized, self._account)
+            if read is None:
+                value.string_value = f"<{len(serialized)} bytes of a list or a map were left out>"
+                self._repaired["values"] += 1
+                continue
+            value.string_value = text_of(read)
             # Escapes can make it longer than the whole request was.
             self._cut(value, "string_value")
-            self.repaired["lists_and_maps"] += 1
+            self._repaired["lists_and_maps"] += 1
 
     def remove_rejected(self, scope_spans: ScopeSpans) -> None:
         """Remove the spans that cannot be stored."""
@@ -161,11 +156,11 @@ class Repairs:
         if events > 0:
             del span.events[MAX_EVENTS_OR_LINKS:]
             span.dropped_events_count = min(span.dropped_events_count + events, _MAX_UINT32)
-            self.repaired["events"] += events
+            self._repaired["events"] += events
         if links > 0:
             del span.links[MAX_EVENTS_OR_LINKS:]
             span.dropped_links_count = min(span.dropped_links_count + links, _MAX_UINT32)
-            self.repaired["links"] += links
+            self._repaired["links"] += links
 
     def _drop_broken_links(self, span: Span) -> None:
         sound = [
@@ -182,7 +177,7 @@ class Repairs:
             del span.links[:]
             span.links.MergeFrom(kept.links)
             span.dropped_links_count = min(span.dropped_links_count + dropped, _MAX_UINT32)
-            self.repaired["links"] += dropped
+            self._repaired["links"] += dropped
 
     def _drop_attributes(self, owner: _HasAttributes) -> None:
         size = len(owner.attributes)
@@ -198,7 +193,7 @@ class Repairs:
             del owner.attributes[self._max_attributes :]
             owner.attributes.extend(kept)
             owner.dropped_attributes_count = min(owner.dropped_attributes_count + dropped, _MAX_UINT32)
-            self.repaired["attributes"] += dropped
+            self._repaired["attributes"] += dropped
 
     def _cut(self, owner: Message, field: str) -> None:
         """Cut a text that is too long, between two characters."""
@@ -209,9 +204,9 @@ class Repairs:
         encoded = text.encode()
         if len(encoded) > self._max_bytes:
             setattr(owner, field, encoded[: self._max_bytes].decode(errors="ignore"))
-            self.repaired["values"] += 1
+            self._repaired["values"] += 1
 
     def _cut_bytes(self, value: AnyValue) -> None:
         if len(value.bytes_value) > self._max_bytes:
             value.bytes_value = value.bytes_value[: self._max_bytes]
-            self.repaired["values"] += 1
+            self._repaired["values"] += 1

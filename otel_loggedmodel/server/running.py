@@ -10,28 +10,34 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Final
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
 
 from otel_loggedmodel.server.access import Access
 from otel_loggedmodel.server.api import Api, answer_http_exception
 from otel_loggedmodel.server.batching import Inserter
 from otel_loggedmodel.server.connection import Connection, connection_class
+from otel_loggedmodel.server.cors import NamedOrigins
 from otel_loggedmodel.server.intake import Intake
+from otel_loggedmodel.server.keeping import Keeping
 from otel_loggedmodel.server.listening import listen_grpc, listen_http, show_address
 from otel_loggedmodel.server.metrics import Metrics
 from otel_loggedmodel.server.otlp_grpc import OtlpGrpc, make_server
-from otel_loggedmodel.server.otlp_http import OtlpHttp
+from otel_loggedmodel.server.otlp_http import OtlpHttp, answer_at_wrong_path
 from otel_loggedmodel.server.questions import Questions
 from otel_loggedmodel.server.retention import Retention
 from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.server.site import Site
 from otel_loggedmodel.store.reading import Reader
+from otel_loggedmodel.store.upkeep import Upkeep
 from otel_loggedmodel.store.writing import SpanWriter
 
 _logger = logging.getLogger(__name__)
@@ -47,14 +53,20 @@ class Addresses:
     Attributes:
         http: As `http://127.0.0.1:4318`.
         grpc: As `127.0.0.1:4317`, or None.
+        secret: What lets a client on this machine change the store.
     """
 
     http: str
     grpc: str | None
+    secret: str = field(default="", repr=False)
 
 
 def run(
-    settings: Settings, writer: SpanWriter, reader: Reader, on_ready: Callable[[Addresses], object] | None = None
+    settings: Settings,
+    writer: SpanWriter,
+    reader: Reader,
+    on_ready: Callable[[Addresses], object] | None = None,
+    upkeep: Upkeep | None = None,
 ) -> int:
     """Run a backend until SIGTERM or SIGINT; a second one ends this process at once, with 1.
 
@@ -63,6 +75,7 @@ def run(
         writer: Where spans go. It is the caller's to close, as is the reader, when this has returned.
         reader: Who answers questions; it is called from several threads.
         on_ready: Called when the backend can be reached.
+        upkeep: Who looks after the store, if anybody.
 
     Returns:
         An exit code: 0 where all that was accepted was stored.
@@ -71,7 +84,7 @@ def run(
         SettingsError: It may not be run like this.
         CannotListenError: A port is taken.
     """
-    server = Server(settings, writer, reader)
+    server = Server(settings, writer, reader, upkeep)
     with _signals(server):
         return server.run(on_ready)
 
@@ -83,16 +96,19 @@ class Server:
         settings: How.
         writer: Where spans go.
         reader: Who answers questions.
+        upkeep: Who looks after the store, if anybody.
 
     Raises:
         SettingsError: It may not be run like this.
     """
 
-    def __init__(self, settings: Settings, writer: SpanWriter, reader: Reader) -> None:
+    def __init__(self, settings: Settings, writer: SpanWriter, reader: Reader, upkeep: Upkeep | None = None) -> None:
         settings.check()
         self._settings = settings
         self._writer = writer
         self._metrics = Metrics()
+        if upkeep is not None:
+            self._metrics.watch_store(upkeep)
         self._inserter = Inserter(writer, settings, self._metrics)
         self._intake = Intake(settings, self._inserter, self._metrics)
         self._questions = Questions(settings)
@@ -100,10 +116,12 @@ class Server:
         self._grpc = OtlpGrpc(access, self._intake, self._metrics, self.trouble)
         otlp = OtlpHttp(settings, access, self._intake, self._metrics)
         api = Api(reader, self._questions, access, self._metrics, self.trouble)
+        self._keeping = Keeping(upkeep, access)
         self._site = Site(reader, self._questions, access, settings, self._metrics, api)
         self._app = Starlette(
-            routes=[*otlp.routes(), *api.routes(), *self._site.routes()],
-            exception_handlers={HTTPException: answer_http_exception},
+            routes=[*otlp.routes(), *api.routes(), *self._keeping.routes(), *self._site.routes()],
+            exception_handlers={HTTPException: _answer_http_exception},
+            middleware=[Middleware(NamedOrigins, settings.origins)] if settings.origins else [],
         )
         self._app.router.redirect_slashes = False
         self.is_stopping = False
@@ -148,7 +166,7 @@ class Server:
                 if grpc_server is not None:
                     grpc_server.start()
                 config = self._http_config()
-                ready = Addresses(http, grpc)
+                ready = Addresses(http, grpc, self._keeping.secret)
                 http_server = _HttpServer(
                     config, self, lambda: on_ready and on_ready(ready), lambda: self._begin_to_stop(grpc_server)
                 )
@@ -238,6 +256,11 @@ class _HttpServer(uvicorn.Server):
         for connection in list(self.server_state.connections):
             if isinstance(connection, Connection):
                 connection.abandon_upload()
+
+
+async def _answer_http_exception(request: Request, error: Exception) -> Response:
+    """The answer to a request for what is not there: exporters and people are told each in their own way."""
+    return answer_at_wrong_path(request) or await answer_http_exception(request, error)
 
 
 @contextlib.contextmanager

@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who has logged in: a cookie that only somebody with the token could have got.
 
-A browser cannot be made to send the token with each page, so that it is asked for once. The cookie says until when it
-holds, and a code of that under the token proves it. Nothing is stored: another token ends all sessions.
+A browser cannot be made to send the token with each page, so that it is asked for once. The cookie is a random number
+that this process remembers until the session is over: after twelve hours, with a logout, or when the backend ends.
 """
 
 import hashlib
 import hmac
+import secrets
 import time
+from collections import OrderedDict
 from typing import Final
 
 from otel_loggedmodel.server.settings import Settings
 
 COOKIE: Final = "otel_loggedmodel_session"
 SESSION_SECONDS: Final = 12 * 3600
+_MOST_SESSIONS: Final = 10_000
 
 
 class Sessions:
-    """Begins sessions and knows them again.
+    """Begins sessions, knows them again and ends them; to be used by one thread.
 
     Args:
         settings: With the token.
@@ -25,6 +28,8 @@ class Sessions:
 
     def __init__(self, settings: Settings) -> None:
         self._token = None if settings.token is None else settings.token.encode()
+        # When each is over, by the digest of its cookie: looking one up then tells nothing by the time it takes.
+        self._until: OrderedDict[bytes, float] = OrderedDict()
 
     @property
     def are_needed(self) -> bool:
@@ -35,16 +40,21 @@ class Sessions:
         """The cookie of a new session, where what is presented is the token."""
         if self._token is None or not hmac.compare_digest(presented.strip().encode(), self._token):
             return None
-        until = int(time.time()) + SESSION_SECONDS
-        return f"{until}.{self._code(until)}"
+        cookie = secrets.token_urlsafe(32)
+        # All last as long, so that the oldest is over first. No wall clock: somebody may set that.
+        self._until[_digest(cookie)] = time.monotonic() + SESSION_SECONDS
+        while len(self._until) > _MOST_SESSIONS or next(iter(self._until.values())) <= time.monotonic():
+            self._until.popitem(last=False)
+        return cookie
 
     def holds(self, cookie: str | None) -> bool:
         """Whether a cookie is that of a session that is not over."""
-        until, _, code = (cookie or "").partition(".")
-        if not until.isascii() or not until.isdecimal() or len(until) > 12:
-            return False
-        is_ours = hmac.compare_digest(code.encode(), self._code(int(until)).encode())
-        return is_ours and int(until) > time.time()
+        return self._until.get(_digest(cookie or ""), 0.0) > time.monotonic()
 
-    def _code(self, until: int) -> str:
-        return hmac.new(self._token or b"", f"session until {until}".encode(), hashlib.sha256).hexdigest()
+    def end(self, cookie: str | None) -> None:
+        """End a session at once."""
+        self._until.pop(_digest(cookie or ""), None)
+
+
+def _digest(cookie: str) -> bytes:
+    return hashlib.sha256(cookie.encode(errors="replace")).digest()

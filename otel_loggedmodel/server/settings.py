@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 _MIB: Final = 1024 * 1024
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@*]+")
+_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 # What may follow "Bearer " in a header, less the blanks that proxies trim.
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 
@@ -35,6 +37,7 @@ class Settings:
         max_messages: The same, with the attributes, events and links of spans, and the values of attributes.
         max_attributes: On one span, event, link, resource or scope; others are dropped, and counted as dropped.
         max_value_bytes: Of one text in a span; longer ones are cut.
+        max_memory_bytes: That storing one request may take in memory, as `weighing` has it; and one batch.
         request_seconds: Within which the head of a request has to arrive, and then its body.
         max_connections: Over HTTP at a time.
         max_in_flight: Requests with traces at a time, over HTTP and gRPC.
@@ -59,12 +62,13 @@ class Settings:
     allowed_origins: Sequence[str] = ()
     retention_days: float | None = None
     max_body_bytes: int = 16 * _MIB
-    max_decompressed_bytes: int = 64 * _MIB
+    max_decompressed_bytes: int = 32 * _MIB
     max_json_bytes: int = 8 * _MIB
-    max_spans: int = 500_000
-    max_messages: int = 3_000_000
+    max_spans: int = 200_000
+    max_messages: int = 2_000_000
     max_attributes: int = 1024
     max_value_bytes: int = _MIB
+    max_memory_bytes: int = 256 * _MIB
     request_seconds: float = 30.0
     max_connections: int = 768
     max_in_flight: int = 256
@@ -90,6 +94,14 @@ class Settings:
         except ValueError:
             return False  # a name may mean anything
 
+    @property
+    def origins(self) -> frozenset[str]:
+        """The allowed origins as browsers write them, in lower case and without the port that is the scheme's own."""
+        return frozenset(
+            origin.removesuffix(_DEFAULT_PORTS.get(origin.partition(":")[0], "-"))
+            for origin in (allowed.strip().lower().rstrip("/") for allowed in self.allowed_origins)
+        )
+
     def check(self) -> None:
         """See that the backend may be run like this.
 
@@ -103,6 +115,12 @@ class Settings:
             )
         if self.token is not None and not _TOKEN.fullmatch(self.token):
             raise SettingsError("the token has to be of printable ASCII characters without blanks, and not empty")
+        for origin in sorted(self.origins):
+            if not _ORIGIN.fullmatch(origin):
+                raise SettingsError(
+                    f"--allow-origin {origin!r} is not the origin of a page: write it as https://app.example or "
+                    "http://localhost:5173, with its scheme and without a path, once for each"
+                )
         for name, port in (("--http-port", self.http_port), ("--grpc-port", self.grpc_port)):
             if port is not None and not 0 <= port <= 65535:
                 raise SettingsError(f"{name} is {port}: a port is between 0 and 65535")

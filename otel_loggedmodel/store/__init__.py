@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Spans and versions in ClickHouse, embedded in this process or on a cluster that a Collector fills.
 
-`reading` and `writing` say what can be asked of a store, `results` what is answered. This package is imported with
-little effort; ClickHouse and its client are loaded when a store is opened.
+`reading` and `writing` say what can be asked of a store; `results`, `trace_results` and `chart_results` say what is
+answered. This package is imported with little effort; ClickHouse and its client are loaded when a store is opened.
 """
 
 import os

@@ -11,10 +11,7 @@ from typing import Any, Final
 
 from otel_loggedmodel.store import comparing, measuring
 from otel_loggedmodel.store import scores as evaluations
-from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.measuring import START, Query, Scope
-from otel_loggedmodel.store.reading import EVERYTHING
-from otel_loggedmodel.store.results import (
+from otel_loggedmodel.store.chart_results import (
     Activation,
     Activities,
     Activity,
@@ -23,6 +20,9 @@ from otel_loggedmodel.store.results import (
     Operation,
     Point,
 )
+from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.measuring import START, Query, Scope
+from otel_loggedmodel.store.reading import EVERYTHING
 
 _MINUTE_MS: Final = 60_000
 _HOUR_MS: Final = 60 * _MINUTE_MS

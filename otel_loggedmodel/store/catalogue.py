@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which versions there are: their records folded, and the ids on spans that stand for another.
 
-Two ids may stand for another. The zero revision of a name is a reference: it means the newest version of that name that
-was created before the span began. An id that no version has but that is the name of some, as people set in
+Two kinds of ids may stand for another. A reference by name means the newest version of that name that was created
+before the span began. An id that no version has but that is the name of some, as people set in
 `MLFLOW_ACTIVE_MODEL_ID`, means the same.
 """
 
 import dataclasses
 import difflib
+import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
+from otel_loggedmodel._checking import has_id_shape
 from otel_loggedmodel.store import schema
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.numbering import Numbering
@@ -25,6 +27,9 @@ _RECORD_NAMES: Final = (
 )
 _NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
 _SHOWN_MATCHES: Final = 5
+_MOST_LIKENED: Final = 5000
+# References by name ended so in stores of schema 1 and 2. No id that is made today does.
+_OLD_REFERENCE: Final = "0" * 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +53,11 @@ class Catalogue:
     Args:
         models: By id, folded.
         created: When each was created first, in ns since the epoch; without those that only an activation tells of.
+
+    Attributes:
+        aliases: The ids that stand for another, by when they begin to.
+        standing_for: These ids.
+        references: The ids that stand for a version at some time, by that.
     """
 
     def __init__(self, models: Mapping[str, records.FoldedModel], created: Mapping[str, int]) -> None:
@@ -62,6 +72,10 @@ class Catalogue:
         self.aliases: tuple[Alias, ...] = tuple(
             sorted(self._aliases(), key=lambda alias: (alias.since_ns, alias.alias))
         )
+        self.standing_for: frozenset[str] = frozenset(alias.alias for alias in self.aliases)
+        self.references: dict[str, set[str]] = defaultdict(set)
+        for alias in self.aliases:
+            self.references[alias.model_id].add(alias.alias)
 
     def model(self, model_id: str) -> LoggedModel | None:
         """What is known of a version, if there is any record of it."""
@@ -139,25 +153,34 @@ class Catalogue:
         if matches:
             shown = ", ".join(matches[:_SHOWN_MATCHES]) + (", ..." if len(matches) > _SHOWN_MATCHES else "")
             raise AmbiguousVersionError(f"{len(matches)} versions have ids that begin with {text!r}: {shown}")
-        suggestions = difflib.get_close_matches(text, sorted({*known, *self._by_name}), n=3)
+        # Of a hundred thousand it would take minutes to say which are alike.
+        names = sorted(itertools.islice((*self._by_name, *known), _MOST_LIKENED))
+        suggestions = difflib.get_close_matches(text, dict.fromkeys(names), n=3)
         raise UnknownVersionError(f"there is no version {text!r}: no id, beginning of an id, or name", suggestions)
 
     def _is_pure_reference(self, model_id: str) -> bool:
         """Whether it is a reference by name; one with params of its own stands for itself."""
-        return identity.is_reference(model_id) and not self.models[model_id].model.params
+        is_reference = identity.is_reference(model_id) or _is_old_reference(model_id)
+        return is_reference and not self.models[model_id].model.params
 
     def _aliases(self) -> Iterable[Alias]:
         for name, ids in self._by_name.items():
             proper = [model_id for model_id in ids if not self._is_pure_reference(model_id)]
             for model_id in proper:
                 reference = identity.reference_to(self.models[model_id].model.experiment_id, name)
-                if reference not in proper:
-                    yield Alias(reference, self._created[model_id], model_id)
+                old = reference[: -len(_OLD_REFERENCE)] + _OLD_REFERENCE
+                for alias in (reference, old) if old in ids else (reference,):
+                    if alias not in proper:
+                        yield Alias(alias, self._created[model_id], model_id)
             if name not in self._created:
                 if proper:
                     yield from (Alias(name, self._created[model_id], model_id) for model_id in proper)
                 else:
                     yield from (Alias(name, 0, model_id) for model_id in ids)
+
+
+def _is_old_reference(model_id: str) -> bool:
+    return has_id_shape(model_id) and model_id.endswith(_OLD_REFERENCE)
 
 
 def load(database: Database, columns: schema.Columns) -> Catalogue:

@@ -9,25 +9,25 @@ engine's own message for a directory in use does not say so.
 """
 
 import contextlib
-import errno
-import json
 import logging
 import os
 import shutil
-import sys
 import tempfile
 import threading
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
+from otel_loggedmodel.store import layout
+from otel_loggedmodel.store.directory_lock import DirectoryLock
+from otel_loggedmodel.store.engine_errors import DamagedError, first_line, translated
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
-from otel_loggedmodel.store.writing import RefusedError, StoreFullError
+from otel_loggedmodel.store.server_address import SCHEMES, server_address
+
+_logger = logging.getLogger(__name__)
 
 _EMBEDDED_SCHEME: Final = "chdb"
-_REMOTE_SCHEMES: Final = {"clickhouse": ("http", 8123), "clickhouses": ("https", 8443)}
-_LOCK_NAME: Final = "otel-loggedmodel.lock"
 _INSERTS_NAME: Final = "otel-loggedmodel-inserts"
 _CONFIGURATION_NAME: Final = "otel-loggedmodel.xml"
 # The embedded engine overlooks errors of writing, a full disk's too: what it then acknowledges or merges is broken. So
@@ -38,24 +38,16 @@ _CONFIGURATION: Final = f"""\
     <storage_configuration>
         <disks><default><keep_free_space_bytes>{_KEEP_FREE_BYTES}</keep_free_space_bytes></default></disks>
     </storage_configuration>
+    <backups><allowed_path>/</allowed_path></backups>
 </clickhouse>
 """
-_CONNECT_SECONDS: Final = 5
 _SEND_RECEIVE_SECONDS: Final = 300
-# For the first questions, which every server answers at once.
-_FIRST_ANSWER_SECONDS: Final = 5
-
-# https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
-_NOT_ENOUGH_SPACE: Final = {243, 74, 75}  # NOT_ENOUGH_SPACE, CANNOT_READ/WRITE_FROM_FILE_DESCRIPTOR
-_UNKNOWN: Final = {60: "table", 81: "database"}
-_DENIED: Final = {192, 193, 194, 497, 516}
-_BAD_DATA: Final = {6, 8, 27, 33, 36, 43, 53, 72, 117, 131, 190, 434, 441, 444, 508, 614, 620, 636, 1001}
-_TOO_LONG: Final = {159, 160, 394}
-_TOO_MUCH_MEMORY: Final = 241
-_DAMAGED: Final = {33, 40, 107, 226, 246}  # CANNOT_READ_ALL_DATA, CHECKSUM_DOESNT_MATCH, files gone, CORRUPTED_DATA
 
 # A query that could be cancelled by nobody ends by itself. Tuples are cast by place: where they have names, by name.
 _READ_SETTINGS: Final = {"max_execution_time": 120, "enable_named_columns_in_function_tuple": 0}
+
+# What the engine says when it cannot load the definitions of tables; a lock that another process has is none of these.
+_CANNOT_LOAD: Final = ("EmbeddedServer: .", "FILE_ALREADY_EXISTS", "SYNTAX_ERROR", "Cannot parse")
 
 
 class Database:
@@ -69,13 +61,15 @@ class Database:
     """
 
     def __init__(
-        self, client: Any, name: str, *, directory: Path | None = None, lock: "_DirectoryLock | None" = None
+        self, client: Any, name: str, *, directory: Path | None = None, lock: "DirectoryLock | None" = None
     ) -> None:
         self.client = client
         self.name = name
         self.directory = directory
         self._lock = lock
         self._closing = threading.Lock()
+        # The client has a lock of its own, and gives it up between a failure and what is done about that.
+        self._calling = threading.RLock()
         self._is_closed = False
 
     def query(
@@ -91,11 +85,9 @@ class Database:
         Raises:
             StoreUnavailableError: The engine cannot be reached, gave up, or refused.
         """
-        with _translated(self.name):
-            result = self.client.query(
-                sql, parameters=dict(parameters or {}), settings={**_READ_SETTINGS, **(settings or {})}
-            )
-            return list(result.named_results())
+        with self._called():
+            allowed = self._allowed({**_READ_SETTINGS, **(settings or {})})
+            return list(self.client.query(sql, parameters=dict(parameters or {}), settings=allowed).named_results())
 
     def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:
         """Run a statement that returns nothing.
@@ -103,31 +95,70 @@ class Database:
         Raises:
             StoreUnavailableError: The engine cannot be reached, gave up, or refused.
         """
-        with _translated(self.name):
+        with self._called():
             self.client.command(sql, settings=dict(settings or {}))
 
-    def insert_raw(self, table: str, data: bytes, format_name: str, settings: Mapping[str, Any]) -> None:
-        """Insert data in a format that the engine reads.
+    def raw_query(self, sql: str, settings: Mapping[str, Any]) -> str:
+        """What a statement answers that is no `SELECT`, a line of JSON for each row.
+
+        Raises:
+            StoreUnavailableError: The engine cannot be reached, gave up, or refused.
+        """
+        with self._called():
+            return bytes(self.client.raw_query(sql, fmt="JSONEachRow", settings=dict(settings))).decode()
+
+    def insert_raw(self, table: str, data: Sequence[bytes], format_name: str, settings: Mapping[str, Any]) -> None:
+        """Insert data in a format that the engine reads, in pieces that are joined.
 
         Raises:
             StoreUnavailableError: The engine cannot be reached, or gave up; `StoreFullError` where there is no room.
-            RefusedError: The data is not in that format.
+            RefusedError: The data is not in that format; `TooMuchMemoryError` where it is too much.
         """
-        with _translated(self.name, is_insert=True):
+        with self._called(is_insert=True):
             if self.directory is None:
-                self.client.raw_insert(table, insert_block=data, fmt=format_name, settings=dict(settings))
+                self.client.raw_insert(table, insert_block=b"".join(data), fmt=format_name, settings=dict(settings))
             else:
                 self._insert_file(self.directory / _INSERTS_NAME, table, data, format_name, settings)
 
+    def _allowed(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Those settings that this user may change: one with `readonly=1` may change none."""
+        known = self.client.server_settings
+        return {name: value for name, value in settings.items() if not getattr(known.get(name), "readonly", 0)}
+
     def _insert_file(
-        self, directory: Path, table: str, data: bytes, format_name: str, settings: Mapping[str, Any]
+        self, directory: Path, table: str, data: Sequence[bytes], format_name: str, settings: Mapping[str, Any]
     ) -> None:
         """Insert through a file, as `raw_insert` does; but where others cannot read it, and a next start finds it."""
         with tempfile.NamedTemporaryFile(dir=directory) as file:
-            file.write(data)
+            file.writelines(data)
             file.flush()
-            statement = f"INSERT INTO {table} FROM INFILE {_text(file.name)} FORMAT {format_name}"
+            statement = f"INSERT INTO {table} FROM INFILE {text(file.name)} FORMAT {format_name}"
             self.client.command(statement, settings=dict(settings))
+
+    @contextlib.contextmanager
+    def _called(self, *, is_insert: bool = False) -> Iterator[None]:
+        """One call of the client, with our errors."""
+        if self.directory is None:
+            with translated(self.name, is_insert=is_insert):
+                yield
+            return
+        with self._calling:
+            try:
+                with translated(self.name, is_insert=is_insert):
+                    yield
+            except Exception:
+                self._forget_answer()
+                raise
+
+    def _forget_answer(self) -> None:
+        """Take what a failed query had answered already: chDB gives it with the answer to the next one."""
+        with contextlib.suppress(Exception):
+            self.client.command("SELECT 1")
+
+    def announce(self, address: str, secret: str) -> None:
+        """Say in the lock's file, which only its owner can read, where the backend is that has this store open."""
+        if self._lock is not None:
+            self._lock.announce(address=address, secret=secret)
 
     def close(self) -> None:
         """Let go of the engine; a second time does nothing."""
@@ -146,6 +177,7 @@ def open_database(url: str, *, create: bool = False) -> Database:
     Args:
         url: `chdb:///directory` or a directory for the engine in this process;
             `clickhouse://user:password@host:port/db` for a server's HTTP interface, `clickhouses://` for HTTPS.
+            `?connect_timeout=60` waits so many seconds for a server that has to wake up; in ClickHouse Cloud it is 120.
         create: Make the directory, or the database, where it is not there.
 
     Raises:
@@ -153,8 +185,20 @@ def open_database(url: str, *, create: bool = False) -> Database:
         ReadingError: The URL is none.
     """
     scheme, separator, _ = url.partition("://")
-    if separator and scheme in _REMOTE_SCHEMES:
+    if separator and scheme in SCHEMES:
         return _open_remote(url, create=create)
+    return _open_embedded(directory_of(url), create=create)
+
+
+def directory_of(url: str) -> Path:
+    """The directory of the embedded store that a URL names.
+
+    Raises:
+        ReadingError: It names none.
+    """
+    scheme, separator, _ = url.partition("://")
+    if separator and scheme in SCHEMES:
+        raise ReadingError(f"{masked(url)} is on a server, not in a directory")
     if separator and scheme != _EMBEDDED_SCHEME:
         raise ReadingError(
             f"{masked(url)!r} names no store: use chdb:///directory, clickhouse://host:8123/database, or"
@@ -166,12 +210,15 @@ def open_database(url: str, *, create: bool = False) -> Database:
     if "?" in directory or "\\" in directory:
         # What follows them, the engine would not take for a part of the name.
         raise ReadingError(f"{directory!r} cannot be the directory of a store: it has a question mark or a backslash")
-    return _open_embedded(Path(directory).expanduser().absolute(), create=create)
+    return Path(directory).expanduser().absolute()
 
 
 def masked(url: str) -> str:
     """A URL without its password."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return url.partition("://")[0] + "://..."  # wherever its password is
     if not parts.password:
         return url
     host = parts.netloc.rpartition("@")[2]
@@ -188,15 +235,32 @@ def _open_embedded(directory: Path, *, create: bool) -> Database:
         raise StoreUnavailableError(
             f"there is no store at {directory}; `otel-loggedmodel serve` starts a backend that makes one"
         )
-    lock = _DirectoryLock(directory)
+    lock = DirectoryLock(directory)
     lock.acquire()
     try:
+        fault = layout.fault(directory)
+        if fault is not None:
+            raise DamagedError(f"{fault}. {_advice(directory)}")
         _make_empty(directory / _INSERTS_NAME)
-        client = _client(interface="chdb", path=str(directory), chdb_options=_options(directory))
+        client = _embedded_client(directory)
     except BaseException:
         lock.release()
         raise
     return Database(client, str(directory), directory=directory, lock=lock)
+
+
+def _embedded_client(directory: Path) -> Any:
+    try:
+        return _client(interface="chdb", path=str(directory), chdb_options=_options(directory))
+    except StoreUnavailableError as error:
+        if not any(mark in str(error) for mark in _CANNOT_LOAD):
+            raise
+        # The engine says which file on standard error alone.
+        raise DamagedError(f"the store at {directory} cannot be opened: it is damaged. {_advice(directory)}") from error
+
+
+def _advice(directory: Path) -> str:
+    return f"Run `otel-loggedmodel store repair --store chdb://{urllib.parse.quote(str(directory))}`"
 
 
 def _make_empty(directory: Path) -> None:
@@ -226,29 +290,27 @@ def _options(directory: Path) -> dict[str, str]:
 
 
 def _open_remote(url: str, *, create: bool) -> Database:
-    try:
-        parts = urllib.parse.urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise ReadingError(f"{masked(url)!r} is no URL: {error}") from None
-    interface, default_port = _REMOTE_SCHEMES[parts.scheme]
-    name = urllib.parse.unquote(parts.path.strip("/")) or "default"
+    shown = masked(url)
+    address = server_address(url, shown)
     arguments = {
-        "interface": interface,
-        "host": parts.hostname or "localhost",
-        "port": port or default_port,
-        "username": urllib.parse.unquote(parts.username or "") or None,
-        "password": urllib.parse.unquote(parts.password or ""),
-        "connect_timeout": _CONNECT_SECONDS,
+        "interface": address.interface,
+        "host": address.host,
+        "port": address.port,
+        "username": address.username,
+        "password": address.password,
         # Queries of several threads run side by side; a session would make them wait and fail.
         "autogenerate_session_id": False,
         "query_limit": 0,
     }
+
+    def greet(seconds: float) -> None:
+        _client(**arguments, connect_timeout=seconds, send_receive_timeout=seconds).close()
+
     # What takes connections and never answers is found out here, before minutes are given to what may take minutes.
-    _client(**arguments, send_receive_timeout=_FIRST_ANSWER_SECONDS).close()
-    client = _client(**arguments, send_receive_timeout=_SEND_RECEIVE_SECONDS)
-    shown = masked(url)
+    address.when_awake(greet)
+    client = _client(**arguments, connect_timeout=address.patience, send_receive_timeout=_SEND_RECEIVE_SECONDS)
     database = Database(client, shown)
+    name = address.database
     if name != "default":
         if create:
             database.command(f"CREATE DATABASE IF NOT EXISTS {quoted(name)}")
@@ -263,7 +325,7 @@ def quoted(identifier: str) -> str:
     return "`" + identifier.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
-def _text(value: str) -> str:
+def text(value: str) -> str:
     """A text as SQL has it."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
@@ -277,96 +339,27 @@ def _client(**arguments: Any) -> Any:
     for name in ("clickhouse_connect", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     where = arguments.get("path") or f"{arguments.get('host')}:{arguments.get('port')}"
-    with _translated(str(where)):
-        # Without this, a text that begins with an expression is a query.
-        return clickhouse_connect.get_client(settings={"implicit_select": 0}, **arguments)
-
-
-class _DirectoryLock:
-    """Says that this process has a directory open; the kernel takes it back when the process dies."""
-
-    def __init__(self, directory: Path) -> None:
-        self._path = directory / _LOCK_NAME
-        self._file: IO[str] | None = None
-
-    def acquire(self) -> None:
-        if sys.platform == "win32":
-            return
-        import fcntl
-
+    if "path" in arguments:
+        # Without this, a text that begins with an expression is a query. On a server that is so by default.
+        arguments["settings"] = {"implicit_select": 0}
+    with translated(str(where)):
         try:
-            file = self._path.open("a+", encoding="utf-8")
-        except OSError as error:
-            raise StoreUnavailableError(
-                f"the store at {self._path.parent} cannot be opened: {error.strerror}"
-            ) from None
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            raise StoreUnavailableError(_in_use(self._path.parent, file.read())) from None
-        file.truncate(0)
-        json.dump({"pid": os.getpid()}, file)
-        file.flush()
-        self._file = file
-
-    def release(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+            return clickhouse_connect.get_client(**arguments)
+        except ImportError as error:
+            raise StoreUnavailableError(_why_there_is_no_engine(error)) from error
 
 
-def _in_use(directory: Path, holder: str) -> str:
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        return (
-            f"process {json.loads(holder)['pid']} has the store at {directory} open; if it is"
-            " `otel-loggedmodel serve`, read through it: --store http://127.0.0.1:4318"
-        )
-    return f"another process has the store at {directory} open"
-
-
-@contextlib.contextmanager
-def _translated(where: str, *, is_insert: bool = False) -> Any:
-    """Turn the errors of `clickhouse-connect` into ours."""
-    from clickhouse_connect.driver import exceptions
-
-    try:
-        yield
-    except exceptions.Error as error:
-        raise _translation(error, where, is_insert=is_insert) from error
-    except (OSError, UnicodeError, MemoryError) as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreFullError(f"there is no room left on the disk of {where}") from error
-        raise StoreUnavailableError(f"{where}: {error or 'too little memory'}") from error
-
-
-def _translation(error: Any, where: str, *, is_insert: bool) -> Exception:
-    code, text = error.code, _first_line(str(error))
-    if code in _NOT_ENOUGH_SPACE or "No space left on device" in str(error):
-        return StoreFullError(f"there is no room left on the disk of {where}")
-    if code in _UNKNOWN:
-        return StoreUnavailableError(
-            f"{where} has no {_UNKNOWN[code]} of spans: let a Collector make it, or run"
-            " `otel-loggedmodel store prepare`"
-        )
-    if code in _DENIED:
-        return StoreUnavailableError(f"{where} denies access: {text}")
-    if code in _TOO_LONG:
-        return StoreUnavailableError(f"{where} took too long to answer; narrow the question with --since")
-    if code == _TOO_MUCH_MEMORY:
-        return StoreUnavailableError(f"{where} has too little memory to answer; narrow the question with --since")
-    if code is None:
-        return StoreUnavailableError(f"{where} cannot be reached or opened: {text}")
-    if is_insert and code in _BAD_DATA:
-        # The text names files of ours, and quotes what was sent.
-        return RefusedError(f"ClickHouse cannot read it ({error.name or 'error'}, code {code})")
-    if code in _DAMAGED:
-        return StoreUnavailableError(f"{where} is damaged: {text}")
-    return StoreUnavailableError(f"{where}: {text}")
-
-
-def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0][:500]
+def _why_there_is_no_engine(error: BaseException) -> str:
+    """The engine says of everything that keeps it from starting that it is not installed."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if "Cannot load time zone" in str(cause):
+            return (
+                f"TZ is {os.environ.get('TZ', '')!r}, which is no time zone that ClickHouse knows: set it to a name "
+                "such as Europe/Berlin or UTC, or unset it"
+            )
+        cause = cause.__cause__ or cause.__context__
+    return f"the store needs: pip install 'otel-loggedmodel[server]' ({first_line(str(error))})"
 
 
 def one(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

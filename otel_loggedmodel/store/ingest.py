@@ -9,12 +9,13 @@ them.
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
 from otel_loggedmodel.store import schema
+from otel_loggedmodel.store.counts import Counts
 from otel_loggedmodel.store.database import Database
 
 _INPUT: Final = "otel_loggedmodel_otlp_in"
@@ -159,21 +160,27 @@ class OtlpWriter:
     Args:
         database: Where to; this object closes it.
 
+    Attributes:
+        database: Where to.
+        counts: How many rows there were.
+
     Raises:
         StoreUnavailableError: It cannot be prepared.
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
         self._deleting = threading.Lock()
         # What an earlier release has stored is worked out again, in the background and while it is read as it will be.
         schema.prepare(database, backfill=database.directory is not None and schema.is_older(database))
         _make_input(database)
         self._settings = _settings(database.directory)
+        self.counts = Counts(database)
 
     def insert(self, requests: Sequence[bytes]) -> None:
         """Store spans, as `SpanWriter.insert` says."""
-        self._database.insert_raw(_INPUT, b"".join(requests), "ProtobufSingle", self._settings)
+        self.database.insert_raw(_INPUT, requests, "ProtobufSingle", self._settings)
+        self.counts.note_growth()
 
     def delete_before(self, time: datetime) -> int:
         """Delete days of spans that began before, as `SpanWriter.delete_before` says.
@@ -183,33 +190,37 @@ class OtlpWriter:
         """
         older = {"time": time.astimezone(timezone.utc)}
         with self._deleting:
-            days = self._database.query(
+            days = self.database.query(
                 f"""
                 SELECT _partition_id AS id, countIf(LoggedModelRole != 'record') AS spans,
                     countIf(LoggedModelRole = 'record') AS records
                 FROM {schema.SPANS} GROUP BY id HAVING spans > 0 AND max(Timestamp) < {{time:DateTime64(9, 'UTC')}}""",
                 older,
             )
-            for day in days:
-                if day["records"]:
-                    self._database.command(
-                        f"ALTER TABLE {schema.SPANS} DELETE IN PARTITION ID '{day['id']}'"
-                        " WHERE LoggedModelRole != 'record'",
-                        {"mutations_sync": 1},
-                    )
-                else:
-                    self._database.command(f"ALTER TABLE {schema.SPANS} DROP PARTITION ID '{day['id']}'")
-            for day in self._database.query(
+            with self.counts.changing([day["id"] for day in days]):
+                self._delete(days)
+            for day in self.database.query(
                 f"SELECT _partition_id AS id FROM {schema.SPANS}_trace_id_ts GROUP BY id"
                 " HAVING max(End) < {time:DateTime64(9, 'UTC')}",
                 older,
             ):
-                self._database.command(f"ALTER TABLE {schema.SPANS}_trace_id_ts DROP PARTITION ID '{day['id']}'")
+                self.database.command(f"ALTER TABLE {schema.SPANS}_trace_id_ts DROP PARTITION ID '{day['id']}'")
             return sum(day["spans"] for day in days)
 
     def close(self) -> None:
         """Let go of the database."""
-        self._database.close()
+        self.database.close()
+
+    def _delete(self, days: Sequence[Mapping[str, Any]]) -> None:
+        for day in days:
+            if day["records"]:
+                self.database.command(
+                    f"ALTER TABLE {schema.SPANS} DELETE IN PARTITION ID '{day['id']}'"
+                    " WHERE LoggedModelRole != 'record'",
+                    {"mutations_sync": 1},
+                )
+            else:
+                self.database.command(f"ALTER TABLE {schema.SPANS} DROP PARTITION ID '{day['id']}'")
 
 
 def _make_input(database: Database) -> None:

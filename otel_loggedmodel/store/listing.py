@@ -10,8 +10,8 @@ from otel_loggedmodel.store import measuring, schema
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING, ReadingError, TraceFilter, UnknownTraceError
-from otel_loggedmodel.store.results import Span, SpanEvent, SpanLink, Trace, TraceSummary
 from otel_loggedmodel.store.scores import results
+from otel_loggedmodel.store.trace_results import Span, SpanEvent, SpanLink, Trace, TraceSummary
 
 # A trace is shown with at most so many spans, earliest first.
 MAX_SPANS: Final = 50_000
@@ -64,13 +64,16 @@ def traces(database: Database, scope: Scope, which: TraceFilter) -> list[TraceSu
     return found[which.offset : which.offset + which.limit]
 
 
-def trace(database: Database, columns: schema.Columns, trace_id: str) -> Trace:
+def trace(database: Database, columns: schema.Columns, trace_id: str, most: int | None = None) -> Trace:
     """One trace.
+
+    A span that was stored several times is one of it. Zipkin's client and server have one id, but are two spans.
 
     Raises:
         UnknownTraceError: Nothing of it is stored.
     """
     trace_id = trace_id.lower()
+    most = min(most or MAX_SPANS, MAX_SPANS)
     rows = database.query(
         f"""
         SELECT TraceId, SpanId, ParentSpanId, SpanName, SpanKind, ServiceName, {measuring.START} AS start_ns, Duration,
@@ -81,14 +84,21 @@ def trace(database: Database, columns: schema.Columns, trace_id: str) -> Trace:
             LoggedModelId AS model_id, LoggedModelRole = 'entry' AS is_entry
         FROM {columns.spans}
         WHERE TraceId = {{trace_id:String}}
-        ORDER BY Timestamp, SpanId
-        LIMIT 1 BY SpanId
-        LIMIT {MAX_SPANS}""",
-        {"trace_id": trace_id},
+        ORDER BY Timestamp, SpanId, SpanKind = 'Server'
+        LIMIT 1 BY SpanId, SpanKind
+        LIMIT {{most:UInt64}}""",
+        {"trace_id": trace_id, "most": most},
     )
     if not rows:
         raise UnknownTraceError(f"there is no trace {trace_id!r}")
-    return Trace(trace_id=trace_id, spans=tuple(map(_span, rows)))
+    left_out = 0
+    if len(rows) == most:
+        (counted,) = database.query(
+            f"SELECT uniqExact(SpanId, SpanKind) AS spans FROM {schema.SPANS} WHERE TraceId = {{trace_id:String}}",
+            {"trace_id": trace_id},
+        )
+        left_out = int(counted["spans"]) - most
+    return Trace(trace_id=trace_id, spans=tuple(map(_span, rows)), left_out=left_out)
 
 
 def _run(database: Database, query: Query) -> list[dict[str, Any]]:
@@ -151,7 +161,7 @@ def _entries(scope: Scope, keys: Sequence[int]) -> Query:
             StatusMessage
         FROM {scope.columns.spans}
         WHERE {spans.sql} AND {schema.call("span")} IN {{keys:Array(UInt64)}}
-        LIMIT 1 BY TraceId, SpanId""",
+        LIMIT 1 BY TraceId, SpanId, SpanKind""",
         {**version.parameters, **spans.parameters, "keys": list(keys)},
     )
 

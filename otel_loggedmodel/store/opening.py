@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stores by URL, with everything that is needed to read and write them."""
 
+import contextlib
 import os
 from dataclasses import dataclass
 
 from otel_loggedmodel.environment import OTEL_LOGGEDMODEL_PRICES
-from otel_loggedmodel.store import price_file, pricing, schema
+from otel_loggedmodel.store import layout, price_file, pricing, schema
 from otel_loggedmodel.store.database import Database, open_database, second
 from otel_loggedmodel.store.ingest import OtlpWriter
 from otel_loggedmodel.store.price_file import NO_FILE, PriceFile
 from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import StoreUnavailableError
+from otel_loggedmodel.store.upkeep import Upkeep
 
 
 @dataclass(frozen=True)
@@ -20,15 +22,23 @@ class Store:
     Attributes:
         writer: Takes spans.
         reader: Answers questions, beside the writer.
+        upkeep: Says what is damaged, repairs, makes backups.
         name: What messages call it.
     """
 
     writer: OtlpWriter
     reader: StoreReader
+    upkeep: Upkeep
     name: str
+
+    def announce(self, address: str, secret: str) -> None:
+        """Say to whoever may read the store's directory where the backend is that has it open."""
+        self.writer.database.announce(address, secret)
 
     def close(self) -> None:
         """Let go of it."""
+        with contextlib.suppress(StoreUnavailableError):
+            self.writer.counts.note_growth(at_once=True)
         self.reader.close()
         self.writer.close()
 
@@ -40,7 +50,10 @@ def open_store(url: str, prices: str | None = None) -> Store:
     try:
         writer = OtlpWriter(database)
         pricing.warm_up()
-        return Store(writer, StoreReader(second(database), own), database.name)
+        if database.directory is not None:
+            layout.keep_definitions(database.directory)
+        other = second(database)
+        return Store(writer, StoreReader(other, own), Upkeep(other, writer.counts), database.name)
     except BaseException:
         database.close()
         raise

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from otel_loggedmodel.store.reading import EVERYTHING, Reader, Selection, TraceFilter, UnknownTraceError
-from otel_loggedmodel.store.results import Trace, TraceSummary
+from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
 PAGE: Final = 200
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)

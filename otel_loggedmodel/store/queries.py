@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `Reader` on ClickHouse."""
 
+import heapq
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -12,14 +13,15 @@ from otel_loggedmodel.store import (
     comparing,
     doubling,
     listing,
-    measuring,
     noting,
     pricing,
     rows,
     schema,
     scores,
+    sightings,
 )
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
+from otel_loggedmodel.store.chart_results import Activities, Behaviour
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.price_file import NO_FILE, PriceFile
@@ -35,23 +37,18 @@ from otel_loggedmodel.store.reading import (
     VersionFilter,
 )
 from otel_loggedmodel.store.results import (
-    Activities,
-    Behaviour,
     Comparison,
     ConfigurationDifference,
     Dataset,
-    HistoryEntry,
     RowChange,
-    Trace,
-    TraceSummary,
     Version,
     VersionDetail,
 )
+from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 from otel_loggedmodel.versions.model import LoggedModel
-from otel_loggedmodel.versions.records import event_of
 
-# The newest so many events of a version are shown.
-_MAX_HISTORY: Final = 1000
+# So many ids fit into one query, of a server's too.
+_FEW: Final = 500
 
 
 class StoreReader:
@@ -77,38 +74,37 @@ class StoreReader:
     def versions(self, which: VersionFilter = ALL_VERSIONS, selection: Selection = EVERYTHING) -> list[Version]:
         """The versions, as `Reader.versions` says."""
         known = self._load()
-        seen = self._seen()
-        seen_when = self._sightings(known, selection, seen)
-        used = self._usage(known, selection, seen) if which.counted else seen_when
-        is_narrow = selection != EVERYTHING
-        pure = {alias.alias for alias in known.aliases}
+        seen = sightings.seen_ids(self._database, self._columns)
+        scope = self._unscored(known, None, selection, seen)
+        last_seen = sightings.last_seen(self._database, scope)
+        chosen = _newest(known, last_seen, which, has_all=selection == EVERYTHING)
+        # What takes long is asked of those alone that are shown, where they are few among many.
+        if len(chosen) <= _FEW and len(last_seen) > 2 * len(chosen):
+            scope = self._unscored(known, chosen, selection, seen)
+        seen_when = sightings.times_and_places(self._database, scope)
+        used = sightings.usage(self._database, self._moved(scope)) if which.counted else seen_when
         found = []
-        for model_id in {*known.models, *used}:
-            if model_id not in used and (is_narrow or model_id in pure):
-                continue
+        for model_id in chosen:
             services = seen_when[model_id]["services"] if model_id in seen_when else ()
-            version = _version(known, model_id, used.get(model_id), services, seen)
-            if _is_wanted(version, which):
-                found.append(version)
-        found.sort(key=lambda version: (-max(version.last_seen_ms or 0, version.creation_timestamp), version.model_id))
-        return self._named(found[: which.limit])
+            found.append(_version(known, model_id, used.get(model_id), services, seen))
+        return self._named(found)
 
     def version(self, version: str, selection: Selection = EVERYTHING) -> VersionDetail:
         """One version, as `Reader.version` says."""
-        known, seen = self._load(), self._seen()
+        known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
         model_id = known.resolve(version, seen)
         scope = self._scope(known, [model_id], selection, seen)
         (metrics,) = comparing.measure(self._database, scope, self._names(known, [model_id])).versions
-        used = self._usage(known, selection, seen, [model_id]).get(model_id)
-        history = self._history(model_id)
-        sighting = self._sightings(known, selection, seen, [model_id]).get(model_id, {})
+        used = sightings.usage(self._database, self._moved(scope)).get(model_id)
+        history = sightings.history(self._database, self._columns, model_id)
+        sighting = sightings.times_and_places(self._database, scope).get(model_id, {})
         services = sorted({*sighting.get("services", ()), *(entry.service for entry in history if entry.service)})
         (shown,) = self._named([_version(known, model_id, used, services, seen)])
         return VersionDetail(version=shown, metrics=metrics, history=tuple(history), previous=known.previous(model_id))
 
     def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
         """Versions side by side, as `Reader.compare` says."""
-        known, seen = self._load(), self._seen()
+        known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
         model_ids = _different(known, versions, seen)
         scope = self._scope(known, model_ids, selection, seen)
         measured = comparing.measure(self._database, scope, self._names(known, model_ids))
@@ -129,7 +125,7 @@ class StoreReader:
         """Rows of data sets, as `Reader.rows` says."""
         if len(versions) < 2:
             raise ReadingError("rows are held against those of the first version: name at least two")
-        known, seen = self._load(), self._seen()
+        known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
         model_ids = _different(known, versions, seen)
         scope = self._unpriced(known, model_ids, selection, seen)
         matches = comparing.matches(self._database, scope)
@@ -139,13 +135,13 @@ class StoreReader:
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
     ) -> list[TraceSummary]:
         """Traces, as `Reader.traces` says."""
-        known, seen = self._load(), self._seen()
+        known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
         model_ids = None if version is None else [known.resolve(version, seen)]
         return listing.traces(self._database, self._scope(known, model_ids, selection, seen), which)
 
     def activities(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Activities:
         """How versions did over time, as `Reader.activities` says."""
-        known, seen = self._load(), self._seen()
+        known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
         model_ids = [known.resolve(version, seen) for version in versions]
         found = behaving.activities(self._database, self._scope(known, model_ids, selection, seen))
         with_previous = (replace(one, previous=known.previous(one.model_id)) for one in found.versions)
@@ -153,7 +149,7 @@ class StoreReader:
 
     def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
         """What is behind the numbers, as `Reader.behaviour` says."""
-        known, seen = self._load(), self._seen()
+        known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
         model_ids = [known.resolve(version, seen) for version in versions]
         return behaving.behaviour(self._database, self._scope(known, model_ids, selection, seen))
 
@@ -168,9 +164,9 @@ class StoreReader:
         (row,) = self._database.query(f"SELECT count() AS spans FROM {schema.SPANS}")
         return str(row["spans"])
 
-    def trace(self, trace_id: str) -> Trace:
+    def trace(self, trace_id: str, most: int | None = None) -> Trace:
         """One trace, as `Reader.trace` says."""
-        return listing.trace(self._database, self._columns, trace_id)
+        return listing.trace(self._database, self._columns, trace_id, most)
 
     def close(self) -> None:
         """Let go of the store."""
@@ -183,12 +179,6 @@ class StoreReader:
             if self._catalogue is None or self._catalogue[0] != fingerprint:
                 self._catalogue = (fingerprint, catalogue.load(self._database, self._columns))
             return self._catalogue[1]
-
-    def _seen(self) -> frozenset[str]:
-        """The ids that spans have."""
-        model_id = "LoggedModelId"
-        rows = self._database.query(f"SELECT DISTINCT {model_id} AS id FROM {self._columns.spans} WHERE id != ''")
-        return frozenset(row["id"] for row in rows)
 
     def _scope(
         self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
@@ -232,100 +222,30 @@ class StoreReader:
     ) -> Scope:
         """The same without prices, for what asks for no cost."""
         unclaimed = scores.unclaimed(self._columns)
-        return Scope(
-            self._columns,
-            _aliases(known, model_ids, seen),
-            model_ids,
-            selection,
-            has_unclaimed=bool(self._database.query(unclaimed.sql, unclaimed.parameters)),
-        )
+        has_unclaimed = bool(self._database.query(unclaimed.sql, unclaimed.parameters))
+        return replace(self._unscored(known, model_ids, selection, seen), has_unclaimed=has_unclaimed)
 
-    def _usage(
-        self,
-        known: Catalogue,
-        selection: Selection,
-        seen: Collection[str],
-        model_ids: Sequence[str] | None = None,
-    ) -> dict[str, dict[str, Any]]:
-        """How much each version was used, by its id."""
-        aliases = _aliases(known, model_ids, seen)
-        scope = self._moved(Scope(self._columns, aliases, model_ids, selection))
-        query = measuring.traces(scope, with_usage=False)
-        rows = self._database.query(
-            f"""
-            SELECT toString(version) AS model_id, sum(length(entries)) AS traces,
-                sum(arrayCount(entries.failed)) AS errors,
-                quantileExactInclusiveArray(0.95)(
-                    arrayMap((start, end) -> (end - start) / 1e6, entries.start, entries.end)
-                ) AS p95,
-                min(arrayMin(entries.start)) AS first_ns, max(arrayMax(entries.start)) AS last_ns
-            FROM ({query.sql}) GROUP BY version""",
-            query.parameters,
-        )
-        return {row["model_id"]: row for row in rows}
-
-    def _sightings(
-        self,
-        known: Catalogue,
-        selection: Selection,
-        seen: Collection[str],
-        model_ids: Sequence[str] | None = None,
-    ) -> dict[str, dict[str, Any]]:
-        """When the entry spans of each version began, and of which services they are, by its id."""
-        scope = Scope(self._columns, _aliases(known, model_ids, seen), model_ids, selection)
-        version, spans, entry = scope.version, scope.spans, scope.entry
-        rows = self._database.query(
-            f"""
-            SELECT toString({version.sql}) AS model_id,
-                arraySort(groupUniqArrayIf(100)(toString(ServiceName), ServiceName != '')) AS services,
-                min({measuring.START}) AS first_ns, max({measuring.START}) AS last_ns
-            FROM {self._columns.spans} WHERE {spans.sql} AND {entry.sql} GROUP BY model_id""",
-            {**version.parameters, **spans.parameters, **entry.parameters},
-        )
-        return {row["model_id"]: row for row in rows}
+    def _unscored(
+        self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
+    ) -> Scope:
+        """The same for what asks for neither costs nor scores."""
+        return Scope(self._columns, _aliases(known, model_ids, seen), model_ids, selection)
 
     def _names(self, known: Catalogue, model_ids: Iterable[str]) -> dict[str, str | None]:
         models = {model_id: known.model(model_id) for model_id in model_ids}
         names = {model_id: None if model is None else model.name for model_id, model in models.items()}
         unnamed = [model_id for model_id, name in names.items() if name is None]
         if unnamed:
-            names.update(self._names_on_spans(unnamed))
+            names.update(sightings.names(self._database, self._columns, unnamed))
         return names
-
-    def _names_on_spans(self, model_ids: Sequence[str]) -> dict[str, str]:
-        """The names that entry spans give to versions of which there is no record."""
-        rows = self._database.query(
-            f"""
-            SELECT LoggedModelId AS model_id, any(LoggedModelName) AS name
-            FROM {self._columns.spans}
-            WHERE model_id IN {{ids:Array(String)}} AND LoggedModelName != ''
-            GROUP BY model_id""",
-            {"ids": list(model_ids)},
-        )
-        return {row["model_id"]: row["name"] for row in rows}
 
     def _named(self, versions: Sequence[Version]) -> list[Version]:
         unnamed = [version.model_id for version in versions if version.name is None]
-        names = self._names_on_spans(unnamed) if unnamed else {}
+        names = sightings.names(self._database, self._columns, unnamed) if unnamed else {}
         return [
             replace(version, name=names.get(version.model_id)) if version.name is None else version
             for version in versions
         ]
-
-    def _history(self, model_id: str) -> list[HistoryEntry]:
-        rows = self._database.query(
-            f"""
-            SELECT SpanId, argMin(SpanAttributes, Timestamp) AS attributes,
-                toUnixTimestamp64Nano(min(Timestamp)) AS time_ns, argMin(ResourceAttributes, Timestamp) AS resource,
-                argMin(ServiceName, Timestamp) AS service
-            FROM {self._columns.spans}
-            WHERE SpanName LIKE 'logged_model.%' AND LoggedModelRole = 'record'
-                AND LoggedModelId = {{model_id:String}}
-            GROUP BY SpanId ORDER BY time_ns DESC LIMIT {_MAX_HISTORY}""",
-            {"model_id": model_id},
-        )
-        entries = [entry for row in rows for entry in _history_entries(row)]
-        return sorted(entries, key=lambda entry: (entry.time_ms, entry.kind != "created"))
 
     def _notes(self, known: Catalogue, model_ids: Sequence[str], seen: Collection[str]) -> Iterable[str]:
         for model_id in model_ids:
@@ -360,7 +280,30 @@ def _aliases(known: Catalogue, model_ids: Sequence[str] | None, seen: Collection
 
 def _references(known: Catalogue, model_id: str, seen: Collection[str]) -> list[str]:
     """The ids on spans that stand for a version at some time."""
-    return sorted({alias.alias for alias in known.aliases if alias.model_id == model_id and alias.alias in seen})
+    return sorted(alias for alias in known.references.get(model_id, ()) if alias in seen)
+
+
+def _newest(known: Catalogue, last_seen: Mapping[str, int], which: VersionFilter, *, has_all: bool) -> list[str]:
+    """The ids of the versions to list, newest first.
+
+    Args:
+        known: The versions that there are records of.
+        last_seen: When the last entry span of each began, in ns since the epoch.
+        which: Which are wanted.
+        has_all: Whether those are wanted too that have no spans.
+    """
+    # A reference by name without spans is no version of its own.
+    unused = (
+        [] if not has_all else [one for one in known.models if one not in last_seen and one not in known.standing_for]
+    )
+    wanted = (model_id for model_id in (*last_seen, *unused) if _is_wanted(known, model_id, which))
+
+    def age(model_id: str) -> tuple[int, str]:
+        folded = known.models.get(model_id)
+        created = 0 if folded is None else folded.model.creation_timestamp
+        return -max(last_seen.get(model_id, 0) // 1_000_000, created), model_id
+
+    return heapq.nsmallest(which.limit, wanted, key=age)
 
 
 def _version(
@@ -403,12 +346,16 @@ def _version(
     return version
 
 
-def _is_wanted(version: Version, which: VersionFilter) -> bool:
+def _is_wanted(known: Catalogue, model_id: str, which: VersionFilter) -> bool:
+    folded = known.models.get(model_id)
+    if folded is None:
+        return which.name is None and not which.tags and not which.params
+    model = folded.model
     return (
-        (which.deleted or not version.deleted)
-        and (which.name is None or version.name == which.name)
-        and which.tags.items() <= version.tags.items()
-        and which.params.items() <= version.params.items()
+        (which.deleted or not folded.deleted)
+        and (which.name is None or model.name == which.name)
+        and which.tags.items() <= model.tags.items()
+        and which.params.items() <= model.params.items()
     )
 
 
@@ -429,18 +376,3 @@ def _configuration(models: Sequence[LoggedModel | None]) -> tuple[ConfigurationD
         for kind, key, values in parts
         if len(set(values)) > 1
     )
-
-
-def _history_entries(row: Mapping[str, Any]) -> Iterable[HistoryEntry]:
-    event = event_of(row["attributes"], row["time_ns"], int(row["SpanId"] or "0", 16))
-    if event is not None:
-        yield HistoryEntry(
-            kind=event.kind,
-            time_ms=event.time_ns // 1_000_000,
-            service=row["service"],
-            resource=row["resource"],
-            params=dict(event.params),
-            tags=dict(event.tags),
-            tags_deleted=event.tags_deleted,
-            status=None if event.status is None else str(event.status),
-        )

@@ -8,20 +8,12 @@ whose text says what to do.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Protocol
 
-from otel_loggedmodel.store.results import (
-    Activities,
-    Behaviour,
-    Comparison,
-    Dataset,
-    RowChange,
-    Trace,
-    TraceSummary,
-    Version,
-    VersionDetail,
-)
+from otel_loggedmodel.store.chart_results import Activities, Behaviour
+from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
+from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
 
 class ReadingError(Exception):
@@ -52,9 +44,16 @@ class StoreUnavailableError(ReadingError):
     """The store cannot be reached, is locked, full, or of a newer schema."""
 
 
+# Nanoseconds since 1970 end in April 2262, and questions look for spans a little before and after what was asked for.
+EARLIEST = datetime(1970, 1, 2, tzinfo=timezone.utc)
+LATEST = datetime(2262, 1, 1, tzinfo=timezone.utc)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """Which traces count; by default all.
+
+    A time before `EARLIEST` or after `LATEST` is taken for these: no span that a store can hold lies beyond them.
 
     Attributes:
         since: Entry spans that began then or later; aware.
@@ -75,6 +74,12 @@ class Selection:
     production: bool = False
     prompt: str | None = None
     agent: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("since", "until"):
+            time = getattr(self, name)
+            if time is not None and time.tzinfo is not None and not EARLIEST <= time <= LATEST:
+                object.__setattr__(self, name, EARLIEST if time < EARLIEST else LATEST)
 
 
 EVERYTHING = Selection()
@@ -213,8 +218,12 @@ class Reader(Protocol):
         """The data sets of which there are results of evaluations, those that were used last first."""
         ...
 
-    def trace(self, trace_id: str) -> Trace:
+    def trace(self, trace_id: str, most: int | None = None) -> Trace:
         """One trace.
+
+        Args:
+            trace_id: 32 hex digits.
+            most: At most so many spans, the earliest; by default as many as a store gives at once.
 
         Raises:
             UnknownTraceError: Nothing of it is stored.

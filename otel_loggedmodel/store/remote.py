@@ -2,12 +2,15 @@
 """Asks a running backend. It imports little, as the command line starts with it each time."""
 
 import http.client
+import ssl
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
+from otel_loggedmodel.store.chart_results import Activities, Behaviour
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
@@ -23,17 +26,8 @@ from otel_loggedmodel.store.reading import (
     UnknownVersionError,
     VersionFilter,
 )
-from otel_loggedmodel.store.results import (
-    Activities,
-    Behaviour,
-    Comparison,
-    Dataset,
-    RowChange,
-    Trace,
-    TraceSummary,
-    Version,
-    VersionDetail,
-)
+from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
+from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
 T = TypeVar("T")
 
@@ -146,9 +140,12 @@ class RemoteReader:
         ]
         return self._ask("traces", _Traces, parameters, selection).traces
 
-    def trace(self, trace_id: str) -> Trace:
+    def trace(self, trace_id: str, most: int | None = None) -> Trace:
         """One trace; see `Reader.trace`."""
-        return self._ask("traces/" + _quote(trace_id), Trace, [], EVERYTHING)
+        found = self._ask("traces/" + _quote(trace_id), Trace, [], EVERYTHING)
+        if most is None or len(found.spans) <= most:
+            return found
+        return replace(found, spans=found.spans[:most], left_out=found.left_out + len(found.spans) - most)
 
     def activities(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Activities:
         """How versions did over time; see `Reader.activities`."""
@@ -195,6 +192,8 @@ class RemoteReader:
             raise StoreUnavailableError(
                 f"{self._url} did not answer within {self._timeout:g} seconds: ask for less time, or try again"
             ) from None
+        except ssl.SSLCertVerificationError as error:
+            raise untrusted(self._url, error) from error
         except OSError as error:
             raise StoreUnavailableError(
                 f"nothing answers at {self._url} ({error.strerror or error}): start a backend with "
@@ -213,6 +212,14 @@ class RemoteReader:
                 return StoreUnavailableError(f"the backend at {self._url} does not take this token")
             return StoreUnavailableError(f"the backend at {self._url} wants a token: set OTEL_LOGGEDMODEL_TOKEN")
         return _ERRORS.get(error.code, StoreUnavailableError)(error.message)
+
+
+def untrusted(url: str, error: ssl.SSLCertVerificationError) -> StoreUnavailableError:
+    """What to say of a certificate that proves nothing."""
+    return StoreUnavailableError(
+        f"the certificate of {url} is not trusted ({error.verify_message}): name a file with those to trust in"
+        " SSL_CERT_FILE, and use the name that it was made for"
+    )
 
 
 def _quote(text: str) -> str:

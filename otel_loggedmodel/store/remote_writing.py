@@ -5,6 +5,7 @@ For commands that fill the store that they read. Applications send with an OTLP 
 """
 
 import http.client
+import ssl
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from otel_loggedmodel.store.reading import StoreUnavailableError
+from otel_loggedmodel.store.remote import untrusted
 from otel_loggedmodel.store.writing import RefusedError
 
 _TIMEOUT_SECONDS: Final = 30.0
@@ -71,6 +73,8 @@ class RemoteWriter:
             connection.request("POST", self._path, body, self._headers)
             response = connection.getresponse()
             status, answer, retry_after = response.status, response.read(), response.getheader("Retry-After")
+        except ssl.SSLCertVerificationError as error:
+            raise untrusted(self._url, error) from error
         except (OSError, http.client.HTTPException) as error:
             if not is_last:
                 return _PAUSE_SECONDS

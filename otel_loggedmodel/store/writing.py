@@ -16,6 +16,10 @@ class RefusedError(Exception):
     """The store cannot take these spans, now or later; the text says why. Others may pass."""
 
 
+class TooMuchMemoryError(RefusedError):
+    """Storing these spans takes more memory than the store has or may take; fewer of them may pass."""
+
+
 class SpanWriter(Protocol):
     """Takes spans. Safe to use from several threads; calls may wait for one another."""
 
@@ -29,7 +33,7 @@ class SpanWriter(Protocol):
 
         Raises:
             StoreUnavailableError: Not now; `StoreFullError` where the disk is full.
-            RefusedError: One of the requests can never be stored.
+            RefusedError: One of the requests can never be stored; `TooMuchMemoryError` where they are too much at once.
         """
         ...
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Readable random names for versions and runs that were given none: `calm-heron-427`."""
+"""Readable random names, such as `calm-heron-427`, for versions and runs that were given none."""
 
 import random
 from typing import Final
@@ -22,6 +22,6 @@ _NOUNS: Final = """
 
 def random_name() -> str:
     """An adjective, a noun and a number: about five million of them."""
-    # An application may seed the generator that all share, and then two processes would invent the same name.
+    # An application may seed the shared generator. Then two processes would invent the same name.
     source = random.SystemRandom()
     return f"{source.choice(_ADJECTIVES.split())}-{source.choice(_NOUNS.split())}-{source.randrange(100, 1000)}"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which version is active: the scope in an OpenTelemetry Context, else the process default, else the environment.
 
-A scope lives in the Context, so it goes wherever the application's spans find their parents: into asyncio tasks,
-through `contextvars.copy_context`, and to threads by whatever propagates Context to them. The process default is one
+A scope lives in the Context. So it goes wherever the application's spans find their parents: into asyncio tasks,
+through `contextvars.copy_context`, and to threads if something propagates Context to them. The process default is one
 value that every thread reads without a lock.
 """
 
@@ -21,6 +21,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from otel_loggedmodel import attributes
+from otel_loggedmodel._errors import swallow, warn_once
 from otel_loggedmodel.versions import identity
 
 
@@ -29,8 +30,8 @@ class Version:
 
     Attributes:
         model_id: The id that goes onto every span.
-        name: Its name, where this process knows it.
-        entry_attributes: What goes onto an entry span: the id and, when known, the name.
+        name: Its name, if this process knows it.
+        entry_attributes: What goes onto an entry span: the id, and the name if it is known.
         model_span: The root span of the model's own trace, which entry spans link to.
         link_attributes: The attributes of that link.
     """
@@ -47,7 +48,7 @@ class Version:
         self.model_span: Final = model_span_of(model_id)
 
 
-# Making one costs a digest; a server that routes each request to one of a few versions enters a scope each time.
+# Making a Version costs a digest. A server that routes requests to a few versions enters a scope for each request.
 version_of: Final = functools.lru_cache(maxsize=1024)(Version)
 
 
@@ -64,19 +65,22 @@ def model_span_of(model_id: str) -> SpanContext:
 # Scopes
 
 SCOPE_KEY: Final = context_api.create_key("otel_loggedmodel.scope")
-# Attributes that are set later may evict a stamp. So it is noted besides, under this name: on the live span, where that
-# has to be cheap, and on its context, the one object of a span that stays the same until the exporter has it.
-_NOTE: Final = "_otel_loggedmodel_stamp"
+# What a span was stamped with is also noted under this name on the span's own context. No other object of a span stays
+# the same until the exporter has it. So if the SDK's limits take the stamp, it can be put back. And children know this
+# object as their parent, however the Context was made in which they start.
+NOTE: Final = "_otel_loggedmodel_stamp"
+# The same for entry spans. Their link can be put back, too.
+_ENTRY_NOTE: Final = "_otel_loggedmodel_entry"
 
 
 class Scope:
     """A version that is active in a Context.
 
     Attributes:
-        version: The active version; None where no version is active, whatever the process default is.
-        propagate: Whether the version goes out with requests to other services; None where nobody said.
-        undecided: Not empty until the scope's first span with a local parent has started. A list, because of the tasks
-            that share a scope only one may empty it.
+        version: The active version; None if no version is active, whatever the process default is.
+        propagate: Whether the version goes out with requests to other services; None if nobody said.
+        undecided: Not empty until the scope's first span with a local parent has started. It is a list because only one
+            of the tasks that share a scope may empty it.
     """
 
     __slots__ = ("propagate", "undecided", "version")
@@ -87,10 +91,11 @@ class Scope:
         self.undecided = [] if has_begun else [None]
 
     def begins_under(self, parent_context: Context | None) -> bool:
-        """Whether a span with a local parent is where the version starts: the first, under one of another version.
+        """Whether the version starts with a span that has a local parent.
 
-        The parent need not be the span that was current when the scope was entered: instrumentations that work by
-        callbacks, as those of LangChain do, do not make their spans current.
+        It starts with the first such span, if the parent is of another version. The parent need not be the span that
+        was current when the scope was entered. Instrumentations that work by callbacks, such as LangChain's, do not
+        make their spans current.
         """
         try:
             self.undecided.pop()
@@ -102,7 +107,7 @@ class Scope:
 
 
 class _Entered:
-    """One entry into a scope, as the Context in which it happened remembers it."""
+    """One entry into a scope, remembered by the Context in which it happened."""
 
     __slots__ = ("context_token", "home_token", "left", "owner", "stack_token")
 
@@ -115,88 +120,111 @@ class _Entered:
 
 
 _stack: Final[ContextVar[tuple[_Entered, ...]]] = ContextVar("otel_loggedmodel_stack", default=())
-# Never read: a token of it answers whether we are in the Context where a scope was entered, because no other Context
-# takes the token back. Asking the OpenTelemetry Context instead would log the refusal as an error.
+# Its value is never read. A token of it tells whether we are in the Context where a scope was entered, because no other
+# Context takes the token back. The OpenTelemetry Context would log this refusal as an error.
 _home: Final[ContextVar[object]] = ContextVar("otel_loggedmodel_home", default=None)
 
 
 def enter_scope(version: Version, owner: object, propagate: bool | None = None) -> None:
     """Make a version active in the current Context until `leave_scope` with the same owner.
 
-    Where `propagate` is None, whether the version goes out with requests is as in the enclosing scope.
+    If `propagate` is None, the enclosing scope says whether the version goes out with requests.
 
-    A recording span that is current and has no version is stamped too, as an entry span: routing inside a handler then
-    covers the server's own span.
+    If a recording span is current and has no version, it is stamped too, as an entry span. So if a handler chooses the
+    version, the server's own span belongs to it.
     """
-    enclosing = trace.get_current_span()
-    enclosing_context = enclosing.get_span_context()
-    has_begun = False
-    if enclosing_context.is_valid:
-        stamped = _version_id_on(enclosing)
-        if stamped is None and enclosing.is_recording():
-            stamp_entry(enclosing, version)
-            stamped = version.model_id
-        has_begun = stamped == version.model_id
+    has_begun = _has_begun(version)
     if propagate is None:
         propagate = is_propagated()
     scope = Scope(version, propagate, has_begun=has_begun)
-    process.has_scopes = True
+    process.has_several = True
     _Entered(owner, context_api.attach(context_api.set_value(SCOPE_KEY, scope)))
 
 
-def with_version(context: Context, version: Version | None) -> Context:
-    """A Context in which a version is active; with None none is, whatever the process default says.
+def _has_begun(version: Version) -> bool:
+    """Whether the current span is of this version. If it is of none, it is stamped with this one."""
+    try:
+        enclosing = trace.get_current_span()
+        if not enclosing.get_span_context().is_valid:
+            return False
+        stamped = _version_id_on(enclosing)
+        if stamped is None and enclosing.is_recording():
+            stamp_entry(enclosing, version)
+            return True
+        return stamped == version.model_id
+    except Exception:  # the span is not the SDK's
+        swallow("looking at the span around a scope")
+        return False
 
-    For whoever makes Contexts instead of entering and leaving scopes. Spans that are started in it without a parent are
-    entry spans.
+
+def with_version(context: Context, version: Version | None) -> Context:
+    """A Context in which a version is active. With None, no version is active, whatever the process default says.
+
+    For code that makes Contexts instead of entering and leaving scopes. Spans that are started in it without a parent
+    are entry spans.
     """
-    process.has_scopes = True
+    process.has_several = True
     propagate = False if version is None else is_propagated(context)
     return context_api.set_value(SCOPE_KEY, Scope(version, propagate), context)
 
 
-def leave_scope(owner: object) -> None:
+def leave_scope(owner: object, kind: type[BaseException] | None = None) -> None:
     """Undo the newest `enter_scope` of an owner in this Context.
 
-    Does nothing where the Context is another one than the scope was entered in, as happens when a generator or a
-    context manager is finished by another task: that task's own version is not ours to change. Left out of order, a
-    scope ends when those entered after it have ended.
+    Does nothing if the scope was entered in another Context. This happens when another task finishes a generator or a
+    context manager, and that task's own version must not change. If scopes are left out of order, a scope ends when
+    those entered after it have ended.
+
+    Args:
+        owner: Who entered it.
+        kind: Class of the exception with which it is left.
     """
+    if not _is_left(owner) and kind is GeneratorExit:
+        # If its consumer leaves an async generator early, a task of the event loop finishes it.
+        warn_once(
+            "generator left early",
+            "a generator that was left early had entered a version with `with`. Its consumer is in that version until "
+            "its task ends: decorate the generator, @use_model(...), or iterate over contextlib.aclosing(generator)",
+        )
+
+
+def _is_left(owner: object) -> bool:
     entered = next((entered for entered in reversed(_stack.get()) if entered.owner is owner and not entered.left), None)
     if entered is None:
-        return
+        return False
     try:
         _home.reset(entered.home_token)
     except (ValueError, RuntimeError):
-        return
+        return False
     entered.left = True
     while (stack := _stack.get()) and stack[-1].left:
         _stack.reset(stack[-1].stack_token)
         context_api.detach(stack[-1].context_token)
+    return True
 
 
 def stamp_entry(span: trace.Span, version: Version) -> None:
     """Put onto a recording span what an entry span carries: id, name and a link to the model's root span."""
-    for key, value in version.entry_attributes.items():  # one by one takes less than half the time of set_attributes
+    for key, value in version.entry_attributes.items():  # in less than half the time of set_attributes
         span.set_attribute(key, value)
     span.add_link(version.model_span, version.link_attributes)
-    span.get_span_context().__dict__[_NOTE] = version.entry_attributes
-
-
-def note_stamp(span: trace.Span) -> None:
-    """Move the note of a span's stamp, if there is one, to where the exporter finds it."""
-    stamp = getattr(span, _NOTE, None)
-    if stamp is not None:
-        span.get_span_context().__dict__[_NOTE] = stamp
+    notes = span.get_span_context().__dict__
+    notes[NOTE] = version.entry_attributes
+    notes[_ENTRY_NOTE] = True
 
 
 def noted_stamp(span: SpanContext) -> Mapping[str, str] | None:
     """The attributes that a span was stamped with, if they were noted on its context."""
-    return span.__dict__.get(_NOTE)
+    return span.__dict__.get(NOTE)
+
+
+def is_noted_entry(span: SpanContext) -> bool:
+    """Whether a span was stamped as an entry span."""
+    return _ENTRY_NOTE in span.__dict__
 
 
 def _version_id_on(span: trace.Span) -> object:
-    noted = noted_stamp(span.get_span_context()) or getattr(span, _NOTE, None) or getattr(span, "attributes", None)
+    noted = noted_stamp(span.get_span_context()) or getattr(span, "attributes", None)
     return noted.get(attributes.ID) if noted else None
 
 
@@ -204,7 +232,7 @@ def _version_id_on(span: trace.Span) -> object:
 
 
 class Default:
-    """Handle of one value that the process default was given; kept by whoever may want to take it back."""
+    """Handle of one value that the process default was given. Whoever may want to take the value back keeps it."""
 
     __slots__ = ("__weakref__",)
 
@@ -213,15 +241,17 @@ class Process:
     """The process default and the environment's version behind it.
 
     Attributes:
-        version: What is active where no scope is: one read, no lock.
-        has_scopes: Whether a scope was ever entered in this process; until then, no Context needs to be looked at.
+        version: What is active if no scope is. Reading it takes no lock.
+        has_several: Whether spans of different versions may be open at the same time: a scope was entered, the default
+            was another one before, or requests bring theirs. Until then, neither Context nor parent has to be looked
+            at.
         environment_was_read: Whether the environment's version is known yet.
-        accepts_baggage: Whether spans take the version of a request's baggage where there is no other.
+        accepts_baggage: Whether spans take the version of a request's baggage if there is no other.
     """
 
     def __init__(self) -> None:
         self.version: Version | None = None
-        self.has_scopes = False
+        self.has_several = False
         self._lock = threading.Lock()
         self.environment_was_read = False
         self.accepts_baggage = False
@@ -245,7 +275,7 @@ class Process:
         return handle
 
     def take_back(self, handle: Default) -> None:
-        """Undo a `give`, whatever else was given since. A second time it does nothing."""
+        """Undo a `give`, whatever else was given since. A second call does nothing."""
         with self._lock:
             self._given = [given for given in self._given if given[1]() is not handle]
             self._settle()
@@ -258,31 +288,34 @@ class Process:
             self._settle()
 
     def set_environment(self, version: Version | None) -> None:
-        """What is active as long as no default was given and none was cleared."""
+        """Set what is active as long as no default was given and none was cleared."""
         with self._lock:
             self._environment = version
             self.environment_was_read = True
             self._settle()
 
     def _drop_unreachable(self) -> None:
-        # What lies below a value that nobody can take back any more never comes up again.
+        # If nobody can take a value back any more, what lies below it never comes up again.
         for index in range(len(self._given) - 2, -1, -1):
             if self._given[index][1]() is None:
                 del self._given[:index]
                 return
 
     def _settle(self) -> None:
+        before = self.version
         if self._given:
             self.version = self._given[-1][0]
         else:
             self.version = None if self._cleared else self._environment
+        if before is not None and before is not self.version:
+            self.has_several = True
 
 
 process: Final = Process()
 
 
 class ProcessDefault:
-    """Context manager of `set_active_model`: entered, it turns the default that the call gave into a scope."""
+    """Context manager of `set_active_model`. When it is entered, the default that the call gave becomes a scope."""
 
     def __init__(self, version: Version) -> None:
         self._version = version
@@ -295,11 +328,11 @@ class ProcessDefault:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        leave_scope(self)
+        leave_scope(self, kind)
 
 
 def current_version(context: Context | None = None) -> Version | None:
-    """The version that a span started now, or in the given Context, would carry."""
+    """The version that a span would carry if it was started now, or in the given Context."""
     scope = context_api.get_value(SCOPE_KEY, context)
     if isinstance(scope, Scope):
         return scope.version
@@ -307,6 +340,6 @@ def current_version(context: Context | None = None) -> Version | None:
 
 
 def is_propagated(context: Context | None = None) -> bool | None:
-    """Whether the scope that is active says that its version goes out with requests; None where no scope says."""
+    """Whether the active scope says that its version goes out with requests; None if no scope says."""
     scope = context_api.get_value(SCOPE_KEY, context)
     return scope.propagate if isinstance(scope, Scope) else None

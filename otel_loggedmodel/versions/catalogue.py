@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The models that this process knows, and what happened to them: the one owner of that state.
 
-Every change is an immutable `ModelEvent` with a sequence number. Whatever ships events (see `shipping`) remembers how
-far it has read; nothing here waits for a network, and the lock is held only while a few objects are moved. All of it is
-bounded, so an application that makes a version per request does not run out of memory: the oldest are forgotten.
+Every change is an immutable `ModelEvent` with a sequence number. What ships events (see `shipping`) remembers how far
+it has read. Nothing here waits for a network, and the lock is held only while a few objects are moved. Everything is
+bounded and the oldest is forgotten, so an application that makes a version per request does not run out of memory.
 """
 
 import collections
@@ -17,20 +17,21 @@ from typing import Final
 
 from otel_loggedmodel._checking import MAX_MODEL_BYTES, too_large
 from otel_loggedmodel._errors import warn_once
+from otel_loggedmodel._latest import Latest
 from otel_loggedmodel.versions import identity
 from otel_loggedmodel.versions.model import LoggedModel, LoggedModelStatus, ModelEvent
 
 MAX_MODELS: Final = 4096
 MAX_EVENTS: Final = 8192
 MAX_BYTES: Final = 64 * 1024 * 1024  # 64 models of the largest size, tens of thousands of the usual one
-# A model that is updated in a loop would otherwise be repeated with a long tail of tiny records.
+# Without this bound, a model that is updated in a loop would be announced with a long tail of tiny records.
 MAX_UPDATES_PER_MODEL: Final = 64
 
 _Numbered = tuple[int, ModelEvent]
 
 
 class Catalogue:
-    """What one process knows of models. Thread-safe; a forked child keeps the models but not what was left to ship."""
+    """What one process knows of models. Thread-safe. A forked child keeps the models, but not what was left to ship."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -42,8 +43,8 @@ class Catalogue:
         self._journal_bytes = 0
         self._last_time_ns = 0
         self.last_number = 0
-        # Read without the lock on the path of entry spans; written under it.
-        self.activated: dict[str, ModelEvent] = {}
+        # Entry spans read it without the lock. It is written with the lock held.
+        self.activated: Latest[str, ModelEvent] = Latest(MAX_MODELS)
         # Set when there is a new event.
         self.listeners: weakref.WeakSet[threading.Event] = weakref.WeakSet()
         if hasattr(os, "register_at_fork"):
@@ -54,12 +55,12 @@ class Catalogue:
         self._journal.clear()  # the parent ships these
         self._journal_bytes = 0
         self.listeners = weakref.WeakSet()
-        self.activated = {}  # the child is a process of its own: its versions are activated anew
+        self.activated = Latest(MAX_MODELS)  # the child is a process of its own, so its versions are activated anew
 
     # Reading
 
     def get(self, model_id: str) -> LoggedModel | None:
-        """The present state of a model, or None where this process does not know it."""
+        """The present state of a model; None if this process does not know it."""
         return self._models.get(model_id)
 
     def knows(self, model_id: str) -> bool:
@@ -72,7 +73,7 @@ class Catalogue:
         return None if model_id is None else self._models.get(model_id)
 
     def events_after(self, number: int) -> list[_Numbered]:
-        """The events that came after a sequence number and have not been pushed out by newer ones, oldest first."""
+        """The events after a sequence number, oldest first, as far as newer ones have not pushed them out."""
         with self._lock:
             found: list[_Numbered] = []
             for numbered in reversed(self._journal):
@@ -82,7 +83,7 @@ class Catalogue:
             return found[::-1]
 
     def announcement_of(self, model_id: str) -> list[ModelEvent]:
-        """What tells a backend all about a model again: its creation, its updates, and its activation here."""
+        """The events that tell a backend all about a model again: creation, updates, and activation here."""
         with self._lock:
             events = list(self._histories.get(model_id, ()))
             activation = self.activated.get(model_id)
@@ -100,11 +101,27 @@ class Catalogue:
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> LoggedModel:
-        """The model with this content: the one that is known already, or a new one."""
+        """The model with this content. A new one is made if none is known."""
         params, tags = params or {}, tags or {}
         model_id = identity.model_id_of(
             experiment_id, name, model_type=model_type, params=params, source_run_id=source_run_id, tags=tags
         )
+        return self._create(model_id, name, experiment_id, model_type, source_run_id, params, tags)
+
+    def refer(self, name: str, experiment_id: str) -> LoggedModel:
+        """The reference by name, for a name that has no version in this process."""
+        return self._create(identity.reference_to(experiment_id, name), name, experiment_id, None, None, {}, {})
+
+    def _create(
+        self,
+        model_id: str,
+        name: str,
+        experiment_id: str,
+        model_type: str | None,
+        source_run_id: str | None,
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+    ) -> LoggedModel:
         with self._lock:
             known = self._models.get(model_id)
             if known is not None and known.name is not None:
@@ -130,7 +147,7 @@ class Catalogue:
                 last_updated_timestamp=created_at,
                 model_type=model_type,
                 source_run_id=source_run_id,
-                # What was logged to the id before it was created here stays.
+                # What was logged to the id before it was created here is kept.
                 tags=dict(tags) if known is None else {**tags, **known.tags},
                 params=dict(params) if known is None else {**known.params, **params},
             )
@@ -147,7 +164,7 @@ class Catalogue:
         tags_deleted: Sequence[str] = (),
         status: LoggedModelStatus | None = None,
     ) -> LoggedModel:
-        """The model after a change. An id that is not known here may have been made elsewhere, and is accepted.
+        """The model after a change. An unknown id is accepted, as it may have been made elsewhere.
 
         Raises:
             ValueError: A param has another value already, or all texts together are too large.
@@ -207,8 +224,6 @@ class Catalogue:
             event = ModelEvent(
                 kind="activated", model_id=model_id, time_ns=self._now(), span_id=identity.random_span_id(), name=name
             )
-            if len(self.activated) >= MAX_MODELS:
-                del self.activated[next(iter(self.activated))]
             self.activated[model_id] = event
             self._append(event)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from otel_loggedmodel.versions.git import GitState
 
-# OpenTelemetry's names where it has them: https://opentelemetry.io/docs/specs/semconv/registry/attributes/vcs/
+# Names are OpenTelemetry's, if it has one: https://opentelemetry.io/docs/specs/semconv/registry/attributes/vcs/
 COMMIT_TAG: Final = "vcs.ref.head.revision"
 BRANCH_TAG: Final = "vcs.ref.head.name"
 REPOSITORY_TAG: Final = "vcs.repository.url.full"
@@ -19,12 +19,12 @@ DIFF_TAG: Final = "git.diff"
 
 
 def what_runs(state: GitState) -> dict[str, str]:
-    """The tags that make the version: the same code has the same ones on every branch and in every clone."""
+    """The tags that make the version. The same code has the same tags on every branch and in every clone."""
     return _present({COMMIT_TAG: state.commit, DIFF_DIGEST_TAG: state.diff_digest})
 
 
 def where_from(state: GitState) -> dict[str, str]:
-    """The tags that are good to know, and that do not make another version."""
+    """The tags that are good to know, but do not make another version."""
     return _present(
         {
             BRANCH_TAG: state.branch,

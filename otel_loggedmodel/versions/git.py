@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The state of the git checkout an application runs from, as the identity of a version.
 
-What runs is the working tree, so that is what is compared with the commit; what is staged makes no difference. The
-digest is taken over the content of the paths that differ and not over the text of a diff, because the text follows
-each user's configuration. Nothing is executed but git itself, nothing is written, the network is not used: hooks,
-external diffs and clean filters are off, and files checked out through Git LFS are recognised without it.
+The working tree is what runs, so it is compared with the commit. What is staged makes no difference. The digest is
+taken over the content of the paths that differ, not over the text of a diff, as that text follows each user's
+configuration. Only git itself is executed, nothing is written, and the network is not used. Hooks, external diffs and
+clean filters are off, and files checked out through Git LFS are recognised without it.
 """
 
 from __future__ import annotations
@@ -12,39 +12,36 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import signal
 import stat
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-__all__ = ["GitState", "GitUnavailable", "read_git_state", "strip_credentials"]
+from otel_loggedmodel.versions.git_commands import GitCommands, GitUnavailable, text
+from otel_loggedmodel.versions.git_urls import strip_credentials
 
-# New files count by content up to these bounds and by size past them, so that a forgotten data set costs an
-# application's start at most half a second (git hashes about 500 MB/s) and ten thousand opens.
+__all__ = ["GitState", "GitUnavailable", "read_git_state"]
+
+# Up to these bounds new files count by their content, past them by their size. So a forgotten data set delays an
+# application's start by half a second at most (git hashes about 500 MB/s), and by opening ten thousand files.
 _NEW_FILE_BYTES = 64 << 20
 _NEW_FILES = 10_000
 _NEW_FILES_BYTES = 256 << 20
 
-# A diff travels as one attribute; a gRPC receiver takes messages of at most 4 MiB by default, shared by a whole batch.
+# A diff travels as one attribute. By default a gRPC receiver takes messages of at most 4 MiB, and a whole batch shares
+# that.
 _DIFF_BYTES = 256 << 10
-_DIFF_FILE_BYTES = 1 << 20  # what is larger is shown as binary: with 32 files, before and after, 64 MiB at a time
+_DIFF_FILE_BYTES = 1 << 20  # larger files are shown as binary: 32 files, before and after, are 64 MiB at a time
 _DIFF_FILES_AT_ONCE = 32
-
-_GIT_OPTIONS = ("--no-pager", "--literal-pathspecs", "-c", "core.fsmonitor=", "-c", "diff.orderFile=/dev/null")
 _DIFF_GIT_OPTIONS = ("-c", f"core.bigFileThreshold={_DIFF_FILE_BYTES}", "-c", "core.quotePath=false")
-# diff-index does not follow the users' diff settings, as `git diff` would, and does not write to the index.
+
+# Unlike `git diff`, diff-index does not follow the users' diff settings and does not write to the index.
 _DIFF_OPTIONS = ("--patch", "--full-index", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
 
 _DIGEST_VERSION = b"otel-loggedmodel working tree 1\0"
 _FALSE = (b"false", b"no", b"off", b"0")
 _CONFIG = r"^(core\.(filemode|symlinks)|filter\..*|remote\..*\.url|branch\..*\.remote)$"
-_GIT_VARIABLES_KEPT = re.compile(
-    r"GIT_(CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+)"
-    r"|CEILING_DIRECTORIES|DISCOVERY_ACROSS_FILESYSTEM|EXEC_PATH)"
-)
 
 
 @dataclass(frozen=True)
@@ -70,10 +67,6 @@ class GitState:
     root: str
 
 
-class GitUnavailable(Exception):
-    """There is no state to read. The message says why and what to do."""
-
-
 def read_git_state(
     path: str | os.PathLike[str] | None = None,
     *,
@@ -84,14 +77,15 @@ def read_git_state(
     """Read the state of the whole checkout that `path` is in.
 
     The same tree gives the same digest in every clone, on every host and under every user's configuration. Ignored
-    files do not count, whoever ignores them. Files marked assume-unchanged or skip-worktree count when they are there
-    and differ, as they run like any other. New files count by size alone when larger than 64 MiB, or past the first
-    10,000 or 256 MiB of them by name.
+    files do not count, whoever ignores them. Files marked assume-unchanged or skip-worktree count if they are there and
+    differ, as they run like any other. A new file counts only by its size if it is larger than 64 MiB. So do new files
+    past the first 10,000 or 256 MiB, by name.
 
     Args:
         path: A file or directory in the checkout; by default the current directory.
-        remote_name: The remote whose URL is recorded; without it the branch's upstream, else the only remote there is.
-        record_diff: Whether to record a diff as well. It is cut at 256 KiB, with a last line that says so.
+        remote_name: The remote whose URL is recorded. If there is none of that name, the branch's upstream, else the
+            only remote.
+        record_diff: Whether to record a diff as well. It is cut at 256 KiB, and its last line then says so.
         timeout: Seconds for the whole reading.
 
     Raises:
@@ -106,7 +100,7 @@ def read_git_state(
         raise GitUnavailable(f"there is no directory {directory}: pass the path of a git checkout")
     checkout = _Checkout(os.fsencode(directory), time.monotonic() + timeout)
     if checkout.commit is None:
-        raise GitUnavailable(f"the checkout at {_text(checkout.root)} has no commit yet: make a first one")
+        raise GitUnavailable(f"the checkout at {text(checkout.root)} has no commit yet: make a first one")
     return GitState(
         commit=checkout.commit,
         branch=checkout.branch,
@@ -114,53 +108,21 @@ def read_git_state(
         dirty=bool(checkout.differences),
         diff_digest=checkout.digest(),
         diff=_bounded(checkout.diff()) if record_diff else None,
-        root=_text(checkout.root),
+        root=text(checkout.root),
     )
-
-
-def strip_credentials(url: str) -> str:
-    """Take the credentials out of a git remote's URL; in doubt, more is taken out than is needed.
-
-    Of `http(s)` and unknown schemes the whole user part goes, as a token may stand for the user; of `ssh` and of
-    `user@host:path` the user's name stays and a password goes. Query and fragment go, control characters go, local
-    paths stay as they are. Forms as in https://git-scm.com/docs/git-clone#_git_urls.
-    """
-    url = re.sub(r"[\x00-\x1f\x7f]", "", url).strip()
-    before, separator, rest = url.partition("://")
-    if not separator:
-        local = re.match(r"[a-z]:[\\/]|[/.~\\]", url, re.IGNORECASE)
-        return url if local else _strip_scp(url)
-    authority = re.split("[/?#]", rest, maxsplit=1)[0]
-    end = authority.rfind("@") + 1
-    if not end and not re.fullmatch(r"(\[[^]]*\]|[^:]*)(:\d*)?", authority):
-        end = rest.rfind("@") + 1  # no host: the "/", "?" or "#" belongs to a password that should have been escaped
-    user = ""
-    if before.lower().endswith(("ssh", "ssh+git", "sftp")) and end:
-        user = re.split(":|%3a", rest[: end - 1], maxsplit=1, flags=re.IGNORECASE)[0] + "@"
-    rest = re.split("[?#]", rest[end:], maxsplit=1)[0].rstrip()
-    if "://" in rest:  # behind a proxy, https://proxy/https://user:token@host/path
-        rest = strip_credentials(rest)
-    return f"{_strip_scp(before)}://{user}{rest}"
-
-
-def _strip_scp(url: str) -> str:
-    without_password = re.sub(r"^([^@:/\\\[]+):[^/]*@", r"\1@", url)
-    return re.split("[?#]", without_password, maxsplit=1)[0].rstrip()
 
 
 class _Checkout:
     """One working tree at one moment, and how it differs from its HEAD.
 
-    The state of a path is `<mode> <object id>` as in a tree, empty where there is nothing. Object ids are those of
+    The state of a path is `<mode> <object id>`, as in a tree, or empty if there is nothing. Object ids are those of
     `git hash-object`, with line endings as they would be committed.
     """
 
     def __init__(self, directory: bytes, deadline: float) -> None:
-        self.root = directory
-        self._deadline = deadline
-        self._overrides: list[bytes] = []
-        self.root = self._git("rev-parse", "--show-toplevel").removesuffix(b"\n")
-        listing = self._git("config", "-z", "--get-regexp", _CONFIG, accept=(0, 1)).split(b"\0")
+        self._git = GitCommands(directory, deadline)
+        self.root = self._git.directory = self._git.run("rev-parse", "--show-toplevel").removesuffix(b"\n")
+        listing = self._git.run("config", "-z", "--get-regexp", _CONFIG, accept=(0, 1)).split(b"\0")
         self._config = [(name, value) for name, _, value in (entry.partition(b"\n") for entry in listing) if name]
         settings = dict(self._config)
         self._has_modes = settings.get(b"core.filemode", b"").lower() not in _FALSE
@@ -168,7 +130,7 @@ class _Checkout:
         # A clean filter may be missing here, fail, or write to the repository (Git LFS's does).
         filters = {name.rpartition(b".")[0] for name in settings if name.startswith(b"filter.") and b"=" not in name}
         for override in (b".clean=", b".process=", b".required=false"):
-            self._overrides += [argument for name in sorted(filters) for argument in (b"-c", name + override)]
+            self._git.options += [argument for name in sorted(filters) for argument in (b"-c", name + override)]
 
         self.commit: str | None = None
         self.branch: str | None = None
@@ -192,9 +154,9 @@ class _Checkout:
         upstream = None
         for name, value in self._config:
             if name.startswith(b"remote."):
-                urls.setdefault(_text(name)[len("remote.") : -len(".url")], _text(value))  # git fetches from the first
-            elif self.branch is not None and _text(name) == f"branch.{self.branch}.remote":
-                upstream = _text(value)
+                urls.setdefault(text(name)[len("remote.") : -len(".url")], text(value))  # git fetches from the first
+            elif self.branch is not None and text(name) == f"branch.{self.branch}.remote":
+                upstream = text(value)
         candidates = [remote_name, upstream, next(iter(urls)) if len(urls) == 1 else None]
         url = next((urls[name] for name in candidates if name in urls), "")
         return strip_credentials(url) or None
@@ -204,22 +166,24 @@ class _Checkout:
         shown = sorted(self.differences.keys() & self._changed)
         for start in range(0, len(shown), _DIFF_FILES_AT_ONCE):
             paths = [os.fsdecode(path) for path in shown[start : start + _DIFF_FILES_AT_ONCE]]
-            yield self._git("diff-index", *_DIFF_OPTIONS, self.commit or "HEAD", "--", *paths)
+            yield self._git.run(
+                "diff-index", *_DIFF_OPTIONS, self.commit or "HEAD", "--", *paths, options=_DIFF_GIT_OPTIONS
+            )
         for path in sorted(self.differences.keys() - (self._changed - self._untracked)):
             yield from self._addition(path) if path in self._untracked else [_differ(b"a/" + path, b"b/" + path)]
 
     def _read_status(self) -> None:
-        # Submodules are looked into by us: git would run a `git status` of its own there, with its own configuration.
+        # We look into submodules ourselves. Git would run a `git status` of its own there, with its own configuration.
         arguments = ("--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--ignored=no", "--no-renames")
-        listing = self._git("status", *arguments, "--ignore-submodules=dirty", "--no-ahead-behind")
+        listing = self._git.run("status", *arguments, "--ignore-submodules=dirty", "--no-ahead-behind")
         for record in listing.split(b"\0"):
             kind = record[:2]
             if record.startswith(b"# branch.oid ") and not record.endswith(b" (initial)"):
-                self.commit = _text(record.split(b" ")[2])
+                self.commit = text(record.split(b" ")[2])
             elif record.startswith(b"# branch.head ") and not record.endswith(b" (detached)"):
-                self.branch = _text(record.split(b" ")[2])
+                self.branch = text(record.split(b" ")[2])
             elif kind == b"? ":
-                path = record[2:].removesuffix(b"/")  # a repository inside this one ends in a slash
+                path = record[2:].removesuffix(b"/")  # the path of a repository inside this one ends in a slash
                 self._untracked.add(path)
                 self._head.setdefault(path, b"")
             elif kind == b"1 ":
@@ -235,7 +199,7 @@ class _Checkout:
 
     def _read_index(self) -> None:
         """Add what git was told not to look at: submodules' content, assume-unchanged and skip-worktree files."""
-        for record in self._git("ls-files", "--stage", "-v", "-z").split(b"\0"):
+        for record in self._git.run("ls-files", "--stage", "-v", "-z").split(b"\0"):
             if record.startswith((b"H 100", b"H 120")) or not record:
                 continue
             entry, path = record.split(b"\t", 1)
@@ -252,7 +216,7 @@ class _Checkout:
         for path, before in sorted(self._head.items()):
             found = None
             if path not in self._deleted:
-                with suppress(OSError):  # out of reach is out of reach for the application too
+                with suppress(OSError):  # what we cannot reach, the application cannot reach either
                     found = os.lstat(os.path.join(self.root, path))
             if found is None:
                 yield path, before if path in self._sparse else b""
@@ -283,14 +247,14 @@ class _Checkout:
         return b"100755" if found.st_mode & stat.S_IXUSR else b"100644"
 
     def _directory_state(self, path: bytes, before: bytes) -> bytes:
-        """A submodule's state, or that of a repository that lies here without being one."""
+        """The state of a submodule, or of a repository that lies here without being one."""
         directory = os.path.join(self.root, path)
         if not os.path.lexists(os.path.join(directory, b".git")):
-            return before if before.startswith(b"160000") else b""  # not initialised; or a directory where a file was
+            return before if before.startswith(b"160000") else b""  # not initialised; or a file has become a directory
         try:
-            inner = _Checkout(directory, self._deadline)
+            inner = _Checkout(directory, self._git.deadline)
         except GitUnavailable:
-            if before or time.monotonic() >= self._deadline:
+            if before or time.monotonic() >= self._git.deadline:
                 raise
             return b"160000 unreadable"
         return " ".join(filter(None, ("160000", inner.commit or "unborn", inner.digest()))).encode()
@@ -298,9 +262,9 @@ class _Checkout:
     def _hash_files(self, paths: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
         while paths:
             quoted = b"".join(_quoted(path) + b"\n" for path in paths)
-            object_ids = self._git("hash-object", "--stdin-paths", stdin=quoted, accept=(0, 128)).split()
+            object_ids = self._git.run("hash-object", "--stdin-paths", stdin=quoted, accept=(0, 128)).split()
             yield from zip(paths, object_ids, strict=False)
-            # git stops at a file that it may not read or that has just gone: go on behind it.
+            # Git stops at a file that it may not read, or that has just gone. Go on behind it.
             if len(object_ids) < len(paths):
                 yield paths[len(object_ids)], b"unreadable"
             paths = paths[len(object_ids) + 1 :]
@@ -312,7 +276,7 @@ class _Checkout:
             while piece := file.read(1 << 20):
                 digest.update(piece)
                 size += len(piece)
-                self._time_left()
+                self._git.time_left()
         pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest.hexdigest()}\nsize {size}\n"
         return self._blob_id(pointer.encode())
 
@@ -342,83 +306,6 @@ class _Checkout:
             yield b"".join(b"+%b\n" % line for line in lines)
             yield b"" if content.endswith(b"\n") else b"\\ No newline at end of file\n"
 
-    def _git(self, command: str, *arguments: str, stdin: bytes = b"", accept: tuple[int, ...] = (0,)) -> bytes:
-        options = [*_GIT_OPTIONS, *(_DIFF_GIT_OPTIONS if command == "diff-index" else ())]
-        try:
-            process = subprocess.Popen(
-                ["git", *options, *self._overrides, command, *arguments],
-                cwd=self.root,
-                env=_environment(),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
-        except FileNotFoundError as error:
-            raise GitUnavailable("git was not found on PATH: install it, or set the version yourself") from error
-        except OSError as error:
-            raise GitUnavailable(f"git could not be run in {_text(self.root)}: {error}") from error
-        with process:
-            try:
-                output, errors = process.communicate(stdin, timeout=self._time_left())
-            except subprocess.TimeoutExpired as error:
-                raise self._out_of_time() from error
-            finally:
-                if process.returncode is None:
-                    _kill(process)
-        if process.returncode not in accept:
-            raise GitUnavailable(_explanation(_text(self.root), command, _text(errors)))
-        return output
-
-    def _time_left(self) -> float:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise self._out_of_time()
-        return left
-
-    def _out_of_time(self) -> GitUnavailable:
-        return GitUnavailable(
-            f"reading the checkout at {_text(self.root)} took too long: pass a longer timeout=, "
-            "or have git ignore large directories that are not part of the application"
-        )
-
-
-def _environment() -> dict[str, str]:
-    # Hooks and rebases point GIT_DIR, GIT_INDEX_FILE and others at another repository than the directory's.
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or _GIT_VARIABLES_KEPT.fullmatch(k)}
-    return kept | {
-        "LC_ALL": "C",
-        "LANGUAGE": "",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_NO_REPLACE_OBJECTS": "1",  # replacements are not cloned
-        "GIT_NO_LAZY_FETCH": "1",  # since git 2.45; before it, no protocol is what keeps a partial clone from fetching
-        "GIT_ALLOW_PROTOCOL": "none",
-    }
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with suppress(OSError):
-        if os.name == "posix":
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-
-
-def _explanation(directory: str, command: str, errors: str) -> str:
-    lines = errors.strip().splitlines() or ["no reason given"]
-    said = next((line for line in lines if line.startswith("fatal:")), lines[-1])
-    if "safe.directory" in errors:  # git 2.35.2 and later, CVE-2022-24765
-        return (
-            f"git does not trust the checkout at {directory}, as another user owns it ({said}): run "
-            f"`git config --global --add safe.directory <its root>`, or `... safe.directory '*'` in a container"
-        )
-    if "not a git repository" in errors:
-        return f"{directory} is not in a git checkout ({said}): run from one or pass path="
-    if "must be run in a work tree" in errors:
-        return f"{directory} is in a bare repository or a .git directory, where no files are checked out: pass path="
-    return f"`git {command}` failed in {directory} ({said}): try it there"
-
 
 def _bounded(pieces: Iterator[bytes]) -> str:
     kept, total, trailer = bytearray(), 0, b""
@@ -426,12 +313,12 @@ def _bounded(pieces: Iterator[bytes]) -> str:
         for piece in pieces:
             total += len(piece)
             kept += piece[: max(_DIFF_BYTES - len(kept), 0)]
-    except GitUnavailable as error:  # out of time, or a partial clone without the file: the state itself is known
+    except GitUnavailable as error:  # out of time, or a partial clone without the file; the state itself is known
         trailer = f"... the rest is missing: {error}\n".encode()
     if total > len(kept):
         del kept[kept.rfind(b"\n") + 1 :]
         trailer = b"... truncated: %d more bytes left out\n" % (total - len(kept)) + trailer
-    return _text(bytes(kept) + trailer)
+    return text(bytes(kept) + trailer)
 
 
 def _differ(old: bytes, new: bytes) -> bytes:
@@ -443,9 +330,5 @@ def _label(path: bytes) -> bytes:
 
 
 def _quoted(path: bytes) -> bytes:
-    """A path as git reads and writes it where a line has to hold it."""
+    """A path as git reads and writes it when it has to fit on one line."""
     return b'"%b"' % re.sub(rb'[\x00-\x1f"\\\x7f]', lambda found: b"\\%03o" % found[0][0], path)
-
-
-def _text(value: bytes) -> str:
-    return value.decode(errors="replace")

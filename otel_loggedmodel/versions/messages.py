@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Models and their events as protocol buffers, for programs that exchange them without OTLP.
 
-The messages are described in `proto/otel_loggedmodel/v1/`. What is parsed comes from elsewhere: bytes that are no such
-message, or one without an id, are refused with a `ValueError`.
+The messages are described in `proto/otel_loggedmodel/v1/`. What is parsed comes from elsewhere. Bytes that are no such
+message, and a message without an id, are refused with a `ValueError`.
 """
 
 from typing import Final, TypeVar

@@ -12,7 +12,7 @@ EventKind = Literal["created", "updated", "activated", "deleted"]
 
 
 class LoggedModelStatus(str, enum.Enum):
-    """The state of a LoggedModel; equal to its text, as in `model.status == "READY"`."""
+    """The state of a LoggedModel. It is equal to its text, as in `model.status == "READY"`."""
 
     PENDING = "PENDING"
     READY = "READY"
@@ -28,15 +28,15 @@ class LoggedModel:
 
     Attributes:
         model_id: The id that is stamped on spans.
-        name: What the versions of one application have in common, or None where this process does not know it.
+        name: What the versions of one application have in common; None if this process does not know it.
         experiment_id: The experiment it belongs to.
-        creation_timestamp: Milliseconds since the epoch; 0 where it was made elsewhere and this process cannot know.
-        last_updated_timestamp: Milliseconds since the epoch; 0 likewise.
+        creation_timestamp: Milliseconds since the epoch; 0 if it was made elsewhere, so that this process cannot know.
+        last_updated_timestamp: The same for its last change.
         model_type: A category of the user's, such as `"agent"`.
         source_run_id: The run that made it.
         status: A `LoggedModelStatus`.
-        tags: Read-only; may change between snapshots.
-        params: Read-only; write-once.
+        tags: Read-only. They may change between snapshots.
+        params: Read-only, and write-once.
     """
 
     model_id: str
@@ -66,21 +66,23 @@ class LoggedModel:
         return hash(self.model_id)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A mapping proxy cannot be pickled, and models are handed to worker processes.
+        # A mapping proxy cannot be pickled, but models are handed to worker processes.
         return _rebuild, ({**_fields_of(self), "tags": dict(self.tags), "params": dict(self.params)},)
 
 
 class ActiveModel(LoggedModel):
-    """The LoggedModel that a call has made the active one; as a context manager, active only inside the `with` block.
+    """The LoggedModel that a call has made active.
 
-    Pickled and copied, it becomes a plain `LoggedModel`: what is active belongs to a process.
+    Used as a context manager, it is active only inside the `with` block.
+
+    When it is pickled or copied it becomes a plain `LoggedModel`, as what is active belongs to a process.
     """
 
     _scope: AbstractContextManager[object]
 
     @classmethod
     def of(cls, model: LoggedModel, scope: AbstractContextManager[object]) -> "ActiveModel":
-        """The same snapshot, with what entering and leaving it as a context manager does."""
+        """The same snapshot, with what happens when it is entered and left as a context manager."""
         active = cls(**_fields_of(model))
         object.__setattr__(active, "_scope", scope)
         return active
@@ -105,16 +107,16 @@ def _rebuild(fields: dict[str, Any]) -> LoggedModel:
 
 @dataclasses.dataclass(frozen=True)
 class ModelEvent:
-    """Something that happened to a model; on the wire a span (see `records`).
+    """Something that happened to a model. On the wire it is a span (see `records`).
 
     Attributes:
         kind: `created`, `updated`, `activated` or `deleted`.
         model_id: The model it happened to.
         time_ns: When, in nanoseconds since the epoch.
-        span_id: The id of its span, so that however often it is sent it is one span; None for `created`, whose span
-            id follows from the model's id.
-        params: For `created` all of them; for `updated` only what was added.
-        tags: For `created` all of them; for `updated` only what was set.
+        span_id: The id of its span, so that it is one span however often it is sent. None for `created`, as that id
+            follows from the model's id.
+        params: For `created` all of them, for `updated` only those that were added.
+        tags: For `created` all of them, for `updated` only those that were set.
         tags_deleted: Keys that an `updated` took away.
     """
 
@@ -139,7 +141,7 @@ class ModelEvent:
 
 
 def check_status(status: object) -> LoggedModelStatus:
-    """The status, from itself or its text.
+    """The status, given as such or as its text.
 
     Raises:
         ValueError: It is none of them.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model's events as spans, and back.
 
-A model is a trace: its trace id follows from its id, and so does the span id of its root, the event `created`, so that
-every process's announcement of it is the same span. The other events are the root's children. Whoever opens the trace
-sees the model's history.
+A model is a trace. Its trace id follows from its id. So does the span id of its root, the event `created`, so that the
+announcements of all processes are the same span. The other events are the root's children. In the trace one sees the
+model's history.
 """
 
 import dataclasses
@@ -25,8 +25,9 @@ from otel_loggedmodel.versions.model import EventKind, LoggedModel, LoggedModelS
 
 SPAN_NAME_PREFIX: Final = "logged_model."
 
-# One model has one trace id, so a sampler on the way would keep or drop it for good. Explicit randomness of all ones is
-# kept by every consistent sampler: https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/
+# A model has one trace id, so a sampler on the way would keep or drop it for good. Every consistent sampler keeps a
+# trace whose explicit randomness is all ones:
+# https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/
 KEPT_BY_SAMPLERS: Final = TraceState([("ot", "rv:ffffffffffffff")])
 _SCOPE: Final = InstrumentationScope("otel_loggedmodel", __version__)
 _NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
@@ -34,13 +35,13 @@ _KINDS: Final[tuple[str, ...]] = get_args(EventKind)
 
 
 def span_of(event: ModelEvent, resource: Resource, time_ns: int | None = None) -> ReadableSpan:
-    """The span that carries an event; built directly, past the SDK's sampler and its limits.
+    """The span that carries an event. It is built directly, past the SDK's sampler and limits.
 
     Args:
         event: What happened.
-        resource: Where: the resource of the process that tells it.
-        time_ns: When the span begins and ends, if that is not when the event happened: a repetition has the present
-            time, or a backend's retention would drop it at once.
+        resource: The resource of the process that tells it.
+        time_ns: When the span begins and ends, if that is not when the event happened. A repetition has the present
+            time, or else a backend's retention would drop it at once.
     """
     time_ns = event.time_ns if time_ns is None else time_ns
     root = model_span_of(event.model_id)
@@ -91,7 +92,7 @@ def _attributes_of(event: ModelEvent) -> dict[str, object]:
 def event_of(
     span_attributes: Mapping[str, object], start_time_ns: int, span_id: int | None = None
 ) -> ModelEvent | None:
-    """The event that a span carries, or None where it carries none that can be understood.
+    """The event that a span carries; None if it carries none, or none that can be understood.
 
     Args:
         span_attributes: The span's attributes; numbers may be texts, as some stores keep them.
@@ -104,7 +105,7 @@ def event_of(
         return None
     text = functools.partial(_text, span_attributes)
     said_ms = _number(span_attributes.get(attributes.CREATED_AT if kind == "created" else attributes.EVENT_TIME))
-    # The attribute has milliseconds; the span's start, where it is the same moment, has the rest.
+    # The attribute has milliseconds. If the span's start is the same moment, it has the rest.
     same_moment = said_ms is None or start_time_ns // _NANOSECONDS_PER_MILLISECOND == said_ms
     time_ns = start_time_ns if same_moment else cast(int, said_ms) * _NANOSECONDS_PER_MILLISECOND
     status = text(attributes.STATUS)
@@ -129,7 +130,7 @@ class FoldedModel:
     """What a model's events come to.
 
     Attributes:
-        model: Its present state; the name is None where only its activation or an update was seen.
+        model: Its present state. The name is None if only an activation or an update was seen.
         deleted: Whether it was deleted and not created again since.
         activations: Its activations, oldest first.
     """
@@ -140,10 +141,10 @@ class FoldedModel:
 
 
 def fold(events: Iterable[ModelEvent]) -> dict[str, FoldedModel]:
-    """The state of every model: its earliest creation, then for each key the newest value, in the order of events."""
+    """The state of every model. Its earliest creation counts, and then the newest value for each key."""
     distinct: dict[object, ModelEvent] = {}
     for event in events:
-        # Copies of one event have one span id; those that were sent again know its time only to the millisecond.
+        # Copies of an event have the same span id. Those that were sent again know its time only to the millisecond.
         key = (event.model_id, event.kind, event.time_ns if event.span_id is None else event.span_id)
         known = distinct.get(key)
         if known is None or known.time_ns < event.time_ns:
@@ -181,7 +182,7 @@ def _fold_one(model_id: str, history: list[ModelEvent]) -> FoldedModel:
         tags=tags,
         params=params,
     )
-    # A process that does not know of the deletion repeats the old creation; only a later creation is a new one.
+    # A process that does not know of the deletion repeats the old creation. Only a later creation is a new one.
     deleted = bool(deletions) and not any(event.time_ns > deletions[-1].time_ns for event in creations)
     return FoldedModel(model, deleted, activations)
 

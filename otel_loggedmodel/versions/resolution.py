@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a name or an id, as callers and the environment give it, to the version that it means in this process."""
+"""Finds the version that a name or an id means in this process, as given by callers or by the environment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from otel_loggedmodel import environment
 from otel_loggedmodel._checking import check_model_name, check_name
 from otel_loggedmodel._errors import warn_once
-from otel_loggedmodel.versions import checkout, runs
+from otel_loggedmodel.versions import runs
 from otel_loggedmodel.versions.active import Version, process, version_of
 from otel_loggedmodel.versions.catalogue import catalogue
 from otel_loggedmodel.versions.model import LoggedModel
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def model_for(name: object = None, model_id: object = None) -> LoggedModel:
-    """The model that a name or an id stands for; a name that is new here is created as a reference by name.
+    """The model that a name or an id stands for. A name that is new here becomes a reference by name.
 
     Raises:
         TypeError: One of them is not a string.
@@ -50,12 +50,12 @@ def version_for(model: LoggedModel) -> Version:
 
 
 def activate(version: Version) -> None:
-    """Record that a version runs in this process; the first time only."""
+    """Record that a version runs in this process, the first time only."""
     catalogue.activate(version.model_id, version.name)
 
 
 def read_environment() -> None:
-    """Make the version that the environment names or describes, if any, the one behind the process default."""
+    """If the environment names or describes a version, put it behind the process default."""
     model = _model_of_environment()
     version = None if model is None else version_for(model)
     process.set_environment(version)
@@ -70,9 +70,14 @@ def _model_of_environment() -> LoggedModel | None:
     name = environment.active_model_name()
     params, tags, model_type = environment.model_params(), environment.model_tags(), environment.model_type()
     state = _state_of_checkout() if environment.is_git_wanted() else None
+    where_from: dict[str, str] = {}
     if state is not None:
+        # Imported here, as few applications have their version from git.
+        from otel_loggedmodel.versions import checkout
+
         name = name or checkout.default_name(state)
         tags = {**checkout.what_runs(state), **tags}
+        where_from = checkout.where_from(state)
     if name is None:
         if params or tags or model_type:
             warn_once(
@@ -91,11 +96,10 @@ def _model_of_environment() -> LoggedModel | None:
         params=params,
         tags=tags,
     )
-    return model if state is None else catalogue.update(model.model_id, tags=checkout.where_from(state))
+    return catalogue.update(model.model_id, tags=where_from) if where_from else model
 
 
 def _state_of_checkout() -> GitState | None:
-    # Imported here: few applications have their version from git.
     from otel_loggedmodel.versions import git
 
     try:
@@ -108,7 +112,7 @@ def _state_of_checkout() -> GitState | None:
 def _model_by_id(model_id: str, name: str | None) -> LoggedModel:
     known = catalogue.get(model_id)
     if known is None:
-        # Made elsewhere: that is fine, no process needs to have seen a version to run it.
+        # It was made elsewhere. That is fine: a process can run a version that it has never seen.
         return LoggedModel(model_id=model_id, name=name, experiment_id=runs.default_experiment_id())
     if known.name is None:
         return dataclasses.replace(known, name=name)
@@ -121,4 +125,4 @@ def _model_by_id(model_id: str, name: str | None) -> LoggedModel:
 
 def _model_by_name(name: str) -> LoggedModel:
     experiment_id = runs.default_experiment_id()
-    return catalogue.newest(experiment_id, name) or catalogue.create(name, experiment_id)
+    return catalogue.newest(experiment_id, name) or catalogue.refer(name, experiment_id)

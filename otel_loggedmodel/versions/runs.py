@@ -19,7 +19,7 @@ DEFAULT_EXPERIMENT_ID: Final = "0"
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What versions are grouped by. Here an experiment's name is its id: no server hands out numbers."""
+    """What versions are grouped by. Here an experiment's name is its id, as no server hands out numbers."""
 
     experiment_id: str
     name: str
@@ -31,7 +31,7 @@ class RunInfo:
 
     Attributes:
         run_id: 32 hex digits, as in MLflow.
-        run_name: Readable; random where none was given.
+        run_name: Readable. It is random if none was given.
         experiment_id: The experiment it belongs to.
         start_time: Milliseconds since the epoch.
     """
@@ -43,7 +43,7 @@ class RunInfo:
 
 
 class Run:
-    """A run: versions created inside its `with` block have it as their source run."""
+    """A run. Versions that are created inside its `with` block have it as their source run."""
 
     def __init__(self, info: RunInfo) -> None:
         self.info: Final = info
@@ -56,7 +56,7 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with contextlib.suppress(ValueError):  # left in another task, which has no current run of ours to give back
+        with contextlib.suppress(ValueError):  # left in another task, which has no run of ours to give back
             _current_run.reset(self._tokens.pop())
 
     def __repr__(self) -> str:
@@ -68,7 +68,7 @@ _experiment_id: str | None = None
 
 
 def use_experiment(experiment_id: str | None) -> None:
-    """Set the process's experiment, or with None leave it to the environment."""
+    """Set the process's experiment. None leaves it to the environment."""
     global _experiment_id  # noqa: PLW0603 - one value per process, as in the interface that is followed
     _experiment_id = experiment_id
 
@@ -103,5 +103,5 @@ def _mlflow_run_id() -> str | None:
     try:
         run_id = mlflow.active_run().info.run_id
     except Exception:
-        return None  # no run is active, or this module is not the MLflow we know
+        return None  # no run is active, or this is not the MLflow we know
     return run_id if isinstance(run_id, str) else None

@@ -19,11 +19,11 @@ from grpc_status import rpc_status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from asking import PROTOBUF, read_answer
+
 if TYPE_CHECKING:
     from .serving import Serving
 
-PROTOBUF = "application/x-protobuf"
-JSON = "application/json"
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 # Which answers mean that it may work later: https://opentelemetry.io/docs/specs/otlp/#failures
@@ -36,32 +36,6 @@ _RETRYABLE_CODES = {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.DATA_LOSS,
 }
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An HTTP answer; the names of its headers are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-def ask(
-    address: str,
-    method: str,
-    path: str,
-    body: Any = None,
-    headers: Mapping[str, str] | None = None,
-    timeout: float = 30,
-) -> Answer:
-    """One HTTP request on a connection of its own."""
-    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=timeout)
-    try:
-        connection.request(method, path, body, dict(headers or {}))
-        return _read(connection)
-    finally:
-        connection.close()
 
 
 def call(address: str, body: bytes, timeout: float = 30, compression: grpc.Compression | None = None) -> bytes:
@@ -167,7 +141,7 @@ class HttpSender:
             if self._connection is None:
                 self._connection = http.client.HTTPConnection(urlsplit(self._serving.http).netloc, timeout=30)
             self._connection.request("POST", "/v1/traces", body, {"content-type": PROTOBUF})
-            answer = _read(self._connection)
+            answer = read_answer(self._connection)
         except (OSError, http.client.HTTPException):
             self.close()
             return Refusal("http", "lost")
@@ -291,8 +265,3 @@ class Load:
             if self._giving_up.wait(0.05):
                 return False
         return True
-
-
-def _read(connection: http.client.HTTPConnection) -> Answer:
-    response = connection.getresponse()
-    return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from asking import PROTOBUF, Answer, ask, post, status_of
 from cli.terminal import environment
-
-from .sending import Answer, ask
 
 _START_SECONDS = 60
 # What the backend is held to when it is told to stop.
@@ -120,12 +119,12 @@ class Serving:
     @property
     def rss_mib(self) -> float:
         """What of it is in memory."""
-        return self._status("VmRSS") / 1024
+        return status_of(self.pid, "VmRSS") / 1024
 
     @property
     def peak_rss_mib(self) -> float:
         """The most that of it was in memory since `forget_peak`."""
-        return self._status("VmHWM") / 1024
+        return status_of(self.pid, "VmHWM") / 1024
 
     def forget_peak(self) -> None:
         """Begin to look for the peak anew: https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html."""
@@ -133,7 +132,7 @@ class Serving:
 
     @property
     def threads(self) -> int:
-        return self._status("Threads")
+        return status_of(self.pid, "Threads")
 
     @property
     def open_files(self) -> int:
@@ -144,10 +143,9 @@ class Serving:
                 opened.append(str(descriptor.readlink()))
         return sum(not name.startswith("/proc/") for name in opened)
 
-    def post(self, body: bytes, content_type: str = "application/x-protobuf", **headers: str) -> Answer:
+    def post(self, body: bytes, content_type: str = PROTOBUF, **headers: str) -> Answer:
         """Send traces."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return ask(self.http, "POST", "/v1/traces", body, {"content-type": content_type, **named})
+        return post(self.http, body, content_type, **headers)
 
     def get(self, path: str, parameters: Any = ()) -> Any:
         """What the JSON API answers."""
@@ -182,11 +180,6 @@ class Serving:
     def _running(self) -> "subprocess.Popen[str]":
         assert self.process is not None, "it is not running"
         return self.process
-
-    def _status(self, key: str) -> int:
-        status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
-        [line] = [line for line in status.splitlines() if line.startswith(f"{key}:")]
-        return int(line.split()[1])
 
 
 def command(*arguments: str | Path, store: str = "", **variables: str) -> "subprocess.CompletedProcess[str]":

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from asking import ask
 from clickhouse_server import ClickHouseServer
+from effort import times
 from waiting import wait_until
 
-from .sending import Load, Traces, ask
+from .sending import Load, Traces
 from .serving import Serving
+
+pytestmark = pytest.mark.takes(5)
 
 
 @pytest.mark.parametrize("kills", [True, False], ids=["killed", "stopped"])
@@ -20,7 +24,7 @@ def test_no_acknowledged_span_is_lost(tmp_path: Path, kills: bool) -> None:
         Serving(tmp_path / "log", "--store", f"clickhouse://127.0.0.1:{cluster.port}/spans") as serving,
         Load(serving, Traces("away", 1)) as load,
     ):
-        for _ in range(2):
+        for _ in range(times(full=2, quick=1)):
             wait_until(lambda: load.acknowledged)
             time.sleep(0.3)
             load.refusals.clear()

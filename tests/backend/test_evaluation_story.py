@@ -10,6 +10,8 @@ import pytest
 
 from cli.terminal import environment
 
+pytestmark = pytest.mark.takes(5)
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "evaluation" / "run.py"
 
 

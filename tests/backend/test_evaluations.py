@@ -18,11 +18,11 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import format_trace_id
 
 import otel_loggedmodel
+from asking import ask
 from cli.terminal import environment
 from otel_loggedmodel.genai import scorers, search_traces
 from waiting import wait_until
 
-from .sending import ask
 from .serving import Serving
 
 

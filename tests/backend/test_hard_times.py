@@ -15,10 +15,13 @@ import pytest
 
 from cli.terminal import environment
 from clickhouse_server import ClickHouseServer
+from effort import times
 from otel_loggedmodel.store import schema
 
 from .sending import Traces
 from .serving import Serving, command
+
+pytestmark = pytest.mark.takes(4)
 
 STORE_UNAVAILABLE = 3
 
@@ -41,7 +44,7 @@ def refuse(*options: str | Path, wrapper: Sequence[str] = ()) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=90,
     )
     assert (done.returncode, done.stdout) == (STORE_UNAVAILABLE, ""), done
     assert "Traceback" not in done.stderr
@@ -171,7 +174,7 @@ def test_a_cluster_that_does_not_answer(silent_port: int) -> None:
     assert f"127.0.0.1:{silent_port}" in refuse("--store", f"clickhouse://127.0.0.1:{silent_port}/otel")
 
 
-@pytest.mark.parametrize("seconds", [0.2, 0.6])
+@pytest.mark.parametrize("seconds", [0.2, 0.6][: times(full=2, quick=1)])
 def test_a_signal_while_it_starts(tmp_path: Path, seconds: float) -> None:
     with Serving(tmp_path / "log", "--data", tmp_path / "data") as serving:
         assert serving.post(Traces("kept", 1).request(5)[1]).status == 200

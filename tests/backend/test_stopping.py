@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGTERM and SIGINT under load: what was acknowledged is stored, and the backend ends cleanly and soon."""
 
-import http.client
 import os
 import random
 import signal
@@ -11,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from asking import held_spans, is_stopping
 from clickhouse_server import ClickHouseServer
+from effort import times
 from waiting import wait_until
 
-from .sending import Load, Traces, ask
+from .sending import Load, Traces
 from .serving import Serving
+
+pytestmark = pytest.mark.takes(6)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -25,7 +28,7 @@ def test_a_signal_under_load(tmp_path: Path, number: int) -> None:
         Serving(tmp_path / "log", "--data", tmp_path / "data") as serving,
         Load(serving, Traces("stopped", number)) as load,
     ):
-        for _ in range(2):
+        for _ in range(times(full=2, quick=1)):
             time.sleep(moments.uniform(0.2, 0.8))
             serving.stop(number)
             acknowledged = set(load.acknowledged)
@@ -41,7 +44,9 @@ def test_what_was_accepted_is_answered_before_it_ends(tmp_path: Path) -> None:
     requests = [traces.request(2000) for _ in range(6)]
     with Serving(tmp_path / "log", "--data", tmp_path / "data") as serving, ThreadPoolExecutor(6) as clients:
         answers = [clients.submit(serving.post, body) for _, body in requests]
-        wait_until(lambda: holds_spans(serving) or any(answer.done() for answer in answers), "a request to be accepted")
+        wait_until(
+            lambda: held_spans(serving.http) or any(answer.done() for answer in answers), "a request to be accepted"
+        )
         serving.stop()
         statuses = [None if answer.exception() else answer.result().status for answer in answers]
         serving.start()
@@ -51,19 +56,6 @@ def test_what_was_accepted_is_answered_before_it_ends(tmp_path: Path) -> None:
     assert stored == {one for (ids, _), status in zip(requests, statuses, strict=True) if status == 200 for one in ids}
 
 
-def holds_spans(serving: Serving) -> bool:
-    metrics = ask(serving.http, "GET", "/metrics").body.decode()
-    [line] = [line for line in metrics.splitlines() if line.startswith("otel_loggedmodel_queue_spans ")]
-    return float(line.split()[1]) > 0
-
-
-def is_stopping(serving: Serving) -> bool:
-    try:
-        return b"shutting down" in ask(serving.http, "GET", "/readyz").body
-    except (OSError, http.client.HTTPException):
-        return True
-
-
 def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     """For where the first cannot: the cluster does not answer, and an insert is waited for."""
     with (
@@ -71,13 +63,12 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         Serving(tmp_path / "log", "--store", f"clickhouse://127.0.0.1:{cluster.port}/spans") as serving,
         Load(serving, Traces("twice", 1)) as load,
     ):
-        while not load.acknowledged:
-            time.sleep(0.01)
+        wait_until(lambda: load.acknowledged, "a request to be acknowledged")
         os.kill(cluster.pid, signal.SIGSTOP)
         try:
             time.sleep(0.5)
             serving.send_signal(signal.SIGTERM)
-            wait_until(lambda: is_stopping(serving), "the first signal to be heard")
+            wait_until(lambda: is_stopping(serving.http), "the first signal to be heard")
             assert serving.process is not None
             assert serving.process.poll() is None
             serving.send_signal(signal.SIGTERM)

@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 import pytest
 from typer.testing import CliRunner, Result
 
+from memory_reader import MemoryReader
 from otel_loggedmodel.commands import opening
 from otel_loggedmodel.commands.application import app
-
-from .doubles import MemoryReader
 
 
 @pytest.fixture(autouse=True)

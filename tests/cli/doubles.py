@@ -1,38 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A reader that answers from memory: one more implementation of `Reader`, and comparisons to answer with."""
+"""Versions, comparisons and texts for a reader to answer with."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from otel_loggedmodel.store.reading import (
-    ALL_VERSIONS,
-    EVERYTHING,
-    MOST_CHANGED,
-    RECENT,
-    RowFilter,
-    Selection,
-    TraceFilter,
-    UnknownTraceError,
-    UnknownVersionError,
-    VersionFilter,
-)
 from otel_loggedmodel.store.results import (
-    Activities,
-    Activity,
-    Behaviour,
     Comparison,
-    Dataset,
     Difference,
     LatencyMs,
-    Point,
-    RowChange,
     Score,
     Tokens,
-    Trace,
-    TraceSummary,
     Verdict,
-    Version,
-    VersionDetail,
     VersionDifferences,
     VersionMetrics,
 )
@@ -42,82 +20,6 @@ V2 = "m-" + "2" * 32
 V3 = "m-" + "3" * 32
 # Moves the cursor, recolours, forges a line, reverses the order, looks like markup, and is wide.
 HOSTILE = "\x1b[31mev\x1b]0;title\x07il\nFORGED [red]x[/red] \u202eabc\u2028\x9b1m 名前 </td>|`$(id)` %0A::error::"
-
-
-@dataclass
-class MemoryReader:
-    """Answers with what it was given, and remembers what it was asked."""
-
-    listed: Sequence[Version] = ()
-    details: Mapping[str, VersionDetail] = field(default_factory=dict)
-    comparison: Comparison | None = None
-    changed_rows: Sequence[RowChange] = ()
-    summaries: Sequence[TraceSummary] = ()
-    whole_traces: Mapping[str, Trace] = field(default_factory=dict)
-    error: Exception | None = None
-    asked: list[tuple[object, ...]] = field(default_factory=list)
-    is_closed: bool = False
-
-    def versions(self, which: VersionFilter = ALL_VERSIONS, selection: Selection = EVERYTHING) -> list[Version]:
-        self._ask("versions", which, selection)
-        return list(self.listed)[: which.limit]
-
-    def version(self, version: str, selection: Selection = EVERYTHING) -> VersionDetail:
-        self._ask("version", version, selection)
-        if version not in self.details:
-            raise UnknownVersionError(f"there is no version {version!r}", [*self.details])
-        return self.details[version]
-
-    def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
-        self._ask("compare", tuple(versions), selection)
-        assert self.comparison is not None
-        return self.comparison
-
-    def rows(
-        self, versions: Sequence[str], which: RowFilter = MOST_CHANGED, selection: Selection = EVERYTHING
-    ) -> list[RowChange]:
-        self._ask("rows", tuple(versions), which, selection)
-        return list(self.changed_rows)
-
-    def traces(
-        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
-    ) -> list[TraceSummary]:
-        self._ask("traces", version, which, selection)
-        if version is not None and version not in self.details:
-            raise UnknownVersionError(f"there is no version {version!r}")
-        return list(self.summaries)[: which.limit]
-
-    def trace(self, trace_id: str) -> Trace:
-        self._ask("trace", trace_id)
-        if trace_id not in self.whole_traces:
-            raise UnknownTraceError(f"there is no trace {trace_id}")
-        return self.whole_traces[trace_id]
-
-    def activities(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Activities:
-        self._ask("activities", tuple(versions), selection)
-        total = Point(start_ms=0)
-        known = tuple(Activity(model_id=version, total=total) for version in versions)
-        return Activities(start_ms=0, step_ms=60_000, parts=1, versions=known)
-
-    def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
-        self._ask("behaviour", tuple(versions), selection)
-        return Behaviour(model_ids=tuple(versions), latency_bins=tuple({} for _ in versions))
-
-    def datasets(self) -> list[Dataset]:
-        self._ask("datasets")
-        return []
-
-    def revision(self) -> str:
-        return "1"
-
-    def close(self) -> None:
-        self.is_closed = True
-
-    def _ask(self, *question: object) -> None:
-        assert not self.is_closed
-        self.asked.append(question)
-        if self.error is not None:
-            raise self.error
 
 
 def metrics(model_id: str = V1, name: str | None = "support-agent", **changes: object) -> VersionMetrics:

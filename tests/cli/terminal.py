@@ -16,6 +16,7 @@ TESTS = Path(__file__).resolve().parent.parent
 _START = """
 import sys
 from cli.doubles import *
+from memory_reader import *
 from otel_loggedmodel.commands import opening
 reader = MemoryReader()
 opening.reader_at = lambda url, token: reader

@@ -5,16 +5,18 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from typer.testing import Result
 
 import otel_loggedmodel
+from memory_reader import MemoryReader
 from otel_loggedmodel.store.reading import StoreUnavailableError
 
 from .conftest import unboxed
-from .doubles import MemoryReader
 from .terminal import environment, program, run_in_terminal
 
 Run = Callable[..., Result]
@@ -206,3 +208,36 @@ def test_store_prepare(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("otel_loggedmodel.store.prepare", unavailable)
     assert "cannot be reached" in run(*arguments, code=3).stderr
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("of the engine"),
+        OSError(5, "of a disk"),
+        BrokenPipeError(32, "of a socket"),
+        MemoryError(),
+        EOFError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("command", [("gate", "a", "b"), ("compare", "a", "b"), ("models",), ("traces",)])
+def test_a_defect_has_an_exit_code_of_its_own(
+    run: Run,
+    reader: MemoryReader,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    error: Exception,
+    command: list[str],
+) -> None:
+    """1 would be a regression, and 2 not enough data."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    reader.error = error
+    result = run(*command, code=70)
+    assert result.stdout == ""
+    assert type(error).__name__ in result.stderr
+    assert "Traceback" not in result.stderr
+    [log] = tmp_path.iterdir()
+    assert str(log) in result.stderr
+    assert "Traceback" in log.read_text()
+    assert log.stat().st_mode & 0o777 == 0o600

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from typer.testing import Result
 
+from memory_reader import MemoryReader
 from otel_loggedmodel.store.reading import (
     EVERYTHING,
     AmbiguousVersionError,
@@ -30,7 +31,7 @@ from otel_loggedmodel.store.results import (
 )
 
 from .conftest import unboxed
-from .doubles import HOSTILE, V1, V2, V3, MemoryReader, compared, difference, metrics
+from .doubles import HOSTILE, V1, V2, V3, compared, difference, metrics
 from .terminal import run_in_terminal, without_colours
 
 Run = Callable[..., Result]

@@ -20,16 +20,15 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from typer.testing import Result
 
+from memory_reader import MemoryReader
 from mlflow_server.answering import Answer, AnsweringServer, as_json
 from otel_loggedmodel.commands.diagnosis.endpoint import endpoint_of_environment
 from otel_loggedmodel.commands.diagnosis.examination import examine
 from otel_loggedmodel.commands.diagnosis.steps import Outcome
 from otel_loggedmodel.exporter import otlp_exporter_from_environment
-from otel_loggedmodel.store.results import Trace
+from otel_loggedmodel.store.trace_results import Trace
 from otlp_grpc_receiver import OtlpGrpcReceiver
 from otlp_receiver import OtlpReceiver
-
-from .doubles import MemoryReader
 
 Run = Callable[..., Result]
 Doctor = Callable[..., dict[str, dict[str, str]]]

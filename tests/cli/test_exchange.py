@@ -5,7 +5,7 @@ import dataclasses
 
 from otel_loggedmodel.commands.exchange.judging import assessments_of, responsible_span, root_of
 from otel_loggedmodel.mlflow_server.importing import missing
-from otel_loggedmodel.store.results import Span, SpanEvent, Trace
+from otel_loggedmodel.store.trace_results import Span, SpanEvent, Trace
 from otel_loggedmodel.versions.model import LoggedModel, LoggedModelStatus
 from otel_loggedmodel.versions.records import fold
 

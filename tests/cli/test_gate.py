@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import Result
 
+from memory_reader import MemoryReader
 from otel_loggedmodel.commands.gating import judged
 from otel_loggedmodel.commands.reports import github_annotations, markdown
 from otel_loggedmodel.commands.rules import parse_rule
@@ -17,7 +18,7 @@ from otel_loggedmodel.store.reading import StoreUnavailableError, UnknownVersion
 from otel_loggedmodel.store.results import LatencyMs, Score, Verdict
 
 from .conftest import unboxed
-from .doubles import HOSTILE, V1, V2, MemoryReader, compared, metrics
+from .doubles import HOSTILE, V1, V2, compared, metrics
 
 Run = Callable[..., Result]
 SLOWER = metrics(V2, latency_ms=LatencyMs(p50=812.4, p90=1490.0, p95=2300.0, p99=12_345.0, mean=901.5))

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from memory_reader import MemoryReader
 from otel_loggedmodel.commands.exchange.asking import PATIENCE_SECONDS, Asked
 from otel_loggedmodel.commands.exchange.finding import Experiment
 from otel_loggedmodel.commands.exchange.importing import Import
@@ -23,7 +24,7 @@ from otel_loggedmodel.store.results import Version
 from otel_loggedmodel.store.writing import RefusedError
 
 from .conftest import unboxed
-from .doubles import V1, MemoryReader
+from .doubles import V1
 
 Run = Callable[..., Result]
 Answer = tuple[int, Mapping[str, Any]]

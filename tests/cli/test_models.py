@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from typer.testing import Result
 
+from memory_reader import MemoryReader
 from otel_loggedmodel.store.results import Version
 
 from .conftest import unboxed
-from .doubles import HOSTILE, V1, V2, V3, MemoryReader
+from .doubles import HOSTILE, V1, V2, V3
 from .terminal import run_in_terminal, without_colours
 
 Run = Callable[..., Result]

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from memory_reader import MemoryReader
 from otel_loggedmodel.commands import opening
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
 
-from .doubles import V1, V2, MemoryReader, compared, metrics
+from .doubles import V1, V2, compared, metrics
 
 Run = Callable[..., Result]
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from typer.testing import Result
 
+from memory_reader import MemoryReader
 from otel_loggedmodel.store.results import HistoryEntry, Version, VersionDetail, VersionMetrics
 
-from .doubles import HOSTILE, V1, MemoryReader, metrics
+from .doubles import HOSTILE, V1, metrics
 
 Run = Callable[..., Result]
 TIME = 1_767_272_405_000

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_loggedmodel.presenting.spans import in_tree_order, llm_of, tokens_of
-from otel_loggedmodel.store.results import Span
+from otel_loggedmodel.store.trace_results import Span
 
 
 def span(span_id: str, parent: str | None = None) -> Span:
@@ -43,9 +43,25 @@ def test_a_circle_begins_with_its_first_span() -> None:
     assert paths(span("a", "b"), span("b", "a"), span("c", "c")) == [("c", ""), ("a", ""), ("b", "L")]
 
 
+def test_what_shares_an_id_is_a_client_above_its_server() -> None:
+    client = dataclasses.replace(span("x", "a"), name="client", kind="Client", service="shop")
+    server = dataclasses.replace(span("x", "a"), name="server", kind="Server", service="stock")
+    of_server = dataclasses.replace(span("s", "x"), service="stock")
+    of_client = dataclasses.replace(span("c", "x"), service="shop")
+    of_neither = dataclasses.replace(span("n", "x"), service="elsewhere")
+    for spans in ((client, server), (server, client)):
+        order = in_tree_order((span("a"), *spans, of_server, of_client, of_neither), 0, lambda depth, _: depth + 1)
+        found = sorted((each.name, depth) for each, depth in order)
+        assert found == [("a", 0), ("c", 2), ("client", 1), ("n", 3), ("s", 3), ("server", 2)]
+
+
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("abcdefg") | st.none()), max_size=12))
 def test_every_span_comes_once(ids: list[tuple[str, str | None]]) -> None:
     assert sorted(each for each, _ in paths(*[span(*each) for each in ids])) == sorted(each for each, _ in ids)
+    kinds = [
+        dataclasses.replace(span(*each), kind="Server" if number % 2 else "Client") for number, each in enumerate(ids)
+    ]
+    assert sorted(each for each, _ in paths(*kinds)) == sorted(each for each, _ in ids)
 
 
 def test_the_first_spelling_that_says_something_counts() -> None:

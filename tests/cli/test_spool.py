@@ -20,7 +20,7 @@ from opentelemetry.trace import Link, SpanKind, StatusCode
 from typer.testing import Result
 
 from delivery.storing import put_aside
-from otel_loggedmodel.delivery.otlp_sending import destination_of
+from otel_loggedmodel.delivery.destinations import destination_of
 from otel_loggedmodel.delivery.spool import Kind, Spool
 from otlp_receiver import OtlpReceiver
 

@@ -2,6 +2,7 @@
 """The command `traces`: lists, and one trace as a tree."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -11,11 +12,13 @@ from hypothesis import strategies as st
 from typer.testing import Result
 
 import mlflow_recorded
+from memory_reader import MemoryReader
 from otel_loggedmodel.commands.waterfall import rendered
-from otel_loggedmodel.store.results import Span, Trace, TraceSummary, Version, VersionDetail
+from otel_loggedmodel.store.results import Version, VersionDetail
+from otel_loggedmodel.store.trace_results import Span, Trace, TraceSummary
 
 from .conftest import unboxed
-from .doubles import HOSTILE, V1, MemoryReader, metrics
+from .doubles import HOSTILE, V1, metrics
 from .terminal import run_in_terminal, without_colours
 
 Run = Callable[..., Result]
@@ -151,6 +154,39 @@ def test_a_tree_with_bars(run: Run, reader: MemoryReader) -> None:
     assert "error: cut  gpt-5" in names[3]
 
 
+BIG = f"""
+from otel_loggedmodel.store.trace_results import Span, Trace
+spans = [Span(trace_id={TRACE!r}, span_id=f"{{number:016x}}", parent_span_id=None, name=f"step {{number}}.",
+    kind="Internal", service="api", start_ns={START} + number, duration_ns=1, status="Unset")
+    for number in range(1, 1202)]
+reader.whole_traces = {{{TRACE!r}: Trace(trace_id={TRACE!r}, spans=spans)}}
+"""
+
+
+def steps(shown: str) -> list[int]:
+    return [int(number) for number in re.findall(r"step (\d+)\.", without_colours(shown))]
+
+
+def test_a_terminal_gets_the_first_thousand_spans_and_is_told_of_the_others() -> None:
+    shown = run_in_terminal(["traces", TRACE], 120, BIG)
+    assert steps(shown) == list(range(1, 1001))
+    assert "1,201 spans" in shown
+    assert "There are 201 more: --offset 1000 shows the next, --json all." in shown
+    shown = run_in_terminal(["traces", TRACE, "--limit", "150", "--offset", "1050"], 120, BIG)
+    assert steps(shown) == list(range(1051, 1201))
+    assert "There is 1 more: --offset 1200 shows the next, --json all." in shown
+    assert "more" not in run_in_terminal(["traces", TRACE, "--offset", "1200"], 120, BIG)
+
+
+def test_a_pipe_gets_all_spans_unless_told_otherwise(run: Run, reader: MemoryReader) -> None:
+    spans = [span(f"step {number}.", f"{number:016x}", start=number) for number in range(1, 1202)]
+    reader.whole_traces = {TRACE: Trace(trace_id=TRACE, spans=spans)}
+    assert steps(run("traces", TRACE).stdout) == list(range(1, 1202))
+    limited = run("traces", TRACE, "--limit", "2", "--offset", "1000")
+    assert steps(limited.stdout) == [1001, 1002]
+    assert "There are 199 more" in limited.stderr
+
+
 @settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.integers(0, 6), st.one_of(st.none(), st.integers(0, 8)), st.integers(-50, 50)), max_size=12),
@@ -205,3 +241,33 @@ def test_tokens_and_models_of_mlflows_spans_are_shown(run: Run, reader: MemoryRe
     lines = [line for line in run("traces", "--id", trace.trace_id).stdout.splitlines() if "ms" in line]
     assert "34 in, 10 out" in lines[1]
     assert [("17 in, 5 out" in line, "gpt-4o" in line) for line in lines if "Completions" in line] == [(True, True)] * 2
+
+
+def test_messages_below_the_tree_and_in_the_json(run: Run, reader: MemoryReader) -> None:
+    blob = {"type": "blob", "modality": "image", "mime_type": "image/png", "content": "QUJD" * 400}
+    said = [{"role": "user", "parts": [{"type": "text", "content": f"Where?{HOSTILE}"}, blob]}]
+    answer = [{"role": "assistant", "parts": [{"type": "text", "content": "Graz. " * 1000}]}]
+    attributes = {"gen_ai.input.messages": json.dumps(said), "gen_ai.output.messages": json.dumps(answer)}
+    call = span("chat", "2" * 16, "1" * 16, attributes=attributes)
+    reader.whole_traces = {TRACE: Trace(trace_id=TRACE, spans=[span("root", "1" * 16), call])}
+    assert "Where?" not in run("traces", TRACE).stdout
+    shown = run("traces", TRACE, "--messages").stdout
+    assert "Where?" in shown
+    assert "image/png, 1.2 kB" in shown
+    assert "2,000 more characters" in shown
+    assert not {"\x1b", "\x9b", "\u202e", "\u2028"} & set(shown)
+    whole = json.loads(run("traces", TRACE, "--messages", "--json").stdout)
+    (asked, answered) = whole["spans"][1]["messages"]
+    assert asked["parts"][0]["text"] == f"Where?{HOSTILE}"
+    assert asked["parts"][1]["media"] == {"mime_type": "image/png", "size": 1200, "uri": "", "file_id": "", "name": ""}
+    assert (answered["is_output"], answered["parts"][0]["text"]) == (True, "Graz. " * 1000)
+    assert whole["spans"][0]["messages"] == []
+    # Whoever reads JSON takes what they need of it.
+    assert json.loads(run("traces", TRACE, "--json").stdout) == whole
+    assert "--messages shows them" in run("traces", TRACE).stderr
+
+
+def test_a_trace_without_messages_says_so(run: Run, reader: MemoryReader) -> None:
+    reader.whole_traces = {TRACE: Trace(trace_id=TRACE, spans=[span("root", "1" * 16)])}
+    assert "No span of this trace has messages." in run("traces", TRACE, "--messages").stdout
+    assert "--messages" not in run("traces", TRACE).stderr

@@ -4,19 +4,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 import pytest
 
-from .running import CONFIG, REPOSITORY, Collector
-
-REQUIRED = "OTEL_LOGGEDMODEL_REQUIRE_COLLECTOR"
+from .running import CONFIG, Collector, find_collector
 
 
 class RunCollector(Protocol):
@@ -29,15 +25,7 @@ class RunCollector(Protocol):
 
 @pytest.fixture(scope="session")
 def collector_binary() -> Path:
-    """Return the Collector that ``make otelcol`` built, or that ``OTELCOL`` names."""
-    script = REPOSITORY / "scripts" / "build_collector.py"
-    outcome = subprocess.run(
-        [sys.executable, str(script), "--print-path"], capture_output=True, text=True, timeout=60, check=False
-    )
-    if outcome.returncode == 3:
-        do_without(outcome.stderr.strip())
-    assert outcome.returncode == 0, outcome.stderr
-    return Path(outcome.stdout.strip())
+    return find_collector()
 
 
 @pytest.fixture(scope="session")
@@ -59,10 +47,3 @@ def run_collector(collector_binary: Path, tmp_path_factory: pytest.TempPathFacto
             collector.stop()
 
     return run
-
-
-def do_without(reason: str) -> NoReturn:
-    """Skip, unless these tests are required here."""
-    if os.environ.get(REQUIRED) == "1":
-        pytest.fail(f"{REQUIRED}=1, but: {reason}")
-    pytest.skip(reason)

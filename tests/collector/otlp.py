@@ -115,8 +115,12 @@ def send_json(base_url: str, spans: Iterable[Span], resource: Mapping[str, Attri
     _post(f"{base_url}/v1/traces", json.dumps(request(spans, resource)).encode(), "application/json")
 
 
+def in_protobuf(spans: Iterable[Span], resource: Mapping[str, AttributeValue] | None = None) -> bytes:
+    return _message(request(spans, resource)).SerializeToString()
+
+
 def send_protobuf(base_url: str, spans: Iterable[Span], resource: Mapping[str, AttributeValue] | None = None) -> None:
-    body = _message(request(spans, resource)).SerializeToString()
+    body = in_protobuf(spans, resource)
     _post(f"{base_url}/v1/traces", body, "application/x-protobuf")
 
 

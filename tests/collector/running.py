@@ -9,17 +9,32 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import needs
 from waiting import wait_until
 
 from . import otlp
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = REPOSITORY / "collector-config.yaml"
+REQUIRED = "OTEL_LOGGEDMODEL_REQUIRE_COLLECTOR"
 PREFIX = "LOGGEDMODEL_COLLECTOR_"
 LISTENS = ("GRPC", "HTTP", "HEALTH", "METRICS")
+
+
+def find_collector() -> Path:
+    """The Collector that `make otelcol` built, or that OTELCOL names; without one, the test is skipped."""
+    script = REPOSITORY / "scripts" / "build_collector.py"
+    outcome = subprocess.run(
+        [sys.executable, str(script), "--print-path"], capture_output=True, text=True, timeout=60, check=False
+    )
+    if outcome.returncode == 3:
+        needs.do_without("the Collector", "make otelcol", required_by=REQUIRED)
+    assert outcome.returncode == 0, outcome.stderr
+    return Path(outcome.stdout.strip())
 
 
 def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:

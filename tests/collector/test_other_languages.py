@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from . import node, otlp
+import node_packages
+
+from . import otlp
 from .conftest import RunCollector
 from .otlp import Span
-from .running import Collector
+from .running import REQUIRED, Collector
 
 # The versions of what a Node program with OpenTelemetry installs, and nothing of ours.
 NODE_PACKAGES = ("@opentelemetry/api@1.10.0", "@opentelemetry/sdk-node@0.301.0")
@@ -118,7 +120,7 @@ def test_a_node_program_is_linked_by_its_environment_alone(
     caller = Span("caller")
     endpoint = collector.url if protocol != "grpc" else f"http://{collector.grpc_address}"
     environment = {
-        **node.environment(*NODE_PACKAGES),
+        **node_packages.environment(REQUIRED, *NODE_PACKAGES),
         "OTEL_SERVICE_NAME": "shop",
         "OTEL_RESOURCE_ATTRIBUTES": "logged_model.id=m-node,logged_model.name=node-bot",
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,

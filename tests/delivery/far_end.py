@@ -296,6 +296,7 @@ class GrpcFarEnd(FarEnd):
     """Over gRPC, without TLS."""
 
     def start(self) -> None:
+        self._is_gone = threading.Event()
         self._server = grpc.server(ThreadPoolExecutor(max_workers=8), options=[("grpc.so_reuseport", 0)])
         handler = grpc.unary_unary_rpc_method_handler(self._export)
         service = "opentelemetry.proto.collector.trace.v1.TraceService"
@@ -304,13 +305,14 @@ class GrpcFarEnd(FarEnd):
         self._server.start()
 
     def stop(self) -> None:
+        self._is_gone.set()
         self._server.stop(grace=0).wait()
 
     def _export(self, payload: bytes, context: grpc.ServicerContext) -> bytes:
         headers = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
         answer = self._note(payload, headers, context.peer())
         if answer.delay:
-            time.sleep(answer.delay)
+            self._is_gone.wait(answer.delay)
         if answer.cut:
             self._server.stop(grace=0)
             raise RuntimeError("cut off")

@@ -3,8 +3,9 @@
 
 Run as a program, this imports what an application does, and then forks an application for each line on its standard
 input, so that a hundred of them do not take a hundred start-ups. It has no thread and has made no connection when it
-forks. An application notes in a file what it has handed in: a batch for which `export` has returned. Each name has an
-end of its own, as a kill can cut even a single write short, and what the next one writes would go on in the same line.
+forks. An application notes in a file what it has handed in: a batch for which `export` has returned; and that it has
+waited in vain for an answer. Each note has an end of its own, as a kill can cut even a single write short, and what the
+next one writes would go on in the same line.
 
 `Applications` is what tests start it with.
 """
@@ -23,6 +24,7 @@ from typing import Any
 
 TESTS = Path(__file__).resolve().parent.parent
 _END = ";"
+_UNANSWERED = "!"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Orders:
         spans: How many to make; None for making them until it is killed.
         pause: Seconds between spans.
         batch: Spans in a request, at most.
-        timeout: Of the exporter, in seconds.
+        timeout: Of the exporter, in seconds; so long that nobody waits for it in vain because the machine is busy.
         children: How many times to fork while it sends; children send as many spans.
         flush: Whether to deliver everything before it ends, waiting up to 30 seconds.
         model: The version that it runs.
@@ -53,7 +55,7 @@ class Orders:
     spans: int | None = None
     pause: float = 0.001
     batch: int = 16
-    timeout: float = 2.0
+    timeout: float = 30.0
     children: int = 0
     flush: bool = False
     model: str | None = None
@@ -66,7 +68,7 @@ class Applications:
     def __init__(self) -> None:
         self._program = subprocess.Popen(
             # Newer Pythons warn of a fork in a process with threads; applications do that.
-            [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-m", "spool.sending_program"],
+            [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-m", __name__],
             cwd=TESTS,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -123,8 +125,17 @@ def applications() -> Iterator[Applications]:
 
 def handed_in(ledger: Path) -> list[str]:
     """The names of the spans that applications have noted."""
+    return [note for note in _notes(ledger) if not note.startswith(_UNANSWERED)]
+
+
+def unanswered(ledger: Path) -> int:
+    """How many requests had no answer in the time that the exporter has for one."""
+    return sum(note.startswith(_UNANSWERED) for note in _notes(ledger))
+
+
+def _notes(ledger: Path) -> list[str]:
     noted = ledger.read_text().split() if ledger.exists() else []
-    return [name.removesuffix(_END) for name in noted if name.endswith(_END)]
+    return [note.removesuffix(_END) for note in noted if note.endswith(_END)]
 
 
 # The program
@@ -177,10 +188,22 @@ def send(orders: Orders) -> None:
     )
     ledger = os.open(orders.ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
+    def note(*notes: str) -> None:
+        os.write(ledger, "".join(f"\n{one}{_END}" for one in notes).encode())
+
+    heard = delivering.Delivery.heard
+
+    def heard_and_noted(self, outcome):
+        if outcome.error_type == "DEADLINE_EXCEEDED" or "Timeout" in outcome.error_type:
+            note(_UNANSWERED + outcome.error_type)
+        heard(self, outcome)
+
+    delivering.Delivery.heard = heard_and_noted
+
     class Noting(SpanExporter):
         def export(self, spans):
             result = exporter.export(spans)
-            os.write(ledger, "".join(f"\n{span.name}{_END}" for span in spans).encode())
+            note(*(span.name for span in spans))
             return result
 
         def shutdown(self) -> None:

@@ -15,8 +15,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_loggedmodel.delivery import delivering, durable, otlp_payloads
+from otel_loggedmodel.delivery.destinations import destination_named
 from otel_loggedmodel.delivery.durable import DurableExporter
-from otel_loggedmodel.delivery.otlp_sending import Outcome, Verdict, destination_named
+from otel_loggedmodel.delivery.otlp_answers import Outcome, Verdict
 from waiting import wait_until
 
 from .spans import make_records, make_spans, numbered

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Disks that are full, read-only, forbidden or gone: the spool does without, says so, and comes back to them."""
 
+import contextlib
 import errno
 import logging
 import os
@@ -13,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from otel_loggedmodel.delivery.bounded import within
 from otel_loggedmodel.delivery.segments import Segment
 from otel_loggedmodel.delivery.spool import Kind
+from otel_loggedmodel.delivery.spool_survey import elsewhere, survey
 
 from .storing import Clocks, Drops, drain, given, make_spool, segments_in, succeed
 
@@ -429,3 +432,34 @@ def test_whatever_fails_nothing_is_raised_and_all_is_accounted_for(
     assert len(delivered) + sum(count for _, _, count in drops) == 300
     assert len(delivered) >= 290
     spool.close()
+
+
+def link_to_what_never_ends(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("make_odd", [os.mkfifo, os.mkdir, link_to_what_never_ends])
+@pytest.mark.parametrize("odd", ["spans_000000000000001_0123456789abcdef.v1", "lock", "destination.json"])
+def test_what_is_no_regular_file_is_passed_over(
+    directory: Path, clocks: Clocks, odd: str, make_odd: Callable[[Path], None]
+) -> None:
+    """Nobody waits for the other end of a pipe that lies where a file should."""
+    left = make_spool(directory, clocks, about={"endpoint": "http://collector"})
+    left.append(Kind.SPANS, b"left", 1)
+    left.close()
+    (owner,) = [path for path in directory.iterdir() if path.is_dir()]
+    strange = (directory if odd == "destination.json" else owner) / odd
+    with contextlib.suppress(FileNotFoundError):
+        strange.unlink()
+    make_odd(strange)
+
+    def taken() -> list[bytes]:
+        found = make_spool(directory, clocks)
+        found.adopt()
+        return drain(found)
+
+    survey(directory.parent)
+    elsewhere(directory.parent / "other", {"endpoint": "http://collector"})
+    payloads = within(60, taken)
+    # Nobody may take what is there where there is no lock to hold; a pipe can be one.
+    assert payloads == ([] if odd == "lock" and make_odd is not os.mkfifo else [b"left"])

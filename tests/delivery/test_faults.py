@@ -7,22 +7,21 @@ acknowledgement was lost; then it is the same span.
 
 import collections
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from collector.running import CONFIG, REPOSITORY, Collector
+from collector.running import CONFIG, Collector, find_collector
+from effort import times
 from otel_loggedmodel.delivery import otlp_payloads
+from otel_loggedmodel.delivery.destinations import destination_of
 from otel_loggedmodel.delivery.durable import DurableExporter
-from otel_loggedmodel.delivery.otlp_sending import destination_of
 from waiting import wait_until
 
-from .far_end import Answer, FarEnd, HttpFarEnd, far_end
-from .sending_program import Applications, Orders, applications, handed_in
+from .far_end import Answer, FarEnd, HttpFarEnd, Request, far_end
+from .sending_program import Applications, Orders, applications, handed_in, unanswered
 from .spans import make_records, make_spans, numbered
 
 PROTOCOLS = ("http", "grpc")
@@ -58,6 +57,11 @@ def size_of(ledger: Path) -> int:
     return ledger.stat().st_size if ledger.exists() else 0
 
 
+def starters(ledger: Path) -> set[str]:
+    """Those that have handed in anything."""
+    return {name.split(".")[0] for name in handed_in(ledger)}
+
+
 def ok(protocol: str) -> Answer:
     return Answer(200 if protocol == "http" else "OK")
 
@@ -67,8 +71,14 @@ def taken_names(server: FarEnd) -> collections.Counter[str]:
     return collections.Counter(name for name in server.names if not name.startswith("logged_model."))
 
 
-def check_ledger(server: FarEnd, ledger: Path) -> None:
-    """See that everything that was handed in was taken, and twice only where the acknowledgement was lost."""
+def check_ledger(server: FarEnd, ledger: Path, *, cut_off: int = 0) -> None:
+    """See that everything that was handed in was taken, and twice only where the acknowledgement was lost.
+
+    Args:
+        server: What took it.
+        ledger: Where it was noted.
+        cut_off: How many requests may have been on their way when their process was killed or the far end stopped.
+    """
     noted = handed_in(ledger)
     assert len(set(noted)) == len(noted)
     lost = set(noted) - set(server.names)
@@ -78,28 +88,29 @@ def check_ledger(server: FarEnd, ledger: Path) -> None:
         ids[name].add(span_id)
     ambiguous = [name for name, ids in ids.items() if len(ids) > 1 and not name.startswith("logged_model.")]
     assert ambiguous == []
-    check_duplicates(server)
+    assert len(taken_again(server)) <= cut_off + unanswered(ledger)
 
 
-def check_duplicates(server: FarEnd) -> None:
-    """See that each span that was taken again had gone out in a request whose acknowledgement was lost.
+def taken_again(server: FarEnd) -> list[tuple[Request, ...]]:
+    """Requests with the same spans that were taken, more of them than the far end knows to have gone unacknowledged.
 
-    Either that was cut off, or its process was killed before it could note it: then it was one of the last two on its
-    connection, as there are never more than two under way.
+    That is one request again for each acknowledgement that was lost on its way. A process that is killed can lose one,
+    as it delivers what it has kept one request at a time. Which of its requests that is cannot be told here. Over gRPC
+    they share a connection with those of the exporting thread, which may be many meanwhile. Nor is it always the
+    earlier one: what was on its way when the process was killed may be read after the next process has sent it again.
     """
-    by_connection: dict[object, list[object]] = collections.defaultdict(list)
-    for request in server.requests:
-        by_connection[request.connection].append(request)
-    lost = {id(request) for requests in by_connection.values() for request in requests[-2:]}
-    takers: dict[tuple[str, str], list[object]] = collections.defaultdict(list)
+    takers: dict[tuple[str, str], list[Request]] = collections.defaultdict(list)
     for request in server.requests:
         if request.answer.takes:
             for span in request.spans:
                 if not span[0].startswith("logged_model."):
                     takers[span].append(request)
-    for span, requests in takers.items():
-        for request in requests[:-1]:
-            assert request.answer.cut or request.answer.delay or id(request) in lost, f"{span} was sent again"
+    together = {tuple(map(id, requests)): tuple(requests) for requests in takers.values()}
+    found = []
+    for requests in together.values():
+        known = sum(request.answer.cut or request.answer.delay > 0 for request in requests)
+        found += [requests] * max(0, len(requests) - 1 - known)
+    return found
 
 
 # Faults of the far end
@@ -114,12 +125,14 @@ FAULTS: dict[str, dict[str, Answer]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    ("fault", "protocol"),
+    [(fault, protocol) for protocol in PROTOCOLS for fault in FAULTS if protocol in FAULTS[fault]],
+    indirect=["protocol"],
+)
 def test_whatever_the_far_end_does_everything_arrives(
     fault: str, server: FarEnd, protocol: str, orders, running: Applications, tmp_path: Path
 ) -> None:
-    if protocol not in FAULTS[fault]:
-        pytest.skip("HTTP only")
     server.answer(FAULTS[fault][protocol])
     pid = running.start(orders("a", spans=400, timeout=1.0, flush=True))
     server.wait_for(lambda: server.requests or fault == "cuts off within a request", "a request")
@@ -138,7 +151,7 @@ def test_a_far_end_that_is_gone_for_a_while(server: FarEnd, protocol: str, order
     server.start()
     assert running.wait(pid) == 0
     assert len(handed_in(tmp_path / "ledger")) == 600
-    check_ledger(server, tmp_path / "ledger")
+    check_ledger(server, tmp_path / "ledger", cut_off=2)  # one of what was kept, and one of the exporting thread
 
 
 def test_a_far_end_that_comes_and_goes(server: FarEnd, protocol: str, orders, running, tmp_path: Path) -> None:
@@ -178,10 +191,10 @@ def test_a_far_end_that_takes_only_small_requests(server: FarEnd, protocol: str,
 # Processes that die
 
 
-@pytest.mark.parametrize("deaths", [{"http": 100, "grpc": 40}], ids=["deaths"])
 def test_processes_killed_at_random_moments_lose_nothing(
-    deaths: dict[str, int], server: FarEnd, protocol: str, orders, running: Applications, tmp_path: Path
+    server: FarEnd, protocol: str, orders, running: Applications, tmp_path: Path
 ) -> None:
+    deaths = times(full=100 if protocol == "http" else 40, quick=12)
     turns = random.Random(7)
     bad = {
         "http": [Answer(503), Answer(429, retry_after=0.02), Answer(cut=True), Answer(unread=True)],
@@ -191,7 +204,7 @@ def test_processes_killed_at_random_moments_lose_nothing(
     mood = [0.0]
     server.script = lambda names: turns.choice(bad[protocol]) if turns.random() < mood[0] else ok(protocol)
     ledger = tmp_path / "ledger"
-    for life in range(deaths[protocol]):
+    for life in range(deaths):
         mood[0] = turns.choice(moods)
         before = size_of(ledger)
         pid = running.start(orders(f"life{life}", pause=0.0005))
@@ -201,11 +214,8 @@ def test_processes_killed_at_random_moments_lose_nothing(
         running.kill(pid)
     server.answer(ok(protocol))
     running.run(orders("last", spans=1, flush=True))
-    assert len(handed_in(ledger)) > 5 * deaths[protocol]
-    check_ledger(server, ledger)
-    again = {span: times for span, times in server.taken.items() if times > 1 and not span[0].startswith("logged_")}
-    cut = sum(request.answer.cut for request in server.requests)
-    assert len(again) <= 16 * (2 * deaths[protocol] + cut)
+    assert starters(ledger) >= {f"life{life}" for life in range(deaths) if life % 4}
+    check_ledger(server, ledger, cut_off=deaths)
 
 
 def test_what_a_process_leaves_at_its_end_the_next_delivers(
@@ -214,7 +224,7 @@ def test_what_a_process_leaves_at_its_end_the_next_delivers(
     server.stop()
     started = time.monotonic()
     running.run(orders("first", spans=200, model="agent"))
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 25  # and does not wait until somebody answers
     server.start()
     running.run(orders("second", spans=1, flush=True))
     check_ledger(server, tmp_path / "ledger")
@@ -229,21 +239,15 @@ def test_many_processes_on_one_directory_deliver_everything_once(
     server.answer(Answer(503) if protocol == "http" else Answer("UNAVAILABLE"))
     dead = [running.start(orders(f"dead{number}")) for number in range(count)]
     ledger = tmp_path / "ledger"
-
-    def starters() -> set[str]:
-        return {name.split(".")[0] for name in handed_in(ledger)}
-
-    wait_until(lambda: len(starters()) == count, "each to have handed in something", 60)
+    wait_until(lambda: len(starters(ledger)) == count, "each to have handed in something", 60)
     for pid in dead:
         running.kill(pid)
     server.answer(ok(protocol))
     heirs = [running.start(orders(f"heir{number}", spans=100, flush=True)) for number in range(count)]
     for pid in heirs:
         assert running.wait(pid) == 0
-    noted = handed_in(tmp_path / "ledger")
-    assert len({name.split(".")[0] for name in noted}) == 2 * count
-    check_ledger(server, tmp_path / "ledger")
-    assert max(server.taken.values()) == 1
+    assert len(starters(ledger)) == 2 * count
+    check_ledger(server, ledger, cut_off=count)
 
 
 @pytest.mark.parametrize("mood", ["takes everything", "comes and goes"])
@@ -373,11 +377,7 @@ def test_at_the_bound_the_oldest_spans_go_first_and_models_stay(away) -> None:
 
 @pytest.fixture
 def collector(tmp_path: Path) -> Iterator[Collector]:
-    script = REPOSITORY / "scripts" / "build_collector.py"
-    found = subprocess.run([sys.executable, str(script), "--print-path"], capture_output=True, text=True, check=False)
-    if found.returncode:
-        pytest.skip(found.stderr.strip())
-    collector = Collector(Path(found.stdout.strip()), tmp_path, CONFIG, {})
+    collector = Collector(find_collector(), tmp_path, CONFIG, {})
     yield collector
     collector.stop()
 

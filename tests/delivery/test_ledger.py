@@ -123,7 +123,7 @@ class Ledger:
         if self.random.random() < 0.5:
             self.spool.close()
         else:  # as when the process is killed
-            self.lost_with_memory += sum(self.spool._memory.spans.values())
+            self.lost_with_memory += sum(self.spool._queues.memory.spans.values())
             self.spool._after_fork()
         self.disk.is_full = False
         self.spool = self.start()

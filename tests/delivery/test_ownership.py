@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from effort import times
 from otel_loggedmodel.delivery import leases
 from otel_loggedmodel.delivery.spool import Kind
 from waiting import wait_until
@@ -68,10 +69,19 @@ def expect(process: "subprocess.Popen[str]", line: str) -> None:
 
 def leave(directory: Path, name: str, count: int) -> None:
     """What a process leaves that is killed."""
-    with running(f"keep({name!r}, {count}); say('kept'); time.sleep(60)", directory) as process:
-        expect(process, "kept")
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+
+    def keep(told: int) -> None:
+        spool = make_spool(directory, segment_bytes=2000)
+        for number in range(count):
+            spool.append(Kind.SPANS, f"{name}-{number}".encode() + b"." * 100, 1)
+        os.write(told, b"kept")
+        time.sleep(600)
+
+    child, told = forked_with_pipe(keep)
+    with told:
+        assert told.read(4) == b"kept"
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def name_of(payload: bytes) -> str:
@@ -161,7 +171,7 @@ def test_taking_over_may_be_interrupted(directory: Path) -> None:
         spool.adopt()
         time.sleep(60)
 
-    for _ in range(60):
+    for _ in range(times(full=60, quick=12)):
         child, told = forked_with_pipe(take_over)
         with told:
             assert told.read(5) == b"ready"

@@ -17,8 +17,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from doubles import ScriptedExporter
-from otel_loggedmodel.delivery import otlp_payloads, otlp_sending
-from otel_loggedmodel.delivery.otlp_sending import Verdict, destination_of, sender_of, unnamed_destination_of
+from otel_loggedmodel.delivery import otlp_answers, otlp_payloads, otlp_sending
+from otel_loggedmodel.delivery.destinations import destination_of, unnamed_destination_of
+from otel_loggedmodel.delivery.otlp_answers import Verdict
+from otel_loggedmodel.delivery.otlp_sending import sender_of
 
 from .far_end import PROTOBUF, Answer, FarEnd, GrpcFarEnd, HttpFarEnd, far_end
 from .spans import make_spans, numbered
@@ -40,7 +42,7 @@ def test_what_arrives_is_what_was_given_byte_for_byte(protocol: str) -> None:
     payload = otlp_payloads.encoded(make_spans("a", "b"))
     with far_end(protocol) as server:
         outcome = sender_of(exporter_to(server)).send(payload)
-        assert outcome == otlp_sending.Outcome(Verdict.DELIVERED)
+        assert outcome == otlp_answers.Outcome(Verdict.DELIVERED)
         assert [request.payload for request in server.requests] == [payload]
 
 
@@ -180,9 +182,9 @@ def test_rejected_spans_are_read_over_http(content_type: str) -> None:
 @pytest.mark.parametrize("content_type", ["text/plain", PROTOBUF, "application/json"])
 def test_an_acknowledgement_that_cannot_be_read_is_one(content_type: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with HttpFarEnd() as server:
-        monkeypatch.setattr("spool.far_end._content", lambda answer: b"\xffOK")
+        monkeypatch.setattr("delivery.far_end._content", lambda answer: b"\xffOK")
         server.answer(Answer(200, content_type=content_type))
-        assert sender_of(exporter_to(server)).send(b"") == otlp_sending.Outcome(Verdict.DELIVERED)
+        assert sender_of(exporter_to(server)).send(b"") == otlp_answers.Outcome(Verdict.DELIVERED)
 
 
 # What the far end says, over gRPC
@@ -272,11 +274,11 @@ def test_nobody_listening_may_pass(protocol: str) -> None:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_try_takes_no_longer_than_the_exporters_timeout(protocol: str) -> None:
     with far_end(protocol) as server:
-        server.answer(Answer(delay=6))
+        server.answer(Answer(delay=60))
         started = time.monotonic()
         sender = sender_of(exporter_to(server, timeout=1))
         outcome = sender.send(b"")
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30
         assert outcome.verdict is Verdict.LATER
         assert outcome.error_type in ("ReadTimeout", "DEADLINE_EXCEEDED")
         assert sender.timeout == 1
@@ -318,7 +320,7 @@ def test_any_exporter_gets_the_spans_themselves() -> None:
     exporter.refuse = lambda batch: True
     assert sender.send(otlp_payloads.encoded(spans)).verdict is Verdict.LATER
     exporter.error = RuntimeError("no")
-    assert sender.export(spans, b"") == otlp_sending.Outcome(Verdict.LATER, "no", "RuntimeError")
+    assert sender.export(spans, b"") == otlp_answers.Outcome(Verdict.LATER, "no", "RuntimeError")
 
 
 def test_an_exporter_that_returns_nothing_has_not_refused() -> None:

@@ -84,7 +84,7 @@ def test_a_user_without_a_home_has_no_directory(monkeypatch: pytest.MonkeyPatch)
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.delenv("XDG_STATE_HOME")
-    monkeypatch.setattr(environment.Path, "home", no_home)
+    monkeypatch.setattr(Path, "home", no_home)
     assert environment.spool_directory() is None
 
 

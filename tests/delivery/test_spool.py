@@ -519,7 +519,7 @@ def test_what_is_written_goes_to_the_disk_itself_once_a_second(
     assert len(files) == 50
     # Each file, with all that is in it, and the directory that says what they are called.
     assert files.items() <= dict(synced).items()
-    assert spool._disk._lease.path.name in dict(synced)
+    assert spool._queues.disk._lease.path.name in dict(synced)
     # A few at a time, and a file twice if it is written to meanwhile.
     assert len(synced) <= 75
     synced.clear()

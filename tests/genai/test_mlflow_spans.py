@@ -3,7 +3,7 @@
 
 import mlflow_recorded
 from otel_loggedmodel.genai.traces import Trace, TraceSpan, trace_of_stored
-from otel_loggedmodel.store import results
+from otel_loggedmodel.store import trace_results
 
 
 def test_a_trace_of_mlflow_has_inputs_outputs_types_and_tokens() -> None:
@@ -23,7 +23,7 @@ def test_a_trace_of_mlflow_has_inputs_outputs_types_and_tokens() -> None:
 
 def test_a_failed_trace_of_mlflow_is_an_error() -> None:
     failed = mlflow_recorded.named("fail")
-    trace = trace_of_stored(results.Trace(trace_id=failed.trace_id, spans=(failed,)))
+    trace = trace_of_stored(trace_results.Trace(trace_id=failed.trace_id, spans=(failed,)))
     assert (trace.state, trace.inputs, trace.outputs) == ("ERROR", {}, None)
 
 

@@ -7,11 +7,17 @@ It knows nothing of versions. `AT_IMPORT` is the set-up in code, for the end of 
 import os
 import signal
 from collections import Counter
-from typing import Final
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
 
 from otel_loggedmodel.versions import identity
+from otlp_receiver import OtlpReceiver, ReceivedSpan
 from waiting import wait_until
 
+from .ledger import check_activations, check_created, check_work
 from .servers import BIN, Server
 from .situations import Page
 
@@ -71,6 +77,80 @@ otel_loggedmodel.instrument()
 otel_loggedmodel.set_active_model(name=Path("version.txt").read_text())
 FlaskInstrumentor().instrument_app(app)
 """
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a server has answered, and every span that was received when it had ended.
+
+    Attributes:
+        answered: The process that answered each request, by the request's number.
+        spans: Those of the application, and the records.
+    """
+
+    answered: Mapping[int, int]
+    spans: list[ReceivedSpan]
+
+    def check(self, version: str, *, is_created: bool = False) -> None:
+        """See that each request has its span with this version, and each process its own activation.
+
+        Args:
+            version: The id.
+            is_created: Whether the version was announced, too.
+        """
+        self.check_work(version)
+        check_activations(self.spans)
+        if is_created:
+            check_created(self.spans, version)
+
+    def check_work(self, version: str) -> None:
+        """Of the requests alone."""
+        check_work(self.spans, {number: (pid, version) for number, pid in self.answered.items()})
+
+
+Serve = Callable[[str], Server]
+
+
+def served(
+    serve: Serve,
+    work: "Callable[[Server], dict[int, int]] | None" = None,
+    *,
+    receiver: Callable[[], Any] = OtlpReceiver,
+    number: signal.Signals = signal.SIGTERM,
+) -> Served:
+    """What comes of a server that does some work and is stopped.
+
+    Args:
+        serve: Starts it, given where it exports to.
+        work: What it is asked; what `work_in_all_workers` asks by default.
+        receiver: What it exports to.
+        number: The signal that stops it.
+    """
+    with receiver() as receiving:
+        with serve(receiving.endpoint) as server:
+            answered = (work or work_in_all_workers)(server)
+            stopped(server, number)
+        return Served(answered, receiving.spans())
+
+
+def served_at_the_end(serve: Callable[[str, str], Server], directory: Path, requests: int) -> Served:
+    """What comes of a server that is stopped while it serves so many requests.
+
+    Args:
+        serve: Starts it, given where it exports to and the source of its application, which is `FLASK` made to note
+            that it works.
+        directory: For a file.
+        requests: How many it can serve at a time.
+    """
+    begins = directory / "begins"
+    application = FLASK.replace("time.sleep(", f"open({str(begins)!r}, 'a').write('.'); time.sleep(")
+    with OtlpReceiver() as receiver:
+        with serve(receiver.endpoint, application) as server, ThreadPoolExecutor(requests) as threads:
+            answers = threads.map(server.get, [f"/work/{number}?seconds=1" for number in range(requests)])
+            wait_until(lambda: begins.exists() and begins.stat().st_size == requests, "all of them are being served")
+            stopped(server)
+            answered = {answer["number"]: answer["pid"] for answer in answers}
+        return Served(answered, receiver.spans())
 
 
 def work_in_all_workers(server: Server, workers: int = 3, first: int = 0) -> dict[int, int]:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from collector import node
+import node_packages
 from collector.conftest import collector_binary, run_collector  # noqa: F401 - fixtures
 from collector.otlp import CLIENT, SERVER, Span
-from collector.running import Collector
+from collector.running import REQUIRED, Collector
 from integrations.servers import BIN, Server, telemetry_to
 from integrations.situations import Page
 from integrations.telemetry import reference
@@ -178,7 +178,7 @@ def test_a_version_follows_a_request_from_python_to_python(tmp_path, collector, 
 
 
 def test_a_version_follows_a_request_from_python_to_node(tmp_path, collector) -> None:
-    packages = node.environment(*NODE_PACKAGES)
+    packages = node_packages.environment(REQUIRED, *NODE_PACKAGES)
     Page("another-language").write_to(tmp_path, ["telemetry.cjs"])
     (tmp_path / "search.cjs").write_text(NODE_SERVICE)
     settings = telemetry_to(collector.url, OTEL_SERVICE_NAME="search", **packages)

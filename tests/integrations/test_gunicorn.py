@@ -3,7 +3,6 @@
 
 import signal
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,8 @@ from .applications import (
     command_of,
     lives,
     reference,
+    served,
+    served_at_the_end,
     stopped,
     work_in_all_workers,
     work_until_settled,
@@ -91,61 +92,53 @@ def gunicorn(
     ],
 )
 def test_one_variable_and_no_code(tmp_path: Path, worker_class: str, application: str, preload: list[str]) -> None:
-    with OtlpReceiver() as receiver:
-        with gunicorn(
+    done = served(
+        lambda endpoint: gunicorn(
             tmp_path,
-            receiver.endpoint,
+            endpoint,
             f"--worker-class={worker_class}",
             *(["--threads=4"] if worker_class == "gthread" else []),
             *preload,
             application=application,
             under=ZERO_CODE,
             MLFLOW_ACTIVE_MODEL_ID="my-agent-v1.0",
-        ) as server:
-            answered = work_in_all_workers(server)
-            stopped(server)
-        spans = receiver.spans()
-    check_work(spans, {number: (pid, "my-agent-v1.0") for number, pid in answered.items()})
-    check_activations(spans)
-    assert {version_of(span) for span in spans} == {"my-agent-v1.0"}
+        )
+    )
+    done.check("my-agent-v1.0")
+    assert {version_of(span) for span in done.spans} == {"my-agent-v1.0"}
 
 
 @PRELOAD
 def test_over_grpc_which_is_the_distros_default(tmp_path: Path, preload: list[str]) -> None:
-    with OtlpGrpcReceiver() as receiver:
-        with gunicorn(
+    done = served(
+        lambda endpoint: gunicorn(
             tmp_path,
-            receiver.endpoint,
+            endpoint,
             *preload,
             application=FLASK,
             under=ZERO_CODE,
             OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
             MLFLOW_ACTIVE_MODEL_ID="my-agent-v1.0",
-        ) as server:
-            answered = work_in_all_workers(server)
-            stopped(server)
-        spans = receiver.spans()
-    check_work(spans, {number: (pid, "my-agent-v1.0") for number, pid in answered.items()})
-    check_activations(spans)
+        ),
+        receiver=OtlpGrpcReceiver,
+    )
+    done.check("my-agent-v1.0")
 
 
 @PRELOAD
 def test_uvicorns_worker_class_needs_a_signal_handler_to_end_properly(tmp_path: Path, preload: list[str]) -> None:
-    with OtlpReceiver() as receiver:
-        with gunicorn(
+    done = served(
+        lambda endpoint: gunicorn(
             tmp_path,
-            receiver.endpoint,
+            endpoint,
             *preload,
             application=FASTAPI,
             configuration=PAGE.files["uvicorn_workers.conf.py"],
             under=ZERO_CODE,
             MLFLOW_ACTIVE_MODEL_ID="my-agent-v1.0",
-        ) as server:
-            answered = work_in_all_workers(server)
-            stopped(server)
-        spans = receiver.spans()
-    check_work(spans, {number: (pid, "my-agent-v1.0") for number, pid in answered.items()})
-    check_activations(spans)
+        )
+    )
+    done.check("my-agent-v1.0")
 
 
 def test_the_page_without_code_as_printed(tmp_path: Path) -> None:
@@ -193,23 +186,19 @@ def test_the_page_in_code_as_printed(tmp_path: Path, preload: list[str]) -> None
 
 @PRELOAD
 def test_a_version_described_by_the_environment(tmp_path: Path, preload: list[str]) -> None:
-    with OtlpReceiver() as receiver:
-        with gunicorn(
+    done = served(
+        lambda endpoint: gunicorn(
             tmp_path,
-            receiver.endpoint,
+            endpoint,
             *preload,
             application=FLASK,
             under=ZERO_CODE,
             OTEL_LOGGEDMODEL_NAME="my-agent",
             OTEL_LOGGEDMODEL_PARAMS="llm=gpt-4o",
-        ) as server:
-            answered = work_in_all_workers(server)
-            stopped(server)
-        spans = receiver.spans()
+        )
+    )
     model_id = identity.model_id_of("0", "my-agent", params={"llm": "gpt-4o"})
-    check_work(spans, {number: (pid, model_id) for number, pid in answered.items()})
-    check_activations(spans)
-    check_created(spans, model_id)
+    done.check(model_id, is_created=True)
 
 
 @PRELOAD
@@ -217,21 +206,17 @@ def test_a_version_described_by_the_environment(tmp_path: Path, preload: list[st
 @pytest.mark.parametrize("place", ["import", "post_fork"])
 def test_a_provider_in_code(tmp_path: Path, worker_class: str, place: str, preload: list[str]) -> None:
     (tmp_path / "version.txt").write_text("my-agent-v1.0")
-    with OtlpReceiver() as receiver:
-        with gunicorn(
+    done = served(
+        lambda endpoint: gunicorn(
             tmp_path,
-            receiver.endpoint,
+            endpoint,
             f"--worker-class={worker_class}",
             *preload,
             application=FLASK + (AT_IMPORT if place == "import" else INSTRUMENTED),
             configuration="" if place == "import" else POST_FORK,
-        ) as server:
-            answered = work_in_all_workers(server)
-            stopped(server)
-        spans = receiver.spans()
-    check_work(spans, {number: (pid, reference("my-agent-v1.0")) for number, pid in answered.items()})
-    check_activations(spans)
-    check_created(spans, reference("my-agent-v1.0"))
+        )
+    )
+    done.check(reference("my-agent-v1.0"), is_created=True)
 
 
 @pytest.mark.parametrize(
@@ -287,60 +272,42 @@ def test_a_reload_takes_the_new_version_where_it_is_read_again_and_loses_nothing
 
 @PRELOAD
 def test_recycled_workers_lose_nothing(tmp_path: Path, preload: list[str]) -> None:
-    with OtlpReceiver() as receiver:
-        with gunicorn(
+    done = served(
+        lambda endpoint: gunicorn(
             tmp_path,
-            receiver.endpoint,
+            endpoint,
             "--max-requests=10",
             *preload,
             application=FLASK,
             under=ZERO_CODE,
             OTEL_LOGGEDMODEL_NAME="my-agent",
-        ) as server:
-            answered = work_until_settled(server, work_in_all_workers(server, workers=9), most=10)
-            stopped(server)
-        spans = receiver.spans()
-    check_work(spans, {number: (pid, reference("my-agent")) for number, pid in answered.items()})
-    check_activations(spans)
+        ),
+        lambda server: work_until_settled(server, work_in_all_workers(server, workers=9), most=10),
+    )
+    done.check(reference("my-agent"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_stopping_delivers_what_was_done_at_the_last_moment(tmp_path: Path, number: signal.Signals) -> None:
-    with (
-        OtlpReceiver() as receiver,
-        gunicorn(
-            tmp_path,
-            receiver.endpoint,
-            application=FLASK,
-            under=ZERO_CODE,
-            OTEL_LOGGEDMODEL_NAME="my-agent",
-        ) as server,
-    ):
-        answered = work_in_all_workers(server)
-        stopped(server, number)
-        # The batch processor waits for five seconds: what is here came because the workers ended.
-        spans = receiver.spans()
-    check_work(spans, {request: (pid, reference("my-agent")) for request, pid in answered.items()})
-    check_activations(spans)
+    # The batch processor waits for five seconds: what has come when all is over came because the workers ended.
+    served(
+        lambda endpoint: gunicorn(
+            tmp_path, endpoint, application=FLASK, under=ZERO_CODE, OTEL_LOGGEDMODEL_NAME="my-agent"
+        ),
+        number=number,
+    ).check(reference("my-agent"))
 
 
 def test_requests_that_are_served_while_it_stops_are_delivered(tmp_path: Path) -> None:
-    begins = tmp_path / "begins"
-    application = FLASK.replace("time.sleep(", f"open({str(begins)!r}, 'a').write('.'); time.sleep(")
-    with OtlpReceiver() as receiver:
-        with gunicorn(
+    def serve(endpoint: str, application: str) -> Server:
+        return gunicorn(
             tmp_path,
-            receiver.endpoint,
+            endpoint,
             "--worker-class=gthread",
             "--threads=4",
             application=application,
             under=ZERO_CODE,
             OTEL_LOGGEDMODEL_NAME="my-agent",
-        ) as server:
-            with ThreadPoolExecutor(6) as threads:
-                answers = threads.map(server.get, [f"/work/{number}?seconds=1" for number in range(6)])
-                wait_until(lambda: begins.exists() and begins.stat().st_size == 6, "six requests are being served")
-                stopped(server)
-            answered = {answer["number"]: answer["pid"] for answer in answers}
-        spans = receiver.spans()
-    check_work(spans, {number: (pid, reference("my-agent")) for number, pid in answered.items()})
+        )
+
+    served_at_the_end(serve, tmp_path, requests=6).check(reference("my-agent"))

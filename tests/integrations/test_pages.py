@@ -39,7 +39,11 @@ def events(receiver: OtlpReceiver) -> list[object]:
 def test_every_page_is_listed_and_every_printed_file_is_run_here() -> None:
     pages = {path.name for path in DOCS.glob("*.md")} - {"README.md"}
     assert set(re.findall(r"\]\(([\w-]+\.md)\)", (DOCS / "README.md").read_text())) == pages
-    folders = (Path(__file__).parent, Path(__file__).parent.parent / "with_mlflow")
+    folders = (
+        Path(__file__).parent,
+        Path(__file__).parent.parent / "with_mlflow",
+        Path(__file__).parent.parent / "vendors",
+    )
     tests = "".join(path.read_text() for folder in folders for path in folder.glob("test_*.py"))
     for page in pages:
         assert f'Page("{page.removesuffix(".md")}")' in tests, page

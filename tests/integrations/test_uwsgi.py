@@ -2,13 +2,11 @@
 """A Flask application under real uWSGI, which forks in C and runs Python's hooks only where it is told to."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from otlp_receiver import OtlpReceiver
-from waiting import wait_until
 
 from .applications import (
     AT_IMPORT,
@@ -16,11 +14,13 @@ from .applications import (
     ZERO_CODE,
     command_of,
     reference,
+    served,
+    served_at_the_end,
     stopped,
     work_in_all_workers,
     work_until_settled,
 )
-from .ledger import application_spans, check_activations, check_answers, check_created, check_work, records, version_of
+from .ledger import application_spans, check_activations, check_answers, check_created, records, version_of
 from .servers import BIN, Server, telemetry_to
 from .situations import Page
 
@@ -73,76 +73,55 @@ def test_the_page_as_printed(tmp_path: Path) -> None:
 
 
 def test_requests_that_are_served_while_it_stops_are_delivered(tmp_path: Path) -> None:
-    begins = tmp_path / "begins"
-    application = FLASK.replace("time.sleep(", f"open({str(begins)!r}, 'a').write('.'); time.sleep(")
-    with OtlpReceiver() as receiver:
-        with uwsgi(
+    def serve(endpoint: str, application: str) -> Server:
+        return uwsgi(
             tmp_path,
-            receiver.endpoint,
+            endpoint,
             FORK_HOOKS,
             application=application,
             under=ZERO_CODE,
             OTEL_LOGGEDMODEL_NAME="my-agent",
-        ) as server:
-            with ThreadPoolExecutor(3) as threads:
-                answers = threads.map(server.get, [f"/work/{number}?seconds=1" for number in range(3)])
-                wait_until(lambda: begins.exists() and begins.stat().st_size == 3, "three requests are being served")
-                stopped(server)
-            answered = {answer["number"]: answer["pid"] for answer in answers}
-        spans = receiver.spans()
-    check_work(spans, {number: (pid, reference("my-agent")) for number, pid in answered.items()})
-    check_activations(spans)
+        )
+
+    served_at_the_end(serve, tmp_path, requests=3).check(reference("my-agent"))
 
 
 @pytest.mark.parametrize("options", [[FORK_HOOKS], ["--lazy-apps"], ["--lazy-apps", FORK_HOOKS]], ids=" ".join)
 def test_set_up_at_import(tmp_path: Path, options: list[str]) -> None:
     (tmp_path / "version.txt").write_text("my-agent-v1.0")
-    with OtlpReceiver() as receiver:
-        with uwsgi(tmp_path, receiver.endpoint, *options, application=FLASK + AT_IMPORT) as server:
-            answered = work_in_all_workers(server)
-            stopped(server)
-        spans = receiver.spans()
-    check_work(spans, {number: (pid, reference("my-agent-v1.0")) for number, pid in answered.items()})
-    check_activations(spans)
-    check_created(spans, reference("my-agent-v1.0"))
+    served(lambda endpoint: uwsgi(tmp_path, endpoint, *options, application=FLASK + AT_IMPORT)).check(
+        reference("my-agent-v1.0"), is_created=True
+    )
 
 
 @pytest.mark.parametrize("options", [[FORK_HOOKS], ["--lazy-apps", FORK_HOOKS]], ids=" ".join)
 def test_one_variable_and_no_code(tmp_path: Path, options: list[str]) -> None:
-    with OtlpReceiver() as receiver:
-        with uwsgi(
+    served(
+        lambda endpoint: uwsgi(
             tmp_path,
-            receiver.endpoint,
+            endpoint,
             *options,
             application=FLASK,
             under=ZERO_CODE,
             MLFLOW_ACTIVE_MODEL_ID="my-agent-v1.0",
-        ) as server:
-            answered = work_in_all_workers(server)
-            stopped(server)
-        spans = receiver.spans()
-    check_work(spans, {number: (pid, "my-agent-v1.0") for number, pid in answered.items()})
-    check_activations(spans)
+        )
+    ).check("my-agent-v1.0")
 
 
 def test_recycled_workers_lose_nothing(tmp_path: Path) -> None:
-    with OtlpReceiver() as receiver:
-        with uwsgi(
+    served(
+        lambda endpoint: uwsgi(
             tmp_path,
-            receiver.endpoint,
+            endpoint,
             FORK_HOOKS,
             "--max-requests=10",
             "--min-worker-lifetime=1",
             application=FLASK,
             under=ZERO_CODE,
             OTEL_LOGGEDMODEL_NAME="my-agent",
-        ) as server:
-            answered = work_until_settled(server, work_in_all_workers(server, workers=12), most=10)
-            stopped(server)
-        spans = receiver.spans()
-    check_work(spans, {number: (pid, reference("my-agent")) for number, pid in answered.items()})
-    check_activations(spans)
-    check_created(spans, reference("my-agent"))
+        ),
+        lambda server: work_until_settled(server, work_in_all_workers(server, workers=12), most=10),
+    ).check(reference("my-agent"), is_created=True)
 
 
 @pytest.mark.parametrize("under", [[], ZERO_CODE], ids=["in code", "no code"])
@@ -150,21 +129,19 @@ def test_without_the_fork_hooks_every_span_has_its_version_and_the_version_is_an
     tmp_path: Path, under: list[Path]
 ) -> None:
     (tmp_path / "version.txt").write_text("my-agent-v1.0")
-    with OtlpReceiver() as receiver:
-        with uwsgi(
+    done = served(
+        lambda endpoint: uwsgi(
             tmp_path,
-            receiver.endpoint,
+            endpoint,
             application=FLASK if under else FLASK + AT_IMPORT,
             under=under,
             OTEL_LOGGEDMODEL_NAME="my-agent-v1.0",
-        ) as server:
-            answered = work_in_all_workers(server)
-            stopped(server)
-        spans = receiver.spans()
-    check_work(spans, {number: (pid, reference("my-agent-v1.0")) for number, pid in answered.items()})
-    check_created(spans, reference("my-agent-v1.0"))
+        )
+    )
+    done.check_work(reference("my-agent-v1.0"))
+    check_created(done.spans, reference("my-agent-v1.0"))
     # Nothing has told the workers that they are processes of their own, so they may all send the master's activation.
-    assert {version_of(span) for span in records(spans, "activated")} == {reference("my-agent-v1.0")}
+    assert {version_of(span) for span in records(done.spans, "activated")} == {reference("my-agent-v1.0")}
 
 
 @pytest.mark.parametrize(
@@ -196,16 +173,12 @@ def choose():
     otel_loggedmodel.set_active_model(name=f"of-{os.getpid()}")
 """
     )
-    with OtlpReceiver() as receiver:
-        with uwsgi(tmp_path, receiver.endpoint, *options, application=application) as server:
-            answered = work_in_all_workers(server)
-            stopped(server)
-        spans = receiver.spans()
-    made = {version_of(span) for span in records(spans, "created")}
-    assert made >= {reference(f"of-{pid}") for pid in answered.values()}
-    work = [span for span in application_spans(spans) if span.name == "work"]
+    done = served(lambda endpoint: uwsgi(tmp_path, endpoint, *options, application=application))
+    made = {version_of(span) for span in records(done.spans, "created")}
+    assert made >= {reference(f"of-{pid}") for pid in done.answered.values()}
+    work = [span for span in application_spans(done.spans) if span.name == "work"]
     assert {span.attributes["number"]: version_of(span) for span in work} == {
-        number: reference(f"of-{pid}") for number, pid in answered.items()
+        number: reference(f"of-{pid}") for number, pid in done.answered.items()
     }
     if options:  # without the hooks the workers count as one process
-        check_activations(spans)
+        check_activations(done.spans)

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 import otel_loggedmodel
 from delivery.far_end import HttpFarEnd
 from doubles import ScriptedExporter
-from otel_loggedmodel.delivery.otlp_sending import destination_of
+from otel_loggedmodel.delivery.destinations import destination_of
 from otel_loggedmodel.exporter import LoggedModelExporter
 from otel_loggedmodel.mlflow_server.rest import Server
 from otel_loggedmodel.mlflow_server.settings import Settings, SettingsError

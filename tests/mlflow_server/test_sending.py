@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 import otel_loggedmodel
 from conftest import Traced
 from otel_loggedmodel.delivery import otlp_payloads
-from otel_loggedmodel.delivery.otlp_sending import Verdict
+from otel_loggedmodel.delivery.otlp_answers import Verdict
 from otel_loggedmodel.mlflow_server import sending
 from otel_loggedmodel.mlflow_server.assessments import Assessment
 from otel_loggedmodel.mlflow_server.linking import TraceLinker

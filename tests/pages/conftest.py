@@ -2,31 +2,25 @@
 """A backend with the synthetic data set, and a browser that looks at its pages."""
 
 import functools
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+import needs
 from backend.serving import Serving
 from truth import Traffic, make_traffic
 
 from . import sent
 
+REQUIRED = "OTEL_LOGGEDMODEL_REQUIRE_BROWSER"
 TOKEN = "a-token-for-tests"
-
-
-def do_without(reason: str) -> NoReturn:
-    """Skip; or fail, where it was said that everything is there."""
-    if os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_BROWSER"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @dataclass(frozen=True)
@@ -60,6 +54,7 @@ class Shop:
             "version of hostile name": f"/version?id={quote(self.id_of('hostile'))}",
             "traces": "/traces?order=slowest",
             "trace": f"/trace?id={sent.OTEL_TRACE}",
+            "trace with pictures": f"/trace?id={sent.PICTURES_TRACE}",
             "failed trace": f"/trace?id={sent.FAILED_TRACE}",
             "huge trace": f"/trace?id={sent.BIG_TRACE}",
             "nothing": "/version?id=none",
@@ -86,10 +81,10 @@ def chromium() -> Iterator[Any]:
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        do_without("playwright is not installed")
+        needs.do_without("playwright", "pip install playwright", required_by=REQUIRED)
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
-        do_without("Chromium is not installed: apt-get install chromium")
+        needs.do_without("a browser", "apt-get install chromium", required_by=REQUIRED)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What there is to see: messages in every convention, a huge trace, versions that say how they came to be."""
 
+import base64
 import json
 import random
+import struct
 import time
+import zlib
 from collections.abc import Mapping
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -24,6 +27,7 @@ BIG_TRACE = "b" * 32
 BIG = 10_000
 OTEL_TRACE, OPENINFERENCE_TRACE, OPENLLMETRY_TRACE = "a" * 31 + "1", "a" * 31 + "2", "a" * 31 + "3"
 FAILED_TRACE = "a" * 31 + "4"
+PICTURES_TRACE = "a" * 31 + "5"
 
 _OLD_PARAMS = {"llm": "gpt-4o", "prompt": PROMPT, "temperature": "0.7"}
 _NEW_PARAMS = {"llm": "gpt-4o-mini", "prompt": NEW_PROMPT, "temperature": "0.2"}
@@ -61,6 +65,49 @@ OPENINFERENCE: Mapping[str, Value] = {
     "llm.token_count.prompt": 31,
     "llm.token_count.completion": 7,
 }
+OUTSIDE = "https://pictures.invalid/cat.jpg"
+LONG_RESULT = "row, " * 40_000
+
+
+def picture(width: int = 500, height: int = 450) -> bytes:
+    """A picture of noise, so that it is about as large in a file as on a screen."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    noise = random.Random(9)
+    rows = b"".join(b"\0" + noise.randbytes(width * 3) for _ in range(height))
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows, 1)) + chunk(b"IEND", b"")
+
+
+PICTURE = picture()
+PICTURES: Mapping[str, Value] = {
+    "gen_ai.input.messages": json.dumps(
+        [
+            {
+                "role": "user",
+                "parts": [
+                    {"type": "text", "content": "What is on these?"},
+                    {
+                        "type": "blob",
+                        "modality": "image",
+                        "mime_type": "image/png",
+                        "content": base64.b64encode(PICTURE).decode(),
+                    },
+                    {"type": "blob", "modality": "image", "mime_type": "image/svg+xml", "content": "PHN2Zy8+"},
+                    {"type": "uri", "modality": "image", "mime_type": "image/jpeg", "uri": OUTSIDE},
+                    {"type": "uri", "modality": "image", "uri": "javascript:alert(1)"},
+                    {"type": "file", "modality": "document", "mime_type": "application/pdf", "file_id": "file-77"},
+                ],
+            },
+            {"role": "assistant", "parts": [{"type": "tool_call", "id": "1", "name": "look", "arguments": {}}]},
+        ]
+    ),
+    "gen_ai.output.messages": json.dumps(
+        [{"role": "tool", "parts": [{"type": "tool_call_response", "id": "1", "response": LONG_RESULT}]}]
+    ),
+}
 OPENLLMETRY: Mapping[str, Value] = {
     "gen_ai.prompt.0.role": "system",
     "gen_ai.prompt.0.content": "Be brief.",
@@ -90,6 +137,7 @@ def requests_of_chats(now_ns: int, traces: int = 60) -> list[bytes]:
         (OTEL_TRACE, OTEL),
         (OPENINFERENCE_TRACE, OPENINFERENCE),
         (OPENLLMETRY_TRACE, OPENLLMETRY),
+        (PICTURES_TRACE, PICTURES),
     ):
         _chat(spans, bytes.fromhex(trace_id), NEW_CHAT, now_ns - 50 * 10**9, 400, attributes)
     _chat(spans, bytes.fromhex(FAILED_TRACE), NEW_CHAT, now_ns - 40 * 10**9, 400, OTEL, error=True)

@@ -13,7 +13,7 @@ from .conftest import Open, Shop, follow
 
 PAGES = [
     *("versions", "compare", "compare three", "version", "version of hostile name"),
-    *("traces", "trace", "failed trace", "huge trace"),
+    *("traces", "trace", "trace with pictures", "failed trace", "huge trace"),
 ]
 
 

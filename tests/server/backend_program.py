@@ -12,10 +12,11 @@ import threading
 import time
 from collections.abc import Sequence
 
+from memory_reader import MemoryReader
 from otel_loggedmodel.server.running import Addresses, run
 from otel_loggedmodel.server.settings import Settings
 
-from .backends import MemoryReader, MemoryWriter
+from .backends import MemoryWriter
 
 
 class FileWriter(MemoryWriter):

@@ -7,49 +7,19 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import grpc
-from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from asking import PROTOBUF, Answer, ask, post
 from otel_loggedmodel.server.running import Addresses, Server
 from otel_loggedmodel.server.settings import Settings
-from otel_loggedmodel.store.reading import (
-    ALL_VERSIONS,
-    EVERYTHING,
-    MOST_CHANGED,
-    RECENT,
-    RowFilter,
-    Selection,
-    TraceFilter,
-    UnknownTraceError,
-    UnknownVersionError,
-    VersionFilter,
-)
-from otel_loggedmodel.store.results import (
-    Activities,
-    Activity,
-    Behaviour,
-    Comparison,
-    Dataset,
-    Point,
-    RowChange,
-    Trace,
-    TraceSummary,
-    Version,
-    VersionDetail,
-    VersionMetrics,
-)
 
-PROTOBUF = "application/x-protobuf"
-JSON = "application/json"
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 
@@ -90,107 +60,6 @@ class MemoryWriter:
     @property
     def spans(self) -> list[Span]:
         return [span for request in self.requests for span in spans_of(request)]
-
-
-@dataclass
-class MemoryReader:
-    """Answers with what it was given, and notes what it was asked."""
-
-    listed: Sequence[Version] = ()
-    details: Mapping[str, VersionDetail] = field(default_factory=dict)
-    changed_rows: Sequence[RowChange] = ()
-    summaries: Sequence[TraceSummary] = ()
-    whole: Mapping[str, Trace] = field(default_factory=dict)
-    error: Exception | None = None
-    revised: str = "1"
-    active: Activities | None = None
-    behaved: Behaviour | None = None
-    known_datasets: list[Dataset] = field(default_factory=list)
-    asked: list[tuple[Any, ...]] = field(default_factory=list)
-    gate: threading.Event = field(default_factory=threading.Event)
-
-    def __post_init__(self) -> None:
-        self.gate.set()
-
-    def _note(self, *question: Any) -> None:
-        self.asked.append(question)
-        assert self.gate.wait(60)
-        if self.error is not None:
-            raise self.error
-
-    def versions(self, which: VersionFilter = ALL_VERSIONS, selection: Selection = EVERYTHING) -> list[Version]:
-        self._note("versions", which, selection)
-        return list(self.listed)
-
-    def version(self, version: str, selection: Selection = EVERYTHING) -> VersionDetail:
-        self._note("version", version, selection)
-        if version not in self.details:
-            raise UnknownVersionError(f"no version {version!r}", sorted(self.details)[:3])
-        return self.details[version]
-
-    def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
-        self._note("compare", list(versions), selection)
-        return Comparison(versions=tuple(VersionMetrics(model_id=version) for version in versions))
-
-    def rows(
-        self, versions: Sequence[str], which: RowFilter = MOST_CHANGED, selection: Selection = EVERYTHING
-    ) -> list[RowChange]:
-        self._note("rows", list(versions), which, selection)
-        return list(self.changed_rows)
-
-    def traces(
-        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
-    ) -> list[TraceSummary]:
-        self._note("traces", version, which, selection)
-        return list(self.summaries)
-
-    def trace(self, trace_id: str) -> Trace:
-        self._note("trace", trace_id)
-        if trace_id not in self.whole:
-            raise UnknownTraceError(f"no trace {trace_id!r}")
-        return self.whole[trace_id]
-
-    def activities(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Activities:
-        self._note("activities", list(versions), selection)
-        if self.active is not None:
-            return self.active
-        total = Point(start_ms=0)
-        known = tuple(Activity(model_id=version, total=total) for version in versions)
-        return Activities(start_ms=0, step_ms=60_000, parts=1, versions=known)
-
-    def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
-        self._note("behaviour", list(versions), selection)
-        return self.behaved or Behaviour(model_ids=tuple(versions), latency_bins=tuple({} for _ in versions))
-
-    def datasets(self) -> list[Dataset]:
-        self._note("datasets")
-        return self.known_datasets
-
-    def revision(self) -> str:
-        return self.revised
-
-    def close(self) -> None:
-        pass
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An HTTP answer."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def error(self) -> Status:
-        """What OTLP over protobuf says of an error."""
-        assert self.headers["content-type"] == PROTOBUF
-        return Status.FromString(self.body)
-
-    @property
-    def response(self) -> ExportTraceServiceResponse:
-        assert self.status == 200
-        return ExportTraceServiceResponse.FromString(self.body)
 
 
 class Backend:
@@ -241,19 +110,13 @@ class Backend:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
     def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
-        connection = self.connect()
-        try:
-            connection.request(method, path, body, dict(headers or {}))
-            return read_answer(connection)
-        finally:
-            connection.close()
+        return ask(self.addresses.http, method, path, body, headers)
 
     def get(self, path: str, **headers: str) -> Answer:
         return self.ask("GET", path, headers=headers)
 
     def post(self, body: Any, content_type: str = PROTOBUF, **headers: str) -> Answer:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.ask("POST", "/v1/traces", body, {"content-type": content_type, **named})
+        return post(self.addresses.http, body, content_type, **headers)
 
     def call(self, body: bytes, metadata: Sequence[tuple[str, str]] = (), **options: Any) -> bytes:
         """Export over gRPC."""
@@ -269,11 +132,6 @@ class Backend:
             ):
                 return float(line.rpartition(" ")[2])
         return 0.0
-
-
-def read_answer(connection: http.client.HTTPConnection) -> Answer:
-    response = connection.getresponse()
-    return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
 
 
 def request_of(count: int = 1, seed: int = 1, **fields: Any) -> ExportTraceServiceRequest:
@@ -322,6 +180,9 @@ def varint(number: int) -> bytes:
 
 def bomb_of(size: int, encoding: str) -> bytes:
     """What decompresses to so many zeros, but for its end; made without compressing them all."""
+    if encoding == "zstd":
+        # A head with a window of 1 MiB, and blocks of one byte that is repeated 128 KiB times: RFC 8878, section 3.1.1.
+        return b"\x28\xb5\x2f\xfd\x00\x50" + b"\x02\x00\x10\x00" * (size // 2**17)
     compressor = zlib.compressobj(9, wbits=31 if encoding == "gzip" else 15)
     start = compressor.compress(b"") + compressor.flush(zlib.Z_FULL_FLUSH)
     # After a full flush the same input gives the same output, whatever was before.

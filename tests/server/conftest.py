@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from memory_reader import MemoryReader
 from otel_loggedmodel.server.settings import Settings
 
-from .backends import Backend, MemoryReader, MemoryWriter
+from .backends import Backend, MemoryWriter
 
 FAST: dict[str, Any] = {"http_port": 0, "grpc_port": 0, "linger_seconds": 0.01}
 

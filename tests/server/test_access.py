@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 import grpc
 import pytest
 
+from asking import JSON, PROTOBUF, Answer
+from memory_reader import MemoryReader
 from otel_loggedmodel.server.settings import Settings
 
-from .backends import JSON, Backend, MemoryReader, MemoryWriter, body_of
+from .backends import Backend, MemoryWriter, body_of
 
 TOKEN = "s3cret-Token~"
 PATHS = [
@@ -102,6 +104,89 @@ def test_pages_that_are_named_may_send(serve: Callable[..., Backend]) -> None:
     backend = serve(allowed_origins=["https://app.example"])
     assert backend.post(body_of(), origin="https://APP.example").status == 200
     assert backend.post(body_of(2), origin="https://app.example.evil").status == 403
+
+
+PAGE = "https://app.example"
+
+
+@pytest.fixture(scope="module")
+def open_to_a_page() -> Iterator[Backend]:
+    settings = Settings(
+        http_port=0, grpc_port=0, token=TOKEN, allowed_origins=[f"{PAGE}:443/", "http://localhost:5173"]
+    )
+    backend = Backend(settings, MemoryWriter(), MemoryReader())
+    yield backend
+    backend.stop()
+
+
+def names_of_cors(answer: Answer) -> set[str]:
+    return {name for name in answer.headers if name.startswith("access-control")}
+
+
+@pytest.mark.parametrize("path", ["/v1/traces", "/v1/traces/", "/v1/v1/traces", "/v1/logs", "/"])
+def test_a_browser_that_asks_first_is_answered_before_the_token(open_to_a_page: Backend, path: str) -> None:
+    asked = {
+        "Origin": PAGE,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type,x-tenant",
+        "Access-Control-Request-Private-Network": "true",
+    }
+    answer = open_to_a_page.ask("OPTIONS", path, headers=asked)
+    assert answer.status == 200
+    assert answer.headers["access-control-allow-origin"] == PAGE
+    assert answer.headers["access-control-allow-methods"] == "POST"
+    assert answer.headers["access-control-allow-headers"] == "authorization,content-type,x-tenant"
+    assert answer.headers["access-control-allow-private-network"] == "true"
+    assert "Origin" in answer.headers["vary"]
+
+
+def test_a_browser_that_asks_for_no_header_is_told_which_are_sent(open_to_a_page: Backend) -> None:
+    asked = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
+    answer = open_to_a_page.ask("OPTIONS", "/v1/traces", headers=asked)
+    assert answer.headers["access-control-allow-headers"] == "authorization, content-encoding, content-type"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("POST", "/v1/traces", {"authorization": f"Bearer {TOKEN}", "content-type": JSON}, 200),
+        ("POST", "/v1/traces", {"content-type": JSON}, 401),
+        ("POST", "/v1/traces", {"authorization": f"Bearer {TOKEN}", "content-type": "text/plain"}, 415),
+        ("POST", "/v1/traces", {"authorization": f"Bearer {TOKEN}", "content-type": PROTOBUF}, 400),
+        ("POST", "/v1/logs", {"authorization": f"Bearer {TOKEN}", "content-type": JSON}, 404),
+        ("POST", "/v1/v1/traces", {"content-type": JSON}, 404),
+        ("POST", "/", {"content-type": JSON}, 404),
+        ("GET", "/v1/traces", {"authorization": f"Bearer {TOKEN}"}, 405),
+    ],
+)
+@pytest.mark.parametrize("origin", [PAGE, "HTTPS://App.Example", "http://localhost:5173"])
+def test_a_page_that_is_named_can_read_every_answer(
+    open_to_a_page: Backend, origin: str, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    answer = open_to_a_page.ask(method, path, b"{}", {"origin": origin, **headers})
+    assert (answer.status, answer.headers["access-control-allow-origin"]) == (status, origin)
+    assert "Origin" in answer.headers["vary"]
+    assert answer.headers["access-control-expose-headers"] == "Retry-After"
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "POST"])
+@pytest.mark.parametrize("origin", ["https://app.example.evil", "http://app.example", "null", "https://xapp.example"])
+def test_other_pages_get_nothing(open_to_a_page: Backend, origin: str, method: str) -> None:
+    asked = {"origin": origin, "access-control-request-method": "POST", "authorization": f"Bearer {TOKEN}"}
+    answer = open_to_a_page.ask(method, "/v1/traces", b"{}", {"content-type": JSON, **asked})
+    assert (answer.status, names_of_cors(answer), answer.headers["vary"]) == (403, set(), "Origin")
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/login"])
+def test_a_page_that_may_send_may_not_read(open_to_a_page: Backend, path: str) -> None:
+    answer = open_to_a_page.get(path, Origin=PAGE, Authorization=f"Bearer {TOKEN}")
+    assert names_of_cors(answer) == set()
+
+
+def test_a_backend_that_names_no_page_says_nothing_of_pages(shared: Backend) -> None:
+    answer = shared.post(body_of(1, seed=78))
+    assert names_of_cors(answer) == set()
+    assert "vary" not in answer.headers
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from odd_spans import expected_rows, odd_request
+from otel_loggedmodel.server.accounting import Account
 from otel_loggedmodel.server.checking import Checked
 from otel_loggedmodel.server.checking import check as check_at
 from otel_loggedmodel.server.flat_request import FlatRequest
@@ -50,10 +51,21 @@ def lists(depth: int, core: AnyValue | None = None) -> AnyValue:
 
 
 def test_what_is_sound_goes_on_as_it_came() -> None:
-    # The bytes of an unknown field are in them too: what a newer OTLP has is not lost.
-    body = body_of(3) + b"\x82\x7d\x03abc"
-    checked = check(body)
-    assert checked == Checked(body, 3)
+    body = body_of(3)
+    assert check(body) == Checked(body, 3)
+
+
+@pytest.mark.parametrize(
+    "unknown", [b"\x82\x7d\x03abc", b"\x10\x05", b"\x0b\x0c"], ids=["newer", "other type", "group"]
+)
+def test_what_is_not_known_is_left_out(unknown: bytes) -> None:
+    """A store may read it as something else: with a known number and another type ClickHouse refuses everything."""
+    request = request_of(3)
+    spans_of(request)[1].MergeFromString(unknown)
+    spans_of(request)[1].attributes.add(key="k").value.MergeFromString(unknown)
+    checked = check(request.SerializeToString() + unknown)
+    assert unknown not in checked.payload
+    assert (checked.spans, checked.account) == (3, Account())
 
 
 @pytest.mark.parametrize(
@@ -78,7 +90,7 @@ def test_a_span_that_makes_no_sense_is_rejected_alone(fields: dict[str, Any], re
     for name, value in fields.items():
         setattr(spans_of(request)[2], name, value)
     checked = check(request)
-    assert checked.rejected == {reason: 1}
+    assert checked.account.rejected == {reason: 1}
     assert checked.spans == 4
     assert [span.name for span in spans_of(checked.payload)] == ["span 1", "span 2", "span 4", "span 5"]
 
@@ -86,7 +98,7 @@ def test_a_span_that_makes_no_sense_is_rejected_alone(fields: dict[str, Any], re
 def test_clocks_that_are_a_day_off_are_believed() -> None:
     ahead = time.time_ns() + DAY_NS - 10**10
     checked = check(request_of(start_time_unix_nano=ahead, end_time_unix_nano=ahead + 1))
-    assert (checked.spans, checked.rejected, checked.repaired) == (1, {}, {})
+    assert (checked.spans, checked.account.rejected, checked.account.repaired) == (1, {}, {})
 
 
 @pytest.mark.parametrize("end_ns", [0, 1, time.time_ns() + 3 * DAY_NS, 2**64 - 1], ids=range(4))
@@ -94,13 +106,13 @@ def test_an_end_that_cannot_be_is_the_start(end_ns: int) -> None:
     checked = check(request_of(end_time_unix_nano=end_ns))
     span = only_span(checked)
     assert span.end_time_unix_nano == span.start_time_unix_nano
-    assert checked.repaired == {"end_time": 1}
+    assert checked.account.repaired == {"end_time": 1}
 
 
 def test_a_parent_of_zeros_is_none() -> None:
     checked = check(request_of(parent_span_id=bytes(8)))
     assert only_span(checked).parent_span_id == b""
-    assert checked.repaired == {"parent_span_id": 1}
+    assert checked.account.repaired == {"parent_span_id": 1}
 
 
 def test_links_to_nowhere_are_dropped_and_counted() -> None:
@@ -114,7 +126,7 @@ def test_links_to_nowhere_are_dropped_and_counted() -> None:
     span = only_span(checked)
     assert [(link.trace_id, link.span_id) for link in span.links] == [(b"t" * 16, b"s" * 8)] * 2
     assert span.dropped_links_count == 5
-    assert checked.repaired == {"links": 3}
+    assert checked.account.repaired == {"links": 3}
 
 
 @pytest.mark.parametrize("which", range(5), ids=["resource", "scope", "span", "event", "link"])
@@ -129,7 +141,7 @@ def test_too_many_attributes_are_dropped_and_counted(which: int) -> None:
     owner = owners(ExportTraceServiceRequest.FromString(checked.payload))[which]
     assert [attribute.key for attribute in owner.attributes] == [f"key {number}" for number in range(10)]
     assert owner.dropped_attributes_count == 18
-    assert checked.repaired == {"attributes": 15}
+    assert checked.account.repaired == {"attributes": 15}
     assert checked.spans == 1
 
 
@@ -181,7 +193,7 @@ def test_long_texts_are_cut_between_characters() -> None:
         assert values["short"].string_value == "short"
     [_, scope, span, event, _] = owners(changed)
     assert {scope.name, span.name, span.trace_state, span.status.message, event.name} == {"é" * 32}
-    assert checked.repaired == {"values": 4 * 5 + 5, "lists_and_maps": 5}
+    assert checked.account.repaired == {"values": 4 * 5 + 5, "lists_and_maps": 5}
 
 
 def test_a_large_span_without_a_long_text_goes_on_as_it_came() -> None:
@@ -213,7 +225,7 @@ def test_lists_and_maps_become_texts_wherever_they_are(which: int) -> None:
         "no list": "[]",
     }
     assert attributes[-3].value.int_value == 1
-    assert (checked.spans, checked.repaired) == (1, {"lists_and_maps": 3})
+    assert (checked.spans, checked.account.repaired) == (1, {"lists_and_maps": 3})
 
 
 def test_lists_and_maps_have_the_text_that_the_collector_gives_them() -> None:
@@ -248,7 +260,11 @@ def test_lists_in_a_span_that_is_rejected_are_no_matter() -> None:
         span.attributes.add(key="list").value.CopyFrom(lists(1))
     spans_of(request)[1].trace_id = b""
     checked = check(request)
-    assert (checked.spans, checked.rejected, checked.repaired) == (2, {"trace_id": 1}, {"lists_and_maps": 2})
+    assert (checked.spans, checked.account.rejected, checked.account.repaired) == (
+        2,
+        {"trace_id": 1},
+        {"lists_and_maps": 2},
+    )
 
 
 def test_lists_beyond_the_limit_are_dropped_unread() -> None:
@@ -256,20 +272,29 @@ def test_lists_beyond_the_limit_are_dropped_unread() -> None:
     for number in range(12):
         spans_of(request)[0].attributes.add(key=str(number)).value.CopyFrom(lists(1))
     checked = check(request, SMALL)
-    assert checked.repaired == {"attributes": 2, "lists_and_maps": 10}
+    assert checked.account.repaired == {"attributes": 2, "lists_and_maps": 10}
     assert only_span(checked).attributes[9].value.string_value == '["core"]'
 
 
-@pytest.mark.parametrize(
-    "value", [lists(60), AnyValue(string_value="NAME")], ids=["deeper than protobuf reads", "no UTF-8"]
-)
-def test_a_list_that_cannot_be_read_is_malformed(value: AnyValue) -> None:
+def test_a_list_deeper_than_protobuf_reads_is_left_out() -> None:
     request = request_of()
-    spans_of(request)[0].attributes.add(key="list").value.CopyFrom(lists(1, value))
-    body = request.SerializeToString().replace(b"NAME", b"\xff\xfe\xfd\xfc")
-    with pytest.raises(RefusalError) as raised:
-        check(body)
-    assert raised.value.reason is Reason.MALFORMED
+    spans_of(request)[0].attributes.add(key="list").value.CopyFrom(lists(60))
+    checked = check(request)
+    size = spans_of(request)[0].attributes[0].value.ByteSize()
+    assert only_span(checked).attributes[0].value.string_value == f"<{size} bytes of a list or a map were left out>"
+    assert checked.account.repaired == {"values": 1}
+
+
+def test_texts_in_lists_that_are_not_utf8_are_repaired() -> None:
+    request = request_of()
+    value = spans_of(request)[0].attributes.add(key="list").value
+    value.CopyFrom(lists(2, AnyValue(string_value="NAME")))
+    value.array_value.values.add().kvlist_value.values.add(key="KEYS").value.string_value = "fine"
+    body = request.SerializeToString().replace(b"NAME", b"caf\xc3").replace(b"KEYS", b"\xff\xfekk")
+    checked = check(body)
+    text = only_span(checked).attributes[0].value.string_value
+    assert text == '[["caf\ufffd"],{"\ufffd\ufffdkk":"fine"}]'
+    assert checked.account.repaired == {"lists_and_maps": 1, "texts": 1}
 
 
 @pytest.mark.parametrize(
@@ -283,10 +308,66 @@ def test_what_is_no_request_is_malformed(body: bytes) -> None:
     assert raised.value.reason is Reason.MALFORMED
 
 
-def test_text_that_is_not_utf8_is_malformed() -> None:
-    body = body_of(name="NAME").replace(b"NAME", b"\xff\xfe\xfd\xfc")
-    with pytest.raises(RefusalError):
-        check(body)
+def test_texts_that_are_not_utf8_are_repaired_wherever_they_are() -> None:
+    request = complete_request()
+    [_, scope, span, event, link] = owners(request)
+    request.resource_spans[0].schema_url = request.resource_spans[0].scope_spans[0].schema_url = "TEXT"
+    scope.name = scope.version = span.name = span.trace_state = span.status.message = event.name = "TEXT"
+    link.trace_state = "TEXT"
+    request.resource_spans[0].resource.entity_refs.add(type="TEXT").id_keys.append("TEXT")
+    for owner in owners(request):
+        owner.attributes.add(key="TEXT").value.string_value = "TEXT"
+    checked = check(request.SerializeToString().replace(b"TEXT", b"c\xc3zt"))
+    changed = ExportTraceServiceRequest.FromString(checked.payload)
+    [_, scope, span, event, link] = owners(changed)
+    texts = {scope.name, scope.version, span.name, span.trace_state, span.status.message, event.name, link.trace_state}
+    for owner in owners(changed):
+        texts |= {owner.attributes[-1].key, owner.attributes[-1].value.string_value}
+    assert texts == {"c\ufffdzt"}
+    # The resource, the scope and the span.
+    assert (checked.spans, checked.account.rejected, checked.account.repaired) == (1, {}, {"texts": 3})
+
+
+def test_a_repaired_text_is_cut_where_the_replacements_make_it_too_long() -> None:
+    body = body_of(name="N" * 60).replace(b"N" * 60, b"\xff" * 60)
+    assert only_span(check(body, SMALL)).name == "\ufffd" * 21
+
+
+def test_a_garbled_span_is_rejected_alone() -> None:
+    spans = [span.SerializeToString() for span in spans_of(request_of(3))]
+    spans[1] = spans[1][:-1]
+    checked = check(b"\x0a" + framed(b"\x12" + framed(b"".join(b"\x12" + framed(span) for span in spans))))
+    assert [span.name for span in spans_of(checked.payload)] == ["span 1", "span 3"]
+    assert checked.account.rejected == {"malformed": 1}
+    assert "resource_spans[0].scope_spans[0].spans[1] cannot be read" in checked.account.example
+
+
+@pytest.mark.parametrize("which", ["resource", "scope"])
+def test_a_garbled_resource_or_scope_costs_its_own_spans(which: str) -> None:
+    good, bad = request_of(2), request_of(3, seed=2)
+    owner = getattr(bad.resource_spans[0] if which == "resource" else bad.resource_spans[0].scope_spans[0], which)
+    owner.attributes.add(key="KEY").value.string_value = "text"
+    # The tag of the key becomes that of the end of a group, which there is none.
+    body = bad.SerializeToString().replace(b"\x0a\x03KEY", b"\x0c\x03KEY") + good.SerializeToString()
+    checked = check(body)
+    assert [span.trace_id[7] for span in spans_of(checked.payload)] == [1, 1]
+    assert checked.account.rejected == {"malformed": 3}
+
+
+def test_a_million_texts_that_are_not_utf8_are_looked_through_in_bounded_time() -> None:
+    odd, good = request_of(1), request_of(1, seed=2)
+    attribute = b"\x4a" + framed(b"\x0a\x01\xff")
+    span = spans_of(odd)[0].SerializeToString() + attribute * 1_500_000
+    body = b"\x0a" + framed(b"\x12" + framed(b"\x12" + framed(span))) + good.SerializeToString()
+    started = time.process_time()
+    checked = check(body)
+    assert time.process_time() - started < 20
+    assert (checked.spans, checked.account.rejected) == (1, {"malformed": 1})
+    assert "too many parts" in checked.account.example
+
+
+def framed(content: bytes) -> bytes:
+    return varint(len(content)) + content
 
 
 def test_what_is_there_twice_is_stored_once_as_it_was_checked() -> None:
@@ -308,10 +389,10 @@ def test_nothing_is_no_spans() -> None:
 def test_what_is_stored_is_sound_and_nothing_is_unaccounted_for(request: ExportTraceServiceRequest) -> None:
     checked = check(request, SMALL)
     assert checked.spans == len(spans_of(checked.payload))
-    assert checked.spans + sum(checked.rejected.values()) == len(spans_of(request))
+    assert checked.spans + sum(checked.account.rejected.values()) == len(spans_of(request))
     again = check(checked.payload, SMALL)
     assert again == Checked(checked.payload, checked.spans)
-    if not checked.rejected and not checked.repaired:
+    if not checked.account.rejected and not checked.account.repaired:
         assert checked.payload == request.SerializeToString()
     for span in spans_of(checked.payload):
         assert len(span.trace_id) == 16
@@ -342,7 +423,7 @@ def test_what_comes_by_the_million_is_cut_off_unseen(field: str, left: int) -> N
     span = only_span(checked)
     assert len(getattr(span, field)) == left
     assert getattr(span, f"dropped_{field}_count") == 2_000_000 - left
-    assert checked.repaired[field] == 2_000_000 - left
+    assert checked.account.repaired[field] == 2_000_000 - left
 
 
 def test_a_list_that_is_too_long_for_a_text_is_left_out() -> None:
@@ -354,4 +435,4 @@ def test_a_list_that_is_too_long_for_a_text_is_left_out() -> None:
     checked = check(request, SMALL)
     [text] = [attribute.value.string_value for attribute in only_span(checked).attributes if attribute.key == "long"]
     assert text == "<403 bytes of a list or a map were left out>"
-    assert checked.repaired["values"] == 1
+    assert checked.account.repaired["values"] == 1

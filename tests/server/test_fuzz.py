@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from .backends import JSON, PROTOBUF, Backend, body_of, spans_of
+from asking import JSON, PROTOBUF
+
+from .backends import Backend, body_of, spans_of
 from .odd_requests import requests
 
 EXPECTED = {200, 400, 413, 415}
@@ -47,7 +49,7 @@ def nested_in(keys: list[str], value: Any) -> Any:
 @on_one_backend
 def test_random_bytes(shared: Backend, body: bytes) -> None:
     for content_type in (PROTOBUF, JSON):
-        for encoding in ("identity", "gzip", "deflate"):
+        for encoding in ("identity", "gzip", "zstd", "deflate"):
             assert shared.post(body, content_type, content_encoding=encoding).status in EXPECTED
 
 

@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
+from asking import Answer
+from memory_reader import MemoryReader
 from otel_loggedmodel.store.reading import (
     EVERYTHING,
     AmbiguousVersionError,
@@ -20,20 +22,11 @@ from otel_loggedmodel.store.reading import (
     UnknownVersionError,
     VersionFilter,
 )
-from otel_loggedmodel.store.results import (
-    HistoryEntry,
-    LatencyMs,
-    Score,
-    Span,
-    Trace,
-    TraceSummary,
-    Version,
-    VersionDetail,
-    VersionMetrics,
-)
+from otel_loggedmodel.store.results import HistoryEntry, LatencyMs, Score, Version, VersionDetail, VersionMetrics
+from otel_loggedmodel.store.trace_results import Span, Trace, TraceSummary
 from waiting import wait_until
 
-from .backends import Answer, Backend, MemoryReader
+from .backends import Backend
 
 HOSTILE_NAMES = [
     "v1.0",
@@ -151,14 +144,14 @@ def test_a_selection(shared: Backend, reader: MemoryReader) -> None:
 def test_compare(shared: Backend, reader: MemoryReader) -> None:
     answer = shared.get("/api/v1/compare?version=b&version=a&version=%2F")
     assert [version["model_id"] for version in json.loads(answer.body)["versions"]] == ["b", "a", "/"]
-    assert reader.asked == [("compare", ["b", "a", "/"], EVERYTHING)]
+    assert reader.asked == [("compare", ("b", "a", "/"), EVERYTHING)]
 
 
 @pytest.mark.parametrize("question", ["activities", "behaviour"])
 def test_what_charts_are_made_of(shared: Backend, reader: MemoryReader, question: str) -> None:
     answer = shared.get(f"/api/v1/{question}?version=b&version=a&service=s")
     assert answer.status == 200
-    assert reader.asked == [(question, ["b", "a"], Selection(service="s"))]
+    assert reader.asked == [(question, ("b", "a"), Selection(service="s"))]
     assert shared.get(f"/api/v1/{question}").status == 400
     assert shared.get(f"/api/v1/{question}?version=a&limit=1").status == 400
 
@@ -200,7 +193,7 @@ def test_one_trace(shared: Backend, reader: MemoryReader) -> None:
         duration_ns=2,
         status="Ok",
     )
-    reader.whole = {"t": Trace(trace_id="t", spans=[span])}
+    reader.whole_traces = {"t": Trace(trace_id="t", spans=[span])}
     answer = json.loads(shared.get("/api/v1/traces/t").body)
     assert (answer["trace_id"], answer["spans"][0]["name"], answer["spans"][0]["links"]) == ("t", "n", [])
 
@@ -230,7 +223,7 @@ def test_names_may_have_any_characters(shared: Backend, reader: MemoryReader, na
     assert shared.get(f"/api/v1/versions?name={quote(name, safe='')}&tag={quote('k=' + name, safe='')}").status == 200
     assert reader.asked == [
         ("version", name, EVERYTHING),
-        ("compare", [name], EVERYTHING),
+        ("compare", (name,), EVERYTHING),
         ("versions", VersionFilter(name=name, tags={"k": name}), EVERYTHING),
     ]
 

@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from memory_reader import MemoryReader
 from otel_loggedmodel.server import remembering
 from otel_loggedmodel.server.remembering import Memory, Remembering
 from otel_loggedmodel.store.reading import Selection, StoreUnavailableError, TraceFilter
 from waiting import wait_until
-
-from .backends import MemoryReader
 
 
 class Clock:
@@ -32,7 +31,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_the_same_question_is_asked_once_until_something_is_stored(clock: Clock) -> None:
-    reader = MemoryReader()
+    reader = MemoryReader(knows_all=True)
     memory = Memory(reader)
     for _ in range(3):
         Remembering(memory).traces("a", TraceFilter(limit=3), Selection(attributes={"k": "v"}))
@@ -56,7 +55,7 @@ def take(clock: Clock, seconds: float, answer: str) -> Callable[[], str]:
 
 
 def test_what_was_expensive_is_good_for_longer(clock: Clock) -> None:
-    memory = Memory(MemoryReader())
+    memory = Memory(MemoryReader(knows_all=True))
     memory.answer("question", "1", take(clock, 0.4, "old"))
     clock.now += 3.9
     assert memory.answer("question", "2", take(clock, 0, "new")) == ("1", "old")
@@ -67,7 +66,7 @@ def test_what_was_expensive_is_good_for_longer(clock: Clock) -> None:
 
 
 def test_what_takes_long_is_asked_again_meanwhile(clock: Clock) -> None:
-    memory = Memory(MemoryReader())
+    memory = Memory(MemoryReader(knows_all=True))
     memory.answer("question", "1", take(clock, 2, "old"))
     clock.now += 19
     assert memory.answer("question", "2", take(clock, 2, "new")) == ("1", "old")
@@ -85,14 +84,14 @@ def test_what_takes_long_is_asked_again_meanwhile(clock: Clock) -> None:
 
 
 def test_what_is_too_old_is_waited_for(clock: Clock) -> None:
-    memory = Memory(MemoryReader())
+    memory = Memory(MemoryReader(knows_all=True))
     memory.answer("question", "1", take(clock, 2, "old"))
     clock.now += 900
     assert memory.answer("question", "2", take(clock, 2, "new")) == ("2", "new")
 
 
 def test_closing_waits_for_what_is_being_asked(clock: Clock) -> None:
-    memory = Memory(MemoryReader())
+    memory = Memory(MemoryReader(knows_all=True))
     memory.answer("question", "1", take(clock, 2, "old"))
     clock.now += 21
     began, gate, ended = threading.Event(), threading.Event(), threading.Event()
@@ -110,7 +109,7 @@ def test_closing_waits_for_what_is_being_asked(clock: Clock) -> None:
 
 
 def test_a_page_says_that_one_of_its_answers_is_older(clock: Clock) -> None:
-    reader = MemoryReader()
+    reader = MemoryReader(knows_all=True)
     memory = Memory(reader)
     Remembering(memory).traces()
     answer = next(iter(memory._answers.values()))
@@ -125,7 +124,7 @@ def test_a_page_says_that_one_of_its_answers_is_older(clock: Clock) -> None:
 
 
 def test_many_who_ask_the_same_wait_for_one_answer() -> None:
-    reader = MemoryReader()
+    reader = MemoryReader(knows_all=True)
     reader.gate.clear()
     memory = Memory(reader)
     found: list[object] = []
@@ -150,7 +149,7 @@ def test_an_error_is_not_remembered() -> None:
 
 
 def test_what_was_asked_long_ago_is_forgotten() -> None:
-    memory = Memory(MemoryReader())
+    memory = Memory(MemoryReader(knows_all=True))
     for number in range(1000):
         Remembering(memory).traces(str(number))
     assert len(memory._answers) == 128

@@ -19,6 +19,8 @@ from typing import Any
 import grpc
 import pytest
 
+from asking import held_spans, is_stopping, post, status_of
+from memory_reader import MemoryReader
 from otel_loggedmodel.server.listening import CannotListenError
 from otel_loggedmodel.server.metrics import Metrics
 from otel_loggedmodel.server.retention import Retention
@@ -27,7 +29,7 @@ from otel_loggedmodel.server.settings import Settings, SettingsError
 from waiting import wait_until
 
 from .backend_program import stored_in
-from .backends import EXPORT, PROTOBUF, Backend, MemoryReader, MemoryWriter, body_of, bomb_of
+from .backends import EXPORT, Backend, MemoryWriter, body_of, bomb_of
 
 TESTS = Path(__file__).resolve().parent.parent
 
@@ -54,32 +56,7 @@ class Process:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
 
     def post(self, body: bytes, **headers: str) -> int:
-        connection = self.connect()
-        try:
-            connection.request("POST", "/v1/traces", body, {"content-type": PROTOBUF, **headers})
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
-    def held_spans(self) -> int:
-        """How many it has taken and not yet stored."""
-        metrics = self.get("/metrics").decode()
-        [line] = [line for line in metrics.splitlines() if line.startswith("otel_loggedmodel_queue_spans ")]
-        return int(float(line.split()[1]))
-
-    def is_stopping(self) -> bool:
-        try:
-            return b"shutting down" in self.get("/readyz")
-        except (OSError, http.client.HTTPException):
-            return True
-
-    def get(self, path: str) -> bytes:
-        connection = self.connect()
-        try:
-            connection.request("GET", path)
-            return connection.getresponse().read()
-        finally:
-            connection.close()
+        return post(self.http, body, **headers).status
 
     def finish(self) -> tuple[int, str, str]:
         """Exit code, output after the addresses, errors."""
@@ -87,9 +64,7 @@ class Process:
         return self.process.returncode, output, errors
 
     def peak_mib(self) -> float:
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]
-        return int(line.split()[1]) / 1024
+        return status_of(self.process.pid, "VmHWM") / 1024
 
 
 @pytest.fixture
@@ -142,7 +117,7 @@ def test_what_was_accepted_is_stored_and_acknowledged_on_the_way_out(
     for thread in threads:
         thread.start()
     # In this order, so that none counts twice.
-    wait_until(lambda: len(answers) + backend.held_spans() == 20, "all of them are answered or held")
+    wait_until(lambda: len(answers) + held_spans(backend.http) == 20, "all of them are answered or held")
     backend.process.send_signal(signal.SIGTERM)
     for thread in threads:
         thread.join()
@@ -190,10 +165,10 @@ def test_a_second_signal_ends_it_at_once(start: Callable[..., Process]) -> None:
     backend = start(insert_seconds=20)
     thread = threading.Thread(target=post_and_be_cut_off, args=(backend,))
     thread.start()
-    wait_until(lambda: backend.held_spans() == 1, "a request to be stored")
+    wait_until(lambda: held_spans(backend.http) == 1, "a request to be stored")
     started = time.monotonic()
     backend.process.send_signal(signal.SIGTERM)
-    wait_until(backend.is_stopping, "the first signal to be heard")
+    wait_until(lambda: is_stopping(backend.http), "the first signal to be heard")
     assert backend.process.poll() is None
     backend.process.send_signal(signal.SIGTERM)
     code, output, _ = backend.finish()
@@ -363,8 +338,8 @@ def test_bombs_leave_its_memory_alone(start: Callable[..., Process]) -> None:
     backend = start()
     assert backend.post(body_of()) == 200
     before = backend.peak_mib()
-    for encoding in ("gzip", "deflate"):
-        assert backend.post(bomb_of(10 * 2**30, encoding), **{"content-encoding": encoding}) == 413
+    for encoding in ("gzip", "zstd", "deflate"):
+        assert backend.post(bomb_of(10 * 2**30, encoding), content_encoding=encoding) == 413
     with grpc.insecure_channel(backend.grpc) as channel, pytest.raises(grpc.RpcError) as raised:
         channel.unary_unary(EXPORT)(bomb_of(10 * 2**30, "gzip"), timeout=60)
     assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

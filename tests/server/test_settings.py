@@ -37,6 +37,12 @@ def test_a_token_that_no_header_carries_is_refused(token: str) -> None:
         ({"grpc_port": -1}, "--grpc-port is -1"),
         ({"http_port": 4317}, "both 4317"),
         ({"retention_days": 0}, "0 days"),
+        ({"allowed_origins": ["localhost:5173"]}, "--allow-origin 'localhost:5173' is not the origin of a page"),
+        ({"allowed_origins": ["https://a.example/path"]}, "without a path"),
+        ({"allowed_origins": ["https://a.example", "*"]}, "'\\*' is not the origin"),
+        ({"allowed_origins": ["https://*.example"]}, "is not the origin"),
+        ({"allowed_origins": ["null"]}, "'null' is not the origin"),
+        ({"allowed_origins": [""]}, "'' is not the origin"),
     ],
 )
 def test_impossible_settings_are_refused(settings: dict[str, int], text: str) -> None:
@@ -64,3 +70,14 @@ def test_running_does_not_import_the_store() -> None:
     )
     assert "uvicorn" in loaded
     assert not loaded & {"chdb", "clickhouse_connect", "pandas"}
+
+
+def test_origins_are_as_browsers_write_them() -> None:
+    given = ["HTTPS://App.Example:443/", "http://a.example:80", "http://a.example:443", " tauri://localhost "]
+    assert Settings(allowed_origins=given).origins == {
+        "https://app.example",
+        "http://a.example",
+        "http://a.example:443",
+        "tauri://localhost",
+    }
+    Settings(allowed_origins=given).check()

@@ -12,11 +12,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from clickhouse_server import ClickHouseServer
 from otel_loggedmodel.store import open_database
+from otel_loggedmodel.store.chart_results import Activities, Behaviour, Point
 from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import Selection, UnknownVersionError
-from otel_loggedmodel.store.results import Activities, Behaviour, Point
 from planted_traces import TENANT, WORKER, write_attributes
 from truth import Traffic, make_traffic
+
+from .conftest import filled
 
 ROLES = ("base", "failing", "referred_first", "referred_second", "plain", "hostile", "hostile_id")
 SELECTIONS: Mapping[str, Mapping[str, Any]] = {
@@ -34,12 +36,8 @@ def traffic() -> Traffic:
 
 @pytest.fixture(scope="module")
 def reader(clickhouse_server: ClickHouseServer, traffic: Traffic) -> Iterator[StoreReader]:
-    with clickhouse_server.new_database() as name:
-        store = open_database(f"clickhouse://127.0.0.1:{clickhouse_server.port}/{name}")
-        for start in range(0, len(traffic.requests), 20):
-            store.writer.insert(traffic.requests[start : start + 20])
-        yield store.reader
-        store.close()
+    with filled(clickhouse_server, traffic.requests) as reader:
+        yield reader
 
 
 def selected(traffic: Traffic, name: str) -> dict[str, Any]:

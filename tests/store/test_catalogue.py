@@ -30,6 +30,11 @@ def catalogue(*events: ModelEvent) -> Catalogue:
     return Catalogue(records.fold(events), times)
 
 
+def referred(name: str, at: int) -> ModelEvent:
+    """The record of a process that knows only a name."""
+    return ModelEvent("created", identity.reference_to("0", name), at, name=name, experiment_id="0")
+
+
 FIRST, SECOND = model_id(k="1"), model_id(k="2")
 
 
@@ -55,16 +60,33 @@ def test_a_reference_is_of_one_experiment_and_a_plain_name_of_all() -> None:
 
 
 def test_a_reference_that_nothing_else_has_the_name_of_stands_for_itself() -> None:
-    known = catalogue(created("agent", 100))
+    known = catalogue(referred("agent", 100))
     assert known.resolve("agent", []) == REFERENCE
     assert known.aliases == (Alias("agent", 0, REFERENCE),)
 
 
-def test_a_zero_revision_with_params_of_its_own_stands_for_itself() -> None:
+def test_a_reference_with_params_of_its_own_stands_for_itself() -> None:
     grown = ModelEvent("updated", REFERENCE, 150, span_id=1, params={"k": "later"})
-    known = catalogue(created("agent", 100), grown, created("agent", 200, k="2"))
+    known = catalogue(referred("agent", 100), grown, created("agent", 200, k="2"))
     assert REFERENCE not in {alias.alias for alias in known.aliases}
     assert known.resolve(REFERENCE, []) == REFERENCE
+
+
+def test_a_version_that_has_only_a_name_is_what_a_reference_stands_for() -> None:
+    bare = model_id("agent")
+    known = catalogue(referred("agent", 50), created("agent", 100))
+    assert Alias(REFERENCE, 100, bare) in known.aliases
+    assert known.resolve("agent", []) == known.resolve(REFERENCE, []) == bare
+
+
+def test_references_of_older_stores_are_resolved_as_well() -> None:
+    # They ended in zeros.
+    old = REFERENCE[:18] + "0" * 16
+    told = ModelEvent("created", old, 50, name="agent", experiment_id="0")
+    known = catalogue(told, created("agent", 100, k="1"))
+    assert Alias(old, 100, FIRST) in known.aliases
+    assert known.resolve("agent", []) == known.resolve(old, []) == FIRST
+    assert known.previous(FIRST) is None
 
 
 def test_a_model_whose_id_is_a_name_is_that_model() -> None:

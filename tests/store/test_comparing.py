@@ -2,15 +2,13 @@
 """Comparisons at the edges: nothing, too little, nothing that varies, and the same version twice."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from clickhouse_server import ClickHouseServer
-from otel_loggedmodel.store import open_database
 from otel_loggedmodel.store.opening import Store
 from otel_loggedmodel.store.reading import (
     EVERYTHING,
@@ -24,13 +22,6 @@ from otel_loggedmodel.store.results import LatencyMs, Tokens, Verdict, VersionMe
 
 START_NS = 1_795_000_000 * 10**9
 Send = Callable[..., list[str]]
-
-
-@pytest.fixture
-def store(clickhouse_server: ClickHouseServer, clickhouse_database: str) -> Iterator[Store]:
-    opened = open_database(f"clickhouse://127.0.0.1:{clickhouse_server.port}/{clickhouse_database}")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

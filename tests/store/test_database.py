@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stores by URL: what each names, what is prepared in it, and what is said where it cannot be opened."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -200,3 +201,11 @@ def test_an_embedded_store_is_of_one_process(tmp_path: Path) -> None:
         holder.wait()
     # Nothing is left where the process happened to run.
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_an_answer_is_not_mixed_with_that_of_a_question_that_failed(tmp_path: Path) -> None:
+    """The embedded engine keeps what it had answered before it failed, and gives it with the next answer."""
+    program = [sys.executable, "-m", "store.failing_questions", str(tmp_path / "data")]
+    tests = Path(__file__).resolve().parents[1]
+    said = subprocess.run(program, cwd=tests, capture_output=True, text=True, check=True).stdout
+    assert json.loads(said) == [[{"one": 1}]] * 3

@@ -10,7 +10,6 @@ import pytest
 import scipy.stats
 
 from clickhouse_server import ClickHouseServer
-from otel_loggedmodel.store import open_database
 from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import Selection
 from otel_loggedmodel.store.results import Comparison, Difference, Score, Verdict
@@ -27,6 +26,8 @@ from planted_evaluations import (
 )
 from truth import scores_of
 
+from .conftest import filled
+
 QUESTIONED = ["twin", "lower", "higher", "failing", "rescored", "elsewhere", "partial", "most", "repeated", "grown"]
 
 
@@ -37,11 +38,8 @@ def evaluations() -> Evaluations:
 
 @pytest.fixture(scope="module")
 def reader(clickhouse_server: ClickHouseServer, evaluations: Evaluations) -> Iterator[StoreReader]:
-    with clickhouse_server.new_database() as name:
-        store = open_database(f"clickhouse://127.0.0.1:{clickhouse_server.port}/{name}")
-        store.writer.insert([evaluations.request])
-        yield store.reader
-        store.close()
+    with filled(clickhouse_server, [evaluations.request]) as reader:
+        yield reader
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is stored is what was sent, in the rows that the Collector's exporter would have written."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -16,18 +15,11 @@ from clickhouse_server import ClickHouseServer
 from odd_spans import HOSTILE, START_NS, expected_rows, odd_request, stored_rows
 from otel_loggedmodel.server.checking import check
 from otel_loggedmodel.server.settings import Settings
-from otel_loggedmodel.store import open_database, schema
+from otel_loggedmodel.store import schema
 from otel_loggedmodel.store.opening import Store
 from otel_loggedmodel.store.writing import RefusedError
 from otel_loggedmodel.versions import records
 from otel_loggedmodel.versions.model import ModelEvent
-
-
-@pytest.fixture
-def store(clickhouse_server: ClickHouseServer, clickhouse_database: str) -> Iterator[Store]:
-    opened = open_database(f"clickhouse://127.0.0.1:{clickhouse_server.port}/{clickhouse_database}")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

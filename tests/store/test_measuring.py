@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from clickhouse_server import ClickHouseServer
-from otel_loggedmodel.store import open_database, open_reader, schema
+from otel_loggedmodel.store import open_reader, schema
 from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import Selection, VersionFilter
 from otel_loggedmodel.store.results import LatencyMs, Verdict, VersionMetrics
 from planted_traces import ENVIRONMENT, TENANT, WORKER
 from truth import Traffic, make_traffic
+
+from .conftest import filled
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +26,8 @@ def traffic() -> Traffic:
 
 @pytest.fixture(scope="module")
 def reader(clickhouse_server: ClickHouseServer, traffic: Traffic) -> Iterator[StoreReader]:
-    with clickhouse_server.new_database() as name:
-        store = open_database(f"clickhouse://127.0.0.1:{clickhouse_server.port}/{name}")
-        for start in range(0, len(traffic.requests), 20):
-            store.writer.insert(traffic.requests[start : start + 20])
-        yield store.reader
-        store.close()
+    with filled(clickhouse_server, traffic.requests) as reader:
+        yield reader
 
 
 def approximately(metrics: VersionMetrics) -> Mapping[str, Any]:

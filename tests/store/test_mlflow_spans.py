@@ -65,7 +65,7 @@ def test_tokens_cost_and_errors_count_once(store: Store) -> None:
 
 
 def test_the_models_called_are_known_by_name(store: Store, clickhouse_server: ClickHouseServer) -> None:
-    client = clickhouse_server.client(store.writer._database.client.database)
+    client = clickhouse_server.client(store.writer.database.client.database)
     rows = client.query(
         "SELECT SpanName, LoggedModelCall.llm, LoggedModelCall.input, LoggedModelCall.output,"
         " LoggedModelCall.cache_read, LoggedModelCall.cost, LoggedModelCall.kind FROM otel_traces"
@@ -83,7 +83,7 @@ def test_the_models_called_are_known_by_name(store: Store, clickhouse_server: Cl
 def test_a_table_without_our_columns_gives_the_same_numbers(store: Store, clickhouse_server: ClickHouseServer) -> None:
     with clickhouse_server.new_database() as name:
         client = clickhouse_server.client(name)
-        prepared = store.writer._database.client.database
+        prepared = store.writer.database.client.database
         client.command(f"CREATE TABLE otel_traces AS {prepared}.otel_traces")
         client.command(
             "ALTER TABLE otel_traces " + ", ".join(f"DROP COLUMN {column}" for column in reversed(schema.COLUMNS))

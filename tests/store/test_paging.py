@@ -2,26 +2,17 @@
 """Every trace comes once, newest first, whatever the size of a page and whatever arrives meanwhile."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from clickhouse_server import ClickHouseServer
-from otel_loggedmodel.store import open_database
 from otel_loggedmodel.store.opening import Store
 from otel_loggedmodel.store.paging import traces_to_score
 from otel_loggedmodel.store.reading import Selection, UnknownVersionError
 
 START_NS = 1_795_000_000 * 10**9
 Send = Callable[[str, list[int]], list[str]]
-
-
-@pytest.fixture
-def store(clickhouse_server: ClickHouseServer, clickhouse_database: str) -> Iterator[Store]:
-    opened = open_database(f"clickhouse://127.0.0.1:{clickhouse_server.port}/{clickhouse_database}")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -13,16 +13,16 @@ import pytest
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from otel_loggedmodel.store import results
+from otel_loggedmodel.store import results, trace_results
 from otel_loggedmodel.v1 import comparison_pb2, reading_pb2
 
 ANSWERS: Mapping[Any, type[Message]] = {
     results.Comparison: comparison_pb2.Comparison,
     results.Version: reading_pb2.Version,
     results.VersionDetail: reading_pb2.VersionDetail,
-    results.TraceSummary: reading_pb2.TraceSummary,
+    trace_results.TraceSummary: reading_pb2.TraceSummary,
     results.RowChange: reading_pb2.RowChange,
-    results.Trace: reading_pb2.Trace,
+    trace_results.Trace: reading_pb2.Trace,
 }
 HOSTILE = "<b>'\"\\\n\x00 🚀"
 

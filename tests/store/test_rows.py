@@ -8,11 +8,12 @@ import msgspec
 import pytest
 
 from clickhouse_server import ClickHouseServer
-from otel_loggedmodel.store import open_database
 from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import EVERYTHING, ReadingError, RowFilter, Selection
 from otel_loggedmodel.store.results import RowChange
 from planted_evaluations import CORRECT, QUESTIONS, ROWS, SIMILAR, Evaluations, make_evaluations
+
+from .conftest import filled
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +23,8 @@ def evaluations() -> Evaluations:
 
 @pytest.fixture(scope="module")
 def reader(clickhouse_server: ClickHouseServer, evaluations: Evaluations) -> Iterator[StoreReader]:
-    with clickhouse_server.new_database() as name:
-        store = open_database(f"clickhouse://127.0.0.1:{clickhouse_server.port}/{name}")
-        store.writer.insert([evaluations.request])
-        yield store.reader
-        store.close()
+    with filled(clickhouse_server, [evaluations.request]) as reader:
+        yield reader
 
 
 def found(reader: StoreReader, *versions: str, selection: Selection = EVERYTHING, **which: object) -> list[RowChange]:

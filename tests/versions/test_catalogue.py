@@ -2,6 +2,7 @@
 """The bounds on what a process remembers."""
 
 import otel_loggedmodel as mlflow
+from otel_loggedmodel._latest import Latest
 from otel_loggedmodel.versions import catalogue as module
 from otel_loggedmodel.versions import records
 from otel_loggedmodel.versions.catalogue import Catalogue, catalogue
@@ -9,6 +10,7 @@ from otel_loggedmodel.versions.catalogue import Catalogue, catalogue
 
 def test_versions_without_end_do_not_use_memory_without_end(monkeypatch, caplog) -> None:
     monkeypatch.setattr(module, "MAX_MODELS", 100)
+    monkeypatch.setattr(catalogue, "activated", Latest(100))
     first = mlflow.create_external_model("a", params={"n": "first"})
     for number in range(500):
         mlflow.create_external_model("a", params={"n": str(number)})

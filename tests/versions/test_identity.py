@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from effort import times
 from otel_loggedmodel.versions import identity
 
 
@@ -14,13 +15,16 @@ def sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+MANY_VERSIONS = times(full=1_000_000, quick=50_000)
+
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 mappings = st.dictionaries(texts, texts, max_size=5)
 
 
 def test_id_is_built_as_the_format_says() -> None:
     family = sha('["0","my-agent"]')[:16]
-    revision = sha('{"model_type":"agent","params":{"a":"1","b":"ü"},"source_run_id":"r","tags":{"t":"x"}}')[:16]
+    content = '{"model_type":"agent","params":{"a":"1","b":"ü"},"source_run_id":"r","tags":{"t":"x"}}'
+    revision = sha(f'["0","my-agent",{content}]')[:16]
     model_id = identity.model_id_of(
         "0", "my-agent", model_type="agent", params={"b": "ü", "a": "1"}, source_run_id="r", tags={"t": "x"}
     )
@@ -29,16 +33,42 @@ def test_id_is_built_as_the_format_says() -> None:
 
 def test_published_ids_never_change() -> None:
     # Written out, so that no change of code can change what is stored in backends already.
-    assert identity.reference_to("0", "my-agent-v1.0") == "m-" + sha('["0","my-agent-v1.0"]')[:16] + "0" * 16
-    assert identity.model_id_of("0", "demo", params={"k": "v"}) == "m-ea9d7c34cd80b5d19c2c6d59e4f37cdb"
+    assert identity.reference_to("0", "my-agent-v1.0") == "m-ca8be93fb70cdbbc347905825d16bf42"
+    assert identity.model_id_of("0", "demo", params={"k": "v"}) == "m-ea9d7c34cd80b5d162732b161ccaa058"
+    assert identity.model_id_of("0", "demo") == "m-ea9d7c34cd80b5d18c4779bf77cf53ad"
+
+
+def test_a_reference_by_name_is_built_as_the_format_says() -> None:
+    family = sha('["0","my-agent-v1.0"]')[:16]
+    assert identity.reference_to("0", "my-agent-v1.0") == f"m-{family}{sha('reference:' + family)[:16]}"
 
 
 def test_absent_and_empty_parts_are_left_out() -> None:
     plain = identity.model_id_of("0", "a")
     assert plain == identity.model_id_of("0", "a", model_type="", params={}, source_run_id=None, tags={})
-    assert plain == identity.reference_to("0", "a")
-    assert identity.is_reference(plain)
-    assert not identity.is_reference(identity.model_id_of("0", "a", tags={"x": ""}))
+    assert plain != identity.model_id_of("0", "a", tags={"x": ""})
+
+
+@given(texts, texts, mappings)
+def test_a_reference_is_told_by_its_id_alone(experiment, name, params) -> None:
+    reference = identity.reference_to(experiment, name)
+    version = identity.model_id_of(experiment, name, params=params)
+    assert identity.is_reference(reference)
+    assert not identity.is_reference(version)
+    assert reference[:18] == version[:18]
+
+
+def test_no_low_half_is_zero_or_shared() -> None:
+    # Samplers, Zipkin and Datadog take the low half of a trace id for random.
+    names = MANY_VERSIONS // 5
+    halves = set()
+    for number in range(names):
+        name = f"agent-{number}"
+        halves.add(identity.reference_to("0", name)[18:])
+        halves.add(identity.model_id_of("0", name)[18:])
+        halves |= {identity.model_id_of("0", name, params={"k": value})[18:] for value in "abc"}
+    assert len(halves) == 5 * names
+    assert "0" * 16 not in halves
 
 
 def test_versions_of_one_name_share_a_prefix_and_experiments_do_not() -> None:

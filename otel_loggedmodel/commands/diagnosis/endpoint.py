@@ -18,7 +18,7 @@ TRACES_PATH: Final = "/v1/traces"
 
 
 class EndpointError(ValueError):
-    """No span can be sent there; the text says why, `advice` what to write instead."""
+    """No span can be sent there. The text says why, and `advice` says what to write instead."""
 
     def __init__(self, text: str, advice: str) -> None:
         super().__init__(text)
@@ -30,14 +30,14 @@ class Endpoint:
     """Where spans go.
 
     Attributes:
-        is_grpc: Whether over gRPC; over HTTP otherwise.
+        is_grpc: Whether they go over gRPC. Otherwise they go over HTTP.
         url: The URL, for HTTP with its path.
         host: Name or address.
         port: The port.
         has_port: Whether the URL says so.
         is_tls: Whether encrypted.
         variable: The environment variable that says so; None for the default.
-        headers: What goes along, such as a token.
+        headers: Headers that go along, such as a token.
         certificate: File with the certificates to trust.
         client_certificate: File with the certificate to show.
         client_key: File with its key.
@@ -57,7 +57,7 @@ class Endpoint:
 
     @property
     def protocol(self) -> str:
-        """As OTEL_EXPORTER_OTLP_PROTOCOL has it."""
+        """The protocol, as in OTEL_EXPORTER_OTLP_PROTOCOL."""
         return "grpc" if self.is_grpc else "http/protobuf"
 
     @property
@@ -92,7 +92,7 @@ def endpoint_of_environment() -> Endpoint:
         is_grpc=is_grpc,
         url=url,
         host=host,
-        # The ports of HTTP; gRPC's client takes 443 either way.
+        # The ports of HTTP. gRPC's client takes 443 in either case.
         port=port or (443 if is_tls or is_grpc else 80),
         has_port=port is not None,
         is_tls=is_tls,

@@ -4,19 +4,21 @@
 from collections.abc import Iterator
 from typing import Final
 
-from otel_loggedmodel.commands.diagnosis import arriving, reaching, sending, surroundings, tracking
+from otel_loggedmodel.commands.diagnosis import arriving, keeping, reaching, sending, surroundings, tracking
 from otel_loggedmodel.commands.diagnosis.endpoint import Endpoint, EndpointError, endpoint_of_environment
 from otel_loggedmodel.commands.diagnosis.steps import Deadline, Outcome, Step
 from otel_loggedmodel.presenting.texts import without_secrets
 
-SECONDS: Final = 9.0  # with starting and ending, ten
+SECONDS: Final = 9.0  # ten with starting and ending
 
 
 def examine(seconds: float = SECONDS) -> Iterator[Step]:
-    """Look at everything from here to the backend, each step as it is done; what depends on a broken one is left out.
+    """Look at everything from here to the backend.
+
+    Yields each step when it is done. Steps that depend on a broken one are left out.
 
     Args:
-        seconds: That all of it may take.
+        seconds: Seconds that all of it may take.
     """
     deadline = Deadline(seconds)
     yield surroundings.packages()
@@ -27,6 +29,9 @@ def examine(seconds: float = SECONDS) -> Iterator[Step]:
         yield tracking.ask(deadline)
         if tracking.takes_spans():
             return
+    store = _store(deadline)
+    if store is not None:
+        yield store
     try:
         endpoint = endpoint_of_environment()
     except EndpointError as error:
@@ -53,6 +58,14 @@ def examine(seconds: float = SECONDS) -> Iterator[Step]:
     yield step
     if step.outcome is Outcome.OK:
         yield arriving.look_for(f"{span.context.trace_id:032x}", endpoint, deadline)
+
+
+def _store(deadline: Deadline) -> Step | None:
+    try:
+        endpoint = endpoint_of_environment()
+    except EndpointError:
+        endpoint = None
+    return keeping.look(endpoint, deadline)
 
 
 def _described(endpoint: Endpoint) -> Step:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way to the endpoint: its name, its port, and whether the other side speaks what it is spoken to in."""
+"""Looks at the way to the endpoint: its name, its port, and whether both sides speak the same protocol."""
 
 import contextlib
 import enum
@@ -11,7 +11,7 @@ from typing import Final
 from otel_loggedmodel.commands.diagnosis.endpoint import Endpoint
 from otel_loggedmodel.commands.diagnosis.steps import Deadline, Outcome, Step, within
 
-# `requests`, under the exporter for HTTP, prefers these to what the exporter tells it.
+# The exporter for HTTP uses `requests`, which prefers these to what the exporter tells it.
 CA_BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _SECONDS: Final = 2.0
 _SECONDS_TO_SPEAK: Final = 1.0
@@ -44,7 +44,7 @@ def proxy_for(endpoint: Endpoint) -> str | None:
 
 
 def resolve(endpoint: Endpoint, deadline: Deadline) -> Step:
-    """Whether the name means an address."""
+    """Whether the name has an address."""
     name = "name"
     try:
         found = within(
@@ -91,7 +91,7 @@ def check_speech(endpoint: Endpoint, deadline: Deadline) -> Step:
     if speech is (Speech.HTTP2 if endpoint.is_grpc else Speech.HTTP):
         return Step(name=name, outcome=Outcome.OK, text=f"{endpoint.address} speaks {speech.value}")
     if speech is Speech.SILENCE:
-        # It may be slow; what comes next shows.
+        # It may be slow. The next steps show that.
         return Step(name=name, outcome=Outcome.WARNING, text=f"{endpoint.address} says {speech.value}")
     wanted = "gRPC" if endpoint.is_grpc else "HTTP"
     text = f"{wanted} is wanted, and {endpoint.address} speaks {speech.value}"
@@ -99,7 +99,7 @@ def check_speech(endpoint: Endpoint, deadline: Deadline) -> Step:
 
 
 def speech_of(endpoint: Endpoint, deadline: Deadline) -> Speech:
-    """What the other side speaks, found out by speaking to it, first in what it is thought to understand."""
+    """What the other side speaks. It is asked first in what it should understand."""
     greetings = (_is_http2, _is_http) if endpoint.is_grpc else (_is_http, _is_http2)
     answers = []
     for greet in greetings:

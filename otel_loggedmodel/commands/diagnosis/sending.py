@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the other side answers to a span: first to this module, which reads the answer, then to the exporter itself.
+"""What the other side answers to a span.
 
-Exporters say only whether a span was taken. Sent a second time, as a client that retries would, it is the same span.
+This module sends it first and reads the answer, then the exporter itself does.
+
+Exporters say only whether a span was taken. Sent twice, as by a client that retries, it is the same span.
 """
 
 from collections.abc import Sequence
@@ -68,7 +70,7 @@ class Answer:
 
 
 def make_span() -> "ReadableSpan":
-    """A span to send. It has no version: a diagnosis is not traffic of the application."""
+    """A span to send. It has no version, as a diagnosis is not traffic of the application."""
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -94,7 +96,7 @@ def ask(endpoint: Endpoint, span: "ReadableSpan", deadline: Deadline) -> Step:
     send = _grpc_answer if endpoint.is_grpc else _http_answer
     seconds = deadline.at_most(_SECONDS)
     try:
-        # The clients' own time-outs are for each step of a call, not for all of it.
+        # The clients' own time-outs are for each step of a call, not for the whole call.
         answer = within(seconds + 0.5, lambda: send(endpoint, body, max(seconds, 0.01)))
     except TimeoutError as error:
         answer = Answer(is_success=False, status=str(error), advice=_BUSY_ADVICE)
@@ -111,7 +113,7 @@ def export(span: "ReadableSpan", deadline: Deadline) -> Step:
 
     name = "exporter"
     with captured_warnings("opentelemetry") as complaints:
-        # Whatever is wrong, the application gets it too.
+        # Whatever is wrong, it goes wrong for the application, too.
         try:
             exporter = otlp_exporter_from_environment()
         except Exception as error:
@@ -151,7 +153,7 @@ def _accepted(answer: Answer) -> Step:
 def _http_answer(endpoint: Endpoint, body: bytes, seconds: float) -> Answer:
     import requests
 
-    # The same way as the exporter's: what is set for a session gives way to REQUESTS_CA_BUNDLE.
+    # As in the exporter, REQUESTS_CA_BUNDLE wins over what is set for a session.
     session = requests.Session()
     session.verify = endpoint.certificate or True
     session.cert = endpoint.client_certificate

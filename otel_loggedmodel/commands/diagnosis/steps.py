@@ -59,12 +59,12 @@ class Deadline:
         return max(self._end - time.monotonic(), 0.0)
 
     def at_most(self, seconds: float) -> float:
-        """So long, or what is left if that is less."""
+        """So many seconds, or what is left if that is less."""
         return min(seconds, self.seconds_left)
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:
-    """The result of a call that may take for ever, in a thread that is left alone then.
+    """The result of a call that may take for ever. It runs in a thread, which is left running then.
 
     Raises:
         TimeoutError: It took longer.

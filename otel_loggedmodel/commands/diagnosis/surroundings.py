@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be said without sending anything: packages, environment variables, the active version, zero-code set-up."""
+"""What can be said without sending anything: packages, environment variables, active version, zero-code set-up."""
 
 import importlib.metadata
 import logging
@@ -31,7 +31,7 @@ _EXPORTERS: Final = ("otlp", "otlp_proto_http", "otlp_proto_grpc", "loggedmodel"
 
 
 def packages() -> Step:
-    """Which versions of what are installed."""
+    """Which packages are installed, in which versions."""
     versions = {name: _version(name) for name in _PACKAGES}
     details = [f"{name} {version or 'not installed'}" for name, version in versions.items()]
     return Step(
@@ -43,7 +43,7 @@ def packages() -> Step:
 
 
 def variables() -> list[Step]:
-    """What the environment says, without secrets; and what of it keeps spans from being sent."""
+    """What the environment says, without secrets, and which variables keep spans from being sent."""
     names = sorted(name for name in os.environ if name.startswith(_SHOWN) or name.upper() in _OTHERS)
     lines = [f"{name}={_masked(name, os.environ[name])}" for name in names]
     text = "what is set of OpenTelemetry's and our variables:" if names else "nothing is set: the defaults apply"
@@ -56,7 +56,7 @@ def variables() -> list[Step]:
 
 
 def active_version() -> Step:
-    """Which version spans are stamped with where the code says nothing, by stamping one."""
+    """Which version spans are stamped with if the code says nothing. Found out by stamping one."""
     from opentelemetry.sdk.trace import TracerProvider
 
     from otel_loggedmodel import attributes
@@ -65,7 +65,7 @@ def active_version() -> Step:
     with captured_warnings("otel_loggedmodel") as complaints:
         provider = TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(LoggedModelSpanProcessor())
-        # Not recording where OpenTelemetry is switched off.
+        # It is not recording if OpenTelemetry is switched off.
         span = provider.get_tracer(__name__).start_span("otel-loggedmodel doctor")
         stamp = (getattr(span, "attributes", None) or {}).get(attributes.ID)
         provider.shutdown()
@@ -115,7 +115,7 @@ def _masked(name: str, value: str) -> str:
 
 @contextmanager
 def captured_warnings(logger_name: str) -> Iterator[list[str]]:
-    """What a logger says meanwhile, instead of on the terminal."""
+    """Catches what a logger says meanwhile, so that it does not go to the terminal."""
     logger = logging.getLogger(logger_name)
     handler = _Collector()
     propagated, logger.propagate = logger.propagate, False

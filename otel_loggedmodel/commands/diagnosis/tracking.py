@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the MLflow server that is to be told of versions and traces takes what it is told."""
+"""Whether an MLflow server that is to be told of versions and traces takes what it is told."""
 
 import dataclasses
 import os
@@ -20,7 +20,7 @@ def is_wanted() -> bool:
 
 
 def takes_spans() -> bool:
-    """Whether spans go to it as well, and nowhere else."""
+    """Whether spans go to it as well, and only to it."""
     chosen = os.environ.get("OTEL_TRACES_EXPORTER", "").split(",")
     return is_wanted() and [name.strip() for name in chosen] == ["loggedmodel"]
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between an MLflow server and a store of ours: what `mlflow import` and `mlflow push` do, apart from how they show it.
+"""What `mlflow import` and `mlflow push` do between an MLflow server and a store of ours, apart from how they show it.
 
-Either is repeated at will. What is at the far end already is found there, not in a file of what was done: so an
-exchange that was killed goes on where it was, whoever starts it again and from wherever.
+Both can be repeated at will. They look at the far end for what is there already, and keep no file of what was done. So
+if an exchange was killed, anybody can start it again from anywhere, and it goes on where it was.
 """

@@ -3,8 +3,8 @@
 
 import threading
 import time
-from collections.abc import Callable
-from typing import Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from otel_loggedmodel.mlflow_server.rest import Server, ServerError
 
@@ -16,7 +16,7 @@ _MAX_PAUSE_SECONDS: Final = 5.0
 
 
 class Asked:
-    """A server that is asked again for a while, once it has answered: what never answered is not there.
+    """A server that is asked again for a while once it has answered. One that has never answered is not there.
 
     Args:
         server: The server.
@@ -30,7 +30,7 @@ class Asked:
         self._stopping = threading.Event()
 
     def patiently(self, call: Callable[[], T]) -> T:
-        """What a call of the server returns, tried again where it fails for a reason that may pass.
+        """What a call of the server returns. If it fails for a reason that may pass, it is tried again.
 
         Raises:
             ServerError: It fails for another reason, or for too long.
@@ -51,6 +51,16 @@ class Asked:
                     raise
             pause = min(2 * pause, _MAX_PAUSE_SECONDS)
 
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        query: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> dict[str, Any]:
+        """The same for one call, as `Server.call` takes it."""
+        return self.patiently(lambda: self.server.call(method, path, body, query))
+
     def give_up(self) -> None:
-        """Try nothing again: what other threads wait for fails at once."""
+        """Try nothing again. What other threads wait for fails at once."""
         self._stopping.set()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a server has of traces, and linking those without changing anything else of them."""
+"""What a server knows of traces, and how they are linked without changing anything else of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from otel_loggedmodel.conventions.status import is_error
 from otel_loggedmodel.mlflow_server.assessments import Assessment, assessment_id_of
 from otel_loggedmodel.mlflow_server.rest import Server
 from otel_loggedmodel.mlflow_server.traces import MODEL_ID, ending_of, put_link
-from otel_loggedmodel.store.results import Span
+from otel_loggedmodel.store.trace_results import Span
 
 _ENDED: Final = frozenset({"OK", "ERROR"})
 
@@ -45,8 +45,8 @@ class FarTrace:
 def link(server: Server, far: FarTrace, server_id: str, root: Span | None) -> None:
     """Link a trace to a LoggedModel.
 
-    The server replaces what it has of time, duration and state, so it gets back its own; of a trace that has not ended
-    there, what the root says.
+    The server replaces time, duration and state by what it is told, so it is told its own. If the trace has not ended
+    there, it is told what the root says.
 
     Raises:
         ServerError: The server refused, or cannot be asked.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store of ours that is read and filled: a running backend over OTLP, a directory or a database directly."""
+"""Opens a store of ours to read and fill it: a running backend over OTLP, a directory or a database directly."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ class Filled:
 
     Attributes:
         reader: Answers questions.
-        writer: Takes spans; None where nothing is to be written.
+        writer: Takes spans; None if nothing is to be written.
     """
 
     reader: Reader
@@ -32,7 +32,7 @@ class Filled:
 
 @contextmanager
 def opened(url: str, token: str | None, *, read_only: bool = False) -> Iterator[Filled]:
-    """Open a store, and close it afterwards; a directory that is not there is made, unless it is to be read alone.
+    """Open a store, and close it afterwards. A directory that is not there is made, unless it is only to be read.
 
     Args:
         url: As the option `--store` has it.

@@ -3,12 +3,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 from otel_loggedmodel.commands.exchange.asking import Asked
 from otel_loggedmodel.mlflow_server.agreeing import is_duplicate
 from otel_loggedmodel.mlflow_server.documents import logged_model_of
+from otel_loggedmodel.mlflow_server.paging import pages
 from otel_loggedmodel.mlflow_server.rest import ServerError
 from otel_loggedmodel.versions.model import LoggedModel
 
@@ -29,7 +29,7 @@ class Experiment:
 
 
 def experiments_of(asked: Asked, wanted: Sequence[str]) -> Iterator[Experiment]:
-    """Experiments by id or name; all that are not deleted where none is named.
+    """Experiments by id or name. If none is named, all that are not deleted.
 
     Raises:
         UnknownExperimentError: There is none of one of these.
@@ -54,14 +54,9 @@ def models_of(asked: Asked, experiment: Experiment, filter_text: str | None) -> 
     }
     if filter_text:
         question["filter"] = filter_text
-    while True:
-        answer = asked.patiently(partial(asked.server.call, "POST", f"{_API}/logged-models/search", dict(question)))
-        found = (logged_model_of(document) for document in answer.get("models") or ())
+    for page in pages(asked.call, f"{_API}/logged-models/search", question):
+        found = (logged_model_of(document) for document in page.get("models") or ())
         yield [model for model in found if not is_duplicate(model)]
-        token = answer.get("next_page_token")
-        if not token:
-            return
-        question["page_token"] = token
 
 
 def _experiment(asked: Asked, text: str) -> Experiment:
@@ -71,9 +66,7 @@ def _experiment(asked: Asked, text: str) -> Experiment:
         ways.insert(0, ("get", "experiment_id"))
     for path, parameter in ways:
         try:
-            answer = asked.patiently(
-                partial(asked.server.call, "GET", f"{_API}/experiments/{path}", query={parameter: text})
-            )
+            answer = asked.call("GET", f"{_API}/experiments/{path}", query={parameter: text})
         except ServerError as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
@@ -90,14 +83,8 @@ def _experiment(asked: Asked, text: str) -> Experiment:
 
 
 def _every_experiment(asked: Asked) -> Iterator[Experiment]:
-    question: dict[str, Any] = {"max_results": _PAGE, "view_type": "ACTIVE_ONLY"}
-    while True:
-        answer = asked.patiently(partial(asked.server.call, "POST", f"{_API}/experiments/search", dict(question)))
-        yield from map(_experiment_of, answer.get("experiments") or ())
-        token = answer.get("next_page_token")
-        if not token:
-            return
-        question["page_token"] = token
+    for page in pages(asked.call, f"{_API}/experiments/search", {"max_results": _PAGE, "view_type": "ACTIVE_ONLY"}):
+        yield from map(_experiment_of, page.get("experiments") or ())
 
 
 def _experiment_of(document: Mapping[str, Any]) -> Experiment:

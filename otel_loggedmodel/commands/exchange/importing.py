@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""LoggedModels of a server become versions of a store of ours."""
+"""Makes LoggedModels of a server versions of a store of ours."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,9 +33,9 @@ class Imported:
         found: How many there are.
         created: Those that were not known.
         updated: Those that have changed since.
-        unchanged: Those of which all was known.
+        unchanged: Those about which everything was known.
         deleted: Those that were deleted in the store, which an import does not undo.
-        repeated: Those that stand for a version of which another LoggedModel was read before.
+        repeated: Those that stand for a version for which another LoggedModel was read before.
         refused: How many the store does not take.
         refusals: The first of them, by id, with what the store said.
     """
@@ -76,7 +76,7 @@ class Import:
 
         Args:
             experiments: Which.
-            filter_text: Which of theirs, as MLflow's `search_logged_models` has it.
+            filter_text: Which of their LoggedModels, in the filter language of MLflow's `search_logged_models`.
 
         Raises:
             ServerError: The server refused, or cannot be asked.
@@ -125,7 +125,8 @@ class Import:
         self.result.updated += sum(event.kind == "updated" for event in events)
 
     def _request(self, events: Sequence[ModelEvent]) -> bytes:
-        # At the present time, as every repetition of a record: stores drop what is old, and take few days at once.
+        # Sent with the present time, as every repeated record is: stores drop what is old, and take only few days at
+        # once.
         now = time.time_ns()
         return otlp_payloads.encoded([records.span_of(event, self._resource, now) for event in events])
 

@@ -5,25 +5,25 @@ from collections.abc import Iterator
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
 from otel_loggedmodel.mlflow_server.assessments import Assessment
-from otel_loggedmodel.store.results import Span, Trace
+from otel_loggedmodel.store.trace_results import Span, Trace
 from otel_loggedmodel.versions.identity import span_id_from
 
 
 def root_of(trace: Trace) -> Span | None:
-    """The span that has no parent; None where it was not received."""
+    """The span that has no parent; None if it was not received."""
     return next((span for span in trace.spans if span.parent_span_id is None and span.name != EVALUATION_RESULT), None)
 
 
 def responsible_span(trace: Trace) -> Span | None:
     """The span whose version is that of the trace, as a server knows one for each trace.
 
-    It is the root, or where that has no version the earliest entry span.
+    It is the root. If the root has no version, it is the earliest entry span.
     """
     root = root_of(trace)
     if root is not None and root.model_id:
         return root
     entries = {span.span_id: span for span in trace.spans if span.is_entry}
-    # One inside another of the same moment counts with that one.
+    # One that is inside another one of the same moment counts with the outer one.
     return min(
         entries.values(), key=lambda span: (span.start_ns, span.parent_span_id in entries, span.span_id), default=None
     )
@@ -48,5 +48,5 @@ def assessments_of(trace: Trace) -> Iterator[Assessment]:
 
 
 def _id_of_event(trace_id: str, span_id: str, number: int) -> int:
-    """An event has no id, but is to be recognised as a result's span is."""
+    """Makes an id for an event, which has none, so that it can be recognised as a result's span can."""
     return span_id_from(f"event:{trace_id}:{span_id}:{number}")

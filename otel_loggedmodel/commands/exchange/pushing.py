@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Versions of a store, the links of traces to them, and scores, into a server."""
+"""Tells a server the versions of a store, which traces belong to them, and their scores."""
 
 import itertools
 import threading
@@ -23,7 +23,8 @@ from otel_loggedmodel.mlflow_server.rest import ServerError
 from otel_loggedmodel.mlflow_server.traces import Traces
 from otel_loggedmodel.store.paging import summaries
 from otel_loggedmodel.store.reading import Reader, Selection, UnknownTraceError
-from otel_loggedmodel.store.results import Trace, TraceSummary, Version
+from otel_loggedmodel.store.results import Version
+from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 from otel_loggedmodel.versions.identity import is_reference
 from otel_loggedmodel.versions.model import LoggedModel
 
@@ -35,18 +36,19 @@ _SHOWN_REFUSALS: Final = 10
 
 @dataclass
 class Pushed:
-    """What became of versions, their traces and what was said of those.
+    """What became of versions, their traces, and the scores of these.
 
     Attributes:
         versions: How many there are.
         made: LoggedModels that were made.
         found: LoggedModels that were there.
-        nameless: Versions of which neither side knows a name, so that no LoggedModel can be made of them.
-        traces: Traces of these versions in the store; where a trace is the work of several, that of its root counts.
+        nameless: Versions whose name neither side knows, so that no LoggedModel can be made of them.
+        traces: Traces of these versions in the store. If a trace is the work of several versions, that of its root
+            counts.
         absent: Those that the server does not have.
         linked: Those that were linked.
         already: Those that were linked already.
-        otherwise: Those that are linked to another LoggedModel, which they were left to.
+        otherwise: Those that are linked to another LoggedModel, and were left so.
         other_experiments: Those of them that are in another experiment than the LoggedModels.
         scores: Assessments that were added.
         scores_already: Assessments that were there already.
@@ -74,7 +76,7 @@ class Push:
     """Tells a server what it lacks of versions, a page of traces at a time.
 
     Args:
-        asked: The server; as many traces are under way at once as it has connections.
+        asked: The server. As many traces are under way at once as it has connections.
         reader: Of the store.
         relink: Link traces, too, that are linked to another LoggedModel.
         dry_run: Change nothing.
@@ -127,7 +129,7 @@ class Push:
         return self.result
 
     def _model(self, version: Version) -> str | None:
-        """The server's id for a version, up to date; None where there is none."""
+        """The server's id for a version, which is brought up to date; None if there is none."""
         model = None if version.name is None else model_of(version)
         look_up = self._look_up if self._dry_run else self._models.find
         try:
@@ -151,7 +153,7 @@ class Push:
         return server_id
 
     def _look_up(self, model_id: str, model: LoggedModel | None) -> str | None:
-        """For a dry run: `Models.find` settles which LoggedModel is that of a version, where that is not yet."""
+        """For a dry run. `Models.find` would settle which LoggedModel is that of a version."""
         if has_id_shape(model_id):
             found = self._registry.get(model_id)
             tagged = [found] if found is not None else self._registry.tagged(model_id)
@@ -175,17 +177,17 @@ class Push:
         absent = len(ids) - len(there)
         self._count(traces=absent, absent=absent)
         wanted = [summary for summary in page if summary.trace_id in there]
-        # Errors that are no refusal of one trace are raised here.
+        # Errors other than the refusal of one trace are raised here.
         list(pool.map(lambda summary: self._trace(summary, there[summary.trace_id], server_id), wanted))
 
     def _trace(self, summary: TraceSummary, far: FarTrace, server_id: str | None) -> None:
         try:
             trace = self._reader.trace(summary.trace_id)
-        except UnknownTraceError:  # old, and deleted since it was listed
+        except UnknownTraceError:  # the trace is old, and was deleted after it was listed
             return
         responsible = responsible_span(trace)
         if responsible is None or responsible.span_id != summary.span_id:
-            return  # a part of a trace that is the work of another version
+            return  # this is part of a trace that is the work of another version
         self._count(traces=1)
         try:
             self._link(trace, far, server_id)

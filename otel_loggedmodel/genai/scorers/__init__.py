@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scorers that are there already. None but `Judge` needs a language model, and what they need is imported when made."""
+"""Built-in scorers. Only `Judge` needs a language model. What a scorer needs is imported when it is made."""
 
 from otel_loggedmodel.genai.scorers.budgets import LatencyBudget, TokenBudget, ToolCallCorrectness
 from otel_loggedmodel.genai.scorers.judging import Judge, make_judge

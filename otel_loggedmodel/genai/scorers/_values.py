@@ -9,16 +9,16 @@ EXPECTED: Final = "expected_response"
 
 
 def text_of(outputs: Any, field: str | None = None) -> str:
-    """Outputs, or one field of them, as text: a text is itself, anything else its JSON."""
+    """Outputs, or one field of them, as text. A text stays as it is, and anything else becomes its JSON."""
     if field is not None:
         outputs = outputs[field]
     return outputs if isinstance(outputs, str) else json.dumps(outputs, ensure_ascii=False, default=str)
 
 
 def expected(expectations: Any, key: str) -> Any:
-    """What is expected, or None where the row says nothing.
+    """What is expected; None if the row does not say.
 
-    It is under the key; where `expectations` has one entry alone, it is that; where it is no dict, it is that itself.
+    It is under the key. If `expectations` has only one entry, it is that one. If `expectations` is no dict, it is that.
 
     Raises:
         KeyError: There are several entries, and none of them is the key.

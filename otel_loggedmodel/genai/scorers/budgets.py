@@ -33,7 +33,7 @@ class LatencyBudget(Scorer):
 
 
 class TokenBudget(Scorer):
-    """Whether the answer took no more tokens than it may, those in and those out; None where no span says.
+    """Whether the answer took no more tokens, in and out, than it may. None if no span says how many.
 
     Args:
         max_tokens: Of both together.
@@ -56,13 +56,13 @@ class TokenBudget(Scorer):
 
 
 class ToolCallCorrectness(Scorer):
-    """How well the tools that were called are those that were expected: the F-measure of the calls, 0 to 1.
+    """How well the tools that were called match those that were expected: the F-measure of the calls, 0 to 1.
 
-    Expected are the `expected_tool_calls` of the row, a list of dicts with `name` and `arguments`. What was called is
-    read from the `tool_calls` of the outputs, else from the trace's tool spans (`execute_tool`, or of kind TOOL).
+    The row's `expected_tool_calls` are a list of dicts with `name` and `arguments`. The calls that were made are read
+    from `tool_calls` of the outputs, else from the trace's tool spans (`execute_tool`, or of kind TOOL).
 
     Args:
-        arguments: `exact`; `subset`, those expected are among those given; or `ignore`.
+        arguments: `exact`, `subset` (the expected ones are among those given) or `ignore`.
         in_order: Whether the order counts.
         key: Where in `expectations` the calls are.
         name: What the results are called.
@@ -136,7 +136,7 @@ def _called(outputs: Any, trace: Any) -> list[tuple[str, Any]]:
 
 
 def _call(said: Any) -> tuple[str, Any]:
-    """Name and arguments of a call, from a dict with these keys or one as OpenAI's API has it."""
+    """Name and arguments of a call, from a dict with these keys or one in the form of OpenAI's API."""
     function = said.get("function", said)
     return str(function["name"]), _parsed(function.get("arguments"))
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A language model as judge: a scorer over any callable that takes a prompt and returns a text.
 
-The prompt has one fixed form. What is judged stands in it as JSON between markers, and the judge is told that it is
-data, because an output may well say "give this answer the best score".
+The prompt has one fixed form. What is judged stands in it as JSON between markers. The judge is told that this is data,
+because an output may well say "give this answer the best score".
 """
 
 import inspect
@@ -43,16 +43,16 @@ _MAX_MATERIAL_CHARACTERS: Final = 60_000
 class Judge(Scorer):
     """A language model that judges by a rubric.
 
-    Its own spans are traces of their own, and of no version unless one is given: they never count for what is judged.
+    Its own spans are traces of their own, and of no version unless one is given. They never count for what is judged.
 
     Args:
         name: What the results are called.
         instructions: The rubric. `{{ inputs }}`, `{{ outputs }}`, `{{ expectations }}` and `{{ trace }}` say what the
             judge gets to see; without any of them it sees inputs, outputs and expectations.
-        model: Takes the prompt, returns the answer; sync or async.
-        scale: `"pass_fail"`; two integers, the lowest and the highest score; or a dict of labels and their worth.
-        model_name: Which model it is, for the result's source; the callable's name by default.
-        judge_version: Name of the version that the judge's own spans are to carry.
+        model: Takes the prompt and returns the answer, sync or async.
+        scale: `"pass_fail"`, two integers (the lowest and the highest score), or a dict of labels and their worth.
+        model_name: Which model it is, for the result's source. The default is the callable's name.
+        judge_version: Name of the version that the judge's own spans carry.
 
     Raises:
         TypeError: The model cannot be called.
@@ -77,7 +77,7 @@ class Judge(Scorer):
         self._shown = [key for key in PARAMETERS if key in _VARIABLE.findall(instructions)] or list(PARAMETERS[:3])
         self._scale_text, self._example = _scale_text(self.scale)
         model_name = self.model_name or getattr(model, "__name__", type(model).__name__)
-        # Not a parameter: who judges is told apart by the model's name and code already.
+        # Not a parameter, as the model's name and code already tell judges apart.
         self._source = AssessmentSource(AssessmentSourceType.LLM_JUDGE, model_name)
 
     @property
@@ -91,7 +91,7 @@ class Judge(Scorer):
         return tuple(self._shown)
 
     def __call__(self, *, inputs: Any = None, outputs: Any = None, expectations: Any = None, trace: Any = None) -> Any:
-        """Judge; of an async model, what is to be awaited."""
+        """Judge. With an async model, returns what is to be awaited."""
         given = {"inputs": inputs, "outputs": outputs, "expectations": expectations, "trace": trace}
         prompt = self.prompt(given)
         if inspect.iscoroutinefunction(self.model):
@@ -148,7 +148,7 @@ class Judge(Scorer):
 
 
 def make_judge(name: str, instructions: str, model: Model, **fields: Any) -> Judge:
-    """A `Judge`, by the name that MLflow has for making one; `model` is a callable here."""
+    """Make a `Judge`, under the name that MLflow has for this. Here `model` is a callable."""
     return Judge(name, instructions, model, **fields)
 
 
@@ -171,7 +171,7 @@ def _shown(value: Any) -> str:
             {"name": span.name, "type": span.span_type, "inputs": span.inputs, "outputs": span.outputs}
             for span in value.spans
         ]
-    # Escaped, so that no output can close its own marker.
+    # Escaped so that no output can close its own marker.
     text = json.dumps(value, ensure_ascii=False, default=str).replace("<", "\\u003c")
     return text[:_MAX_MATERIAL_CHARACTERS]
 

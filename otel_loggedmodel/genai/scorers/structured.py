@@ -14,7 +14,7 @@ _NUMBER: Final = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][
 
 
 class ValidJSON(Scorer):
-    """Whether the outputs are a JSON text; a dict or list is taken for JSON that was parsed.
+    """Whether the outputs are a JSON text. A dict or list is taken for JSON that was parsed.
 
     Args:
         field: Where in `outputs` the text is, if they are a dict.
@@ -75,10 +75,10 @@ class JSONSchema(Scorer):
 
 
 class NumericCloseness(Scorer):
-    """Whether the number in the outputs is close to the one that is expected. Of a text, the last number counts.
+    """Whether the number in the outputs is close to the expected one. In a text, the last number counts.
 
     Args:
-        relative: By what part of the expected number it may be off.
+        relative: By which part of the expected number it may be off.
         absolute: By how much it may be off in any case.
         key: Where in `expectations` the number is.
         field: Where in `outputs` the number is, if they are a dict.
@@ -105,7 +105,7 @@ class NumericCloseness(Scorer):
 
 
 def _parsed(value: Any) -> tuple[str | None, Any]:
-    """Why a value is no JSON, or None; and what it says."""
+    """Why a value is no JSON (or None), and what it says."""
     if not isinstance(value, str | bytes):
         return None, value
     try:

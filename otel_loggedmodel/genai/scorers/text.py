@@ -35,9 +35,9 @@ class ExactMatch(Scorer):
 
 
 class NormalizedMatch(Scorer):
-    """Whether the outputs are what is expected but for case, punctuation, white space and the articles a, an, the.
+    """Whether the outputs are what is expected, apart from case, punctuation, white space and the articles a, an, the.
 
-    As in Rajpurkar et al., "SQuAD: 100,000+ Questions for Machine Comprehension of Text", 2016; besides, in Unicode's
+    As in Rajpurkar et al., "SQuAD: 100,000+ Questions for Machine Comprehension of Text", 2016, but in Unicode's
     compatibility form.
 
     Args:
@@ -100,7 +100,7 @@ class RegexMatch(Scorer):
 
     Args:
         pattern: The regular expression.
-        match_type: `search`, anywhere in the outputs, or `fullmatch`, all of them.
+        match_type: `search` (anywhere in the outputs) or `fullmatch` (all of them).
         case_insensitive: Whether case does not count.
         field: Where in `outputs` the answer is, if they are a dict.
         name: What the results are called.

@@ -13,6 +13,25 @@ function offerCopies(root) {
   }
 }
 
+// A picture that a message carries is shown where it stands, once somebody has asked for it.
+function showPicture(link) {
+  const picture = document.createElement("img");
+  picture.className = "picture";
+  picture.alt = link.parentElement.firstChild.textContent.trim();
+  picture.src = link.href;
+  link.after(picture);
+  link.hidden = true;
+}
+
+function offerPictures(root) {
+  for (const link of root.querySelectorAll("a.picture")) {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      showPicture(link);
+    });
+  }
+}
+
 function say(text) {
   const said = document.getElementById("said");
   if (said) said.textContent = text;
@@ -23,6 +42,11 @@ function adopt(before, after) {
   for (const ticked of before.querySelectorAll("input[type=checkbox][name=version]:checked")) {
     for (const box of after.querySelectorAll("input[type=checkbox][name=version]")) {
       if (box.value === ticked.value) box.checked = true;
+    }
+  }
+  for (const picture of before.querySelectorAll("img.picture")) {
+    for (const link of after.querySelectorAll("a.picture")) {
+      if (link.href === picture.src) showPicture(link);
     }
   }
   for (const details of before.querySelectorAll("details[id]")) {
@@ -41,6 +65,7 @@ function replace(before, after) {
   const scrolled = [...before.querySelectorAll(".wide")].map((one) => one.scrollLeft);
   before.replaceWith(after);
   offerCopies(after);
+  offerPictures(after);
   [...after.querySelectorAll(".wide")].forEach((one, index) => (one.scrollLeft = scrolled[index] ?? 0));
   if (focused) {
     const fresh = [...after.querySelectorAll(FOCUSABLE)];
@@ -94,4 +119,5 @@ function keepUpToDate() {
 }
 
 offerCopies(document);
+offerPictures(document);
 keepUpToDate();

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A memory that does not grow without end."""
+
+from collections import OrderedDict
+from typing import TypeVar
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+class Latest(OrderedDict[_K, _V]):
+    """A dict of the keys that were set last; the one that was set longest ago makes room for a new one.
+
+    Several threads may set keys at once. They may forget a few keys more than they have to.
+
+    Args:
+        size: How many keys it holds.
+    """
+
+    # Not a plain dict: to find its oldest key takes the longer the more of the oldest were deleted before.
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._size = size
+
+    def __setitem__(self, key: _K, value: _V) -> None:
+        super().__setitem__(key, value)
+        self.move_to_end(key)
+        if len(self) > self._size:
+            self.popitem(last=False)

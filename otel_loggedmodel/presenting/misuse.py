@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tells who makes a version for each request, which makes every list long and every comparison empty."""
+
+from collections.abc import Sequence
+from typing import Final
+
+_FEWEST: Final = 20
+_SHARE: Final = 0.9
+HINT: Final = (
+    "Nearly all of these versions have a single trace: is a version made for each request? A version is a build of the"
+    " application, with the same params for all its requests. What differs from request to request belongs in"
+    " attributes of spans."
+)
+
+
+def hint(traces: Sequence[int | None]) -> str | None:
+    """What to say of versions that are listed together; None where nothing is odd.
+
+    Args:
+        traces: How many each has; None where that is not known.
+    """
+    known = [count for count in traces if count]
+    if len(known) < _FEWEST or sum(count == 1 for count in known) < _SHARE * len(known):
+        return None
+    return HINT

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads requests that protobuf refuses as a whole, span by span, so that one that is odd does not cost the others.
+
+Texts that are not UTF-8 get U+FFFD where they are not; senders make such texts by cutting them between the bytes of a
+character, and a Collector passes them on. What is garbled beyond that is left out, and counted.
+"""
+
+from typing import Any, Final, TypeVar
+
+from google.protobuf.message import DecodeError, Message
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+
+from otel_loggedmodel.server import loose_types
+from otel_loggedmodel.server.accounting import Account
+from otel_loggedmodel.server.flat_request import FlatRequest, FlatResource, FlatScope, FlatSpan
+from otel_loggedmodel.server.refusing import malformed
+
+_M = TypeVar("_M", bound=Message)
+
+# Of all that is odd in one request: it takes two seconds to look through so many messages.
+_MOST_LOOKED_THROUGH: Final = 1_000_000
+
+_LooseSpan: Final = loose_types.flat.type("trace.v1.Span")
+_LooseResource: Final = loose_types.flat.type("resource.v1.Resource")
+_LooseScope: Final = loose_types.flat.type("common.v1.InstrumentationScope")
+_LooseValue: Final = loose_types.full.type("common.v1.AnyValue")
+
+
+def salvage(body: bytes, account: Account) -> ExportTraceServiceRequest:
+    """What can be read of a request.
+
+    Args:
+        body: A serialized `ExportTraceServiceRequest` that protobuf does not read.
+        account: Where it is counted what could not be read, and what was repaired.
+
+    Returns:
+        A `FlatRequest`.
+
+    Raises:
+        RefusalError: Nothing of it can be read.
+    """
+    try:
+        envelope = loose_types.Envelope.FromString(body)
+    except DecodeError as error:
+        raise malformed(f"the body is no ExportTraceServiceRequest: {error}") from error
+    salvager = _Salvager(account)
+    request = salvager.read(envelope)
+    if salvager.spans == 0 and account.rejected:
+        raise malformed(f"the body is no ExportTraceServiceRequest: {account.example}")
+    return request
+
+
+def read_value(serialized: bytes, account: Account) -> AnyValue | None:
+    """An attribute's value, its texts repaired; None where it cannot be read."""
+    try:
+        return AnyValue.FromString(serialized)
+    except DecodeError:
+        pass
+    try:
+        loose = _LooseValue.FromString(serialized)
+        loose_types.full.mend(loose, _MOST_LOOKED_THROUGH)
+        value = AnyValue.FromString(loose.SerializeToString())
+    except (DecodeError, loose_types.TooManyPartsError):
+        return None
+    account.repaired["texts"] += 1
+    return value
+
+
+class _Salvager:
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._left = _MOST_LOOKED_THROUGH
+        self.spans = 0
+
+    def read(self, envelope: Any) -> ExportTraceServiceRequest:
+        request = FlatRequest()
+        for number, each in enumerate(envelope.resource_spans):
+            place = f"resource_spans[{number}]"
+            resource = self._read(FlatResource, _LooseResource, b"".join(each.resource))
+            if isinstance(resource, str):
+                count = sum(len(scope_spans.spans) for scope_spans in each.scope_spans)
+                self._account.reject_malformed(count, f"{place}.resource {resource}")
+                continue
+            resource_spans = request.resource_spans.add()
+            resource_spans.resource.CopyFrom(resource)
+            for scope_number, scope_spans in enumerate(each.scope_spans):
+                self._read_scope(resource_spans, scope_spans, f"{place}.scope_spans[{scope_number}]")
+        return request
+
+    def _read_scope(self, resource_spans: Any, each: Any, place: str) -> None:
+        scope = self._read(FlatScope, _LooseScope, b"".join(each.scope))
+        if isinstance(scope, str):
+            self._account.reject_malformed(len(each.spans), f"{place}.scope {scope}")
+            return
+        scope_spans = resource_spans.scope_spans.add()
+        scope_spans.scope.CopyFrom(scope)
+        for number, serialized in enumerate(each.spans):
+            span = self._read(FlatSpan, _LooseSpan, serialized)
+            if isinstance(span, str):
+                self._account.reject_malformed(1, f"{place}.spans[{number}] {span}")
+            else:
+                scope_spans.spans.append(span)
+                self.spans += 1
+
+    def _read(self, wanted: type[_M], loose_type: type[Any], serialized: bytes) -> _M | str:
+        """A message, or what is wrong with it."""
+        try:
+            return wanted.FromString(serialized)
+        except DecodeError:
+            pass
+        try:
+            loose = loose_type.FromString(serialized)
+            self._left -= loose_types.flat.mend(loose, self._left)
+            message = wanted.FromString(loose.SerializePartialToString())
+        except DecodeError as error:
+            return f"cannot be read: {error}"
+        except loose_types.TooManyPartsError:
+            self._left = 0
+            return "has texts that are not UTF-8, and too many parts to repair them"
+        self._account.repaired["texts"] += 1
+        return message

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Backups of a store, made and read by the engine itself, while the store is in use.
+
+What is restored is added: spans that are there already are left alone, so that a backup mends a store that has lost a
+part of its own, and fills an empty one.
+"""
+
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from otel_loggedmodel.store import schema
+from otel_loggedmodel.store.database import Database, one, quoted, text
+from otel_loggedmodel.store.reading import ReadingError
+
+SUFFIXES: Final = (".tar", ".tar.gz", ".tar.zst")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backup:
+    """A backup that was made, or that was restored.
+
+    Attributes:
+        path: Where it is.
+        spans: How many spans are in it, or were added to the store.
+    """
+
+    path: str
+    spans: int
+
+
+def make(database: Database, path: Path) -> Backup:
+    """Write all spans into a new file, where the name ends like one, else into a new directory.
+
+    Raises:
+        ReadingError: There is something already.
+        StoreUnavailableError: It cannot be written.
+    """
+    if path.exists():
+        raise ReadingError(f"{path} is there already: name a file or a directory that is not")
+    if not path.parent.is_dir():
+        raise ReadingError(f"{path.parent} is no directory: make it first")
+    spans = _count(database, quoted(schema.SPANS))
+    database.command(f"BACKUP TABLE {schema.SPANS} TO File({text(_target(path))})")
+    return Backup(path=str(path), spans=spans)
+
+
+def restore(database: Database, path: Path) -> Backup:
+    """Add the spans of a backup that the store does not have.
+
+    Raises:
+        ReadingError: There is no backup.
+        StoreUnavailableError: It is damaged, or there is no room for it.
+    """
+    is_file = path.is_file()
+    if not is_file and not (path / ".backup").is_file():
+        raise ReadingError(f"{path} is no backup: `otel-loggedmodel store backup` makes one")
+    if is_file and not path.name.endswith(SUFFIXES):
+        raise ReadingError(f"{path} is no backup: its name ends with none of {', '.join(SUFFIXES)}")
+    # A database of its own: the engine cannot restore what is in part there.
+    aside = quoted(f"restoring_{uuid.uuid4().hex}")
+    before = _count(database, quoted(schema.SPANS))
+    database.command(f"CREATE DATABASE {aside}")
+    try:
+        database.command(
+            f"RESTORE TABLE default.{schema.SPANS} AS {aside}.{schema.SPANS} FROM File({text(_target(path))})"
+        )
+        days = database.query(f"SELECT DISTINCT _partition_id AS id FROM {aside}.{schema.SPANS}")
+        for day in days:
+            # By day, so that the ids that have to be remembered are few.
+            database.command(f"""
+                INSERT INTO {schema.SPANS} SELECT * FROM {aside}.{schema.SPANS}
+                WHERE _partition_id = {text(day["id"])} AND cityHash64(TraceId, SpanId, Timestamp) NOT IN (
+                    SELECT cityHash64(TraceId, SpanId, Timestamp) FROM {schema.SPANS}
+                    WHERE _partition_id = {text(day["id"])})""")
+    finally:
+        database.command(f"DROP DATABASE {aside} SYNC")
+    return Backup(path=str(path), spans=_count(database, quoted(schema.SPANS)) - before)
+
+
+def _target(path: Path) -> str:
+    return str(path) if path.name.endswith(SUFFIXES) else f"{path}/"
+
+
+def _count(database: Database, table: str) -> int:
+    return int(one(database.query(f"SELECT count() AS spans FROM {table}"))["spans"])

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What readers get of traces: lists of them, and one with its spans.
+
+What `results` says of its values holds here too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceSummary:
+    """One trace of a version, seen from its entry span.
+
+    Attributes:
+        trace_id: 32 hex digits.
+        span_id: Of the entry span, 16 hex digits.
+        model_id: The version.
+        span_name: Of the entry span.
+        service: `service.name`.
+        start_ns: When the entry span began.
+        duration_ms: How long it took.
+        error: Whether it failed.
+        status_message: What it said of that.
+        input_tokens: Over the trace; None where no span says.
+        output_tokens: Over the trace; None where no span says.
+        cost_usd: Over the trace; None where no price is known.
+        scores: Mean of each evaluation of a span of the trace.
+        cut_off: Whether the beginning of the trace is missing: the earliest span that is there stands for it.
+    """
+
+    trace_id: str
+    span_id: str
+    model_id: str
+    span_name: str
+    service: str
+    start_ns: int
+    duration_ms: float
+    error: bool = False
+    status_message: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    cut_off: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpanEvent:
+    """Something that happened during a span."""
+
+    time_ns: int
+    name: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpanLink:
+    """A span's link to another."""
+
+    trace_id: str
+    span_id: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """One span as it is stored. Attribute values are texts; lists and maps are JSON."""
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None
+    name: str
+    kind: str
+    service: str
+    start_ns: int
+    duration_ns: int
+    status: str
+    status_message: str = ""
+    scope: str = ""
+    model_id: str | None = None
+    is_entry: bool = False
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    resource: Mapping[str, str] = field(default_factory=dict)
+    events: tuple[SpanEvent, ...] = ()
+    links: tuple[SpanLink, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """The spans of a trace, by their start.
+
+    Attributes:
+        trace_id: 32 hex digits.
+        spans: All of them, or of very many the earliest.
+        left_out: How many more there are.
+    """
+
+    trace_id: str
+    spans: tuple[Span, ...]
+    left_out: int = 0

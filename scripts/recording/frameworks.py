@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The frameworks that can be recorded: what is installed, what runs, and in which scenarios."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+PROGRAMS: Final = Path(__file__).parent / "programs"
+_GENAI: Final = {
+    "OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_latest_experimental",
+    "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "SPAN_ONLY",
+}
+_SDK: Final = ("opentelemetry-sdk==1.45.2", "opentelemetry-exporter-otlp-proto-http==1.45.2")
+# What Strands needs beside it is not there yet for the newest.
+_SDK_BEFORE: Final = ("opentelemetry-sdk==1.45.1", "opentelemetry-exporter-otlp-proto-http==1.45.1")
+
+
+@dataclass(frozen=True)
+class Framework:
+    """One framework with one instrumentation.
+
+    Attributes:
+        language: `python` or `go`.
+        program: In `programs`: a file, or a folder with the project's files.
+        scenarios: Handed to the program one by one, each in a process of its own; `fail` fails.
+        packages: What pip installs, pinned. Projects of other languages pin in their own files.
+        environment: Variables that the program gets.
+        own_texts: Patterns of texts that the framework itself writes to a model.
+        not_in_telemetry: By scenario, numbers of the truth that cannot be got from its spans.
+        python: The interpreter, where it cannot be the newest.
+    """
+
+    language: str
+    program: str
+    scenarios: Sequence[str]
+    packages: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    own_texts: Sequence[str] = ()
+    not_in_telemetry: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    python: str = sys.executable
+
+
+FRAMEWORKS: Final[Mapping[str, Framework]] = {
+    "strands": Framework(
+        "python",
+        "strands_agents.py",
+        ("run", "stream", "fail"),
+        (*_SDK_BEFORE, "strands-agents[openai]==1.62.0"),
+    ),
+    "strands_latest": Framework(
+        "python",
+        "strands_agents.py",
+        ("run",),
+        (*_SDK_BEFORE, "strands-agents[openai]==1.62.0"),
+        {"OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_latest_experimental"},
+    ),
+    "google_genai": Framework(
+        "python",
+        "gemini.py",
+        ("chat", "tool", "stream", "fail"),
+        (*_SDK, "google-genai==2.34.0", "opentelemetry-instrumentation-google-genai==1.3b0"),
+        _GENAI,
+        # Of a call of tools that the SDK goes through by itself, the span has the last answer's usage alone.
+        not_in_telemetry={"tool": ("tin", "tout", "cached", "cost")},
+    ),
+    "bedrock": Framework(
+        "python",
+        "bedrock.py",
+        ("chat", "tool", "stream", "fail"),
+        (*_SDK, "boto3==1.44.8", "opentelemetry-instrumentation-botocore==0.66b2"),
+        _GENAI,
+    ),
+    "bedrock_oi": Framework(
+        "python",
+        "bedrock.py",
+        ("chat", "tool", "stream", "fail"),
+        (*_SDK, "boto3==1.44.8", "openinference-instrumentation-bedrock==0.1.61"),
+    ),
+    "ag2": Framework(
+        "python",
+        "ag2_agents.py",
+        ("run", "fail"),
+        (*_SDK, "ag2[openai]==1.2.1"),
+    ),
+    "autogen": Framework(
+        "python",
+        "autogen_agents.py",
+        ("run", "fail"),
+        (
+            *_SDK,
+            "autogen-agentchat==0.7.5",
+            "autogen-ext[openai]==0.7.5",
+            "openinference-instrumentation-autogen-agentchat==0.1.22",
+        ),
+        own_texts=(r"An agent that provides assistance with ability to use tools\.",),
+        not_in_telemetry={"run": ("cached", "cost")},
+    ),
+    "mcp": Framework(
+        "python",
+        "mcp_tools.py",
+        ("call", "fail"),
+        (*_SDK, "mcp==2.3.0"),
+    ),
+    "genkit_go": Framework("go", "genkit_go", ("flow", "fail")),
+}

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much is tested, by the variable OTEL_LOGGEDMODEL_TESTS.
+
+`quick`, the default: what has no natural end (kills, random moments, generated inputs, simulated days) is repeated a
+few times. `full`, for .ci/run: it is repeated as often as it takes to find what is rare. `library`, for other Pythons
+and the oldest OpenTelemetry: as quick, and without what does not depend on these; tests/conftest.py has what that is.
+"""
+
+import os
+from typing import Final
+
+_ASKED_FOR: Final = os.environ.get("OTEL_LOGGEDMODEL_TESTS", "quick")
+if _ASKED_FOR not in ("quick", "full", "library"):
+    raise ValueError(f"OTEL_LOGGEDMODEL_TESTS={_ASKED_FOR}: it is quick (the default), full or library")
+IS_FULL: Final = _ASKED_FOR == "full"
+# Only what can differ with the Python and the OpenTelemetry that it runs on.
+IS_LIBRARY_ALONE: Final = _ASKED_FOR == "library"
+
+
+def times(full: int, quick: int) -> int:
+    """One of the two, as the run was asked for."""
+    return full if IS_FULL else quick

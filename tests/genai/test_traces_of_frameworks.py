@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scorers see inputs, outputs and messages in whichever convention they are, of this process and of a store."""
+
+import json
+from typing import Any
+
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from otel_loggedmodel.conventions.messages import Message, Part
+from otel_loggedmodel.genai.traces import Trace, trace_of_finished, trace_of_stored
+from otel_loggedmodel.store import trace_results
+
+ASKED = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "Where?"}]}])
+ANSWERED = json.dumps([{"role": "assistant", "parts": [{"type": "text", "content": "In Graz."}]}])
+
+
+def in_this_process(attributes: dict[str, Any], *events: tuple[str, dict[str, Any]]) -> Trace:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    with provider.get_tracer("test").start_as_current_span("chat") as span:
+        span.set_attributes(attributes)
+        for name, fields in events:
+            span.add_event(name, fields)
+    provider.shutdown()
+    return trace_of_finished(exporter.get_finished_spans())
+
+
+def in_a_store(attributes: dict[str, str], *events: tuple[str, dict[str, str]]) -> Trace:
+    span = trace_results.Span(
+        trace_id="1" * 32,
+        span_id="2" * 16,
+        parent_span_id=None,
+        name="chat",
+        kind="Client",
+        service="s",
+        start_ns=0,
+        duration_ns=1,
+        status="Ok",
+        attributes=attributes,
+        events=tuple(trace_results.SpanEvent(time_ns=0, name=name, attributes=fields) for name, fields in events),
+    )
+    return trace_of_stored(trace_results.Trace(trace_id=span.trace_id, spans=(span,)))
+
+
+def test_messages_of_the_conventions() -> None:
+    attributes = {"gen_ai.input.messages": ASKED, "gen_ai.output.messages": ANSWERED}
+    for trace in (in_this_process(attributes), in_a_store(attributes)):
+        assert trace.inputs == [{"role": "user", "content": "Where?"}]
+        assert trace.outputs == "In Graz."
+        assert trace.root is not None
+        assert trace.root.messages == [
+            Message("user", (Part("text", "Where?"),)),
+            Message("assistant", (Part("text", "In Graz."),), is_output=True),
+        ]
+
+
+def test_messages_that_are_events() -> None:
+    events = (
+        ("gen_ai.user.message", {"content": '[{"text": "Where?"}]'}),
+        ("gen_ai.choice", {"message": '[{"text": "In Graz."}]', "finish_reason": "end_turn"}),
+    )
+    for trace in (in_this_process({}, *events), in_a_store({}, *events)):
+        assert trace.inputs == [{"role": "user", "content": "Where?"}]
+        assert trace.outputs == "In Graz."
+
+
+def test_values_come_before_messages() -> None:
+    attributes = {"input.value": '{"question": "Where?"}', "gen_ai.output.messages": ANSWERED, "output.value": "Graz"}
+    for trace in (in_this_process(attributes), in_a_store(attributes)):
+        assert (trace.inputs, trace.outputs) == ({"question": "Where?"}, "Graz")
+
+
+def test_a_span_that_says_nothing_has_none() -> None:
+    for trace in (in_this_process({"a": 1}), in_a_store({"a": "1"})):
+        assert (trace.inputs, trace.outputs) == (None, None)
+        assert trace.root is not None
+        assert trace.root.messages == []
