@@ -11,9 +11,9 @@ from effort import times
 from .sending import Traces
 from .serving import Serving, command
 
-IDS = times(full=1_000_000, quick=20_000)
+IDS = times(full=100_000, quick=20_000)
 AT_ONCE = 10_000
-MORE_MIB = times(full=1500, quick=400)
+MORE_MIB = times(full=800, quick=400)
 
 
 def requests_with_ids(count: int, first: int) -> bytes:
