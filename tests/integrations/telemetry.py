@@ -1,22 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """An application's OpenTelemetry set-up with this library in it, and the real receiver that it exports to."""
 
-import json
-import re
-from typing import Final
-
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Tracer
 
 import otel_loggedmodel as mlflow
-from otel_loggedmodel.store.schema import COLUMNS
+from otel_loggedmodel.conventions.reading import count_of
+from otel_loggedmodel.conventions.things import Thing
 from otel_loggedmodel.versions import identity
 from otlp_receiver import OtlpReceiver, ReceivedSpan
-
-# An attribute, and the key in it where it is a JSON object.
-_ATTRIBUTE: Final = re.compile(r"SpanAttributes\['([^']+)'\](?:, '([^']+)')?")
 
 
 class Telemetry:
@@ -87,17 +81,14 @@ def is_entry(span: ReceivedSpan) -> bool:
 
 
 def counted_tokens(span: ReceivedSpan) -> tuple[int, int]:
-    """The tokens of a span in and out, read under the spellings that the store reads, in its order."""
-    return _first(span, "LoggedModelInputTokens"), _first(span, "LoggedModelOutputTokens")
+    """The tokens of a span in and out, as whoever reads spans finds them."""
+    return _count(span, Thing.INPUT_TOKENS), _count(span, Thing.OUTPUT_TOKENS)
 
 
 def cached_tokens(span: ReceivedSpan) -> int:
     """Likewise, those of the tokens in that were read from a cache."""
-    return _first(span, "LoggedModelCacheReadTokens")
+    return _count(span, Thing.CACHE_READ_TOKENS)
 
 
-def _first(span: ReceivedSpan, column: str) -> int:
-    found = _ATTRIBUTE.findall(COLUMNS[column].expression)
-    values = ((key, span.attributes.get(attribute)) for attribute, key in found)
-    key, value = next(((key, value) for key, value in values if value is not None), ("", 0))
-    return int(json.loads(str(value)).get(key) or 0) if key else int(str(value))
+def _count(span: ReceivedSpan, thing: Thing) -> int:
+    return count_of(span.attributes, thing) or 0

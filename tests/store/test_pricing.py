@@ -191,3 +191,12 @@ def test_a_mistake_in_a_file_is_named_with_its_place(file: str, message: str, tm
     with pytest.raises(ReadingError, match=re.escape(message)) as failure:
         price_file.read(path)
     assert str(path) in str(failure.value)
+
+
+def test_the_file_of_the_documentation_is_read(tmp_path: Path) -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "tokens-and-cost.md"
+    printed = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(printed) == 1
+    path = tmp_path / "prices.toml"
+    path.write_text(printed[0], encoding="utf-8")
+    assert price_file.read(path) != price_file.NO_FILE
