@@ -7,6 +7,7 @@ What it says is fixed, so that tests can assert it.
 """
 
 import base64
+import itertools
 import json
 import struct
 import threading
@@ -24,6 +25,7 @@ EMBEDDING: Final = (0.25, -0.5, 1.0)
 # What a tool that is offered is called with.
 TOOL_ARGUMENTS: Final = '{"city": "Bremen"}'
 _CALL_ID: Final = "call_1"
+_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -133,13 +135,18 @@ def _called_tool(body: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"id": _CALL_ID, "type": "function", "function": {"name": name, "arguments": TOOL_ARGUMENTS}}
 
 
+def _next_id() -> str:
+    """Each answer has an id of its own, by which it is counted once."""
+    return f"chatcmpl-{next(_numbers)}"
+
+
 def _completion(body: Mapping[str, Any]) -> dict[str, Any]:
     call = _called_tool(body)
     message: dict[str, Any] = {"role": "assistant", "content": None if call else "".join(ANSWER)}
     if call:
         message["tool_calls"] = [call]
     return {
-        "id": "chatcmpl-1",
+        "id": _next_id(),
         "object": "chat.completion",
         "created": 1_700_000_000,
         "model": body["model"],
@@ -153,7 +160,7 @@ def _chunks(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     deltas += [{"tool_calls": [{"index": 0, **call}]}] if call else [{"content": part} for part in ANSWER]
     head = {
-        "id": "chatcmpl-1",
+        "id": _next_id(),
         "object": "chat.completion.chunk",
         "created": 1_700_000_000,
         "model": body["model"],

@@ -5,6 +5,7 @@ The application is mlflow_application.py, or what docs/mlflow-tracing.md prints.
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -210,7 +211,11 @@ def essence(spans: list[ReceivedSpan]) -> list[tuple[object, ...]]:
             names.get(span.parent_span_id or "", ""),
             span.status_code,
             span.status_message,
-            sorted((key, value) for key, value in span.attributes.items() if key != "mlflow.traceRequestId"),
+            sorted(
+                (key, re.sub(r"chatcmpl-\d+", "chatcmpl-N", value) if isinstance(value, str) else value)
+                for key, value in span.attributes.items()
+                if key != "mlflow.traceRequestId"
+            ),
             [event.name for event in span.events],
         )
         for span in spans
