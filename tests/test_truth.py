@@ -130,6 +130,7 @@ class Reading:
         self, version: str, service: str | None = None, attributes: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
         entries = [one for one in self.by_version[version] if self.is_entry(one)]
+        entries += self.stand_ins(version, {one.span.trace_id for one in entries})
         entries = [
             one
             for one in entries
@@ -154,6 +155,14 @@ class Reading:
 
     def is_entry(self, one: Received) -> bool:
         return one.span.name != EVALUATION and bool(one.span.links or "logged_model.name" in one.own or not one.parent)
+
+    def stand_ins(self, version: str, begun: set[bytes]) -> list[Received]:
+        """For each trace whose beginning never came, the earliest of the topmost spans that did."""
+        cut_off: dict[bytes, list[Received]] = defaultdict(list)
+        for one in self.by_version[version]:
+            if one.span.trace_id not in begun and one.span.name != EVALUATION and not any(self.above(one)):
+                cut_off[one.span.trace_id].append(one)
+        return [min(spans, key=lambda one: one.span.start_time_unix_nano) for spans in cut_off.values()]
 
     def above(self, one: Received) -> Iterable[Received]:
         while (parent := self.spans.get((one.span.trace_id, one.parent))) is not None:
