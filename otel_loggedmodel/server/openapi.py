@@ -51,6 +51,8 @@ _SELECTION: Final = [
     _query("attribute", _PAIRS, "What the entry span, or else its resource, has to have: key=value."),
     _query("dataset", _TEXT, "Name or digest of the data set that was evaluated. Not together with production."),
     _query("production", _FLAG, "Leave out what was evaluated on data sets."),
+    _query("prompt", _TEXT, "Traces that use a prompt of this name, or with @ and its version, that version of it."),
+    _query("agent", _TEXT, "Traces in which the agent of this name takes part."),
 ]
 _VERSION: Final = _path("version", "An id, the beginning of one that is of no other, or a name: its newest version.")
 
