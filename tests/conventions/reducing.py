@@ -2,7 +2,7 @@
 """Makes of recorded spans what is kept of them: numbers, names and times, and none of the texts.
 
 `python -m conventions.reducing FROM`, in `tests/`, reads `NAME.json` and `NAME.truth.json` of a directory, and writes
-what counting reads of them into `recorded/`: prompts and answers of frameworks are theirs.
+what counting reads of them into `counted/`: prompts and answers of frameworks are theirs.
 """
 
 import json
@@ -15,7 +15,7 @@ from otel_loggedmodel.conventions.shape import Form
 from otel_loggedmodel.conventions.table import SOURCES
 from otel_loggedmodel.conventions.things import Thing
 
-HERE = Path(__file__).parent / "recorded"
+HERE = Path(__file__).parent / "counted"
 _TEXTS = (Thing.INPUT, Thing.OUTPUT, Thing.INPUT_MESSAGES, Thing.OUTPUT_MESSAGES)
 _PLACES = [place for source in SOURCES for place in source.places if place.thing not in _TEXTS]
 _KEYS = {place.attribute for place in _PLACES if place.form is not Form.EVENT}

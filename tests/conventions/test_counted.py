@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What real frameworks sent is counted as it was; what their spans do not say is not made up.
 
-`recorded/beyond_the_spans.txt` lists the numbers that the spans themselves say wrong or leave out, such as tokens that
+`counted/beyond_the_spans.txt` lists the numbers that the spans themselves say wrong or leave out, such as tokens that
 an instrumentation counted itself, and cached tokens that it does not mention.
 """
 
