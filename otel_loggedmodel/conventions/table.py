@@ -8,6 +8,7 @@ from typing import Final
 
 from otel_loggedmodel.conventions.shape import Place, Source
 from otel_loggedmodel.conventions.sources import (
+    ag2,
     genai,
     genkit,
     langfuse,
@@ -37,6 +38,7 @@ SOURCES: Final[tuple[Source, ...]] = (
     genkit.SOURCE,
     mastra.SOURCE,
     langfuse.SOURCE,
+    ag2.SOURCE,
     mlflow.SOURCE,
 )
 

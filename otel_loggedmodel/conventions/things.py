@@ -48,7 +48,7 @@ class Kind(str, enum.Enum):
     """What kind of work a span is.
 
     The value is what scorers and MLflow call it. Of these, `LLM` and `EMBEDDING` are calls of a model, and the others
-    may sum up the calls within them.
+    may sum up the calls within them; `REPEAT` says again what a call beside it said, and does not count.
     """
 
     LLM = "LLM"
@@ -61,6 +61,7 @@ class Kind(str, enum.Enum):
     GUARDRAIL = "GUARDRAIL"
     EVALUATOR = "EVALUATOR"
     BUILD = "BUILD"
+    REPEAT = "REPEAT"
 
     def __str__(self) -> str:
         """The text alone."""

@@ -19,7 +19,7 @@ from otel_loggedmodel.store.entering import NO_PARENT, numbers
 from otel_loggedmodel.store.schema import COST_BIT, FAILED_BIT, ODD_BIT, TOKENS_BIT
 
 CALLS_SQL: Final = numbers(*CALLS)
-_SUMS: Final = numbers(*(kind for kind in Kind if kind not in (*CALLS, Kind.RERANKER)))
+_SUMS: Final = numbers(*(kind for kind in Kind if kind not in (*CALLS, Kind.RERANKER, Kind.REPEAT)))
 SAYS: Final = (1 << TOKENS_BIT) | (1 << COST_BIT)
 _UNSAID: Final = SAYS | (1 << FAILED_BIT)
 _TOKENS: Final = ("input", "output", "cache_read", "cache_write", "reasoning")

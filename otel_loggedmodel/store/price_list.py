@@ -42,7 +42,7 @@ _SELF_HOSTED: Final = frozenset(
     )
 )
 # Whose models nobody else serves, and what of them is an exception.
-_CLOSED: Final = frozenset(("openai", "azure", "anthropic", "google", "x-ai"))
+_CLOSED: Final = frozenset(("openai", "azure", "anthropic", "google", "x-ai", "aws"))
 # Whose models are looked for, in this order, where nobody says who serves them.
 _MAKERS: Final = ("openai", "anthropic", "google", "mistral", "cohere", "voyageai")
 _OPEN_MODELS: Final = ("gpt-oss", "gemma", "whisper")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
-from otel_loggedmodel.conventions.status import EXCEPTION_EVENT, SCOPES_THAT_END_OK
+from otel_loggedmodel.conventions.status import EXCEPTION_EVENT, SCOPES_THAT_END_OK, SCOPES_WITH_CACHED_BESIDE
 from otel_loggedmodel.conventions.things import CALLS, Kind, Thing
 from otel_loggedmodel.store import conventions_sql as sql
 from otel_loggedmodel.store.database import Database, quoted
@@ -72,8 +72,11 @@ ODD_BIT: Final = 4
 ALONE_BIT: Final = 5
 """It is a call of a model without a parent."""
 
-_HAS_TOKENS: Final = f"({sql.count(Thing.INPUT_TOKENS)} != 0 OR {sql.count(Thing.OUTPUT_TOKENS)} != 0)"
-_HAS_COST: Final = f"({sql.cost()} > 0 OR {_HAS_TOKENS} AND {sql.says_free()})"
+_REPEATS: Final = f"{sql.kind()} = {sql.KINDS.index(Kind.REPEAT) + 1}"
+_HAS_TOKENS: Final = (
+    f"(({sql.count(Thing.INPUT_TOKENS)} != 0 OR {sql.count(Thing.OUTPUT_TOKENS)} != 0) AND NOT ({_REPEATS}))"
+)
+_HAS_COST: Final = f"({sql.cost()} > 0 AND NOT ({_REPEATS}) OR {_HAS_TOKENS} AND {sql.says_free()})"
 _IS_CALL: Final = f"kind IN {tuple(sql.KINDS.index(kind) + 1 for kind in CALLS)}"
 _FAILED: Final = (
     f"({sql.HAS_ERROR_STATUS}"
@@ -95,7 +98,8 @@ _MODEL_FAMILY: Final = (
 )
 _CACHED: Final = f"({sql.count(Thing.CACHE_READ_TOKENS)} + {sql.count(Thing.CACHE_WRITE_TOKENS)})"
 _INPUT: Final = (
-    f"({sql.count(Thing.INPUT_TOKENS)} + if({_CACHED} > {sql.count(Thing.INPUT_TOKENS)} OR {_CACHED} > 0"
+    f"({sql.count(Thing.INPUT_TOKENS)} + if({_CACHED} > {sql.count(Thing.INPUT_TOKENS)}"
+    f" OR {sql.one_of('ScopeName', SCOPES_WITH_CACHED_BESIDE)} OR {_CACHED} > 0"
     f" AND {sql.count(Thing.TOTAL_TOKENS)}"
     f" = {sql.count(Thing.INPUT_TOKENS)} + {_CACHED} + {sql.count(Thing.OUTPUT_TOKENS)}, {_CACHED}, 0))"
 )
