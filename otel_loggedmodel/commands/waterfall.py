@@ -55,7 +55,7 @@ def rendered(trace: Trace, limit: int | None = None, offset: int = 0) -> list[Re
         table.add_row(
             Text.assemble((guides, "dim"), (clean(span.name), "bold" if span.is_entry else "")),
             formatting.milliseconds(span.duration_ns / 1_000_000),
-            Text(_bar(span, begin, end, ascii_only), "red" if _has_failed(span) else "cyan"),
+            Text(_bar(span, begin, end, ascii_only), "red" if is_error(span.status) else "cyan"),
             Text(clean(_tokens(span))),
             _remarks(span),
         )
@@ -88,7 +88,7 @@ def _tokens(span: Span) -> str:
 
 def _remarks(span: Span) -> Text:
     remarks = Text()
-    if _has_failed(span):
+    if is_error(span.status):
         remarks.append(f"error: {clean(span.status_message)}" if span.status_message else "error", "red")
     model = llm_of(span)
     if model:
@@ -96,7 +96,3 @@ def _remarks(span: Span) -> Text:
     if span.is_entry and span.model_id:
         remarks.append(f"{'  ' if remarks else ''}version {clean(span.model_id)}", "dim")
     return remarks
-
-
-def _has_failed(span: Span) -> bool:
-    return is_error(span.status)

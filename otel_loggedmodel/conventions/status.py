@@ -6,7 +6,6 @@ older ones the names of the protocol, `STATUS_CODE_ERROR` and `SPAN_KIND_SERVER`
 Source: https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/trace/v1/trace.proto
 """
 
-from collections.abc import Iterable
 from typing import Final
 
 ERROR_STATUSES: Final = ("Error", "STATUS_CODE_ERROR")
@@ -36,22 +35,6 @@ def is_error(status: str) -> bool:
     return status.upper().removeprefix("STATUS_CODE_") == "ERROR"
 
 
-def has_failed(status: str, scope: str = "", events: Iterable[str] = ()) -> bool:
-    """Whether a span failed: by its status, or, of an instrumentation that leaves it OK, by an exception.
-
-    Args:
-        status: In whichever spelling.
-        scope: The name of the instrumentation.
-        events: The names of the span's events.
-    """
-    return is_error(status) or (scope in SCOPES_THAT_END_OK and EXCEPTION_EVENT in events)
-
-
 def status_name(status: str) -> str:
     """A status as SDKs call it: `OK`, `ERROR` or `UNSET`; another text in capitals, as it is."""
     return status.upper().removeprefix("STATUS_CODE_") or "UNSET"
-
-
-def kind_name(kind: str) -> str:
-    """The kind of a span as SDKs call it: `SERVER`, `CLIENT`, ..."""
-    return kind.upper().removeprefix("SPAN_KIND_")

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
 from otel_loggedmodel.conventions.reading import count_of, name_of
+from otel_loggedmodel.conventions.status import CONSUMER_KINDS, SERVER_KINDS
 from otel_loggedmodel.conventions.things import Thing
 from otel_loggedmodel.store.trace_results import Span
 
-_CALLEES: Final = ("Server", "Consumer")
+_CALLEES: Final = (*SERVER_KINDS, *CONSUMER_KINDS)
 
 State = TypeVar("State")
 

@@ -95,7 +95,7 @@ class StoreReader:
         model_id = known.resolve(version, seen)
         scope = self._scope(known, [model_id], selection, seen)
         (metrics,) = comparing.measure(self._database, scope, self._names(known, [model_id])).versions
-        used = sightings.usage(self._database, self._moved(scope)).get(model_id)
+        used = sightings.usage(self._database, scope).get(model_id)
         history = sightings.history(self._database, self._columns, model_id)
         sighting = sightings.times_and_places(self._database, scope).get(model_id, {})
         services = sorted({*sighting.get("services", ()), *(entry.service for entry in history if entry.service)})

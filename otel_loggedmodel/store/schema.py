@@ -53,11 +53,6 @@ KINDS_TYPE: Final = (
 )
 
 
-def one_of_kind(column: str, *kinds: Kind) -> str:
-    """The condition that a span is of one of these kinds of work."""
-    return sql.one_of(column, kinds)
-
-
 # What `LoggedModelCall.usage` says of a span, bit by bit.
 TOKENS_BIT: Final = 0
 """It says how many tokens it took or gave."""

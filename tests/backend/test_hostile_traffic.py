@@ -25,6 +25,7 @@ import one_odd_span
 from asking import JSON, PROTOBUF
 from cli.terminal import run_in_terminal, without_colours
 from effort import times
+from one_odd_span import field
 
 from .sending import Load, Traces, as_json, call
 from .serving import Serving, command
@@ -87,7 +88,7 @@ def malformed_protobuf() -> Iterator[bytes]:
 def malformed_json() -> Iterator[bytes]:
     for resource_spans in (7, "text", {"scopeSpans": []}, [7], [{"scopeSpans": 7}], [{"scopeSpans": [{"spans": {}}]}]):
         yield json.dumps({"resourceSpans": resource_spans}).encode()
-    for field, value in (
+    for name, value in (
         ("traceId", 7),
         ("traceId", "no hexadecimal"),
         ("name", {}),
@@ -98,7 +99,7 @@ def malformed_json() -> Iterator[bytes]:
         ("attributes", [{"key": "k", "value": {"intValue": "1e400"}}]),
         ("status", []),
     ):
-        yield json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [{field: value}]}]}]}).encode()
+        yield json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [{name: value}]}]}]}).encode()
     yield b"["
     yield b'{"resourceSpans": [' * 2000
     yield b"\xff\xfe{}"
@@ -130,15 +131,6 @@ def bomb() -> bytes:
     compressor = zlib.compressobj(1, wbits=31)
     zeros = bytes(MIB)
     return b"".join(compressor.compress(zeros) for _ in range(512)) + compressor.flush()
-
-
-def field(number: int, content: bytes) -> bytes:
-    """A field of a message that is a text or another message: https://protobuf.dev/programming-guides/encoding/."""
-    length, size = b"", len(content)
-    while size > 127:
-        length += bytes([size & 127 | 128])
-        size >>= 7
-    return bytes([number << 3 | 2]) + length + bytes([size]) + content
 
 
 def crowd(tag: int) -> bytes:

@@ -35,7 +35,6 @@ _RESULTS: Final = frozenset(
 _KINDS_BY_KEY: Final = (*sorted(_CALLS - {"function"}), *sorted(_RESULTS), "reasoningContent", "reasoning_content")
 _ARGUMENT_KEYS: Final = ("arguments", "input", "args", "toolInput", "tool_args", "server_tool_call")
 _RESULT_KEYS: Final = ("response", "result", "content", "output", "server_tool_call_response")
-_ID_KEYS: Final = ("id", "toolCallId", "call_id", "callId", "tool_use_id", "toolUseId", "tool_call_id", "ref")
 # Which call or tool a result is of, by provider.
 _RESULT_OF_KEYS: Final = (
     "id",
@@ -75,11 +74,6 @@ def tool_call(value: Any) -> Part:
     arguments = next((function[key] for key in _ARGUMENT_KEYS if key in function), "")
     name = values.first_text(function, "name", "toolName", "tool_name")
     return Part("tool call", "" if arguments is None else values.pretty(values.parsed(arguments)), name)
-
-
-def call_id(value: Any) -> str:
-    """The id of a call of a tool; empty where it has none."""
-    return values.first_text(value, *_ID_KEYS) if isinstance(value, Mapping) else ""
 
 
 def _parts(value: Any) -> Iterator[Part]:
