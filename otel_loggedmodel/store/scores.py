@@ -67,7 +67,7 @@ def results(scope: Scope) -> Query:
 
 def _or_evaluated_then(selection: Selection) -> str:
     """What a data set's own outputs are selected by: they were scored, and no version made a trace of them."""
-    if selection.service or selection.attributes or selection.production or selection.prompt or selection.agent:
+    if replace(selection, since=None, until=None, dataset=None) != EVERYTHING:
         return ""
     times = [
         f"at {comparison} toUnixTimestamp64Nano({{{name}:DateTime64(9, 'UTC')}})"

@@ -57,6 +57,7 @@ def reader(clickhouse_server: ClickHouseServer) -> Iterator[StoreReader]:
         (Selection(prompt="greeting\n2"), 1),
         (Selection(agent="writer"), 2),
         (Selection(prompt="greeting", agent="writer"), 0),
+        (Selection(service=""), 5),
     ],
     ids=str,
 )

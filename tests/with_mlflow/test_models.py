@@ -29,6 +29,11 @@ def created(name: str, **more: object) -> ModelEvent:
     return ModelEvent("created", model_id, time.time_ns(), name=name, status=LoggedModelStatus.READY, **more)  # type: ignore[arg-type]
 
 
+def referred(name: str) -> ModelEvent:
+    """The event of a process that knows a name alone."""
+    return ModelEvent("created", reference_to("0", name), time.time_ns(), name=name, status=LoggedModelStatus.READY)
+
+
 def updated(model_id: str, time_ns: int | None = None, **more: object) -> ModelEvent:
     return ModelEvent("updated", model_id, time_ns or time.time_ns(), span_id=7, **more)  # type: ignore[arg-type]
 
@@ -187,7 +192,7 @@ def test_a_name_is_not_deleted_with_what_stands_for_it(
     client: MlflowClient, models: Models, experiment_id: str
 ) -> None:
     client.create_logged_model(experiment_id, name="agent")
-    reference = created("agent")
+    reference = referred("agent")
     models.apply(reference)
     models.apply(ModelEvent("deleted", reference.model_id, time.time_ns(), span_id=1))
     assert len(all_of(client, experiment_id)) == 1
@@ -244,7 +249,7 @@ def test_a_reference_with_params_of_its_own_stands_for_itself(
     client: MlflowClient, models: Models, experiment_id: str
 ) -> None:
     other = client.create_logged_model(experiment_id, name="agent", params={"a": "2"})
-    reference = created("agent")
+    reference = referred("agent")
     models.apply(reference)
     assert models.id_of(reference.model_id) == other.model_id
     models.apply(updated(reference.model_id, params={"a": "3"}))
