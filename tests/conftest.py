@@ -35,6 +35,7 @@ if IS_LIBRARY_ALONE or not has_server:
         "backend",
         "cli",
         "pages",
+        "senders",
         "server",
         "store",
         "examples",
