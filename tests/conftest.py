@@ -34,6 +34,7 @@ if IS_LIBRARY_ALONE or not has_server:
     collect_ignore += [
         "backend",
         "cli",
+        "conventions/test_counted.py",
         "pages",
         "senders",
         "server",
