@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
-from otel_loggedmodel.conventions.status import EXCEPTION_EVENT, SCOPES_THAT_END_OK, SCOPES_WITH_CACHED_BESIDE
+from otel_loggedmodel.conventions import scopes
+from otel_loggedmodel.conventions.status import EXCEPTION_EVENT, SCOPES_THAT_END_OK
 from otel_loggedmodel.conventions.things import CALLS, Kind, Thing
 from otel_loggedmodel.store import conventions_sql as sql
 from otel_loggedmodel.store.database import Database, quoted
@@ -31,7 +32,7 @@ MODALITIES: Final = (
 )
 
 # Raised by one whenever an expression changes; each column remembers in its comment from which it is.
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 _COMMENT: Final = "otel-loggedmodel schema "
 
 
@@ -66,12 +67,21 @@ ODD_BIT: Final = 4
 """It says tokens or a cost that cannot be."""
 ALONE_BIT: Final = 5
 """It is a call of a model without a parent."""
+UNCACHED_BIT: Final = 6
+"""It is a call that says tokens, but not how many of them were cached, which its instrumentation never does."""
 
 _REPEATS: Final = f"{sql.kind()} = {sql.KINDS.index(Kind.REPEAT) + 1}"
-_HAS_TOKENS: Final = (
-    f"(({sql.count(Thing.INPUT_TOKENS)} != 0 OR {sql.count(Thing.OUTPUT_TOKENS)} != 0) AND NOT ({_REPEATS}))"
+# What a span says that is an estimate, or of the last one of several calls, is as if it said nothing.
+_IS_TOLD: Final = (
+    f"NOT ({sql.one_of('ScopeName', scopes.WITH_ESTIMATES)}"
+    f" AND NOT startsWith({sql.name(Thing.RESPONSE_ID)}, '{scopes.RESPONSES_API}')"
+    f" OR SpanAttributes['{scopes.LITELLM_CALL_ID}'] != '' AND ScopeName != '{scopes.LITELLM}')"
 )
-_HAS_COST: Final = f"({sql.cost()} > 0 AND NOT ({_REPEATS}) OR {_HAS_TOKENS} AND {sql.says_free()})"
+_HAS_TOKENS: Final = (
+    f"(({sql.count(Thing.INPUT_TOKENS)} != 0 OR {sql.count(Thing.OUTPUT_TOKENS)} != 0) AND NOT ({_REPEATS})"
+    f" AND {_IS_TOLD})"
+)
+_HAS_COST: Final = f"({sql.cost()} > 0 AND NOT ({_REPEATS}) AND {_IS_TOLD} OR {_HAS_TOKENS} AND {sql.says_free()})"
 _IS_CALL: Final = f"kind IN {tuple(sql.KINDS.index(kind) + 1 for kind in CALLS)}"
 _FAILED: Final = (
     f"({sql.HAS_ERROR_STATUS}"
@@ -94,9 +104,20 @@ _MODEL_FAMILY: Final = (
 _CACHED: Final = f"({sql.count(Thing.CACHE_READ_TOKENS)} + {sql.count(Thing.CACHE_WRITE_TOKENS)})"
 _INPUT: Final = (
     f"({sql.count(Thing.INPUT_TOKENS)} + if({_CACHED} > {sql.count(Thing.INPUT_TOKENS)}"
-    f" OR {sql.one_of('ScopeName', SCOPES_WITH_CACHED_BESIDE)} OR {_CACHED} > 0"
+    f" OR {sql.one_of('ScopeName', scopes.WITH_CACHED_BESIDE)}"
+    f" AND {sql.one_of(sql.name(Thing.PROVIDER), scopes.PROVIDERS_WITH_CACHED_BESIDE)} OR {_CACHED} > 0"
     f" AND {sql.count(Thing.TOTAL_TOKENS)}"
     f" = {sql.count(Thing.INPUT_TOKENS)} + {_CACHED} + {sql.count(Thing.OUTPUT_TOKENS)}, {_CACHED}, 0))"
+)
+_OUTPUT: Final = (
+    f"({sql.count(Thing.OUTPUT_TOKENS)} - if({sql.one_of('ScopeName', scopes.WITH_REASONING_TWICE)}"
+    f" AND match({_ASKED}, '^[a-z0-9_]+/')"
+    f" AND splitByChar('/', {_ASKED})[1] NOT IN ({', '.join(map(sql.literal, scopes.GEMINI_PATHS))}),"
+    f" least({sql.count(Thing.REASONING_TOKENS)}, {sql.count(Thing.OUTPUT_TOKENS)}), 0))"
+)
+_SAYS_NO_CACHED: Final = (
+    f"kind = {sql.KINDS.index(Kind.LLM) + 1} AND has_tokens AND {_CACHED} = 0 AND ({sql.says_cache_cost()}"
+    f" OR {sql.one_of('ScopeName', scopes.WITHOUT_CACHED)} AND NOT {sql.says_cached()})"
 )
 _MODAL: Final = ", ".join(map(sql.count, MODALITIES))
 _IS_OF_VERSION: Final = "{LoggedModelRole} IN ('span', 'entry')"
@@ -107,6 +128,7 @@ _STEPS: Final[Mapping[str, str]] = {
     "has_tokens": _HAS_TOKENS,
     "has_cost": _HAS_COST,
     "failed": _FAILED,
+    "is_told": _IS_TOLD,
     "counts": "{LoggedModelRole} = 'entry' OR {LoggedModelRole} = 'span'"
     f" AND (said[{sql.KIND_NUMBER}] != '' OR {_ANSWERED} != '' OR {_HAS_TOKENS} OR {_HAS_COST} OR {_FAILED})",
 }
@@ -114,6 +136,10 @@ _STEPS: Final[Mapping[str, str]] = {
 
 def _bits(*conditions: str) -> str:
     return " + ".join(f"bitShiftLeft(toUInt8({condition}), {bit})" for bit, condition in enumerate(conditions))
+
+
+def _told(number: str) -> str:
+    return f"if(is_told, {number}, 0)"
 
 
 def _hash(text: str) -> str:
@@ -130,19 +156,23 @@ _PARTS: Final[Mapping[str, tuple[str, str]]] = {
     # Bits, see above.
     "usage": (
         "UInt8",
-        _bits("has_tokens", "has_cost", "failed", sql.IS_SERVED, sql.says_odd(), f"ParentSpanId = '' AND {_IS_CALL}"),
+        _bits(
+            *("has_tokens", "has_cost", "failed", sql.IS_SERVED, sql.says_odd()),
+            f"ParentSpanId = '' AND {_IS_CALL}",
+            _SAYS_NO_CACHED,
+        ),
     ),
     # An instrumentation that follows no convention here leaves cached tokens out of the input. It shows where there are
     # more of them than input, or where the total has them beside it: they are added.
-    "input": ("UInt64", _INPUT),
-    "output": ("UInt64", sql.count(Thing.OUTPUT_TOKENS)),
+    "input": ("UInt64", _told(_INPUT)),
+    "output": ("UInt64", _told(_OUTPUT)),
     # Tokens of the kinds that have prices of their own; they are among the input or the output.
-    "cache_read": ("UInt64", sql.count(Thing.CACHE_READ_TOKENS)),
-    "cache_write": ("UInt64", sql.count(Thing.CACHE_WRITE_TOKENS)),
-    "reasoning": ("UInt64", sql.count(Thing.REASONING_TOKENS)),
+    "cache_read": ("UInt64", _told(sql.count(Thing.CACHE_READ_TOKENS))),
+    "cache_write": ("UInt64", _told(sql.count(Thing.CACHE_WRITE_TOKENS))),
+    "reasoning": ("UInt64", _told(sql.count(Thing.REASONING_TOKENS))),
     # In the order of `MODALITIES`; empty where all are 0.
     "modal": ("Array(UInt64)", f"if(arraySum([{_MODAL}]) = 0, [], [{_MODAL}])"),
-    "cost": ("Float64", sql.cost()),
+    "cost": ("Float64", _told(sql.cost())),
     # Provider and model of a call, for its price; then, each on a line of its own, the model that was asked for where
     # it is another, and whether its server is near.
     "llm": (
