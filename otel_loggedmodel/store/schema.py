@@ -120,7 +120,8 @@ _SAYS_NO_CACHED: Final = (
     f" OR {sql.one_of('ScopeName', scopes.WITHOUT_CACHED)} AND NOT {sql.says_cached()})"
 )
 _MODAL: Final = ", ".join(map(sql.count, MODALITIES))
-_IS_OF_VERSION: Final = "{LoggedModelRole} IN ('span', 'entry')"
+_IS_STRAY: Final = f"{{LoggedModelRole}} = 'none' AND {_IS_CALL}"
+_IS_KEPT: Final = f"(counts OR {_IS_STRAY})"
 # What is worked out of `said` first, as the parts below need it more than once.
 _STEPS: Final[Mapping[str, str]] = {
     # What names a model and no kind of work is a call of that model.
@@ -177,7 +178,8 @@ _PARTS: Final[Mapping[str, tuple[str, str]]] = {
     # it is another, and whether its server is near.
     "llm": (
         "LowCardinality(String)",
-        f"if({_IS_OF_VERSION} AND (has_tokens OR {_IS_CALL}), concat({sql.name(Thing.PROVIDER)}, '/', {_ANSWERED},"
+        f"if({{LoggedModelRole}} IN ('span', 'entry') AND (has_tokens OR {_IS_CALL}) OR {_IS_STRAY},"
+        f" concat({sql.name(Thing.PROVIDER)}, '/', {_ANSWERED},"
         f" if({_ASKED} NOT IN ('', {_ANSWERED}), concat('\\nasked ', {_ASKED}), ''), if({_IS_LOCAL}, '\\nlocal', '')),"
         " '')",
     ),
@@ -189,22 +191,22 @@ _PARTS: Final[Mapping[str, tuple[str, str]]] = {
         f" concat({sql.name(Thing.PROMPT_NAME)}, '\\n', {sql.name(Thing.PROMPT_VERSION)}))",
     ),
     "agent": ("LowCardinality(String)", sql.name(Thing.AGENT)),
-    # Hashes of ids, of the spans that counting reads: a quarter of what the ids themselves take.
-    "trace": ("UInt64", "if(counts, cityHash64(TraceId), 0)"),
-    "span": ("UInt64", "if(counts, cityHash64(SpanId), 0)"),
-    "parent": ("UInt64", "if(counts, cityHash64(ParentSpanId), 0)"),
+    # Hashes of ids, of the spans that counting reads, and of calls without a version: a quarter of what the ids take.
+    "trace": ("UInt64", f"if({_IS_KEPT}, cityHash64(TraceId), 0)"),
+    "span": ("UInt64", f"if({_IS_KEPT}, cityHash64(SpanId), 0)"),
+    "parent": ("UInt64", f"if({_IS_KEPT}, cityHash64(ParentSpanId), 0)"),
     "conversation": ("UInt64", _hash(sql.name(Thing.CONVERSATION))),
     # What two instrumentations of one call have in common, and what not: the answer, the model, and who says so, the
     # latter two as 16 bits each.
     "response": ("UInt64", _hash(sql.name(Thing.RESPONSE_ID))),
     "origin": (
         "UInt32",
-        f"if(counts, bitOr(bitShiftLeft(toUInt32(modulo(cityHash64(ScopeName), 65536)), 16),"
+        f"if({_IS_KEPT}, bitOr(bitShiftLeft(toUInt32(modulo(cityHash64(ScopeName), 65536)), 16),"
         f" if({_IS_CALL}, toUInt32(modulo(cityHash64({_MODEL_FAMILY}), 65536)), 0)), 0)",
     ),
     "first_chunk": ("Float32", sql.first_chunk()),
     # The trace of a call that carries no version.
-    "stray": ("UInt64", f"if({{LoggedModelRole}} = 'none' AND {_IS_CALL}, cityHash64(TraceId), 0)"),
+    "stray": ("UInt64", f"if({_IS_STRAY}, cityHash64(TraceId), 0)"),
 }
 
 COLUMNS: Final[Mapping[str, Column]] = {
