@@ -56,6 +56,12 @@ https://github.com/google/adk-python/blob/main/src/google/adk/models/lite_llm.py
 GEMINI_PATHS: Final = ("endpoints", "models", "projects", "publishers", "tunedModels")
 """What a name of Gemini begins with that has a slash, too."""
 
+SWITCHES: Final = {
+    "com.anthropic.sdk.python": "ANTHROPIC_OPEN_TELEMETRY=false",
+    "langsmith": "LANGSMITH_OTEL_ENABLED=false",
+}
+"""What switches off those that state calls beside an instrumentation that somebody chose."""
+
 LITELLM: Final = "litellm"
 """Its callback writes on a span of the application, where there is one, what its last call used.
 

@@ -4,6 +4,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from otel_loggedmodel.conventions.scopes import SWITCHES
 from otel_loggedmodel.store import adding, pricing
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
@@ -52,7 +53,7 @@ def notes(database: Database, scope: Scope, measured: "Measurement") -> Iterator
         names = database.query(*_scopes(scope, f"{call('llm')} != ''"))
         yield (
             f"{_calls(doubled)} of language models were stated twice, by {_list(names)}, and count once:"
-            " switch one of the two off."
+            f" switch one of the two off{_switch(names)}."
         )
     if cut := measured.counted("cut_off"):
         number = sum(cut.values())
@@ -78,6 +79,11 @@ def _traces(number: int) -> str:
 
 def _list(names: Sequence[Mapping[str, object]]) -> str:
     return " and ".join(str(row["scope"]) for row in names) or "an instrumentation"
+
+
+def _switch(names: Sequence[Mapping[str, object]]) -> str:
+    found = [SWITCHES[str(row["scope"])] for row in names if row["scope"] in SWITCHES]
+    return f", for example with {found[0]}" if found else ""
 
 
 def _names(database: Database, query: Query) -> str:
