@@ -19,11 +19,6 @@ SCOPES_THAT_END_OK: Final = ("langsmith",)
 
 Source: https://github.com/langchain-ai/langsmith-sdk/blob/main/python/langsmith/_internal/otel/_otel_exporter.py
 """
-SCOPES_WITH_CACHED_BESIDE: Final = ("opentelemetry.instrumentation.botocore.bedrock-runtime",)
-"""Instrumentations that pass on the input tokens of Amazon Bedrock, which leaves cached ones out.
-
-Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html
-"""
 SERVER_KINDS: Final = ("Server", "SPAN_KIND_SERVER")
 """What the stored kind of a server's span is."""
 CONSUMER_KINDS: Final = ("Consumer", "SPAN_KIND_CONSUMER")

@@ -26,13 +26,14 @@ from otel_loggedmodel.conventions.sources import (
 from otel_loggedmodel.conventions.things import Thing
 
 SOURCES: Final[tuple[Source, ...]] = (
+    # It calls a prompt that is filled in `chat` by the conventions' name, and by its own what it is.
+    langsmith.SOURCE,
     genai.SOURCE,
     openllmetry.SOURCE,
     strands.SOURCE,
     openlit.SOURCE,
     litellm.SOURCE,
     openinference.SOURCE,
-    langsmith.SOURCE,
     logfire.SOURCE,
     vercel.SOURCE,
     genkit.SOURCE,

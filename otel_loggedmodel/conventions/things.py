@@ -19,6 +19,7 @@ class Thing(str, enum.Enum):
     OUTPUT_IMAGE_TOKENS = "output tokens of images"
     CACHE_READ_AUDIO_TOKENS = "input tokens of audio read from a cache"
     COST = "cost in US dollars"
+    CACHE_COST = "cost of cached input tokens in US dollars"
     PROVIDER = "provider"
     REQUEST_MODEL = "model asked for"
     RESPONSE_MODEL = "model that answered"

@@ -5,10 +5,14 @@ Agents, chains and wrappers repeat what the calls below them used: a span that s
 its own number or that of the calls within it. What is within it is told by parent ids; where the parent of a span is
 not among those that count, the shortest span that takes all of its time stands for it.
 
-Two instrumentations of one call state it twice. Calls with one id of a response count once. So do calls of which
-neither is within the other, by different instrumentations, of one model, with equal tokens as far as both say them,
-one within the time of the other. What says more counts, and of two that say as much the shorter, which is closer to
-the network.
+Two instrumentations of one call state it twice. Such calls, neither within the other and with some time in common,
+count once if they have one id of a response. So they do if they are of one model, with equal tokens as far as both say
+them, one within the time of the other. What says more counts, and of two that say as much the shorter, which is closer
+to the network.
+
+Calls by one instrumentation count each, whatever ids they have: a double in a test answers with one id again and again,
+and what a cache answered is stated as a call. Only where one is within the other do they count once: a retry and its
+last attempt, a client and its proxy.
 """
 
 from typing import Final
@@ -16,7 +20,7 @@ from typing import Final
 from otel_loggedmodel.conventions.things import CALLS, Kind
 from otel_loggedmodel.store.conventions_sql import KINDS
 from otel_loggedmodel.store.entering import NO_PARENT, numbers
-from otel_loggedmodel.store.schema import COST_BIT, FAILED_BIT, ODD_BIT, TOKENS_BIT
+from otel_loggedmodel.store.schema import COST_BIT, FAILED_BIT, ODD_BIT, TOKENS_BIT, UNCACHED_BIT
 
 CALLS_SQL: Final = numbers(*CALLS)
 _SUMS: Final = numbers(*(kind for kind in Kind if kind not in (*CALLS, Kind.RERANKER, Kind.REPEAT)))
@@ -31,6 +35,9 @@ USAGE: Final = (
     "priced",
     "unpriced",
     "unsaid",
+    "uncached",
+    "uncosted",
+    "mute",
     "odd",
     "calls",
     "failed_calls",
@@ -39,9 +46,13 @@ USAGE: Final = (
     "chunks",
 )
 """What there is of each trace: tokens, `cost` (US dollars; 0 where none is known), and how many spans say tokens or
-cost (`said`), calls have a cost (`priced`), have tokens but none (`unpriced`), have neither (`unsaid`), say what cannot
-be (`odd`), there are (`calls`), failed, are of tools, were stated twice (`doubled`); `chunks` are the seconds until the
-first part of streamed answers."""
+cost (`said`), calls have a cost (`priced`), have tokens but none (`unpriced`), have neither (`unsaid`), do not tell
+cached tokens (`uncached`), and have no cost therefore (`uncosted`), say what cannot be (`odd`), there are (`calls`),
+failed, are of tools, were stated twice (`doubled`); `mute` is 1 where there is an agent and no call; `chunks` are the
+seconds until the first part of streamed answers."""
+
+UNKNOWN_COST: Final = "(unsaid + unpriced + uncosted)"
+"""How many calls of a trace have a cost that is not known."""
 
 
 # How much a span says, for the better one of two: how many kinds of tokens first, then how short it is.
@@ -57,6 +68,8 @@ _ZEROS: Final = f"[{', '.join(['0.'] * len(_PARTS))}]"
 _SAME_CALL: Final = """\
 (c_worths[other], c_ids[other]) > (c_worths[one], c_ids[one]) AND (
     c_responses[one] != 0 AND c_responses[one] = c_responses[other]
+    AND bitXor(c_origins[one], c_origins[other]) > 65535
+    AND c_starts[one] <= c_ends[other] AND c_starts[other] <= c_ends[one]
     OR bitXor(c_origins[one], c_origins[other]) BETWEEN 65536 AND 4294967295
     AND bitAnd(bitXor(c_origins[one], c_origins[other]), 65535) = 0
     AND (c_inputs[one] = c_inputs[other] OR least(c_inputs[one], c_inputs[other]) = 0)
@@ -99,11 +112,13 @@ if(is_nested, n, []) AS m, if(is_nested, is_calls, []) AS m_calls""",
     AS links, arrayMap(near -> ups[near] = 0 AND parents[near] != {NO_PARENT}, c_nears) AS opens""",
     # Time decides only where a parent is not there.
     f"""\
-* EXCEPT (ups, c_nears, c_places, links, opens), arrayMap((link, open, start, end) -> if(link != 0, toUInt32(link),
-    toUInt32(arraySort(upper -> c_ends[upper] - c_starts[upper], arrayFilter(
-        upper -> c_kinds[upper] IN {_SUMS} AND bitAnd(c_used[upper], {SAYS}) != 0 AND c_starts[upper] <= start
+* EXCEPT (ups, c_nears, c_places, links, opens), arrayMap((link, open, start, end, response) -> if(
+    link != 0, toUInt32(link), toUInt32(arraySort(upper -> c_ends[upper] - c_starts[upper], arrayFilter(
+        upper -> (c_kinds[upper] IN {_SUMS} OR response != 0 AND c_responses[upper] = response)
+            AND bitAnd(c_used[upper], {SAYS}) != 0 AND c_starts[upper] <= start
             AND c_ends[upper] >= end AND c_ends[upper] - c_starts[upper] > end - start,
-        if(open, c_n, [])))[1])), links, opens, if(is_nested, c_starts, []), if(is_nested, c_ends, [])) AS uppers""",
+        if(open, c_n, [])))[1])), links, opens, if(is_nested, c_starts, []), if(is_nested, c_ends, []),
+    if(is_nested, c_responses, [])) AS uppers""",
     """\
 *, arrayFold((owners, step) -> arrayMap(place -> owners[place], owners), range(6),
     arrayMap((place, upper) -> if(upper = 0, toUInt32(place), upper), if(is_nested, c_n, []), uppers)) AS owners,
@@ -124,6 +139,7 @@ arrayMap(({", ".join(_PARTS)}) -> arrayMap(one -> greatest(0., toFloat64(one)), 
 -- A run that failed failed in its call: instrumentations do not all say so of the call.
 notEmpty(entries) AND NOT has(entries.failed, false) AS is_lost,
 if(is_nested, arrayMap(leaf -> c_used[leaf], leaves), c_used) AS l_used,
+arraySum(leaf -> numbers[leaf][1] + numbers[leaf][2], leaves) AS l_tokens,
 if(is_nested, arrayMap(leaf -> c_kinds[leaf], leaves), c_kinds) AS l_kinds,
 if(is_nested, arrayMap(leaf -> c_costs[leaf], leaves), c_costs) AS l_costs,
 if(is_nested, arrayMap(leaf -> uppers[leaf] != 0
@@ -136,7 +152,12 @@ version, trace, conversation, entries,
 if(is_nested, totals[{_place("costs")}], arraySum(one -> greatest(0., one), c_costs)) AS cost,
 arrayCount(one -> bitAnd(one, {SAYS}) != 0, l_used) + length(tops) AS said,
 arrayCount(one -> one >= 0, l_costs) + arrayCount(top -> c_costs[top] >= 0, tops) AS priced,
-arrayCount((one, cost) -> bitTest(one, {TOKENS_BIT}) AND cost < 0, l_used, l_due) AS unpriced,
+-- What a sum says beyond its calls is of no model, and has no price.
+arrayCount((one, cost) -> bitTest(one, {TOKENS_BIT}) AND cost < 0 AND NOT bitTest(one, {UNCACHED_BIT}), l_used, l_due)
+    + (is_nested AND totals[1] + totals[2] > l_tokens AND arrayExists(top -> c_costs[top] < 0, tops)) AS unpriced,
+arrayCount(one -> bitTest(one, {UNCACHED_BIT}), l_used) AS uncached,
+arrayCount((one, cost) -> bitTest(one, {UNCACHED_BIT}) AND cost < 0, l_used, l_due) AS uncosted,
+empty(l_used) AND has(kinds, {KINDS.index(Kind.AGENT) + 1}) AND NOT is_lost AS mute,
 arrayCount((one, kind, told) -> kind IN {CALLS_SQL} AND bitAnd(one, {_UNSAID}) = 0 AND NOT told AND NOT is_lost,
     l_used, l_kinds, arrayResize(l_told, length(l_used))) AS unsaid,
 arrayCount(one -> bitTest(one, {ODD_BIT}), used) AS odd, length(l_used) AS calls,

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from otel_loggedmodel.store import comparing, measuring
+from otel_loggedmodel.store import adding, comparing, measuring
 from otel_loggedmodel.store import scores as evaluations
 from otel_loggedmodel.store.chart_results import (
     Activation,
@@ -139,11 +139,14 @@ def _over_time(scope: Scope, start_ms: int, step_ms: int) -> Query:
         f"""
         SELECT toString(version) AS version, part, grouping(part) AS is_total, sum(length(latencies)) AS traces,
             sum(failures) AS errors, quantilesExactInclusiveArray(0.5, 0.95)(latencies) AS quantiles,
-            sum(input + output) / traces AS tokens, sum(cost) / traces AS cost, sum(said) AS said, sum(priced) AS priced
+            sumIf(input + output, is_said) / sumIf(length(latencies), is_said) AS tokens,
+            sumIf(cost, is_priced) / sumIf(length(latencies), is_priced) AS cost,
+            sumIf(said, is_said) AS said, sumIf(priced, is_priced) AS priced
         FROM (
             SELECT version, intDiv(arrayMin(entries.start) - {{start_ns:Int64}}, {{step_ns:Int64}}) AS part,
                 arrayMap((start, end) -> (end - start) / 1e6, entries.start, entries.end) AS latencies,
-                arrayCount(entries.failed) AS failures, input, output, cost, said, priced
+                arrayCount(entries.failed) AS failures, input, output, cost, said, priced,
+                unsaid = 0 AS is_said, {adding.UNKNOWN_COST} = 0 AS is_priced
             FROM ({measured.sql})
         )
         GROUP BY GROUPING SETS ((version), (version, part))

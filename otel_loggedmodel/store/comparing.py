@@ -14,10 +14,11 @@ P-values are corrected by Holm's method over all metrics that are shown.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from otel_loggedmodel.store import measuring, statistics, stray
+from otel_loggedmodel.store import measuring, statistics, stray, uncached
+from otel_loggedmodel.store.adding import UNKNOWN_COST
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.results import (
@@ -46,7 +47,7 @@ _MOST_UNKNOWN: Final = 0.01
 # What is counted over the traces of a version.
 _SUMMED: Final = (
     *("input", "output", "cache_read", "cache_write", "reasoning", "cost", "said", "priced", "unpriced"),
-    *("unsaid", "odd", "calls", "failed_calls", "tool_calls", "doubled"),
+    *("unsaid", "uncached", "uncosted", "mute", "odd", "calls", "failed_calls", "tool_calls", "doubled"),
 )
 _COUNTS: Final = {
     "traces": "length(entries)",
@@ -57,8 +58,8 @@ _COUNTS: Final = {
     "said_traces": "if(unsaid = 0, length(entries), 0)",
     "said_input": "if(unsaid = 0, input, 0)",
     "said_output": "if(unsaid = 0, output, 0)",
-    "priced_traces": "if(unsaid + unpriced = 0, length(entries), 0)",
-    "priced_cost": "if(unsaid + unpriced = 0, cost, 0)",
+    "priced_traces": f"if({UNKNOWN_COST} = 0, length(entries), 0)",
+    "priced_cost": f"if({UNKNOWN_COST} = 0, cost, 0)",
     "turns": "if(conversation = 0, 0, length(entries))",
     "turns_cost": "if(conversation = 0, 0, cost)",
     "turns_ns": "if(conversation = 0, 0, arraySum(entries.end) - arraySum(entries.start))",
@@ -77,7 +78,8 @@ def measure(database: Database, scope: Scope, names: Mapping[str, str | None]) -
     """
     model_ids = list(scope.model_ids or ())
     rows = {row["version"]: _named(row) for row in _run(database, _measured(scope, model_ids))}
-    return Measurement(model_ids, rows, _scores(database, scope), names, stray.calls_of(database, scope))
+    writing = uncached.may_have_written(database, scope) if any(row["uncached"] for row in rows.values()) else ()
+    return Measurement(model_ids, rows, _scores(database, scope), names, stray.calls_of(database, scope), writing)
 
 
 def _named(row: Row) -> Row:
@@ -137,6 +139,7 @@ class Measurement:
         scores: Their scores, by version and name.
         names: Their names, by version.
         strays: How many calls in their traces carry no version, by version.
+        writing: Versions that may have written tokens to a cache and do not say how many.
 
     Attributes:
         versions: Their numbers.
@@ -150,9 +153,11 @@ class Measurement:
         scores: Mapping[str, Scores],
         names: Mapping[str, str | None],
         strays: Mapping[str, int],
+        writing: Collection[str] = (),
     ) -> None:
         self._model_ids = model_ids
         self.strays = strays
+        self._writing = writing
         self._rows = rows
         self._scores = scores
         self.matches = _all_matches(model_ids, scores)
@@ -181,11 +186,11 @@ class Measurement:
             error_rate=row["errors"] / traces,
             latency_ms=_latency(row["quantiles"], row["mean"]),
             tokens=Tokens(
-                **{kind: row[kind] if is_said else None for kind in _TOKENS},
+                **{kind: self._total(row, kind) for kind in _TOKENS},
                 input_per_trace=_each(row["said_input"], row["said_traces"] if is_said else 0),
                 output_per_trace=_each(row["said_output"], row["said_traces"] if is_said else 0),
             ),
-            cost_usd=row["cost"] if is_priced else None,
+            cost_usd=row["cost"] if is_priced and self._is_whole(row) else None,
             cost_usd_per_trace=_each(row["priced_cost"], row["priced_traces"] if is_priced else 0),
             scores=scores,
             calls_per_trace=row["calls"] / traces,
@@ -203,11 +208,30 @@ class Measurement:
         """
         if row["calls"] == 0:
             return not self._is_stray(row) and any(other["calls"] for other in self._rows.values())
-        return bool(row["priced"]) or row["unpriced"] + row["unsaid"] == 0
+        return bool(row["priced"]) or row["unpriced"] + row["unsaid"] + row["uncosted"] == 0
 
     def _is_said(self, row: Row) -> bool:
-        """Whether the tokens of a version are known: some call says them, or there is none that could."""
-        return bool(row["said"]) or (row["unsaid"] == 0 and not self._is_stray(row))
+        """Whether tokens of a version are known: some call says them, or there is none that could.
+
+        Where agents ran and no call of any is there, nothing states their calls.
+        """
+        return bool(row["said"]) or (
+            row["unsaid"] == 0 and not self._is_stray(row) and not (row["mute"] and row["calls"] == 0)
+        )
+
+    def _is_whole(self, row: Row) -> bool:
+        """Whether a total cost is that of nearly all traces, apart from models without a price, which a note names."""
+        return _is_known(row, "tokens.input_per_trace") and row["uncosted"] <= _MOST_UNKNOWN * row["calls"]
+
+    def _total(self, row: Row, kind: str) -> int | None:
+        """Tokens of a kind, where they are known of nearly all traces."""
+        if not self._is_said(row) or not _is_known(row, "tokens.input_per_trace"):
+            return None
+        if row["uncached"] > _MOST_UNKNOWN * row["calls"] and (
+            kind == "cache_read" or (kind == "cache_write" and row["version"] in self._writing)
+        ):
+            return None
+        return int(row[kind])
 
     def _is_stray(self, row: Row) -> bool:
         """Whether the calls of a version carry none, as far as there are any."""
@@ -216,6 +240,10 @@ class Measurement:
     def counted(self, what: str) -> dict[str, int]:
         """One of what is counted besides the metrics, by version, where it is not 0."""
         return {model_id: row[what] for model_id, row in self._rows.items() if row[what]}
+
+    def mute(self) -> int:
+        """How many traces there are of agents, in versions without a call of a model."""
+        return sum(row["mute"] for row in self._rows.values() if row["calls"] == 0)
 
     def notes(self) -> Iterator[str]:
         """What a reader of the scores has to know."""
@@ -242,7 +270,7 @@ class Measurement:
             known = [self._known_mean(row, metric) for row in (base, candidate)]
             if known == [None, None]:
                 continue
-            is_known = all(_known_part(row, metric) >= 1 - _MOST_UNKNOWN for row in (base, candidate))
+            is_known = all(_is_known(row, metric) for row in (base, candidate))
             if None in known or not is_known:
                 found[metric] = statistics.difference(*known)
             else:
@@ -267,10 +295,10 @@ class Measurement:
 _TOKENS: Final = ("input", "output", "cache_read", "cache_write", "reasoning")
 
 
-def _known_part(row: Row, metric: str) -> float:
+def _is_known(row: Row, metric: str) -> bool:
     known = {"tokens.input_per_trace": "said_traces", "tokens.output_per_trace": "said_traces"}
     which = {**known, "cost_usd_per_trace": "priced_traces"}.get(metric, "traces")
-    return float(row[which] / row["traces"])
+    return bool(row[which] >= (1 - _MOST_UNKNOWN) * row["traces"])
 
 
 def _each(total: float, number: int) -> float | None:
@@ -324,7 +352,7 @@ def _measured(scope: Scope, model_ids: Sequence[str]) -> Query:
                             entries.start, entries.end))) AS latencies,
                         groupArrayIf(input / length(entries), unsaid = 0) AS inputs,
                         groupArrayIf(output / length(entries), unsaid = 0) AS outputs,
-                        groupArrayIf(cost / length(entries), unsaid = 0 AND unpriced = 0) AS costs,
+                        groupArrayIf(cost / length(entries), {UNKNOWN_COST} = 0) AS costs,
                         groupArray(failed_calls / length(entries)) AS failures,
                         arraySort(groupArrayArray(arrayMap(one -> one * 1000., traces.chunks))) AS chunks,
                         sumForEach([{", ".join(f"toFloat64({one})" for one in _COUNTS.values())}]) AS counts,

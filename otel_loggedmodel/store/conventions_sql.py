@@ -52,13 +52,14 @@ _NAMES: Final = (
     Thing.ERROR_TYPE,
 )
 # Numbers of what is said. Counts come first, then other numbers, the kind, and names; odd and free are remarks.
-_COST, _FIRST_CHUNK, _FIRST_CHUNK_MS = (len(_COUNTS) + place for place in (1, 2, 3))
+_COST, _CACHE_COST, _FIRST_CHUNK, _FIRST_CHUNK_MS = (len(_COUNTS) + place for place in (1, 2, 3, 4))
 KIND_NUMBER: Final = _FIRST_CHUNK_MS + 1
 _FIRST_CHUNK_AT: Final = KIND_NUMBER + len(_NAMES) + 1
 _ODD, _FREE = _FIRST_CHUNK_AT + 1, _FIRST_CHUNK_AT + 2
 _NUMBERS: Final = {
     **{thing: number for number, thing in enumerate(_COUNTS, 1)},
     Thing.COST: _COST,
+    Thing.CACHE_COST: _CACHE_COST,
     Thing.KIND: KIND_NUMBER,
     **{thing: number for number, thing in enumerate(_NAMES, KIND_NUMBER + 1)},
 }
@@ -147,7 +148,7 @@ def _codes() -> tuple[dict[str, int], dict[str, int], dict[int, list[tuple[int, 
     json_codes: dict[str, int] = {}
     json_paths: dict[int, list[tuple[int, str]]] = defaultdict(list)
     counts: dict[int, int] = defaultdict(int)
-    for thing in (*_COUNTS, Thing.COST, Thing.FIRST_CHUNK, Thing.KIND, *_NAMES):
+    for thing in (*_COUNTS, Thing.COST, Thing.CACHE_COST, Thing.FIRST_CHUNK, Thing.KIND, *_NAMES):
         for place in places_of(thing):
             if place.form is Form.EVENT:
                 continue
@@ -220,6 +221,18 @@ def is_building() -> str:
         for place in places_of(Thing.KIND)
         if (values := [value for value, kind in place.kinds.items() if kind is Kind.BUILD])
     )
+
+
+def says_cached() -> str:
+    """Whether a span says how many tokens were cached, be it 0; a cost of them alone does not tell."""
+    places = (*places_of(Thing.CACHE_READ_TOKENS), *places_of(Thing.CACHE_WRITE_TOKENS))
+    keys = dict.fromkeys(place.attribute for place in places if place.form is Form.VALUE)
+    return f"hasAny(mapKeys(SpanAttributes), [{', '.join(map(literal, keys))}])"
+
+
+def says_cache_cost() -> str:
+    """Whether a span says that cached tokens cost something."""
+    return f"mapContains(said, {_CACHE_COST})"
 
 
 def says_odd() -> str:

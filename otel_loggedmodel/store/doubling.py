@@ -3,8 +3,8 @@
 
 Where the span of the outer instrumentation is not the current one, that of the inner begins a trace: its requests
 would count as further traces. Two such calls are one if they are of one version, by different instrumentations, and
-either have one id of a response, or one model, the same tokens, and the time of one is within that of the other; or
-both failed, then.
+either have one id of a response and some time in common, or one model, the same tokens, and the time of one is within
+that of the other; or both failed, then.
 """
 
 from dataclasses import replace
@@ -41,7 +41,7 @@ one.trace != other.trace AND one.scope != other.scope
             FROM ({calls} AND bitTest({call("usage")}, {ALONE_BIT}) AND {call("response")} != 0) AS one
             JOIN ({calls} AND {call("response")} != 0) AS other
             ON one.version = other.version AND one.response = other.response
-            WHERE {is_other}"""
+            WHERE {is_other} AND one.start <= other.end AND other.start <= one.end"""
     by_time = f"""
             SELECT one.trace AS copy, other.trace AS home, other.is_alone AS is_alone, other.end - other.start AS took
             FROM (

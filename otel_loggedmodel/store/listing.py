@@ -176,6 +176,8 @@ def _scores_by_trace(database: Database, scope: Scope) -> dict[str, dict[str, fl
 
 
 def _summary(row: Mapping[str, Any], used: Mapping[str, Any], scores: Mapping[str, float]) -> TraceSummary:
+    is_said = used["said"] and not used["unsaid"]
+    unknown = used["unsaid"] + used["unpriced"] + used["uncosted"]
     return TraceSummary(
         trace_id=row["TraceId"],
         span_id=row["SpanId"],
@@ -186,9 +188,9 @@ def _summary(row: Mapping[str, Any], used: Mapping[str, Any], scores: Mapping[st
         duration_ms=_duration(row["Duration"]) / 1e6,
         error=bool(used["failed"]),
         status_message=row["StatusMessage"],
-        input_tokens=used["input"] if used["said"] else None,
-        output_tokens=used["output"] if used["said"] else None,
-        cost_usd=used["cost"] if used["priced"] else None,
+        input_tokens=used["input"] if is_said else None,
+        output_tokens=used["output"] if is_said else None,
+        cost_usd=used["cost"] if used["priced"] and not unknown else None,
         scores=scores,
         cut_off=bool(used["cut_off"]),
     )

@@ -10,7 +10,7 @@ Three things are settled here, once:
 Spans may be stored more than once, as a sender that was not answered sends again; copies count once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta, timezone
 from typing import Any, Final
@@ -57,6 +57,7 @@ class Scope:
         prices: Of the models that were called.
         trace_ids: Of these traces only.
         has_unclaimed: Whether there are results of evaluations that name no version.
+        adopted: The versions of calls that carry none, by the hashes of their ids (`stray`).
         moves: Traces that are a call which another trace has, and these others, as two arrays; empty where there are
             none (`doubling`).
     """
@@ -68,12 +69,18 @@ class Scope:
     prices: pricing.PriceTable = pricing.NO_PRICES
     trace_ids: Sequence[str] | None = None
     has_unclaimed: bool = False
+    adopted: Mapping[int, str] = field(default_factory=dict)
     moves: Query = Query("")
 
     @property
     def version(self) -> Query:
         """The version that a span counts for."""
-        return self.version_of("LoggedModelId", START)
+        if not self.adopted:
+            return self.version_of("LoggedModelId", START)
+        owner = f"transform({call('span')}, {{adopted:Array(UInt64)}}, {{owners:Array(String)}}, '')"
+        found = self.version_of(f"if(LoggedModelId = '', {owner}, toString(LoggedModelId))", START)
+        own = {"adopted": list(self.adopted), "owners": list(self.adopted.values())}
+        return Query(found.sql, {**found.parameters, **own})
 
     def version_of(self, model_id: str, start_ns: str) -> Query:
         """The version that an id stands for at some time, both as SQL."""
@@ -103,6 +110,10 @@ class Scope:
         else:
             conditions.append("LoggedModelId IN {ids:Array(String)}")
             parameters["ids"] = sorted({*self.model_ids, *(alias.alias for alias in self.aliases)})
+        if self.adopted:
+            wanted = parameters.get("ids")
+            parameters["kept"] = [key for key, owner in self.adopted.items() if wanted is None or owner in wanted]
+            conditions[0] = f"({conditions[0]} OR {call('span')} IN {{kept:Array(UInt64)}} AND LoggedModelId = '')"
         if self.selection.since is not None:
             conditions.append("Timestamp >= {from:DateTime64(9, 'UTC')}")
             parameters["from"] = self.selection.since.astimezone(timezone.utc) - _BEFORE

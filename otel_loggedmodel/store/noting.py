@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a reader of the numbers of versions has to know: calls without a price or without tokens, traces cut off."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from otel_loggedmodel.conventions.scopes import SWITCHES
 from otel_loggedmodel.store import adding, pricing
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.prices import Called
-from otel_loggedmodel.store.schema import COST_BIT, FAILED_BIT, TOKENS_BIT, call
+from otel_loggedmodel.store.schema import COST_BIT, FAILED_BIT, TOKENS_BIT, UNCACHED_BIT, call
 
 if TYPE_CHECKING:
     from otel_loggedmodel.store.comparing import Measurement
@@ -35,14 +36,24 @@ def notes(database: Database, scope: Scope, measured: "Measurement") -> Iterator
             f"{_calls(unsaid)} of language models say no tokens, so that tokens and cost of their traces are not known:"
             f" {_names(database, _unsaid(scope))}."
         )
+    if uncached := measured.counted("uncached"):
+        names = database.query(*_scopes(scope, f"bitTest({call('usage')}, {UNCACHED_BIT})"))
+        yield (
+            f"{_calls(uncached)} of language models do not tell cached tokens from others, as {_list(names)} never does"
+            " or could not: how many were cached is not known, nor the cost where cached tokens have another price."
+        )
+    if mute := measured.mute():
+        yield (
+            f"{_traces(mute)} of agents without a call of a language model: what states the calls is missing, so that"
+            " tokens and cost are not known. See docs/frameworks.md."
+        )
     if odd := measured.counted("odd"):
         yield f"{_calls(odd)} say numbers of tokens or a cost that cannot be, such as negative ones; they do not count."
     if doubled := measured.counted("doubled"):
-        names = database.query(*_scopes(scope))
-        who = " and ".join(str(row["scope"]) for row in names) or "two instrumentations"
+        names = database.query(*_scopes(scope, f"{call('llm')} != ''"))
         yield (
-            f"{_calls(doubled)} of language models were stated twice, by {who}, and count once:"
-            " switch one of the two off."
+            f"{_calls(doubled)} of language models were stated twice, by {_list(names)}, and count once:"
+            f" switch one of the two off{_switch(names)}."
         )
     if cut := measured.counted("cut_off"):
         number = sum(cut.values())
@@ -60,6 +71,19 @@ def notes(database: Database, scope: Scope, measured: "Measurement") -> Iterator
 def _calls(counts: Mapping[str, int]) -> str:
     number = sum(counts.values())
     return "1 call" if number == 1 else f"{number} calls"
+
+
+def _traces(number: int) -> str:
+    return "1 trace is" if number == 1 else f"{number} traces are"
+
+
+def _list(names: Sequence[Mapping[str, object]]) -> str:
+    return " and ".join(str(row["scope"]) for row in names) or "an instrumentation"
+
+
+def _switch(names: Sequence[Mapping[str, object]]) -> str:
+    found = [SWITCHES[str(row["scope"])] for row in names if row["scope"] in SWITCHES]
+    return f", for example with {found[0]}" if found else ""
 
 
 def _names(database: Database, query: Query) -> str:
@@ -86,7 +110,8 @@ def _by_llm(scope: Scope, condition: str) -> Query:
 
 def _unpriced(scope: Scope) -> Query:
     cost, parameters = pricing.cost_sql(scope.prices)
-    query = _by_llm(scope, f"bitTest({call('usage')}, {TOKENS_BIT}) AND ({cost}) IS NULL")
+    bits = (1 << TOKENS_BIT) | (1 << UNCACHED_BIT)
+    query = _by_llm(scope, f"bitAnd({call('usage')}, {bits}) = {1 << TOKENS_BIT} AND ({cost}) IS NULL")
     return Query(query.sql, {**query.parameters, **parameters})
 
 
@@ -95,11 +120,11 @@ def _unsaid(scope: Scope) -> Query:
     return _by_llm(scope, f"bitAnd({call('usage')}, {bits}) = 0 AND toUInt8({call('kind')}) IN {adding.CALLS_SQL}")
 
 
-def _scopes(scope: Scope) -> tuple[str, dict[str, object]]:
+def _scopes(scope: Scope, condition: str) -> tuple[str, dict[str, object]]:
     spans = scope.spans
     return (
         f"""
         SELECT ScopeName AS scope, count() AS calls FROM {scope.columns.spans}
-        WHERE {spans.sql} AND {call("llm")} != '' GROUP BY scope ORDER BY calls DESC, scope LIMIT 3""",
+        WHERE {spans.sql} AND {condition} GROUP BY scope ORDER BY calls DESC, scope LIMIT 3""",
         dict(spans.parameters),
     )

@@ -40,6 +40,11 @@ class PriceTable:
     changing: tuple[str, ...] = ()
     has_modal: bool = False
 
+    def may_write(self, llm: str) -> bool:
+        """Whether a model may write tokens to a cache: it has a price for that, or none that is known."""
+        found = [tiers for text, tiers in self.prices.items() if text == llm or text.startswith(f"{llm}\n")]
+        return not found or any(row.cache_write != row.input for tiers in found for row in tiers)
+
 
 NO_PRICES: Final = PriceTable()
 
@@ -124,7 +129,16 @@ def cost_sql(table: PriceTable) -> tuple[str, dict[str, Any]]:
     for condition, cost in steps[1:]:
         choice = f"if({condition}, {cost}, {choice})"
     has_tokens = f"bitTest({schema.call('usage')}, {schema.TOKENS_BIT})"
-    is_priced = f"{has_tokens} AND {of_model('is_priced', 'UInt8')} = 1"
+    # Without the cached tokens the cost is known where they cost as much as others.
+    parameters["prices_cached"] = [
+        int(any((row.cache_read, row.cache_write) != (row.input, row.input) for row in tiers))
+        for tiers in table.prices.values()
+    ]
+    is_uncached = f"bitTest({schema.call('usage')}, {schema.UNCACHED_BIT})"
+    is_priced = (
+        f"{has_tokens} AND {of_model('is_priced', 'UInt8')} = 1"
+        f" AND NOT ({is_uncached} AND {of_model('prices_cached', 'UInt8')} = 1)"
+    )
     return (
         f"multiIf({is_stated} AND {schema.call('cost')} > 0, {schema.call('cost')},"
         f" {is_priced}, {choice}, {is_stated}, 0, NULL)",

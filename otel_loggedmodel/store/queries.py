@@ -19,6 +19,7 @@ from otel_loggedmodel.store import (
     schema,
     scores,
     sightings,
+    stray,
 )
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
 from otel_loggedmodel.store.chart_results import Activities, Behaviour
@@ -184,6 +185,7 @@ class StoreReader:
         self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
     ) -> Scope:
         scope = self._unpriced(known, model_ids, selection, seen)
+        scope = replace(scope, adopted=stray.adopted(self._database, scope))
         called = self._database.query(
             f"""
             SELECT {schema.call("llm")} AS llm, groupBitOr({schema.call("usage")}) AS usage,

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
-from otel_loggedmodel.conventions.status import EXCEPTION_EVENT, SCOPES_THAT_END_OK, SCOPES_WITH_CACHED_BESIDE
+from otel_loggedmodel.conventions import scopes
+from otel_loggedmodel.conventions.status import EXCEPTION_EVENT, SCOPES_THAT_END_OK
 from otel_loggedmodel.conventions.things import CALLS, Kind, Thing
 from otel_loggedmodel.store import conventions_sql as sql
 from otel_loggedmodel.store.database import Database, quoted
@@ -31,7 +32,7 @@ MODALITIES: Final = (
 )
 
 # Raised by one whenever an expression changes; each column remembers in its comment from which it is.
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 _COMMENT: Final = "otel-loggedmodel schema "
 
 
@@ -66,12 +67,21 @@ ODD_BIT: Final = 4
 """It says tokens or a cost that cannot be."""
 ALONE_BIT: Final = 5
 """It is a call of a model without a parent."""
+UNCACHED_BIT: Final = 6
+"""It is a call that says tokens, but not how many of them were cached, which its instrumentation never does."""
 
 _REPEATS: Final = f"{sql.kind()} = {sql.KINDS.index(Kind.REPEAT) + 1}"
-_HAS_TOKENS: Final = (
-    f"(({sql.count(Thing.INPUT_TOKENS)} != 0 OR {sql.count(Thing.OUTPUT_TOKENS)} != 0) AND NOT ({_REPEATS}))"
+# What a span says that is an estimate, or of the last one of several calls, is as if it said nothing.
+_IS_TOLD: Final = (
+    f"NOT ({sql.one_of('ScopeName', scopes.WITH_ESTIMATES)}"
+    f" AND NOT startsWith({sql.name(Thing.RESPONSE_ID)}, '{scopes.RESPONSES_API}')"
+    f" OR SpanAttributes['{scopes.LITELLM_CALL_ID}'] != '' AND ScopeName != '{scopes.LITELLM}')"
 )
-_HAS_COST: Final = f"({sql.cost()} > 0 AND NOT ({_REPEATS}) OR {_HAS_TOKENS} AND {sql.says_free()})"
+_HAS_TOKENS: Final = (
+    f"(({sql.count(Thing.INPUT_TOKENS)} != 0 OR {sql.count(Thing.OUTPUT_TOKENS)} != 0) AND NOT ({_REPEATS})"
+    f" AND {_IS_TOLD})"
+)
+_HAS_COST: Final = f"({sql.cost()} > 0 AND NOT ({_REPEATS}) AND {_IS_TOLD} OR {_HAS_TOKENS} AND {sql.says_free()})"
 _IS_CALL: Final = f"kind IN {tuple(sql.KINDS.index(kind) + 1 for kind in CALLS)}"
 _FAILED: Final = (
     f"({sql.HAS_ERROR_STATUS}"
@@ -94,12 +104,24 @@ _MODEL_FAMILY: Final = (
 _CACHED: Final = f"({sql.count(Thing.CACHE_READ_TOKENS)} + {sql.count(Thing.CACHE_WRITE_TOKENS)})"
 _INPUT: Final = (
     f"({sql.count(Thing.INPUT_TOKENS)} + if({_CACHED} > {sql.count(Thing.INPUT_TOKENS)}"
-    f" OR {sql.one_of('ScopeName', SCOPES_WITH_CACHED_BESIDE)} OR {_CACHED} > 0"
+    f" OR {sql.one_of('ScopeName', scopes.WITH_CACHED_BESIDE)}"
+    f" AND {sql.one_of(sql.name(Thing.PROVIDER), scopes.PROVIDERS_WITH_CACHED_BESIDE)} OR {_CACHED} > 0"
     f" AND {sql.count(Thing.TOTAL_TOKENS)}"
     f" = {sql.count(Thing.INPUT_TOKENS)} + {_CACHED} + {sql.count(Thing.OUTPUT_TOKENS)}, {_CACHED}, 0))"
 )
+_OUTPUT: Final = (
+    f"({sql.count(Thing.OUTPUT_TOKENS)} - if({sql.one_of('ScopeName', scopes.WITH_REASONING_TWICE)}"
+    f" AND match({_ASKED}, '^[a-z0-9_]+/')"
+    f" AND splitByChar('/', {_ASKED})[1] NOT IN ({', '.join(map(sql.literal, scopes.GEMINI_PATHS))}),"
+    f" least({sql.count(Thing.REASONING_TOKENS)}, {sql.count(Thing.OUTPUT_TOKENS)}), 0))"
+)
+_SAYS_NO_CACHED: Final = (
+    f"kind = {sql.KINDS.index(Kind.LLM) + 1} AND has_tokens AND {_CACHED} = 0 AND ({sql.says_cache_cost()}"
+    f" OR {sql.one_of('ScopeName', scopes.WITHOUT_CACHED)} AND NOT {sql.says_cached()})"
+)
 _MODAL: Final = ", ".join(map(sql.count, MODALITIES))
-_IS_OF_VERSION: Final = "{LoggedModelRole} IN ('span', 'entry')"
+_IS_STRAY: Final = f"{{LoggedModelRole}} = 'none' AND {_IS_CALL}"
+_IS_KEPT: Final = f"(counts OR {_IS_STRAY})"
 # What is worked out of `said` first, as the parts below need it more than once.
 _STEPS: Final[Mapping[str, str]] = {
     # What names a model and no kind of work is a call of that model.
@@ -107,6 +129,7 @@ _STEPS: Final[Mapping[str, str]] = {
     "has_tokens": _HAS_TOKENS,
     "has_cost": _HAS_COST,
     "failed": _FAILED,
+    "is_told": _IS_TOLD,
     "counts": "{LoggedModelRole} = 'entry' OR {LoggedModelRole} = 'span'"
     f" AND (said[{sql.KIND_NUMBER}] != '' OR {_ANSWERED} != '' OR {_HAS_TOKENS} OR {_HAS_COST} OR {_FAILED})",
 }
@@ -114,6 +137,10 @@ _STEPS: Final[Mapping[str, str]] = {
 
 def _bits(*conditions: str) -> str:
     return " + ".join(f"bitShiftLeft(toUInt8({condition}), {bit})" for bit, condition in enumerate(conditions))
+
+
+def _told(number: str) -> str:
+    return f"if(is_told, {number}, 0)"
 
 
 def _hash(text: str) -> str:
@@ -130,24 +157,29 @@ _PARTS: Final[Mapping[str, tuple[str, str]]] = {
     # Bits, see above.
     "usage": (
         "UInt8",
-        _bits("has_tokens", "has_cost", "failed", sql.IS_SERVED, sql.says_odd(), f"ParentSpanId = '' AND {_IS_CALL}"),
+        _bits(
+            *("has_tokens", "has_cost", "failed", sql.IS_SERVED, sql.says_odd()),
+            f"ParentSpanId = '' AND {_IS_CALL}",
+            _SAYS_NO_CACHED,
+        ),
     ),
     # An instrumentation that follows no convention here leaves cached tokens out of the input. It shows where there are
     # more of them than input, or where the total has them beside it: they are added.
-    "input": ("UInt64", _INPUT),
-    "output": ("UInt64", sql.count(Thing.OUTPUT_TOKENS)),
+    "input": ("UInt64", _told(_INPUT)),
+    "output": ("UInt64", _told(_OUTPUT)),
     # Tokens of the kinds that have prices of their own; they are among the input or the output.
-    "cache_read": ("UInt64", sql.count(Thing.CACHE_READ_TOKENS)),
-    "cache_write": ("UInt64", sql.count(Thing.CACHE_WRITE_TOKENS)),
-    "reasoning": ("UInt64", sql.count(Thing.REASONING_TOKENS)),
+    "cache_read": ("UInt64", _told(sql.count(Thing.CACHE_READ_TOKENS))),
+    "cache_write": ("UInt64", _told(sql.count(Thing.CACHE_WRITE_TOKENS))),
+    "reasoning": ("UInt64", _told(sql.count(Thing.REASONING_TOKENS))),
     # In the order of `MODALITIES`; empty where all are 0.
     "modal": ("Array(UInt64)", f"if(arraySum([{_MODAL}]) = 0, [], [{_MODAL}])"),
-    "cost": ("Float64", sql.cost()),
+    "cost": ("Float64", _told(sql.cost())),
     # Provider and model of a call, for its price; then, each on a line of its own, the model that was asked for where
     # it is another, and whether its server is near.
     "llm": (
         "LowCardinality(String)",
-        f"if({_IS_OF_VERSION} AND (has_tokens OR {_IS_CALL}), concat({sql.name(Thing.PROVIDER)}, '/', {_ANSWERED},"
+        f"if({{LoggedModelRole}} IN ('span', 'entry') AND (has_tokens OR {_IS_CALL}) OR {_IS_STRAY},"
+        f" concat({sql.name(Thing.PROVIDER)}, '/', {_ANSWERED},"
         f" if({_ASKED} NOT IN ('', {_ANSWERED}), concat('\\nasked ', {_ASKED}), ''), if({_IS_LOCAL}, '\\nlocal', '')),"
         " '')",
     ),
@@ -159,22 +191,22 @@ _PARTS: Final[Mapping[str, tuple[str, str]]] = {
         f" concat({sql.name(Thing.PROMPT_NAME)}, '\\n', {sql.name(Thing.PROMPT_VERSION)}))",
     ),
     "agent": ("LowCardinality(String)", sql.name(Thing.AGENT)),
-    # Hashes of ids, of the spans that counting reads: a quarter of what the ids themselves take.
-    "trace": ("UInt64", "if(counts, cityHash64(TraceId), 0)"),
-    "span": ("UInt64", "if(counts, cityHash64(SpanId), 0)"),
-    "parent": ("UInt64", "if(counts, cityHash64(ParentSpanId), 0)"),
+    # Hashes of ids, of the spans that counting reads, and of calls without a version: a quarter of what the ids take.
+    "trace": ("UInt64", f"if({_IS_KEPT}, cityHash64(TraceId), 0)"),
+    "span": ("UInt64", f"if({_IS_KEPT}, cityHash64(SpanId), 0)"),
+    "parent": ("UInt64", f"if({_IS_KEPT}, cityHash64(ParentSpanId), 0)"),
     "conversation": ("UInt64", _hash(sql.name(Thing.CONVERSATION))),
     # What two instrumentations of one call have in common, and what not: the answer, the model, and who says so, the
     # latter two as 16 bits each.
     "response": ("UInt64", _hash(sql.name(Thing.RESPONSE_ID))),
     "origin": (
         "UInt32",
-        f"if(counts, bitOr(bitShiftLeft(toUInt32(modulo(cityHash64(ScopeName), 65536)), 16),"
+        f"if({_IS_KEPT}, bitOr(bitShiftLeft(toUInt32(modulo(cityHash64(ScopeName), 65536)), 16),"
         f" if({_IS_CALL}, toUInt32(modulo(cityHash64({_MODEL_FAMILY}), 65536)), 0)), 0)",
     ),
     "first_chunk": ("Float32", sql.first_chunk()),
     # The trace of a call that carries no version.
-    "stray": ("UInt64", f"if({{LoggedModelRole}} = 'none' AND {_IS_CALL}, cityHash64(TraceId), 0)"),
+    "stray": ("UInt64", f"if({_IS_STRAY}, cityHash64(TraceId), 0)"),
 }
 
 COLUMNS: Final[Mapping[str, Column]] = {

@@ -2,6 +2,7 @@
 """What spans tell of versions: which there are, how much each was used, when and where, its name and its history."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from otel_loggedmodel.store import measuring
@@ -22,15 +23,9 @@ def seen_ids(database: Database, columns: Columns) -> frozenset[str]:
 
 
 def last_seen(database: Database, scope: Scope) -> dict[str, int]:
-    """When the last entry span of each version began, in ns since the epoch, by its id."""
-    version, spans, entry = scope.version, scope.spans, scope.entry
-    rows = database.query(
-        f"""
-        SELECT toString({version.sql}) AS model_id, max({measuring.START}) AS last_ns
-        FROM {scope.columns.spans} WHERE {spans.sql} AND {entry.sql} GROUP BY model_id""",
-        {**version.parameters, **spans.parameters, **entry.parameters},
-    )
-    return {row["model_id"]: row["last_ns"] for row in rows}
+    """When the last trace of each version began, in ns since the epoch, by its id."""
+    rows = _of_beginnings(database, scope, f"max({measuring.START}) AS last_ns")
+    return {model_id: row["last_ns"] for model_id, row in rows.items()}
 
 
 def usage(database: Database, scope: Scope) -> dict[str, dict[str, Any]]:
@@ -51,17 +46,40 @@ def usage(database: Database, scope: Scope) -> dict[str, dict[str, Any]]:
 
 
 def times_and_places(database: Database, scope: Scope) -> dict[str, dict[str, Any]]:
-    """When the entry spans of each version began, and of which services they are, by its id."""
-    version, spans, entry = scope.version, scope.spans, scope.entry
+    """When the traces of each version began, and of which services they are, by its id."""
+    services = "arraySort(groupUniqArrayIf(100)(toString(ServiceName), ServiceName != '')) AS services"
+    times = f"min({measuring.START}) AS first_ns, max({measuring.START}) AS last_ns"
+    return _of_beginnings(database, scope, f"{services}, {times}")
+
+
+def _of_beginnings(database: Database, scope: Scope, what: str) -> dict[str, dict[str, Any]]:
+    """What there is of the entry spans of each version, or where it has none of those that its traces begin with."""
+    found: dict[str, dict[str, Any]] = {}
+    wanted = [(scope, scope.entry)]
+    if without := _without_entries(database, scope):
+        cut_off = replace(scope, model_ids=without)
+        wanted.append((cut_off, cut_off.begins))
+    for asked, begins in wanted:
+        version, spans = asked.version, asked.spans
+        rows = database.query(
+            f"""
+            SELECT toString({version.sql}) AS model_id, {what}
+            FROM {scope.columns.spans} WHERE {spans.sql} AND {begins.sql} GROUP BY model_id""",
+            {**version.parameters, **spans.parameters, **begins.parameters},
+        )
+        for row in rows:
+            found.setdefault(row["model_id"], row)
+    return found
+
+
+def _without_entries(database: Database, scope: Scope) -> list[str]:
+    """The ids that spans have and no entry span has."""
     rows = database.query(
         f"""
-        SELECT toString({version.sql}) AS model_id,
-            arraySort(groupUniqArrayIf(100)(toString(ServiceName), ServiceName != '')) AS services,
-            min({measuring.START}) AS first_ns, max({measuring.START}) AS last_ns
-        FROM {scope.columns.spans} WHERE {spans.sql} AND {entry.sql} GROUP BY model_id""",
-        {**version.parameters, **spans.parameters, **entry.parameters},
+        SELECT toString(LoggedModelId) AS id FROM {scope.columns.spans} WHERE LoggedModelRole IN ('span', 'entry')
+        GROUP BY id HAVING countIf(LoggedModelRole = 'entry') = 0"""
     )
-    return {row["model_id"]: row for row in rows}
+    return [row["id"] for row in rows if scope.model_ids is None or row["id"] in scope.model_ids]
 
 
 def names(database: Database, columns: Columns, model_ids: Sequence[str]) -> dict[str, str]:

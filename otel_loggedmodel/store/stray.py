@@ -1,19 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls of models that carry no version in traces of versions: an instrumentation lost the context."""
+"""Calls of models that carry no version in traces of versions: an instrumentation lost the context.
 
-from typing import TYPE_CHECKING
+A call inside of a span of a version, of the same service, is of that version: parent ids tell, whatever is between
+them. What other services do in the same trace is not, nor what has lost its parent; of these it is said how many there
+are.
+"""
 
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_loggedmodel.store.conventions_sql import IS_SERVED
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.schema import call
 
 if TYPE_CHECKING:
     from otel_loggedmodel.store.measuring import Scope
 
+# Of more spans it is not looked up inside of what they are.
+_MOST_SPANS: Final = 200_000
+_IS_STRAY: Final = f"{call('stray')} != 0"
+
+
+def adopted(database: Database, scope: "Scope") -> dict[int, str]:
+    """The ids of versions, by the hashes of the ids of calls that are inside of spans of theirs and carry none."""
+    spans, source = scope.spans, scope.columns.spans
+    if not _has_any(database, scope):
+        return {}
+    rows = database.query(
+        f"""
+        SELECT TraceId, SpanId, ParentSpanId, ServiceName, toString(LoggedModelId) AS version, {IS_SERVED} AS is_served,
+            {_IS_STRAY} AS is_stray, {call("span")} AS id
+        FROM {source}
+        WHERE TraceId IN (SELECT TraceId FROM {source} WHERE {_IS_STRAY})
+            AND TraceId IN (SELECT TraceId FROM {source} WHERE {spans.sql})
+        LIMIT {_MOST_SPANS + 1}""",
+        spans.parameters,
+    )
+    if len(rows) > _MOST_SPANS:
+        return {}
+    traces: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
+    for row in rows:
+        traces[row["TraceId"]][row["SpanId"]] = row
+    owners = {row["id"]: _owner(row, traces[row["TraceId"]]) for row in rows if row["is_stray"]}
+    return {id_: owner for id_, owner in owners.items() if owner}
+
+
+def _owner(row: Mapping[str, Any], trace: Mapping[str, Mapping[str, Any]]) -> str:
+    """The version of the nearest span of one that a call is inside of, empty where there is none."""
+    seen: set[str] = set()
+    current = row
+    while not current["is_served"] and current["SpanId"] not in seen:
+        seen.add(current["SpanId"])
+        parent = trace.get(current["ParentSpanId"])
+        if parent is None or parent["ServiceName"] != row["ServiceName"]:
+            return ""
+        if parent["version"]:
+            return str(parent["version"])
+        current = parent
+    return ""
+
 
 def calls_of(database: Database, scope: "Scope") -> dict[str, int]:
-    """How many there are in traces of each version, by its id; versions without any are left out."""
-    is_stray = f"{call('stray')} != 0"
-    if not database.query(f"SELECT 1 AS found FROM {scope.columns.spans} WHERE {is_stray} LIMIT 1"):
+    """How many others there are in traces of each version, by its id; versions without any are left out."""
+    if not _has_any(database, scope):
         return {}
     version, spans, entry = scope.version, scope.spans, scope.entry
     rows = database.query(
@@ -23,9 +73,14 @@ def calls_of(database: Database, scope: "Scope") -> dict[str, int]:
             FROM {scope.columns.spans} WHERE {spans.sql} AND {entry.sql}
         ) AS entries
         JOIN (
-            SELECT TraceId AS trace, SpanId AS id FROM {scope.columns.spans} WHERE {is_stray}
+            SELECT TraceId AS trace, SpanId AS id FROM {scope.columns.spans}
+            WHERE {_IS_STRAY} AND {call("span")} NOT IN {{strays:Array(UInt64)}}
         ) AS strays USING (trace)
         GROUP BY version""",
-        {**version.parameters, **spans.parameters, **entry.parameters},
+        {**version.parameters, **spans.parameters, **entry.parameters, "strays": list(scope.adopted)},
     )
     return {row["version"]: row["calls"] for row in rows}
+
+
+def _has_any(database: Database, scope: "Scope") -> bool:
+    return bool(database.query(f"SELECT 1 AS found FROM {scope.columns.spans} WHERE {_IS_STRAY} LIMIT 1"))

@@ -59,9 +59,12 @@ def test_tokens_cost_and_errors_count_once(store: Store) -> None:
     (metrics,) = comparison.versions
     assert not any("price" in note for note in comparison.notes), comparison.notes
     assert (metrics.name, metrics.traces, metrics.errors) == (VERSION, 5, 1)
-    # Two calls of the agent, which says their sum itself, the streamed one, and the one that states its cost.
-    assert (metrics.tokens.input, metrics.tokens.output) == (3 * 17 + 3, 3 * 5 + 4)
-    assert metrics.cost_usd == pytest.approx(expected_cost())
+    # Of one trace nothing is known, so that there is no total. In the other four are two calls of the agent, which
+    # says their sum itself, the streamed one, and the one that states its cost.
+    assert (metrics.tokens.input, metrics.tokens.output, metrics.cost_usd) == (None, None, None)
+    assert metrics.tokens.input_per_trace == pytest.approx((3 * 17 + 3) / 4)
+    assert metrics.tokens.output_per_trace == pytest.approx((3 * 5 + 4) / 4)
+    assert metrics.cost_usd_per_trace == pytest.approx(expected_cost() / 4)
 
 
 def test_the_models_called_are_known_by_name(store: Store, clickhouse_server: ClickHouseServer) -> None:
@@ -92,7 +95,7 @@ def test_a_table_without_our_columns_gives_the_same_numbers(store: Store, clickh
         bare = stores.open_reader(url_of(clickhouse_server, name))
         slow, quick = numbers(bare), numbers(store.reader)
         bare.close()
-        assert slow.cost_usd == pytest.approx(quick.cost_usd)
+        assert slow.cost_usd_per_trace == pytest.approx(quick.cost_usd_per_trace)
         assert (slow.traces, slow.errors, slow.tokens) == (quick.traces, quick.errors, quick.tokens)
 
 
@@ -151,8 +154,8 @@ def test_a_store_of_the_schema_before_goes_on_and_counts_what_comes(
     reader = stores.open_reader(url)
     before = numbers(reader)
     reader.close()
-    assert (before.traces, before.errors, before.tokens.input) == (5, 1, 54)
-    assert before.cost_usd == pytest.approx(expected_cost())
+    assert (before.traces, before.errors, before.tokens.input_per_trace) == (5, 1, 54 / 4)
+    assert before.cost_usd_per_trace == pytest.approx(expected_cost() / 4)
 
     # A backend brings it up to date when it opens it.
     opened = stores.open_database(url)
@@ -164,7 +167,7 @@ def test_a_store_of_the_schema_before_goes_on_and_counts_what_comes(
     assert numbers(opened.reader) == before
     opened.writer.insert([_as_new_traces().SerializeToString()])
     after = numbers(opened.reader)
-    assert (after.traces, after.tokens.input, after.tokens.output) == (10, 2 * 54, 2 * 19)
+    assert (after.traces, after.tokens.input_per_trace, after.tokens.output_per_trace) == (10, 54 / 4, 19 / 4)
     opened.close()
 
     # And with --backfill what was there is not worked out each time, although nothing is left to change.
@@ -174,8 +177,8 @@ def test_a_store_of_the_schema_before_goes_on_and_counts_what_comes(
     reader = stores.open_reader(url)
     whole = numbers(reader)
     reader.close()
-    assert (whole.traces, whole.tokens.input, whole.tokens.output) == (10, 2 * 54, 2 * 19)
-    assert whole.cost_usd == pytest.approx(2 * expected_cost())
+    assert (whole.traces, whole.tokens.input_per_trace, whole.tokens.output_per_trace) == (10, 54 / 4, 19 / 4)
+    assert whole.cost_usd_per_trace == pytest.approx(expected_cost() / 4)
 
 
 def _as_new_traces() -> ExportTraceServiceRequest:

@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from otel_loggedmodel.commands.diagnosis import arriving, keeping, reaching, sending, surroundings, tracking
+from otel_loggedmodel.commands.diagnosis import arriving, keeping, reaching, sending, stating, surroundings, tracking
 from otel_loggedmodel.commands.diagnosis.endpoint import Endpoint, EndpointError, endpoint_of_environment
 from otel_loggedmodel.commands.diagnosis.steps import Deadline, Outcome, Step
 from otel_loggedmodel.presenting.texts import without_secrets
@@ -25,6 +25,7 @@ def examine(seconds: float = SECONDS) -> Iterator[Step]:
     yield from surroundings.variables()
     yield surroundings.active_version()
     yield surroundings.zero_code()
+    yield from stating.doubled()
     if tracking.is_wanted():
         yield tracking.ask(deadline)
         if tracking.takes_spans():

@@ -14,6 +14,8 @@ SOURCE: Final = Source(
     url="https://github.com/BerriAI/litellm/blob/main/litellm/integrations/opentelemetry.py",
     places=(
         Place(Thing.COST, "gen_ai.cost.total_cost"),
+        Place(Thing.CACHE_COST, "gen_ai.cost.cache_read_cost"),
+        Place(Thing.CACHE_COST, "gen_ai.cost.cache_creation_cost"),
         Place(Thing.CACHE_READ_TOKENS, _USAGE, ("prompt_tokens_details", "cached_tokens"), form=Form.PYTHON),
         Place(Thing.CACHE_READ_TOKENS, _USAGE, ("cache_read_input_tokens",), form=Form.PYTHON),
         Place(Thing.CACHE_WRITE_TOKENS, _USAGE, ("cache_creation_input_tokens",), form=Form.PYTHON),

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What instrumentations do otherwise than their convention says, by the name of their scope.
+
+No attribute tells of these, so that they were looked up in the code of each, or seen in what it sends. What a span of
+one of them leaves out is not known, which is something else than 0.
+"""
+
+from typing import Final
+
+WITH_CACHED_BESIDE: Final = ("opentelemetry.instrumentation.botocore.bedrock-runtime", "openlit.otel.tracing")
+"""They pass on the input tokens of Anthropic or Amazon Bedrock, which leave cached ones out.
+
+Sources: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html,
+https://github.com/openlit/openlit/blob/main/sdk/python/src/openlit/instrumentation/anthropic/utils.py
+"""
+PROVIDERS_WITH_CACHED_BESIDE: Final = ("anthropic", "aws.bedrock")
+"""Whose tokens these are."""
+
+WITHOUT_CACHED: Final = (
+    # They never say how many input tokens were cached.
+    "openinference.instrumentation.autogen_agentchat",
+    "openinference.instrumentation.google_adk",
+    "openinference.instrumentation.haystack",
+    "openinference.instrumentation.smolagents",
+    "semantic_kernel.utils.telemetry.model_diagnostics.decorators",
+    "@opentelemetry/instrumentation-openai",
+    "@traceloop/instrumentation-langchain",
+    "@traceloop/instrumentation-openai",
+    # They say it, be it 0, unless they cannot: of chat completions; of responses; of streams.
+    "openinference.instrumentation.openai_agents",
+    "openinference.instrumentation.llama_index",
+    "opentelemetry.instrumentation.openai_agents",
+    "org.springframework.boot",
+)
+"""Where a call by one of these says no cached tokens, not even 0, how many there were is not known.
+
+Sources: the packages of these names as of November 2026.
+"""
+
+WITH_ESTIMATES: Final = ("@traceloop/instrumentation-openai",)
+"""They count the tokens of streamed answers themselves, without what a provider adds, and do not say of which.
+
+Only the usage of the Responses API is always the provider's own.
+Source: https://github.com/traceloop/openllmetry-js/blob/main/packages/instrumentation-openai/src/instrumentation.ts
+"""
+RESPONSES_API: Final = "resp_"
+"""How ids of answers of OpenAI's Responses API begin."""
+
+WITH_REASONING_TWICE: Final = ("gcp.vertex.agent",)
+"""They add tokens of reasoning to those of the answer, as is right for Gemini; what LiteLLM answers has them in it.
+
+A model of LiteLLM has its provider before a slash.
+Sources: https://github.com/google/adk-python/blob/main/src/google/adk/telemetry/_token_usage.py,
+https://github.com/google/adk-python/blob/main/src/google/adk/models/lite_llm.py
+"""
+GEMINI_PATHS: Final = ("endpoints", "models", "projects", "publishers", "tunedModels")
+"""What a name of Gemini begins with that has a slash, too."""
+
+SWITCHES: Final = {
+    "com.anthropic.sdk.python": "ANTHROPIC_OPEN_TELEMETRY=false",
+    "langsmith": "LANGSMITH_OTEL_ENABLED=false",
+}
+"""What switches off those that state calls beside an instrumentation that somebody chose."""
+
+LITELLM: Final = "litellm"
+"""Its callback writes on a span of the application, where there is one, what its last call used.
+
+How many calls there were before is not told. Such a span has an attribute with the id of the call, and another scope.
+Source: https://github.com/BerriAI/litellm/blob/main/litellm/integrations/opentelemetry.py
+"""
+LITELLM_CALL_ID: Final = "litellm.call_id"
+"""The attribute with the id of the call."""
