@@ -337,3 +337,29 @@ def test_worst_traces_are_those_of_the_lowest_scores(store: Store, send: Send) -
     (metrics,) = store.reader.compare(["v1"]).versions
     score = metrics.scores["helpful"]
     assert (score.mean, score.count, len(score.groups)) == (pytest.approx(0.5), 3, 1)
+
+
+@pytest.mark.parametrize("most", [1, 99, 100, 101, 299, 300, 301, 5000])
+def test_of_a_large_trace_the_earliest_spans_are_read(store: Store, most: int) -> None:
+    """Though it came out of order and twice, though many spans begin at once, and though two halves share an id."""
+    rng = random.Random(most)
+    message = ExportTraceServiceRequest()
+    spans = message.resource_spans.add().scope_spans.add().spans
+    for number in range(300):
+        spans.add(
+            trace_id=bytes(15) + b"\1",
+            # The caller and the one that is called.
+            span_id=(number // 2 + 1).to_bytes(8, "big"),
+            kind=(Span.SPAN_KIND_CLIENT, Span.SPAN_KIND_SERVER)[number % 2],
+            name=f"span {number}",
+            start_time_unix_nano=START_NS + number // 50 * 10**9,
+            end_time_unix_nano=START_NS + 10**12,
+        )
+    shuffled = rng.sample(list(spans), 300)
+    del spans[:]
+    spans.extend(shuffled)
+    for _ in range(2):
+        store.writer.insert([message.SerializeToString()])
+    trace = store.reader.trace(f"{1:032x}", most)
+    assert [span.name for span in trace.spans] == [f"span {number}" for number in range(min(most, 300))]
+    assert trace.left_out == max(0, 300 - most)
