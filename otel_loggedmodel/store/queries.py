@@ -16,6 +16,7 @@ from otel_loggedmodel.store import (
     noting,
     pricing,
     rows,
+    sampling,
     schema,
     scores,
     sightings,
@@ -116,6 +117,7 @@ class StoreReader:
             notes=(
                 *self._notes(known, model_ids, seen),
                 *noting.notes(self._database, scope, measured),
+                *sampling.notes(self._database, scope, measured),
                 *measured.notes(),
             ),
         )
