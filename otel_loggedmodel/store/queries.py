@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from otel_loggedmodel.store import (
     behaving,
+    call_column,
     catalogue,
     comparing,
     doubling,
@@ -214,7 +215,7 @@ class StoreReader:
                 FROM {self._columns.spans} WHERE {scope.spans.sql} AND {schema.call("llm")} != ''""",
                 scope.spans.parameters,
             )
-        is_alone = any(row["usage"] >> schema.ALONE_BIT & 1 for row in called)
+        is_alone = any(row["usage"] >> call_column.ALONE_BIT & 1 for row in called)
         if is_alone and len({one for row in called for one in row["scopes"]}) > 1:
             found = doubling.moves(scope)
             if self._database.query(f"SELECT 1 AS found FROM ({found.sql}) LIMIT 1", found.parameters):
