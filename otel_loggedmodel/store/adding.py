@@ -15,6 +15,7 @@ and what a cache answered is stated as a call. Only where one is within the othe
 last attempt, a client and its proxy.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from otel_loggedmodel.conventions.things import CALLS, Kind
@@ -23,7 +24,7 @@ from otel_loggedmodel.store.conventions_sql import KINDS
 from otel_loggedmodel.store.entering import NO_PARENT, numbers
 
 CALLS_SQL: Final = numbers(*CALLS)
-_SUMS: Final = numbers(*(kind for kind in Kind if kind not in (*CALLS, Kind.RERANKER, Kind.REPEAT)))
+SUMS_SQL: Final = numbers(*(kind for kind in Kind if kind not in (*CALLS, Kind.RERANKER, Kind.REPEAT)))
 SAYS: Final = (1 << TOKENS_BIT) | (1 << COST_BIT)
 _UNSAID: Final = SAYS | (1 << FAILED_BIT)
 _TOKENS: Final = ("input", "output", "cache_read", "cache_write", "reasoning")
@@ -61,39 +62,78 @@ WORTH: Final = (
     " + toUInt8(LoggedModelCall.cache_read != 0) + toUInt8(LoggedModelCall.cache_write != 0))"
     " * 1000000000000000000 - least(toInt64(Duration), 999999999999999999)"
 )
-_PARTS: Final = ("inputs", "outputs", "reads", "writes", "reasonings", "costs")
+_TALLIED: Final = ("inputs", "outputs", "reads", "writes", "reasonings")
+_PARTS: Final = (*_TALLIED, "costs")
 
 _ZEROS: Final = f"[{', '.join(['0.'] * len(_PARTS))}]"
-# Whether one call is another, which is the better of the two.
+# Whether two calls that are neighbours are one.
 _SAME_CALL: Final = """\
-(c_worths[other], c_ids[other]) > (c_worths[one], c_ids[one]) AND (
-    c_responses[one] != 0 AND c_responses[one] = c_responses[other]
-    AND bitXor(c_origins[one], c_origins[other]) > 65535
-    AND c_starts[one] <= c_ends[other] AND c_starts[other] <= c_ends[one]
-    OR bitXor(c_origins[one], c_origins[other]) BETWEEN 65536 AND 4294967295
-    AND bitAnd(bitXor(c_origins[one], c_origins[other]), 65535) = 0
-    AND (c_inputs[one] = c_inputs[other] OR least(c_inputs[one], c_inputs[other]) = 0)
-    AND (c_outputs[one] = c_outputs[other] OR least(c_outputs[one], c_outputs[other]) = 0)
-    AND greatest(abs(c_starts[one] + c_ends[one] - c_starts[other] - c_ends[other]), 0)
-        <= greatest(c_ends[one] - c_starts[one], c_ends[other] - c_starts[other]))"""
+bitXor(c_origins[pair.1], c_origins[pair.2]) > 65535 AND (
+    c_responses[pair.1] != 0 AND c_responses[pair.1] = c_responses[pair.2]
+    AND c_starts[pair.1] <= c_ends[pair.2] AND c_starts[pair.2] <= c_ends[pair.1]
+    OR bitAnd(bitXor(c_origins[pair.1], c_origins[pair.2]), 65535) = 0
+    AND (c_inputs[pair.1] = c_inputs[pair.2] OR least(c_inputs[pair.1], c_inputs[pair.2]) = 0)
+    AND (c_outputs[pair.1] = c_outputs[pair.2] OR least(c_outputs[pair.1], c_outputs[pair.2]) = 0)
+    AND abs(c_starts[pair.1] + c_ends[pair.1] - c_starts[pair.2] - c_ends[pair.2])
+        <= greatest(c_ends[pair.1] - c_starts[pair.1], c_ends[pair.2] - c_starts[pair.2]))"""
+_NEAR: Final = 32
 
 
-def _place(field: str) -> int:
-    return _PARTS.index(field) + 1
+def _neighbours(order: str) -> str:
+    """Pairs of what is not further from one another than so many places in an order, as SQL."""
+    return (
+        f"arrayFlatten(arrayMap(step -> arrayZip(arraySlice({order}, 1, length({order}) - step),"
+        f" arraySlice({order}, step + 1)), range(1, least({_NEAR} + 1, length({order})))))"
+    )
 
 
-def _total(field: str, name: str) -> str:
-    return f"if(is_nested, toUInt64(totals[{_place(field)}]), arraySum(c_{field})) AS {name}"
+def _counted(
+    used: str,
+    kinds: str,
+    costs: str,
+    due: str,
+    *,
+    totals: Sequence[str],
+    told: str,
+    doubled: str,
+    chunks: str,
+    said: str = "",
+    priced: str = "",
+    unpriced: str = "",
+) -> str:
+    """The step that counts, from what there is of calls: the bits of their usage, kinds, costs as said and as due."""
+    sums = ", ".join(f"{total} AS {name}" for total, name in zip(totals, (*_TOKENS, "cost"), strict=True))
+    return f"""\
+version, trace, conversation, entries, {sums},
+arrayCount(one -> bitAnd(one, {SAYS}) != 0, {used}){said} AS said,
+arrayCount(one -> one >= 0, {costs}){priced} AS priced,
+arrayCount((one, cost) -> bitTest(one, {TOKENS_BIT}) AND cost < 0 AND NOT bitTest(one, {UNCACHED_BIT}), {used}, {due})
+    {unpriced} AS unpriced,
+arrayCount(one -> bitTest(one, {UNCACHED_BIT}), {used}) AS uncached,
+arrayCount((one, cost) -> bitTest(one, {UNCACHED_BIT}) AND cost < 0, {used}, {due}) AS uncosted,
+empty({used}) AND has(kinds, {KINDS.index(Kind.AGENT) + 1}) AND NOT is_lost AS mute,
+arrayCount((one, kind, told) -> kind IN {CALLS_SQL} AND bitAnd(one, {_UNSAID}) = 0 AND NOT told AND NOT is_lost,
+    {used}, {kinds}, {told}) AS unsaid,
+arrayCount(one -> bitTest(one, {ODD_BIT}), used) AS odd, length({used}) AS calls,
+arrayCount((one, kind) -> bitTest(one, {FAILED_BIT}) AND kind IN {CALLS_SQL}, {used}, {kinds}) AS failed_calls,
+countEqual(kinds, {KINDS.index(Kind.TOOL) + 1}) AS tool_calls, {doubled} AS doubled,
+arrayFilter(one -> one > 0, {chunks}) AS chunks"""
 
+
+# A run that failed failed in its call: instrumentations do not all say so of the call.
+_IS_LOST: Final = "notEmpty(entries) AND NOT has(entries.failed, false)"
+# Whether a call could be within another, or be stated twice.
+_IS_NESTED: Final = f"""\
+length(c_starts) > 1 AND (
+    arrayExists(kind -> kind IN {SUMS_SQL}, c_kinds) OR hasAny(c_ids, c_parents)
+    OR arrayUniq(arrayMap(one -> bitShiftRight(one, 16), c_origins)) > 1
+    OR arrayUniq(arrayFilter(one -> one != 0, c_responses)) < arrayCount(one -> one != 0, c_responses)
+    OR arrayUniq(c_ids) < length(c_ids))"""
 
 USAGE_STEPS: Final = (
     # Calls, and what else says tokens or a cost, are in arrays whose names begin with `c_`.
     f"""\
-*, arrayEnumerate(c_starts) AS c_n, length(c_starts) > 1 AND (
-    arrayExists(kind -> kind IN {_SUMS}, c_kinds) OR hasAny(c_ids, c_parents)
-    OR arrayUniq(arrayMap(one -> bitShiftRight(one, 16), c_origins)) > 1
-    OR arrayUniq(arrayFilter(one -> one != 0, c_responses)) < arrayCount(one -> one != 0, c_responses)
-    OR arrayUniq(c_ids) < length(c_ids)) AS is_nested""",
+*, arrayEnumerate(c_starts) AS c_n, {_IS_NESTED} AS is_nested""",
     # Parents as places: an id has the number of its place among those that differ.
     """\
 *, if(is_nested, arrayFilter((place, time) -> time = 1, n, arrayEnumerateUniq(ids)), []) AS firsts,
@@ -114,7 +154,7 @@ if(is_nested, n, []) AS m, if(is_nested, is_calls, []) AS m_calls""",
     f"""\
 * EXCEPT (ups, c_nears, c_places, links, opens), arrayMap((link, open, start, end, response) -> if(
     link != 0, toUInt32(link), toUInt32(arraySort(upper -> c_ends[upper] - c_starts[upper], arrayFilter(
-        upper -> (c_kinds[upper] IN {_SUMS} OR response != 0 AND c_responses[upper] = response)
+        upper -> (c_kinds[upper] IN {SUMS_SQL} OR response != 0 AND c_responses[upper] = response)
             AND bitAnd(c_used[upper], {SAYS}) != 0 AND c_starts[upper] <= start
             AND c_ends[upper] >= end AND c_ends[upper] - c_starts[upper] > end - start,
         if(open, c_n, [])))[1])), links, opens, if(is_nested, c_starts, []), if(is_nested, c_ends, []),
@@ -124,9 +164,20 @@ if(is_nested, n, []) AS m, if(is_nested, is_calls, []) AS m_calls""",
     arrayMap((place, upper) -> if(upper = 0, toUInt32(place), upper), if(is_nested, c_n, []), uppers)) AS owners,
 arrayFilter((place, time) -> time = 1 AND NOT has(uppers, place),
     if(is_nested, c_n, []), if(is_nested, arrayEnumerateUniq(c_ids), [])) AS all_leaves""",
-    # Of what is stated twice, that stays which says more; of two that say as much, the shorter.
+    # Of what is stated twice, that stays which says more; of two that say as much, the shorter. The time of two
+    # statements of one call is nearly the same, so that each is held against those next to it alone.
+    """\
+*, if(arrayUniq(arrayMap(one -> bitShiftRight(one, 16), c_origins)) > 1, all_leaves, []) AS doubtful""",
+    """\
+* EXCEPT doubtful, arraySort(one -> (bitAnd(c_origins[one], 65535), c_starts[one] + c_ends[one]), doubtful) AS by_model,
+arraySort(one -> (c_responses[one], c_starts[one] + c_ends[one]),
+    arrayFilter(one -> c_responses[one] != 0, doubtful)) AS by_response""",
     f"""\
-*, arrayFilter(one -> NOT arrayExists(other -> other != one AND {_SAME_CALL}, all_leaves), all_leaves) AS leaves,
+* EXCEPT (by_model, by_response), arrayMap(pair -> if((c_worths[pair.1], c_ids[pair.1]) < (c_worths[pair.2],
+    c_ids[pair.2]), pair.1, pair.2), arrayFilter(pair -> {_SAME_CALL},
+        arrayConcat({_neighbours("by_model")}, {_neighbours("by_response")}))) AS copies""",
+    f"""\
+*, arrayFilter(leaf -> NOT has(copies, leaf), all_leaves) AS leaves,
 arrayFilter(place -> has(uppers, place) AND owners[place] = place AND bitAnd(c_used[place], {SAYS}) != 0,
     if(is_nested, c_n, [])) AS tops,
 arrayMap(({", ".join(_PARTS)}) -> arrayMap(one -> greatest(0., toFloat64(one)), [{", ".join(_PARTS)}]),
@@ -136,8 +187,7 @@ arrayMap(({", ".join(_PARTS)}) -> arrayMap(one -> greatest(0., toFloat64(one)), 
 *, arrayReduce('sumForEach', arrayConcat([{_ZEROS}], arrayMap(leaf -> numbers[leaf], leaves), arrayMap(
     top -> arrayMap((all, rest) -> greatest(0, all - rest), numbers[top], arrayReduce('sumForEach', arrayConcat(
         [{_ZEROS}], arrayMap(leaf -> if(owners[leaf] = top, numbers[leaf], {_ZEROS}), all_leaves)))), tops))) AS totals,
--- A run that failed failed in its call: instrumentations do not all say so of the call.
-notEmpty(entries) AND NOT has(entries.failed, false) AS is_lost,
+{_IS_LOST} AS is_lost,
 if(is_nested, arrayMap(leaf -> c_used[leaf], leaves), c_used) AS l_used,
 arraySum(leaf -> numbers[leaf][1] + numbers[leaf][2], leaves) AS l_tokens,
 if(is_nested, arrayMap(leaf -> c_kinds[leaf], leaves), c_kinds) AS l_kinds,
@@ -146,22 +196,34 @@ if(is_nested, arrayMap(leaf -> uppers[leaf] != 0
     AND bitAnd(bitOr(c_used[uppers[leaf]], c_used[owners[leaf]]), {SAYS}) != 0, leaves), []) AS l_told,
 if(is_nested, arrayMap(leaf -> if(uppers[leaf] != 0 AND c_costs[owners[leaf]] >= 0, 0., c_costs[leaf]), leaves),
     c_costs) AS l_due""",
-    f"""\
-version, trace, conversation, entries,
-{", ".join(map(_total, _PARTS, _TOKENS))},
-if(is_nested, totals[{_place("costs")}], arraySum(one -> greatest(0., one), c_costs)) AS cost,
-arrayCount(one -> bitAnd(one, {SAYS}) != 0, l_used) + length(tops) AS said,
-arrayCount(one -> one >= 0, l_costs) + arrayCount(top -> c_costs[top] >= 0, tops) AS priced,
--- What a sum says beyond its calls is of no model, and has no price.
-arrayCount((one, cost) -> bitTest(one, {TOKENS_BIT}) AND cost < 0 AND NOT bitTest(one, {UNCACHED_BIT}), l_used, l_due)
-    + (is_nested AND totals[1] + totals[2] > l_tokens AND arrayExists(top -> c_costs[top] < 0, tops)) AS unpriced,
-arrayCount(one -> bitTest(one, {UNCACHED_BIT}), l_used) AS uncached,
-arrayCount((one, cost) -> bitTest(one, {UNCACHED_BIT}) AND cost < 0, l_used, l_due) AS uncosted,
-empty(l_used) AND has(kinds, {KINDS.index(Kind.AGENT) + 1}) AND NOT is_lost AS mute,
-arrayCount((one, kind, told) -> kind IN {CALLS_SQL} AND bitAnd(one, {_UNSAID}) = 0 AND NOT told AND NOT is_lost,
-    l_used, l_kinds, arrayResize(l_told, length(l_used))) AS unsaid,
-arrayCount(one -> bitTest(one, {ODD_BIT}), used) AS odd, length(l_used) AS calls,
-arrayCount((one, kind) -> bitTest(one, {FAILED_BIT}) AND kind IN {CALLS_SQL}, l_used, l_kinds) AS failed_calls,
-countEqual(kinds, {KINDS.index(Kind.TOOL) + 1}) AS tool_calls, length(all_leaves) - length(leaves) AS doubled,
-arrayFilter(one -> one > 0, if(is_nested, arrayMap(leaf -> c_chunks[leaf], leaves), c_chunks)) AS chunks""",
+    _counted(
+        *("l_used", "l_kinds", "l_costs", "l_due"),
+        totals=[
+            *(
+                f"if(is_nested, toUInt64(totals[{place}]), arraySum(c_{part}))"
+                for place, part in enumerate(_TALLIED, 1)
+            ),
+            f"if(is_nested, totals[{len(_PARTS)}], arraySum(one -> greatest(0., one), c_costs))",
+        ],
+        said=" + length(tops)",
+        priced=" + arrayCount(top -> c_costs[top] >= 0, tops)",
+        # What a sum says beyond its calls is of no model, and has no price.
+        unpriced=" + (is_nested AND totals[1] + totals[2] > l_tokens AND arrayExists(top -> c_costs[top] < 0, tops))",
+        told="arrayResize(l_told, length(l_used))",
+        doubled="length(all_leaves) - length(leaves)",
+        chunks="if(is_nested, arrayMap(leaf -> c_chunks[leaf], leaves), c_chunks)",
+    ),
 )
+
+PLAIN_USAGE_STEPS: Final = (
+    f"*, {_IS_LOST} AS is_lost, is_entangled OR {_IS_NESTED} AS is_nested",
+    _counted(
+        *("c_used", "c_kinds", "c_costs", "c_costs"),
+        totals=[*(f"arraySum(c_{part})" for part in _TALLIED), "arraySum(one -> greatest(0., one), c_costs)"],
+        told="arrayWithConstant(length(c_used), false)",
+        doubled="0",
+        chunks="c_chunks",
+    )
+    + ",\ntoUInt8(is_nested) AS is_entangled",
+)
+"""The same for traces in which no call is within another; `is_entangled` tells others."""

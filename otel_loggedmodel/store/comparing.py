@@ -77,16 +77,22 @@ def measure(database: Database, scope: Scope, names: Mapping[str, str | None]) -
         names: The name of each version, by its id, where it has one.
     """
     model_ids = list(scope.model_ids or ())
-    rows = {row["version"]: _named(row) for row in _run(database, _measured(scope, model_ids))}
+    rows = {} if scope.is_entangled else _rows(database, scope, model_ids, is_plain=True)
+    if scope.is_entangled or any(row["entangled"] for row in rows.values()):
+        rows = _rows(database, scope, model_ids, is_plain=False)
     writing = uncached.may_have_written(database, scope) if any(row["uncached"] for row in rows.values()) else ()
     return Measurement(model_ids, rows, _scores(database, scope), names, stray.calls_of(database, scope), writing)
+
+
+def _rows(database: Database, scope: Scope, model_ids: Sequence[str], *, is_plain: bool) -> dict[str, Row]:
+    return {row["version"]: _named(row) for row in _run(database, _measured(scope, model_ids, is_plain=is_plain))}
 
 
 def _named(row: Row) -> Row:
     """A row with its counts and tests by name: naming them in SQL takes ClickHouse longer than all the rest."""
     return {
         **row,
-        **{name: _number(name, total) for name, total in zip(_COUNTS, row["counts"], strict=True)},
+        **{name: _number(name, total) for name, total in zip((*_COUNTS, "entangled"), row["counts"], strict=True)},
         **{f"welch_{name}": test for name, test in zip(_VALUES, row["welch"], strict=True)},
     }
 
@@ -328,10 +334,11 @@ def _matches(base: Scores, candidate: Scores) -> dict[str, Match]:
     return {name: match(base.get(name, ()), candidate.get(name, ())) for name in sorted({*base, *candidate})}
 
 
-def _measured(scope: Scope, model_ids: Sequence[str]) -> Query:
+def _measured(scope: Scope, model_ids: Sequence[str], *, is_plain: bool) -> Query:
     """One row for each version, with the tests of its values against those of the first version that has traces."""
-    traces = measuring.traces(scope)
+    traces = measuring.traces(scope, is_plain=is_plain)
     names = ", ".join(_VALUES)
+    counts = [*_COUNTS.values(), "is_entangled" if is_plain else "0"]
     sql = f"""
         -- The first version is tested against nothing.
         SELECT row.1 AS version, row.2 AS counts, row.8 AS conversations, row.3 AS own,
@@ -355,7 +362,7 @@ def _measured(scope: Scope, model_ids: Sequence[str]) -> Query:
                         groupArrayIf(cost / length(entries), {UNKNOWN_COST} = 0) AS costs,
                         groupArray(failed_calls / length(entries)) AS failures,
                         arraySort(groupArrayArray(arrayMap(one -> one * 1000., traces.chunks))) AS chunks,
-                        sumForEach([{", ".join(f"toFloat64({one})" for one in _COUNTS.values())}]) AS counts,
+                        sumForEach([{", ".join(f"toFloat64({one})" for one in counts)}]) AS counts,
                         uniqExactIf(conversation, conversation != 0) AS conversations
                     FROM ({traces.sql}) AS traces
                     GROUP BY version

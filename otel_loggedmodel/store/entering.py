@@ -46,7 +46,7 @@ arrayFilter(bad -> (kinds[bad] IN {_WHOLES} OR kinds[bad] = 0 AND bitAnd(used[ba
 
 # Arrays of one length have what there is of the spans of a trace; what else is in lists are places in these. A copy of
 # a span stays in them, as nothing.
-ENTRIES: Final = (
+_WITHOUT_COPIES: Final = (
     # Looking for copies here is quicker than an aggregate function that keeps a set for each trace.
     """\
 *, arrayEnumerate(ids) AS n, if(arrayUniq(ids) = length(ids), [], arrayEnumerateUniq(arrayMap(
@@ -56,6 +56,9 @@ ENTRIES: Final = (
     if(empty(times), entry, arrayMap((one, time) -> if(time = 1, one, 0), entry, times)) AS entry,
     if(empty(times), kinds, arrayMap((one, time) -> if(time = 1, one, 0), kinds, times)) AS kinds,
     if(empty(times), used, arrayMap((one, time) -> if(time = 1, one, 0), used, times)) AS used)""",
+)
+ENTRIES: Final = (
+    *_WITHOUT_COPIES,
     f"""\
 *, arrayFilter((place, one) -> one = 2, n, entry) AS wanted, has(entry, 1) OR has(entry, 2) AS has_entry,
 arrayFilter((place, one, is_entry) -> bitTest(one, {FAILED_BIT}) AND is_entry IN (0, 3), n, used, entry) AS failures""",
@@ -81,3 +84,17 @@ arraySlice(arraySort(place -> (starts[place], -ends[place]), arrayFilter(
             AND starts[bad] BETWEEN starts[place] AND ends[place], unhealed),
     notEmpty(cut)), counted) AS {_ENTRY_TYPE}) AS entries""",
 )
+
+PLAIN_ENTRIES: Final = (
+    *_WITHOUT_COPIES,
+    """\
+*, has(entry, 1) OR has(entry, 2) AS has_entry,
+arrayFilter((place, one) -> one = 2 OR one = 3 AND NOT has_entry, n, entry) AS wanted""",
+    f"""\
+* EXCEPT (wanted, has_entry), CAST(arrayMap(place -> (ids[place], parents[place], starts[place], ends[place],
+    bitTest(used[place], {FAILED_BIT}), false), wanted) AS {_ENTRY_TYPE}) AS entries,
+length(wanted) > 1 OR NOT has_entry AND notEmpty(wanted)
+    OR arrayExists((one, is_entry, kind) -> bitTest(one, {FAILED_BIT}) AND is_entry IN (0, 3) AND (
+        kind = 0 OR kind IN {_WHOLES}), used, entry, kinds) AS is_entangled""",
+)
+"""The same for traces with one entry span and without failures that could be its own; `is_entangled` tells others."""

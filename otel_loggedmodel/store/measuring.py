@@ -16,10 +16,10 @@ from datetime import timedelta, timezone
 from typing import Any, Final
 
 from otel_loggedmodel.store import pricing, schema
-from otel_loggedmodel.store.adding import CALLS_SQL, SAYS, USAGE_STEPS, WORTH
+from otel_loggedmodel.store.adding import CALLS_SQL, PLAIN_USAGE_STEPS, SAYS, USAGE_STEPS, WORTH
 from otel_loggedmodel.store.call_column import FAILED_BIT
 from otel_loggedmodel.store.catalogue import Alias
-from otel_loggedmodel.store.entering import ENTRIES
+from otel_loggedmodel.store.entering import ENTRIES, PLAIN_ENTRIES
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
 from otel_loggedmodel.store.schema import call
 
@@ -59,6 +59,7 @@ class Scope:
         trace_ids: Of these traces only.
         has_unclaimed: Whether there are results of evaluations that name no version.
         adopted: The versions of calls that carry none, by the hashes of their ids (`stray`).
+        is_entangled: Whether some of the traces are known not to be plain (`traces`).
         moves: Traces that are a call which another trace has, and these others, as two arrays; empty where there are
             none (`doubling`).
     """
@@ -71,6 +72,7 @@ class Scope:
     trace_ids: Sequence[str] | None = None
     has_unclaimed: bool = False
     adopted: Mapping[int, str] = field(default_factory=dict)
+    is_entangled: bool = True
     moves: Query = Query("")
 
     @property
@@ -181,8 +183,16 @@ class Scope:
         return Query(" AND ".join(conditions) or "1", parameters)
 
 
-def traces(scope: Scope, *, with_usage: bool = True) -> Query:
+def traces(scope: Scope, *, with_usage: bool = True, is_plain: bool = False) -> Query:
     """One row for each trace of each version.
+
+    Most of the time that ClickHouse takes to analyse this goes into what few traces need: spans within spans of the
+    same kind. Where there are none, it can be left out.
+
+    Args:
+        scope: Which traces.
+        with_usage: Whether their tokens and cost are wanted.
+        is_plain: Work out what is true of plain traces. A further column, `is_entangled`, says of which it is not.
 
     Columns: `version`, `trace` (a hash of its id), `entries` (id, parent, start, end, failed, cut_off of the entry
     spans that count; times in ns) and `conversation` (a hash, or 0). With usage also those of `adding.USAGE`.
@@ -250,13 +260,14 @@ def traces(scope: Scope, *, with_usage: bool = True) -> Query:
         {wanted}"""
     # Each step reads the columns of the one before. In one step, ClickHouse would work a column out again inside of
     # every lambda that uses it.
-    for step in ENTRIES:
+    for step in PLAIN_ENTRIES if is_plain else ENTRIES:
         sql = f"SELECT {step} FROM ({sql})"
     sql += " WHERE notEmpty(entries)"
-    for step in USAGE_STEPS if with_usage else ():
+    usage = PLAIN_USAGE_STEPS if is_plain else USAGE_STEPS
+    for step in usage if with_usage else ():
         sql = f"SELECT {step} FROM ({sql})"
     if not with_usage:
-        sql = f"SELECT version, trace, conversation, entries FROM ({sql})"
+        sql = f"SELECT version, trace, conversation, entries{', is_entangled' if is_plain else ''} FROM ({sql})"
     if scope.model_ids is not None:
         sql = f"SELECT * REPLACE ({{model_ids:Array(String)}}[version] AS version) FROM ({sql})"
     return Query(sql, parameters)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from otel_loggedmodel.store import (
+    adding,
     behaving,
     call_column,
     catalogue,
@@ -193,7 +194,8 @@ class StoreReader:
             f"""
             SELECT {schema.call("llm")} AS llm, groupBitOr({schema.call("usage")}) AS usage,
                 max(length({schema.call("modal")})) AS modal,
-                groupUniqArray(3)(bitShiftRight({schema.call("origin")}, 16)) AS scopes
+                groupUniqArray(3)(bitShiftRight({schema.call("origin")}, 16)) AS scopes,
+                max(toUInt8({schema.call("kind")}) IN {adding.SUMS_SQL}) AS has_sums
             FROM {self._columns.spans} WHERE {scope.spans.sql} AND llm != '' GROUP BY llm""",
             scope.spans.parameters,
         )
@@ -202,6 +204,7 @@ class StoreReader:
             prices=pricing.table_of(
                 (row["llm"] for row in called), self._prices, has_modal=any(row["modal"] for row in called)
             ),
+            is_entangled=any(row["has_sums"] for row in called) or _has_scopes(called),
         )
         return self._moved(scope, called)
 
@@ -216,7 +219,7 @@ class StoreReader:
                 scope.spans.parameters,
             )
         is_alone = any(row["usage"] >> call_column.ALONE_BIT & 1 for row in called)
-        if is_alone and len({one for row in called for one in row["scopes"]}) > 1:
+        if is_alone and _has_scopes(called):
             found = doubling.moves(scope)
             if self._database.query(f"SELECT 1 AS found FROM ({found.sql}) LIMIT 1", found.parameters):
                 return replace(scope, moves=doubling.as_arrays(found))
@@ -263,6 +266,11 @@ class StoreReader:
             yield f"Spans of {', '.join(aliases)} count for the version that was the newest of its name at the time."
         if not self._is_prepared:
             yield f"{self._database.name} is not prepared, which makes this slow: run `otel-loggedmodel store prepare`."
+
+
+def _has_scopes(called: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether several instrumentations state calls."""
+    return len({one for row in called for one in row["scopes"]}) > 1
 
 
 def _different(known: Catalogue, versions: Sequence[str], seen: Collection[str]) -> list[str]:
