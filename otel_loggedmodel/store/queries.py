@@ -13,6 +13,7 @@ from otel_loggedmodel.store import (
     comparing,
     doubling,
     listing,
+    naming,
     noting,
     pricing,
     rows,
@@ -112,7 +113,10 @@ class StoreReader:
         return Comparison(
             versions=tuple(measured.versions),
             differences=tuple(measured.differences()),
-            configuration=_configuration([known.model(model_id) for model_id in model_ids]),
+            configuration=(
+                *_configuration([known.model(model_id) for model_id in model_ids]),
+                *naming.differences(self._database, scope),
+            ),
             notes=(
                 *self._notes(known, model_ids, seen),
                 *noting.notes(self._database, scope, measured),
