@@ -56,6 +56,12 @@ https://github.com/google/adk-python/blob/main/src/google/adk/models/lite_llm.py
 GEMINI_PATHS: Final = ("endpoints", "models", "projects", "publishers", "tunedModels")
 """What a name of Gemini begins with that has a slash, too."""
 
+WITHOUT_CONTEXT: Final = ("langsmith",)
+"""They start their spans with a bare parent, so that what the context carries, as the version, is not on them.
+
+Source: https://github.com/langchain-ai/langsmith-sdk/blob/main/python/langsmith/_internal/otel/_otel_exporter.py
+"""
+
 SWITCHES: Final = {
     "com.anthropic.sdk.python": "ANTHROPIC_OPEN_TELEMETRY=false",
     "langsmith": "LANGSMITH_OTEL_ENABLED=false",
