@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off)
 # Tests that take long repeat less here than in .ci/run; OTEL_LOGGEDMODEL_TESTS=full make test repeats as much.
 WORKERS := --numprocesses auto --dist worksteal
+# Many processes are started here, and each would compile everything anew where this variable forbids to keep that.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo test test-integrations test-senders test-mlflow test-vendors test-distros test-oldest test-pythons lint format docs proto otelcol record bench clean
 .DEFAULT_GOAL := help

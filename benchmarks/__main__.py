@@ -25,16 +25,18 @@ BENCHMARKS = {
     "evaluation": "what the harness of an evaluation adds to each row",
     "memory": "whether memory stays flat over many spans and many versions",
     "ingest": "spans a second that the backend takes and stores, beside MLflow's server and Phoenix",
+    "receiving": "spans a second, and CPU time for each, beside an earlier commit: --against COMMIT",
+    "largest": "the page of the largest trace that is taken, beside an earlier commit: --against COMMIT",
     "queries": "how long the backend takes to answer with a million and ten million spans, and what room it takes",
     "endurance": "whether the backend grows under an hour of mixed load (--minutes); it runs where it is named",
     "pages": "how long a browser takes to show the pages of as many spans",
 }
 # These can be cut short with --quick.
-BACKEND = {"ingest", "queries", "pages", "mlflow"}
+BACKEND = {"ingest", "receiving", "queries", "pages", "mlflow"}
 # These measure an earlier commit in the same run.
-BESIDE_EARLIER = {"against"}
-# These take so long that they are named to be run.
-LONG = {"endurance"}
+BESIDE_EARLIER = {"against", "receiving", "largest"}
+# These run where they are named, as they take long or compare with a commit that is chosen.
+NAMED = {"endurance", "receiving", "largest"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,11 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = machine()
     print(describe(found))
     reports: dict[str, Report] = {}
-    for name in options.name or [name for name in BENCHMARKS if name not in LONG]:
+    for name in options.name or [name for name in BENCHMARKS if name not in NAMED]:
         print(f"\n== {name}: {BENCHMARKS[name]} ==", flush=True)
         chosen = {"quick": options.quick} if name in BACKEND else {}
         earlier = {"against": options.against} if name in BESIDE_EARLIER else {}
-        lasting = {"minutes": options.minutes} if name in LONG else {}
+        lasting = {"minutes": options.minutes} if name == "endurance" else {}
         reports[name] = in_fresh_process(run_benchmark, name, **chosen, **earlier, **lasting)
         _show(reports[name])
     if options.json is not None:

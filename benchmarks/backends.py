@@ -63,10 +63,12 @@ class Ours(Backend):
     Args:
         protocol: `http` or `grpc`.
         connections: How many to send over.
+        tree: The files of an earlier build, where that is meant.
     """
 
     protocol: str
     connections: int
+    tree: pathlib.Path | None = None
 
     def __post_init__(self) -> None:
         self.label = f"otel-loggedmodel, OTLP/{'HTTP' if self.protocol == 'http' else 'gRPC'}"
@@ -74,7 +76,7 @@ class Ours(Backend):
     @contextlib.contextmanager
     def start(self, directory: pathlib.Path) -> Iterator[tuple[Server, Target]]:
         """Start it."""
-        with served(directory) as ours:
+        with served(directory, self.tree) as ours:
             address = ours.http + "/v1/traces" if self.protocol == "http" else ours.grpc
             yield ours.server, Target(self.protocol, address, self.connections)
 
@@ -108,16 +110,18 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(directory: pathlib.Path) -> Iterator[Served]:
-    """`otel-loggedmodel serve` on a directory and free ports.
+def served(directory: pathlib.Path, tree: pathlib.Path | None = None) -> Iterator[Served]:
+    """`otel-loggedmodel serve` on a directory and free ports; of an earlier build, where its files are given.
 
     Raises:
         DidNotStartError: It did not.
     """
     log = directory.parent / f"{directory.name}.log"
-    command = [*our_command(), "serve", "--data", str(directory), "--http-port", "0", "--grpc-port", "0"]
+    program = our_command() if tree is None else [sys.executable, "-m", "otel_loggedmodel"]
+    variables = {} if tree is None else {"PYTHONPATH": str(tree)}
+    command = [*program, "serve", "--data", str(directory), "--http-port", "0", "--grpc-port", "0"]
     began = time.perf_counter()
-    with running([*command, "--quiet", "--json"], log, is_read=True) as server:
+    with running([*command, "--quiet", "--json"], log, variables, is_read=True, folder=tree) as server:
         assert server.process.stdout is not None
         line = server.process.stdout.readline()
         ready_seconds = time.perf_counter() - began

@@ -6,12 +6,15 @@ import itertools
 import json
 import pathlib
 import random
+import statistics
 import sys
 import tempfile
 import threading
 import time
 import urllib.parse
 from collections import Counter
+from collections.abc import Sequence
+from typing import Final
 
 from benchmarks.backends import Ours
 from benchmarks.measuring import Figure
@@ -22,6 +25,7 @@ _MINUTE = 60.0
 # After it everything that is allocated once has been: pools, caches, the engine's tables of parts.
 _WARM_UP = 0.25
 _SPANS_A_SECOND = 2000
+_LOOKS: Final = 60
 _SAY_EVERY_SECONDS = 60.0
 # The engine keeps some memory for each part of a table, and merges them when it likes.
 BUDGET_GROWTH_MIB = 200.0
@@ -51,13 +55,17 @@ def run(minutes: float = 60.0) -> Report:
             began = time.monotonic()
             seconds = minutes * _MINUTE
             stopping.wait(seconds * _WARM_UP)
-            start = server.resident_bytes() / _MIB / _MIB
-            while (left := began + seconds - time.monotonic()) > 0 and not stopping.wait(min(left, _SAY_EVERY_SECONDS)):
-                rss = server.resident_bytes() / _MIB / _MIB
-                print(
-                    f"  {(time.monotonic() - began) / _MINUTE:.0f} min: {rss:.0f} MiB, {dict(counts)}", file=sys.stderr
-                )
-            end = server.resident_bytes() / _MIB / _MIB
+            looks = [(time.monotonic() - began, server.resident_bytes() / _MIB / _MIB)]
+            said = began
+            # So many looks that the trend of a short run says something, too, and of a long one each minute.
+            pause = min(_SAY_EVERY_SECONDS, seconds / _LOOKS)
+            while (left := began + seconds - time.monotonic()) > 0 and not stopping.wait(min(left, pause)):
+                passed, rss = time.monotonic() - began, server.resident_bytes() / _MIB / _MIB
+                looks.append((passed, rss))
+                if passed + began - said >= _SAY_EVERY_SECONDS:
+                    said = passed + began
+                    print(f"  {passed / _MINUTE:.0f} min: {rss:.0f} MiB, {dict(counts)}", file=sys.stderr, flush=True)
+            start, end = looks[0][1], looks[-1][1]
             stopping.set()
             for thread in threads:
                 thread.join()
@@ -66,6 +74,8 @@ def run(minutes: float = 60.0) -> Report:
     figures = {
         "start": Figure.of([start]),
         "end": Figure.of([end]),
+        "most": Figure.of([max(rss for _, rss in looks)]),
+        "trend": Figure.of([_trend(looks)]),
         "spans": Figure.of([float(counts["spans"])]),
         "missing": Figure.of([float(counts["spans"] - stored)]),
         "answers": Figure.of([float(counts["answers"])]),
@@ -75,13 +85,18 @@ def run(minutes: float = 60.0) -> Report:
     columns = [
         Column("start", "MiB", 0),
         Column("end", "MiB", 0),
+        Column("most", "MiB", 0),
+        Column("trend", "MiB/h", 0),
         Column("spans", "", 0),
         Column("missing", "", 0),
         Column("answers", "", 0),
         Column("garbage", "", 0),
         Column("failures", "5xx", 0),
     ]
-    method = f"{minutes:g} min; memory of the backend after a quarter of that, and at the end"
+    method = (
+        f"{minutes:g} min, {_SPANS_A_SECOND} spans/s; memory of the backend after a quarter of that, at the end, and at"
+        " most between; the trend is a straight line through what is between, by least squares"
+    )
     table = Table("a mixed load", method, columns, [Row("otel-loggedmodel serve", figures)])
     return Report(
         [table],
@@ -91,6 +106,11 @@ def run(minutes: float = 60.0) -> Report:
             Budget("answers that are failures", figures["failures"], 0.0, ""),
         ],
     )
+
+
+def _trend(looks: Sequence[tuple[float, float]]) -> float:
+    """How much more memory it takes each hour, from times in seconds and MiB."""
+    return statistics.linear_regression([at for at, _ in looks], [rss for _, rss in looks]).slope * 60 * _MINUTE
 
 
 def _send(netloc: str, stopping: threading.Event, counts: "Counter[str]") -> None:

@@ -75,6 +75,7 @@ def running(
     environment: Mapping[str, str] | None = None,
     *,
     is_read: bool = False,
+    folder: pathlib.Path | None = None,
 ) -> Iterator[Server]:
     """A server; it is stopped by SIGTERM, and whatever is left of it killed.
 
@@ -83,6 +84,7 @@ def running(
         log: Where its errors go; and its output, unless that is to be read.
         environment: Variables for it.
         is_read: Whether its output is read.
+        folder: The one that it is started in; this process's own by default.
     """
     with log.open("w") as written:
         process = subprocess.Popen(
@@ -91,6 +93,7 @@ def running(
             stdout=subprocess.PIPE if is_read else written,
             stderr=written,
             env={**os.environ, **(environment or {})},
+            cwd=folder,
             text=True,
             start_new_session=True,
         )
@@ -135,12 +138,14 @@ def wait_until_healthy(server: Server, url: str) -> None:
     raise DidNotStartError(f"nothing answers at {url}: {server.log.read_text()[-2000:]}")
 
 
-def get(url: str) -> tuple[int, bytes]:
+def get(url: str, accept: str = "*/*") -> tuple[int, bytes]:
     """Status and body of the answer to a GET."""
     parts = urllib.parse.urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=120)
     try:
-        connection.request("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path)
+        connection.request(
+            "GET", f"{parts.path}?{parts.query}" if parts.query else parts.path, headers={"Accept": accept}
+        )
         response = connection.getresponse()
         return response.status, response.read()
     finally:

@@ -9,6 +9,7 @@ import ast
 import json
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 from otel_loggedmodel.conventions.shape import Form, Place
@@ -28,6 +29,8 @@ def name_of(attributes: Mapping[str, Any], *things: Thing) -> str | None:
         attributes: Of the span; values may be texts, as stores have them, or of their own types.
         *things: Which, in order.
     """
+    if _attributes_of(*things).isdisjoint(attributes):
+        return None
     for place in places_of(*things):
         value = _value_at(attributes, place)
         if isinstance(value, str) and value and value[0] not in "[{":
@@ -37,6 +40,8 @@ def name_of(attributes: Mapping[str, Any], *things: Thing) -> str | None:
 
 def count_of(attributes: Mapping[str, Any], thing: Thing) -> int | None:
     """The first whole number that a span has for this, up to `LARGEST_COUNT`; 0 only where no place has more."""
+    if _attributes_of(thing).isdisjoint(attributes):
+        return None
     found = None
     for place in places_of(thing):
         count = _count(_value_at(attributes, place))
@@ -48,6 +53,8 @@ def count_of(attributes: Mapping[str, Any], thing: Thing) -> int | None:
 
 def number_of(attributes: Mapping[str, Any], thing: Thing) -> float | None:
     """The first finite number that a span has for this and that is not negative; 0 only where no place has more."""
+    if _attributes_of(thing).isdisjoint(attributes):
+        return None
     found = None
     for place in places_of(thing):
         number = _number(_value_at(attributes, place))
@@ -76,6 +83,12 @@ def kind_name_of(attributes: Mapping[str, Any]) -> str | None:
             name = value.upper()
             return name if kind is None or name in mlflow.KINDS else _NAMES.get(kind, str(kind))
     return None
+
+
+@cache
+def _attributes_of(*things: Thing) -> frozenset[str]:
+    """The attributes that may have one of these. Most spans have none, which is told at once so."""
+    return frozenset(place.attribute for place in places_of(*things))
 
 
 def _value_at(attributes: Mapping[str, Any], place: Place) -> Any:

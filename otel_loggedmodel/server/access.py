@@ -6,11 +6,15 @@ carry `Origin`; a page that makes its own name point to this machine (DNS rebind
 """
 
 import hmac
+import math
 from collections.abc import Mapping
 from typing import Final
 
-from otel_loggedmodel.server.refusing import Reason, RefusalError
+from starlette.requests import Request
+
+from otel_loggedmodel.server.refusing import Reason, RefusalError, busy
 from otel_loggedmodel.server.settings import Settings
+from otel_loggedmodel.server.tries import ProgramTries
 
 # As `Sec-Fetch-Site` has it: nobody's, as an address that was typed in, and this backend's own pages.
 _OWN_SITES: Final = frozenset({"none", "same-origin"})
@@ -22,6 +26,7 @@ class Access:
 
     def __init__(self, settings: Settings) -> None:
         self._token = None if settings.token is None else settings.token.encode()
+        self._tries = ProgramTries()
         self._origins = settings.origins
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self._hosts = {*_LOCAL_NAMES, host.lower()} if settings.is_loopback and settings.token is None else None
@@ -31,16 +36,16 @@ class Access:
         """Whether clients have to present a token."""
         return self._token is not None
 
-    def check_question(self, headers: Mapping[str, str], *, wants_token: bool = True) -> None:
+    def check_question(self, request: Request, *, wants_token: bool = True) -> None:
         """See that the API may be asked: from this machine or with the token, and by no page of another site.
 
         Raises:
             RefusalError: It may not.
         """
-        self.check_host(headers.get("host"))
-        self.check_site(headers)
+        self.check_host(request.headers.get("host"))
+        self.check_site(request.headers)
         if wants_token:
-            self.check_token(headers.get("authorization"))
+            self.check_token_of(request)
 
     def check_site(self, headers: Mapping[str, str]) -> None:
         """See that no page of another site asks. It could not read the answer, which would cost as much.
@@ -63,8 +68,20 @@ class Access:
         if (mode, purpose) != ("navigate", "document"):
             self.check_site(headers)
 
-    def check_token(self, authorization: str | None) -> None:
+    def check_token_of(self, request: Request) -> None:
+        """See that a request has the token, if there is one.
+
+        Raises:
+            RefusalError: It has not.
+        """
+        self.check_token(request.headers.get("authorization"), request.client.host if request.client else "")
+
+    def check_token(self, authorization: str | None, address: str) -> None:
         """See that the value of an `authorization` header has the token, if there is one.
+
+        Args:
+            authorization: The value.
+            address: Where the request is from: one that several wrong tokens came from has to wait.
 
         Raises:
             RefusalError: It has not.
@@ -72,14 +89,22 @@ class Access:
         if self._token is None:
             return
         scheme, _, presented = (authorization or "").partition(" ")
-        # Compared in any case, so that no case takes less time than another.
-        is_right = hmac.compare_digest(presented.strip().encode(), self._token)
-        if scheme.lower() != "bearer" or not is_right:
-            raise RefusalError(
-                Reason.UNAUTHENTICATED,
-                "this backend wants its token, as in 'Authorization: Bearer <token>': exporters send it with "
-                "OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20<token>",
-            )
+        if scheme.lower() == "bearer":
+            seconds = self._tries.seconds_to_wait(address)
+            if seconds > 0:
+                wait = math.ceil(seconds)
+                raise busy(f"too many wrong tokens came from {address}: none is looked at for {wait} s", wait)
+            token = presented.strip().encode()
+            # Takes as long for every token of one length.
+            if hmac.compare_digest(token, self._token):
+                self._tries.was_right(address)
+                return
+            self._tries.was_wrong(address, token)
+        raise RefusalError(
+            Reason.UNAUTHENTICATED,
+            "this backend wants its token, as in 'Authorization: Bearer <token>': exporters send it with "
+            "OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20<token>",
+        )
 
     def check_origin(self, origin: str | None) -> None:
         """See that no web page sends this, unless it may.

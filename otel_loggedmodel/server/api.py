@@ -161,7 +161,7 @@ class Api:
 
         async def guarded(request: Request) -> Response:
             try:
-                self._access.check_question(request.headers)
+                self._access.check_question(request)
             except RefusalError as error:
                 return error_of_refusal(error).response()
             return await handler(request)
@@ -319,7 +319,8 @@ def error_of_refusal(error: RefusalError) -> ApiError:
     """What is answered to those who may not ask."""
     if error.reason is Reason.UNAUTHENTICATED:
         return ApiError(401, "unauthorized", str(error), headers={"WWW-Authenticate": "Bearer"})
-    return ApiError(error.reason.http_status, error.reason.name.lower(), str(error))
+    headers = {} if error.retry_seconds is None else {"Retry-After": str(error.retry_seconds)}
+    return ApiError(error.reason.http_status, error.reason.name.lower(), str(error), headers=headers)
 
 
 def error_of(error: BaseException) -> ApiError:

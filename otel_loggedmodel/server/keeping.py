@@ -60,14 +60,14 @@ class Keeping:
 
     async def _show_description(self, request: Request) -> Response:
         try:
-            self._access.check_question(request.headers)
+            self._access.check_question(request)
         except RefusalError as error:
             return error_of_refusal(error).response()
         return Response(openapi.document(), media_type="application/json")
 
     async def _show_condition(self, request: Request) -> Response:
         try:
-            self._access.check_question(request.headers)
+            self._access.check_question(request)
         except RefusalError as error:
             return error_of_refusal(error).response()
         return await self._answer(lambda upkeep: upkeep.condition())
@@ -112,7 +112,7 @@ class Keeping:
         """The answer to whoever may not change anything, or None."""
         shown = request.headers.get(SECRET_HEADER, "")
         try:
-            self._access.check_question(request.headers, wants_token=False)
+            self._access.check_question(request, wants_token=False)
             if hmac.compare_digest(shown.encode(), self.secret.encode()):
                 return None
             if not self._access.has_token:
@@ -121,7 +121,7 @@ class Keeping:
                     " machine, as the user whose store it is"
                 )
                 return ApiError(403, "forbidden", text).response()
-            self._access.check_token(request.headers.get("authorization"))
+            self._access.check_token_of(request)
         except RefusalError as error:
             return error_of_refusal(error).response()
         return None

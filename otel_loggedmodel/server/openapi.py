@@ -132,6 +132,7 @@ _REFUSALS: Final = {
     "404": "There is no such version or trace",
     "409": "Several versions are meant",
     "421": "The backend answers to another name",
+    "429": "Too many wrong tokens came from there",
     "503": "The store or the backend cannot answer now",
 }
 

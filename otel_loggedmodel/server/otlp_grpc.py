@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
+from urllib.parse import unquote
 
 import grpc  # type: ignore[import-untyped]
 from google.protobuf.duration_pb2 import Duration
@@ -63,7 +64,9 @@ class OtlpGrpc(grpc.GenericRpcHandler):  # type: ignore[misc]
     def _export(self, request: bytes, context: Any) -> bytes:
         self._metrics.received_bytes.labels("grpc").inc(len(request))
         try:
-            response = self._take(request, dict(context.invocation_metadata()))
+            metadata = dict(context.invocation_metadata())
+            self._access.check_token(metadata.get("authorization"), _address_of(context.peer()))
+            response = self._take(request)
         except RefusalError as error:
             refusal = error
         except Exception:
@@ -77,8 +80,7 @@ class OtlpGrpc(grpc.GenericRpcHandler):  # type: ignore[misc]
         context.abort_with_status(status)
         raise AssertionError("aborting raises")
 
-    def _take(self, request: bytes, metadata: dict[str, str]) -> bytes:
-        self._access.check_token(metadata.get("authorization"))
+    def _take(self, request: bytes) -> bytes:
         encoding = next((name for start, name in _ENCODINGS if request.startswith(start)), "identity")
         with self._intake.place() as place:
             place.hold(len(request))
@@ -104,6 +106,11 @@ def make_server(settings: Settings, handler: OtlpGrpc) -> tuple[grpc.Server, Thr
         ("grpc.so_reuseport", 0),
     ]
     return grpc.server(threads, handlers=[handler], options=options), threads
+
+
+def _address_of(peer: str) -> str:
+    """The address in what gRPC says of a peer, such as `ipv4:127.0.0.1:50112` or `ipv6:%5B::1%5D:50112`."""
+    return unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]")
 
 
 def _refuse_other_signals(request: bytes, context: Any) -> bytes:

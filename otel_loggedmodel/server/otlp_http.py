@@ -71,14 +71,14 @@ class OtlpHttp:
     async def _not_traces(self, request: Request) -> Response:
         content_type = _content_type(request)
         try:
-            self._access.check_token(request.headers.get("authorization"))
+            self._access.check_token_of(request)
         except RefusalError as error:
             return _refuse(error, content_type)
         return _refuse(RefusalError(Reason.UNKNOWN, TRACES_ONLY), content_type)
 
     async def _export(self, request: Request, content_type: str) -> Message:
         self._access.check_origin(request.headers.get("origin"))
-        self._access.check_token(request.headers.get("authorization"))
+        self._access.check_token_of(request)
         if request.method != "POST":
             raise RefusalError(Reason.WRONG_METHOD, f"traces are sent with POST, not {request.method}")
         if content_type not in (PROTOBUF, JSON):

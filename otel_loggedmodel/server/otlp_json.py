@@ -45,6 +45,10 @@ _ISOLATED: Final = {
 _UNREAD: Final = frozenset({"flags", "dropped_attributes_count", "dropped_events_count", "dropped_links_count"})
 # Protobuf reads messages up to a hundred deep; a list in a list is two messages deeper.
 _MAX_DEPTH: Final = 90
+# A list in a list is three levels of JSON and two messages deeper, so that this is beyond what is read.
+_MAX_JSON_DEPTH: Final = 300
+# Brackets, and texts, which may have some. A text that does not end is one up to the end, so that none is read twice.
+_NESTING: Final = re.compile(r'[\[\]{}]|"(?:[^"\\]+|\\.)*"?', re.DOTALL)
 # Python reads no whole number from more digits than a few thousand, and stops at one.
 _MOST_DIGITS: Final = 400
 
@@ -86,11 +90,28 @@ def _parse(body: bytes, account: Account) -> object:
             return json.loads(text)
         except json.JSONDecodeError:
             raise
-        except ValueError:
-            # A number of too many digits; it takes longer to look at each.
-            return json.loads(text, parse_int=_bounded_int)
+        except (ValueError, RecursionError):
+            # A number of too many digits, or a value that is too deep. It takes longer to look at each.
+            return json.loads(_shallow(text), parse_int=_bounded_int)
     except (ValueError, RecursionError) as error:
         raise malformed(f"the body is no JSON: {error}") from error
+
+
+def _shallow(text: str) -> str:
+    """The same JSON with `null` for what is deeper than Python's parser goes, and than anything is read from."""
+    kept: list[str] = []
+    start = depth = 0
+    for token in _NESTING.finditer(text):
+        if token[0] in "[{":
+            depth += 1
+            if depth == _MAX_JSON_DEPTH:
+                kept.append(text[start : token.start()])
+        elif token[0] in "]}":
+            if depth == _MAX_JSON_DEPTH:
+                kept.append("null")
+                start = token.end()
+            depth -= 1
+    return "".join([*kept, text[start:]]) if depth < _MAX_JSON_DEPTH else text
 
 
 def _bounded_int(digits: str) -> int | float:

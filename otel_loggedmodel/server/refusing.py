@@ -63,9 +63,9 @@ class RefusalError(Exception):
         return Status(code=self.reason.grpc_code, message=str(self))
 
 
-def busy(text: str) -> RefusalError:
+def busy(text: str, retry_seconds: int = BUSY_SECONDS) -> RefusalError:
     """Too much is going on at the moment."""
-    return RefusalError(Reason.BUSY, text, BUSY_SECONDS)
+    return RefusalError(Reason.BUSY, text, retry_seconds)
 
 
 def unavailable(text: str) -> RefusalError:

@@ -138,9 +138,9 @@ class Site:
             return None
         if request.headers.get("authorization") is not None:
             try:
-                self._access.check_token(request.headers["authorization"])
+                self._access.check_token_of(request)
             except RefusalError as error:
-                return self._failed(401, str(error))
+                return self._failed(error_of_refusal(error).status, str(error))
             return None
         if request.headers.get("sec-fetch-site") == "cross-site":
             # A strict cookie does not come along when a link in a chat is followed. It does when this page asks again.

@@ -43,8 +43,15 @@ _CONFIGURATION: Final = f"""\
 """
 _SEND_RECEIVE_SECONDS: Final = 300
 
-# A query that could be cancelled by nobody ends by itself. Tuples are cast by place: where they have names, by name.
-_READ_SETTINGS: Final = {"max_execution_time": 120, "enable_named_columns_in_function_tuple": 0}
+_READ_SETTINGS: Final = {
+    # A query that could be cancelled by nobody ends by itself.
+    "max_execution_time": 120,
+    # Tuples are cast by place: where they have names, by name.
+    "enable_named_columns_in_function_tuple": 0,
+    # Looking for chains of comparisons hashes a column with all of the query that it comes from, at each AND: two
+    # thirds of the time that the analysis of a comparison takes.
+    "optimize_and_compare_chain": 0,
+}
 
 # What the engine says when it cannot load the definitions of tables; a lock that another process has is none of these.
 _CANNOT_LOAD: Final = ("EmbeddedServer: .", "FILE_ALREADY_EXISTS", "SYNTAX_ERROR", "Cannot parse")

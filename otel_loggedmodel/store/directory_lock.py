@@ -17,6 +17,10 @@ from otel_loggedmodel.store.reading import StoreUnavailableError
 _LOCK_NAME: Final = "otel-loggedmodel.lock"
 
 
+class _InUseError(StoreUnavailableError):
+    """Another process has the directory open."""
+
+
 class DirectoryLock:
     """Says that this process has a directory open; the kernel takes it back when the process dies."""
 
@@ -42,7 +46,7 @@ class DirectoryLock:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
-            raise StoreUnavailableError(_in_use(self._path.parent, file.read())) from None
+            raise _InUseError(_in_use(self._path.parent, file.read())) from None
         self._file = file
         self.announce()
 
@@ -64,14 +68,14 @@ def holder_of(directory: Path) -> dict[str, str] | None:
     """Where the backend is that has a directory open, and the secret that it answers to; None where nobody has it open.
 
     Raises:
-        StoreUnavailableError: What has it open is no backend.
+        StoreUnavailableError: What has it open is no backend, or it cannot be opened.
     """
     lock = DirectoryLock(directory)
     if not directory.is_dir():
         return None
     try:
         lock.acquire()
-    except StoreUnavailableError:
+    except _InUseError:
         try:
             found = json.loads((directory / _LOCK_NAME).read_text(encoding="utf-8"))
             return {"address": str(found["address"]), "secret": str(found["secret"])}

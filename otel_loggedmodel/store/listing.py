@@ -26,6 +26,21 @@ _MEASURED: Final = {
 }
 
 
+_OF_SPAN: Final = f"""\
+TraceId, SpanId, ParentSpanId, SpanName, SpanKind, ServiceName, {measuring.START} AS start_ns, Duration,
+    StatusCode, StatusMessage, ScopeName, SpanAttributes, ResourceAttributes,
+    arrayMap(time -> toUnixTimestamp64Nano(time), `Events.Timestamp`) AS event_times,
+    `Events.Name` AS event_names, `Events.Attributes` AS event_attributes, `Links.TraceId` AS link_traces,
+    `Links.SpanId` AS link_spans, `Links.Attributes` AS link_attributes,
+    LoggedModelId AS model_id, LoggedModelRole = 'entry' AS is_entry"""
+_SPANS_OF_TRACE: Final = """\
+SELECT {selected} FROM {spans}
+WHERE TraceId = {{trace_id:String}} {condition}
+ORDER BY Timestamp, SpanId, SpanKind = 'Server'
+LIMIT 1 BY SpanId, SpanKind
+LIMIT {{most:UInt64}}"""
+
+
 def traces(database: Database, scope: Scope, which: TraceFilter) -> list[TraceSummary]:
     """Traces, one for each entry span that counts.
 
@@ -74,31 +89,22 @@ def trace(database: Database, columns: schema.Columns, trace_id: str, most: int 
     """
     trace_id = trace_id.lower()
     most = min(most or MAX_SPANS, MAX_SPANS)
-    rows = database.query(
-        f"""
-        SELECT TraceId, SpanId, ParentSpanId, SpanName, SpanKind, ServiceName, {measuring.START} AS start_ns, Duration,
-            StatusCode, StatusMessage, ScopeName, SpanAttributes, ResourceAttributes,
-            arrayMap(time -> toUnixTimestamp64Nano(time), `Events.Timestamp`) AS event_times,
-            `Events.Name` AS event_names, `Events.Attributes` AS event_attributes, `Links.TraceId` AS link_traces,
-            `Links.SpanId` AS link_spans, `Links.Attributes` AS link_attributes,
-            LoggedModelId AS model_id, LoggedModelRole = 'entry' AS is_entry
-        FROM {columns.spans}
-        WHERE TraceId = {{trace_id:String}}
-        ORDER BY Timestamp, SpanId, SpanKind = 'Server'
-        LIMIT 1 BY SpanId, SpanKind
-        LIMIT {{most:UInt64}}""",
-        {"trace_id": trace_id, "most": most},
+    of_trace: dict[str, Any] = {"trace_id": trace_id, "most": most}
+    (counted,) = database.query(
+        f"SELECT uniqExact(SpanId, SpanKind) AS spans FROM {schema.SPANS} WHERE TraceId = {{trace_id:String}}", of_trace
     )
-    if not rows:
+    number = int(counted["spans"])
+    if not number:
         raise UnknownTraceError(f"there is no trace {trace_id!r}")
-    left_out = 0
-    if len(rows) == most:
-        (counted,) = database.query(
-            f"SELECT uniqExact(SpanId, SpanKind) AS spans FROM {schema.SPANS} WHERE TraceId = {{trace_id:String}}",
-            {"trace_id": trace_id},
-        )
-        left_out = int(counted["spans"]) - most
-    return Trace(trace_id=trace_id, spans=tuple(map(_span, rows)), left_out=left_out)
+    # Sorting takes all that is sorted into memory. Of a large trace this is first done without what makes spans large.
+    earliest = f"""AND Timestamp <= (SELECT max(Timestamp) FROM ({
+        _SPANS_OF_TRACE.format(selected="Timestamp", spans=schema.SPANS, condition="")
+    }))"""
+    rows = database.query(
+        _SPANS_OF_TRACE.format(selected=_OF_SPAN, spans=columns.spans, condition=earliest if number > most else ""),
+        of_trace,
+    )
+    return Trace(trace_id=trace_id, spans=tuple(map(_span, rows)), left_out=max(0, number - len(rows)))
 
 
 def _run(database: Database, query: Query) -> list[dict[str, Any]]:

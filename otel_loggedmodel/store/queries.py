@@ -17,6 +17,7 @@ from otel_loggedmodel.store import (
     noting,
     pricing,
     rows,
+    sampling,
     schema,
     scores,
     sightings,
@@ -120,6 +121,7 @@ class StoreReader:
             notes=(
                 *self._notes(known, model_ids, seen),
                 *noting.notes(self._database, scope, measured),
+                *sampling.notes(self._database, scope, measured),
                 *measured.notes(),
             ),
         )

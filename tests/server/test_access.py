@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterator
 
 import grpc
 import pytest
+from google.rpc.error_details_pb2 import RetryInfo
+from grpc_status import rpc_status
 
 from asking import JSON, PROTOBUF, Answer
 from memory_reader import MemoryReader
 from otel_loggedmodel.server.settings import Settings
+from otel_loggedmodel.server.tries import ProgramTries
+from waiting import wait_until
 
 from .backends import Backend, MemoryWriter, body_of
 
@@ -28,6 +32,8 @@ PATHS = [
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Backend]:
     backend = Backend(Settings(http_port=0, grpc_port=0, token=TOKEN), MemoryWriter(), MemoryReader())
+    # From an address that the right token came from, wrong ones are looked at, however many.
+    assert backend.get("/", Authorization=f"Bearer {TOKEN}").status == 200
     yield backend
     backend.stop()
 
@@ -87,6 +93,94 @@ def test_calling_needs_the_token(guarded: Backend, metadata: list[tuple[str, str
     with pytest.raises(grpc.RpcError) as raised:
         guarded.call(body_of(), metadata)
     assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+# Guessing
+
+
+def guess_over_http(backend: Backend, token: str) -> tuple[object, int]:
+    answer = backend.post(body_of(), authorization=f"Bearer {token}")
+    return answer.status, int(answer.headers.get("retry-after", "0"))
+
+
+def guess_over_the_api(backend: Backend, token: str) -> tuple[object, int]:
+    answer = backend.get("/api/v1/revision", Authorization=f"Bearer {token}")
+    return answer.status, int(answer.headers.get("retry-after", "0"))
+
+
+def guess_on_a_page(backend: Backend, token: str) -> tuple[object, int]:
+    answer = backend.get("/traces", Authorization=f"Bearer {token}", Accept="text/html")
+    return answer.status, int(answer.status == 429)
+
+
+def guess_over_grpc(backend: Backend, token: str) -> tuple[object, int]:
+    try:
+        backend.call(body_of(), [("authorization", f"Bearer {token}")])
+    except grpc.RpcError as error:
+        status = rpc_status.from_call(error)
+        delays = [RetryInfo.FromString(detail.value).retry_delay.seconds for detail in status.details]
+        return {"UNAUTHENTICATED": 401, "RESOURCE_EXHAUSTED": 429}[error.code().name], sum(delays)
+    return 200, 0
+
+
+GUESSING = {
+    "OTLP over HTTP": guess_over_http,
+    "the API": guess_over_the_api,
+    "a page": guess_on_a_page,
+    "gRPC": guess_over_grpc,
+}
+
+
+@pytest.mark.parametrize("way", GUESSING)
+def test_one_token_after_another_is_slowed_down(serve: Callable[..., Backend], way: str) -> None:
+    backend, guess = serve(token=TOKEN), GUESSING[way]
+    assert [guess(backend, f"guess-{number}")[0] for number in range(5)] == [401] * 5
+    # Whichever way is tried next, and whether it is the right one or not.
+    for other in GUESSING.values():
+        for token in ("guess-5", TOKEN):
+            status, seconds = other(backend, token)
+            assert (status, seconds >= 1) == (429, True)
+    wait_until(lambda: guess(backend, TOKEN)[0] != 429, "the pause")
+    # Whoever has the right one does not wait again for what else comes from there.
+    assert [guess(backend, f"other-{number}")[0] for number in range(20)] == [401] * 20
+    assert guess_over_http(backend, TOKEN) == (200, 0)
+
+
+def test_a_sender_with_an_old_token_keeps_nobody_waiting(serve: Callable[..., Backend]) -> None:
+    backend = serve(token=TOKEN)
+    assert {guess_over_http(backend, "old") for _ in range(30)} == {(401, 0)}
+    assert {guess_over_http(backend, "") for _ in range(30)} == {(401, 0)}
+    assert guess_over_http(backend, TOKEN) == (200, 0)
+
+
+def test_who_sends_is_told_apart_by_address() -> None:
+    now = 0.0
+    tries = ProgramTries(lambda: now)
+
+    def guess(address: str, number: int = 5) -> None:
+        for count in range(number):
+            tries.was_wrong(address, b"%d" % count)
+
+    guess("192.0.2.1")
+    assert tries.seconds_to_wait("192.0.2.1") == 1
+    assert tries.seconds_to_wait("::ffff:192.0.2.1") == 1
+    assert tries.seconds_to_wait("192.0.2.2") == 0
+    guess("2001:db8::1")
+    assert tries.seconds_to_wait("2001:db8::ffff:2") == 1
+    assert tries.seconds_to_wait("2001:db8:0:1::1") == 0
+    guess("no address : at all")
+    assert tries.seconds_to_wait("no address : at all") == 1
+    # What was known is not for ever.
+    tries.was_right("192.0.2.3")
+    guess("192.0.2.3", 30)
+    assert tries.seconds_to_wait("192.0.2.3") == 0
+    now = 3601.0
+    guess("192.0.2.3", 30)
+    assert tries.seconds_to_wait("192.0.2.3") > 0
+    for number in range(20_000):
+        tries.was_right(str(number))
+        tries.was_wrong(str(number), b"x")
+    assert (len(tries._known), len(tries._seen)) == (10_000, 10_000)
 
 
 # Browsers

@@ -180,6 +180,31 @@ def test_values_nested_deeper_than_protobuf_reads_are_malformed() -> None:
     refusal(document({"attributes": [{"key": "k", "value": value}]}))
 
 
+@pytest.mark.parametrize("levels", [60, 400, 100_000])
+@pytest.mark.parametrize("kind", ["list", "map", "unknown"])
+def test_a_span_that_is_nested_too_deep_costs_the_others_nothing(levels: int, kind: str) -> None:
+    """However deep: what Python's own parser gives up at is no reason to throw the request away."""
+    begin, end = {
+        "list": ('{"arrayValue": {"values": [', "]}}"),
+        "map": ('{"kvlistValue": {"values": [{"key": "]\\"}", "value": ', "}]}}"),
+        "unknown": ('{"x": [', "]}"),
+    }[kind]
+    deep = begin * levels + '{"stringValue": "[[{\\\\"}' + end * levels
+    spans = [f'{{"traceId": "{TRACE_ID}", "spanId": "{number:016x}", "name": "[{{\\""}}' for number in range(1, 4)]
+    spans[1] = spans[1][:-1] + f', "attributes": [{{"key": "k", "value": {deep}}}]}}'
+    account = Account()
+    body = '{"resourceSpans": [{"scopeSpans": [{"spans": [' + ", ".join(spans) + "]}]}]}"
+    read = spans_of(from_json(body.encode(), 1000, account))
+    assert [span.name for span in read] == ['[{"'] * len(read)
+    # What is not known is not read, whatever is in it.
+    assert [int.from_bytes(span.span_id, "big") for span in read] == ([1, 2, 3] if kind == "unknown" else [1, 3])
+    assert sum(account.rejected.values()) == (kind != "unknown")
+
+
+def test_looking_for_what_is_too_deep_takes_no_longer_for_texts_without_an_end() -> None:
+    assert "no JSON" in refusal(b'{"a": 1' + b"0" * 5000 + b', "b": "' + b'\\"' * 500_000)
+
+
 @pytest.mark.parametrize("name", ["resourceSpans", "spans", "links"])
 def test_too_many_parts_are_too_large(name: str) -> None:
     many = [{}] * 1001

@@ -29,7 +29,11 @@ def send(store: Store) -> Send:
     rng = random.Random(1)
 
     def send(
-        version: str, milliseconds: Sequence[float], failed: Sequence[bool] = (), **attributes: float | str
+        version: str,
+        milliseconds: Sequence[float],
+        failed: Sequence[bool] = (),
+        trace_state: str = "",
+        **attributes: float | str,
     ) -> list[str]:
         """Store a trace for each duration, and return their ids."""
         message = ExportTraceServiceRequest()
@@ -39,6 +43,7 @@ def send(store: Store) -> Send:
                 trace_id=rng.getrandbits(128).to_bytes(16, "big"),
                 span_id=rng.getrandbits(64).to_bytes(8, "big"),
                 name="answer",
+                trace_state=trace_state,
                 start_time_unix_nano=START_NS + place * 10**9,
                 end_time_unix_nano=START_NS + place * 10**9 + round(duration * 1e6),
                 status=Status(code=2 if place < len(failed) and failed[place] else 0),
@@ -134,6 +139,57 @@ def test_a_priced_model_costs_its_list_price(store: Store, send: Send) -> None:
     send("v1", [100.0] * 2, **usage, **{"gen_ai.system": "openai", "gen_ai.request.model": "gpt-4o"})
     (metrics,) = store.reader.compare(["v1"]).versions
     assert metrics.cost_usd == pytest.approx(2 * (1000 * 2.5e-6 + 100 * 1e-5))
+
+
+KEPT = "its counts and totals are of the traces that are here, each of which counts once."
+
+
+def sampled(store: Store, *versions: str) -> list[str]:
+    """What is said of samplers."""
+    return [note for note in store.reader.compare(versions).notes if note.startswith("A sampler")]
+
+
+def test_what_azure_monitor_left_out_is_told(store: Store, send: Send) -> None:
+    """Its sampler by rate leaves the percentage on the spans that it keeps, which changes with the load."""
+    send("all", [100.0] * 5, **{"_MS.sampleRate": 100.0})
+    send("unsampled", [100.0] * 5)
+    for rate in (100.0, 50.0, 1.5):
+        send("some", [100.0] * 5, **{"_MS.sampleRate": rate})
+    send("even", [100.0] * 5, **{"_MS.sampleRate": 25})
+    assert sampled(store, "all", "unsampled") == []
+    assert sampled(store, "all", "some", "even") == [
+        f"A sampler kept 1.5 to 50 % of the traces of some, as _MS.sampleRate on spans says: {KEPT}",
+        f"A sampler kept 25 % of the traces of even, as _MS.sampleRate on spans says: {KEPT}",
+    ]
+
+
+@pytest.mark.parametrize("rate", [0, -5.0, 101, "", "much", "nan", "inf", 1e300])
+def test_a_rate_that_is_none_is_not_told(store: Store, send: Send, rate: float | str) -> None:
+    send("odd", [100.0] * 5, **{"_MS.sampleRate": rate})
+    assert sampled(store, "odd") == []
+
+
+@pytest.mark.parametrize(
+    ("trace_state", "share"),
+    [
+        ("ot=th:c", "25"),
+        ("ot=th:8;rv:ffffffffffffff", "50"),
+        ("vendor=a:b, ot=rv:ffffffffffffff;th:fd70a3d70a3d71", "1"),
+        ("ot=th:0", None),
+        ("ot=rv:ffffffffffffff", None),
+        ("other=th:c", None),
+        ("xot=th:c", None),
+        ("ot=th:xyz", None),
+        ("ot=th:c0000000000000000", None),
+        ("th:", None),
+    ],
+)
+def test_what_consistent_sampling_left_out_is_told(
+    store: Store, send: Send, trace_state: str, share: str | None
+) -> None:
+    send("some", [100.0] * 5, trace_state=trace_state)
+    said = f"A sampler kept {share} % of the traces of some, as th in their trace state says: {KEPT}"
+    assert sampled(store, "some") == ([] if share is None else [said])
 
 
 def test_the_same_version_twice_is_a_mistake(store: Store, send: Send) -> None:
@@ -281,3 +337,29 @@ def test_worst_traces_are_those_of_the_lowest_scores(store: Store, send: Send) -
     (metrics,) = store.reader.compare(["v1"]).versions
     score = metrics.scores["helpful"]
     assert (score.mean, score.count, len(score.groups)) == (pytest.approx(0.5), 3, 1)
+
+
+@pytest.mark.parametrize("most", [1, 99, 100, 101, 299, 300, 301, 5000])
+def test_of_a_large_trace_the_earliest_spans_are_read(store: Store, most: int) -> None:
+    """Though it came out of order and twice, though many spans begin at once, and though two halves share an id."""
+    rng = random.Random(most)
+    message = ExportTraceServiceRequest()
+    spans = message.resource_spans.add().scope_spans.add().spans
+    for number in range(300):
+        spans.add(
+            trace_id=bytes(15) + b"\1",
+            # The caller and the one that is called.
+            span_id=(number // 2 + 1).to_bytes(8, "big"),
+            kind=(Span.SPAN_KIND_CLIENT, Span.SPAN_KIND_SERVER)[number % 2],
+            name=f"span {number}",
+            start_time_unix_nano=START_NS + number // 50 * 10**9,
+            end_time_unix_nano=START_NS + 10**12,
+        )
+    shuffled = rng.sample(list(spans), 300)
+    del spans[:]
+    spans.extend(shuffled)
+    for _ in range(2):
+        store.writer.insert([message.SerializeToString()])
+    trace = store.reader.trace(f"{1:032x}", most)
+    assert [span.name for span in trace.spans] == [f"span {number}" for number in range(min(most, 300))]
+    assert trace.left_out == max(0, 300 - most)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What it costs the backend to take and store spans, beside an earlier commit of this repository.
+
+The two builds take turns, each time on an empty directory. What is compared of a pair of neighbours is a ratio.
+"""
+
+import pathlib
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+
+from benchmarks.backends import Ours
+from benchmarks.earlier import work_tree
+from benchmarks.isolated import in_fresh_process
+from benchmarks.load import Step, send
+from benchmarks.measuring import Figure
+from benchmarks.payloads import SPANS
+from benchmarks.reporting import Column, Report, Row, Table
+
+CONNECTIONS = 32
+SHAPES = {1: "1 span a trace", 10: "10 spans a trace"}
+TURNS, SECONDS = 5, 15.0
+QUICK_TURNS, QUICK_SECONDS = 3, 6.0
+
+_THROUGHPUT, _CPU = "spans/s", "CPU, us a span"
+
+
+def run(quick: bool = False, against: str = "HEAD^") -> Report:
+    """Measure.
+
+    Args:
+        quick: Less often, and for a shorter time.
+        against: The earlier commit.
+    """
+    turns, seconds = (QUICK_TURNS, QUICK_SECONDS) if quick else (TURNS, SECONDS)
+    columns = [Column("then", ""), Column("now", ""), Column("ratio", "now / then", 3)]
+    method = (
+        f"{turns} turns of {seconds:g} s over HTTP, {CONNECTIONS} connections, requests of {SPANS} spans of some 800 B"
+        " as fast as they are taken, with the client on the same machine; medians, quartiles"
+    )
+    with work_tree(against) as then:
+        tables = [
+            Table(f"{text}, beside {against}", method, columns, _rows(shape, turns, seconds, then))
+            for shape, text in SHAPES.items()
+        ]
+    return Report(tables, [])
+
+
+def _rows(shape: int, turns: int, seconds: float, tree: pathlib.Path) -> list[Row]:
+    builds = {"then": Ours("http", CONNECTIONS, tree), "now": Ours("http", CONNECTIONS)}
+    found: dict[str, list[Mapping[str, float]]] = {name: [] for name in builds}
+    for turn in range(turns):
+        for name, backend in builds.items():
+            found[name].append(_figures(backend, shape, seconds))
+            print(f"  {SHAPES[shape]}, {turn + 1} of {turns}, {name}: {found[name][-1]}", file=sys.stderr, flush=True)
+    return [Row(what, _compared(what, found)) for what in (_THROUGHPUT, _CPU)]
+
+
+def _figures(backend: Ours, shape: int, seconds: float) -> Mapping[str, float]:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        directory = pathlib.Path(folder) / "data"
+        with backend.start(directory) as (server, target):
+            cpu = server.cpu_seconds()
+            loads = in_fresh_process(send, target, shape, [Step(seconds)])
+            cpu = server.cpu_seconds() - cpu
+        acknowledged = sum(load.spans for load in loads)
+        if (stored := backend.stored(directory)) != acknowledged:
+            raise RuntimeError(f"{acknowledged} spans were acknowledged, and {stored} are stored")
+    return {_THROUGHPUT: loads[1].spans_per_second, _CPU: 1e6 * cpu / acknowledged}
+
+
+def _compared(what: str, found: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Figure]:
+    now, then = ([turn[what] for turn in found[name]] for name in ("now", "then"))
+    return {
+        "then": Figure.of(then),
+        "now": Figure.of(now),
+        "ratio": Figure.of([mine / its for mine, its in zip(now, then, strict=True)]),
+    }
