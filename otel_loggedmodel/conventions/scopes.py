@@ -62,6 +62,12 @@ WITHOUT_CONTEXT: Final = ("langsmith",)
 Source: https://github.com/langchain-ai/langsmith-sdk/blob/main/python/langsmith/_internal/otel/_otel_exporter.py
 """
 
+WITHOUT_PARENTS: Final = ("@traceloop/instrumentation-langchain",)
+"""They start every step of a run without a parent, unless the application has a span that is current.
+
+Source: https://github.com/traceloop/openllmetry-js/tree/main/packages/instrumentation-langchain
+"""
+
 SWITCHES: Final = {
     "com.anthropic.sdk.python": "ANTHROPIC_OPEN_TELEMETRY=false",
     "langsmith": "LANGSMITH_OTEL_ENABLED=false",

@@ -60,6 +60,7 @@ class Scope:
         adopted: The versions of calls that carry none, by the hashes of their ids (`stray`).
         moves: Traces that are a call which another trace has, and these others, as two arrays; empty where there are
             none (`doubling`).
+        torn: How many of these are steps of runs that time alone puts together (`torn`).
     """
 
     columns: schema.Columns
@@ -71,6 +72,7 @@ class Scope:
     has_unclaimed: bool = False
     adopted: Mapping[int, str] = field(default_factory=dict)
     moves: Query = Query("")
+    torn: int = 0
 
     @property
     def version(self) -> Query:

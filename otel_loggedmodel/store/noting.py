@@ -62,6 +62,11 @@ def notes(database: Database, scope: Scope, measured: "Measurement") -> Iterator
             f"{number} {'trace lacks its' if number == 1 else 'traces lack their'} beginning: the root span was not"
             " received, or not yet. The earliest span that is there stands for it."
         )
+    if scope.torn:
+        yield (
+            f"{scope.torn} steps were traces of their own, as their instrumentation begins one for each, and were put"
+            " into the trace of the longer step that they are within by time. Of runs that overlap, fewer are counted."
+        )
     yield from _labelled(database, scope)
     if measured.strays:
         yield (

@@ -22,6 +22,7 @@ from otel_loggedmodel.store import (
     scores,
     sightings,
     stray,
+    torn,
 )
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
 from otel_loggedmodel.store.chart_results import Activities, Behaviour
@@ -196,7 +197,7 @@ class StoreReader:
             f"""
             SELECT {schema.call("llm")} AS llm, groupBitOr({schema.call("usage")}) AS usage,
                 max(length({schema.call("modal")})) AS modal,
-                groupUniqArray(3)(bitShiftRight({schema.call("origin")}, 16)) AS scopes
+                groupUniqArray(3)(bitShiftRight({schema.call("origin")}, 16)) AS scopes, max({torn.IS_TORN}) AS is_torn
             FROM {self._columns.spans} WHERE {scope.spans.sql} AND llm != '' GROUP BY llm""",
             scope.spans.parameters,
         )
@@ -214,15 +215,21 @@ class StoreReader:
             called = self._database.query(
                 f"""
                 SELECT groupBitOr({schema.call("usage")}) AS usage,
-                    groupUniqArray(3)(bitShiftRight({schema.call("origin")}, 16)) AS scopes
+                    groupUniqArray(3)(bitShiftRight({schema.call("origin")}, 16)) AS scopes,
+                    max({torn.IS_TORN}) AS is_torn
                 FROM {self._columns.spans} WHERE {scope.spans.sql} AND {schema.call("llm")} != ''""",
                 scope.spans.parameters,
             )
         is_alone = any(row["usage"] >> schema.ALONE_BIT & 1 for row in called)
-        if is_alone and len({one for row in called for one in row["scopes"]}) > 1:
-            found = doubling.moves(scope)
-            if self._database.query(f"SELECT 1 AS found FROM ({found.sql}) LIMIT 1", found.parameters):
-                return replace(scope, moves=doubling.as_arrays(found))
+        is_doubled = is_alone and len({one for row in called for one in row["scopes"]}) > 1
+        doubled = doubling.moves(scope) if is_doubled else None
+        steps = torn.moves(self._database, scope) if any(row["is_torn"] for row in called) else {}
+        if steps:
+            rows = self._database.query(doubled.sql, doubled.parameters) if doubled else []
+            found = torn.followed({**{row["copy"]: row["home"] for row in rows}, **steps})
+            return replace(scope, moves=doubling.combined(found), torn=len(steps))
+        if doubled and self._database.query(f"SELECT 1 AS found FROM ({doubled.sql}) LIMIT 1", doubled.parameters):
+            return replace(scope, moves=doubling.as_arrays(doubled))
         return scope
 
     def _unpriced(
