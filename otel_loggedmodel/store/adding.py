@@ -18,9 +18,9 @@ last attempt, a client and its proxy.
 from typing import Final
 
 from otel_loggedmodel.conventions.things import CALLS, Kind
+from otel_loggedmodel.store.call_column import COST_BIT, FAILED_BIT, ODD_BIT, TOKENS_BIT, UNCACHED_BIT
 from otel_loggedmodel.store.conventions_sql import KINDS
 from otel_loggedmodel.store.entering import NO_PARENT, numbers
-from otel_loggedmodel.store.schema import COST_BIT, FAILED_BIT, ODD_BIT, TOKENS_BIT, UNCACHED_BIT
 
 CALLS_SQL: Final = numbers(*CALLS)
 _SUMS: Final = numbers(*(kind for kind in Kind if kind not in (*CALLS, Kind.RERANKER, Kind.REPEAT)))

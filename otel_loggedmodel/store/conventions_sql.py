@@ -3,9 +3,8 @@
 
 One expression, `said`, picks from the attributes of a span what a convention has a place for, as a small map of texts
 by the number of the thing; the other expressions read that map, as `said`, the argument of a lambda. They read a span
-alone, and can stand in a column, a view or a query. ClickHouse analyses the expressions of columns at each insert, and
-writes each out wherever another names it: two hundred places in one expression, with constant arrays, take it a fifth
-of the time that as many expressions take.
+alone, and can stand in a column, a view or a query. ClickHouse analyses the expressions of columns at each insert, for
+some 50 us a function, so that two hundred places are constants of a few functions.
 
 What is not believed is left out: a count that is negative, no whole number or beyond `LARGEST_COUNT`, and a cost or
 time that is not finite.
@@ -64,6 +63,7 @@ _NUMBERS: Final = {
     **{thing: number for number, thing in enumerate(_NAMES, KIND_NUMBER + 1)},
 }
 _PLACES: Final = 64  # more than any thing has
+_INSIDE: Final = " > "  # between the names of a path into JSON
 
 
 def literal(text: str) -> str:
@@ -91,62 +91,73 @@ def raw_text(*things: Thing) -> str:
 def said() -> str:
     """What a span says, by the number of the thing; of several places that hold it, the first one's value comes first.
 
-    No lambda is inside of another: ClickHouse would analyse the inner ones again and again.
+    The kind of work is its number in `KINDS`, from 1 on, as a text. JSON is taken apart level by level, and of each
+    level what has no place is left behind.
     """
-    codes, json_codes, json_paths = _codes()
+    codes, json_codes, inner = _codes()
     plain = (
         "arrayFilter(pair -> pair.1 != 0, arrayZip("
-        f"{_transformed('arrayMap(key -> {}, mapKeys(SpanAttributes))', 'key', codes)}, mapValues(SpanAttributes)))"
+        f"arrayMap(key -> {_transformed('key', codes)}, mapKeys(SpanAttributes)), mapValues(SpanAttributes)))"
     )
-    json_keys = ", ".join(map(literal, json_codes))
-    json_numbers = _transformed(
-        f"arrayMap(key -> {{}}, arrayFilter(key -> key IN ({json_keys}), mapKeys(SpanAttributes)))", "key", json_codes
+    roots = _constants({path[0] for path in json_codes})
+    python = {place.attribute for thing in _COUNTS for place in places_of(thing) if place.form is Form.PYTHON}
+    texts = (
+        # There are only names and numbers in dictionaries, so that quotes are those of names.
+        f"arrayMap(pair -> (pair.1, if(pair.1 IN ({_constants(python)}),"
+        " replaceAll(replaceAll(pair.2, '\\'', '\"'), 'None', 'null'), pair.2)),"
+        f" arrayFilter(pair -> pair.1 IN ({roots}), CAST(SpanAttributes, 'Array(Tuple(String, String))')))"
     )
-    json_texts = f"arrayFilter((text, key) -> key IN ({json_keys}), mapValues(SpanAttributes), mapKeys(SpanAttributes))"
-    branches = ", ".join(
-        f"code = {code}, [{_extracted(_as_json(code, json_codes), paths)}]" for code, paths in json_paths.items()
+    wanted = _constants({_joined(path) for path in (*json_codes, *inner)})
+    members = (
+        f"arrayFold((found, step) -> arrayFlatten(arrayMap(pair -> if(pair.1 IN ({_constants(map(_joined, inner))}),"
+        f" arrayFilter(member -> member.1 IN ({wanted}),"
+        f" arrayMap(member -> (concat(pair.1, '{_INSIDE}', member.1), member.2), JSONExtractKeysAndValuesRaw(pair.2))),"
+        f" [pair]), found)), range({max(map(len, json_codes)) - 1}), {texts})"
     )
-    nothing = "CAST([], 'Array(Tuple(UInt16, String))')"
-    found = (
-        f"arrayConcat({plain},"
-        f" arrayFlatten(arrayMap((code, text) -> multiIf({branches}, {nothing}), {json_numbers}, {json_texts})))"
+    by_path = {_joined(path): code for path, code in json_codes.items()}
+    json = f"arrayMap(pair -> ({_transformed('pair.1', by_path)}, JSONExtractString(pair.2)), {members})"
+    means = {value: kind for place in places_of(Thing.KIND) for value, kind in place.kinds.items()}
+    numbers = {value: literal(str(KINDS.index(kind) + 1)) for value, kind in means.items()}
+    kind = _transformed("trim(BOTH '\"' FROM pair.2)", numbers, "''")
+    things = (
+        f"arrayMap(pair -> (intDiv(pair.1, {_PLACES}), if(intDiv(pair.1, {_PLACES}) = {KIND_NUMBER}, {kind}, pair.2)),"
+        f" arraySort(pair -> pair.1, arrayConcat({plain}, {json})))"
     )
-    kinds = ", ".join(sorted({literal(value) for place in places_of(Thing.KIND) for value in place.kinds}))
     remarks = (_NUMBERS[Thing.INPUT_TOKENS], _NUMBERS[Thing.OUTPUT_TOKENS], _COST)
-    thing, text = f"intDiv(pair.1, {_PLACES})", "pair.2"
+    thing, text = "pair.1", "pair.2"
     checked = (
-        "arrayMap(pair -> (multiIf("
-        f"{thing} <= {len(_COUNTS)} AND toUInt64OrZero({text}) BETWEEN 1 AND {LARGEST_COUNT}, pair.1,"
+        "arrayMap(pair -> (toUInt8(multiIf("
+        f"{thing} <= {len(_COUNTS)} AND toUInt64OrZero({text}) BETWEEN 1 AND {LARGEST_COUNT}, {thing},"
         f" {thing} BETWEEN {_COST} AND {_FIRST_CHUNK_MS} AND toFloat64OrZero({text}) > 0"
-        f" AND toFloat64OrZero({text}) <= {_LARGEST_NUMBER}, pair.1,"
-        f" {thing} = {KIND_NUMBER} AND trim(BOTH '\"' FROM {text}) IN ({kinds}), pair.1,"
+        f" AND toFloat64OrZero({text}) <= {_LARGEST_NUMBER}, {thing},"
         # char(123) opens a map: as it is, it would be taken for a parameter.
-        f" {thing} > {KIND_NUMBER} AND {text} != '' AND NOT startsWith({text}, '[')"
-        f" AND NOT startsWith({text}, char(123)), pair.1,"
-        f" {thing} = {_COST} AND toFloat64OrNull({text}) = 0, {_FREE * _PLACES},"
-        f" {thing} IN {remarks} AND {text} != '' AND ifNull(toFloat64OrNull({text}) != 0, 1), {_ODD * _PLACES}, 0),"
-        f" {text}), {found})"
+        f" {thing} >= {KIND_NUMBER} AND {text} != '' AND NOT startsWith({text}, '[')"
+        f" AND NOT startsWith({text}, char(123)), {thing},"
+        f" {thing} = {_COST} AND toFloat64OrNull({text}) = 0, {_FREE},"
+        f" {thing} IN {remarks} AND {text} != '' AND ifNull(toFloat64OrNull({text}) != 0, 1), {_ODD}, 0)),"
+        f" {text}), {things})"
     )
-    return (
-        f"CAST(arrayMap(pair -> (toUInt8(intDiv(pair.1, {_PLACES})), pair.2),"
-        f" arraySort(pair -> pair.1, arrayFilter(pair -> pair.1 != 0, {checked}))), '{SAID_TYPE}')"
-    )
+    return f"CAST(arrayFilter(pair -> pair.1 != 0, {checked}), '{SAID_TYPE}')"
 
 
-def _extracted(text: str, paths: Iterable[tuple[int, str]]) -> str:
-    return ", ".join(f"({number}, JSONExtractString({text}{path}))" for number, path in paths)
+def _constants(texts: Iterable[str]) -> str:
+    return ", ".join(map(literal, sorted(texts)))
 
 
-def _transformed(outer: str, key: str, numbers: Mapping[str, int]) -> str:
-    keys, values = ", ".join(map(literal, numbers)), ", ".join(map(str, numbers.values()))
-    return outer.format(f"transform({key}, [{keys}], [{values}], 0)")
+def _joined(path: Iterable[str]) -> str:
+    return _INSIDE.join(path)
 
 
-def _codes() -> tuple[dict[str, int], dict[str, int], dict[int, list[tuple[int, str]]]]:
-    """A number for each attribute, one for each that is JSON, and for these what stands where in them."""
+def _transformed(text: str, values: Mapping[str, object], default: str = "0") -> str:
+    """The value for a text, as SQL; both as constants."""
+    keys, numbers = ", ".join(map(literal, values)), ", ".join(map(str, values.values()))
+    return f"transform({text}, [{keys}], [{numbers}], {default})"
+
+
+def _codes() -> tuple[dict[str, int], dict[tuple[str, ...], int], frozenset[tuple[str, ...]]]:
+    """A number for each attribute, one for each path into one that is JSON, and what on these paths has members."""
     codes: dict[str, int] = {}
-    json_codes: dict[str, int] = {}
-    json_paths: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    json_codes: dict[tuple[str, ...], int] = {}
     counts: dict[int, int] = defaultdict(int)
     for thing in (*_COUNTS, Thing.COST, Thing.CACHE_COST, Thing.FIRST_CHUNK, Thing.KIND, *_NAMES):
         for place in places_of(thing):
@@ -156,11 +167,17 @@ def _codes() -> tuple[dict[str, int], dict[str, int], dict[int, list[tuple[int, 
             code = number * _PLACES + counts[number]
             counts[number] += 1
             if place.form in (Form.JSON, Form.PYTHON) and place.thing is not Thing.KIND:
-                json_code = json_codes.setdefault(place.attribute, len(json_codes) + 1)
-                json_paths[json_code].append((code, _path(place)))
+                json_codes[_path(place)] = code
             else:
                 codes[place.attribute] = code
-    return codes, json_codes, json_paths
+    inner = frozenset(path[:length] for path in json_codes for length in range(1, len(path)))
+    return codes, json_codes, inner
+
+
+def _path(place: Place) -> tuple[str, ...]:
+    if not all(isinstance(step, str) for step in place.path):
+        raise ValueError(f"the store reads members of JSON by name alone: {place.attribute}, {place.path}")
+    return (place.attribute, *map(str, place.path))
 
 
 def _number_of(place: Place) -> int:
@@ -169,19 +186,6 @@ def _number_of(place: Place) -> int:
     if place.form is Form.TIME:
         return _FIRST_CHUNK_AT
     return _FIRST_CHUNK if place.factor == 1 else _FIRST_CHUNK_MS
-
-
-def _as_json(code: int, codes: dict[str, int]) -> str:
-    """A text as JSON; there are only names and numbers in dictionaries, so that quotes are those of names."""
-    python = {place.attribute for thing in _COUNTS for place in places_of(thing) if place.form is Form.PYTHON}
-    if code in {codes[key] for key in python}:
-        return "replaceAll(replaceAll(text, '\\'', '\"'), 'None', 'null')"
-    return "text"
-
-
-def _path(place: Place) -> str:
-    # ClickHouse counts elements from 1 on.
-    return "".join(f", {literal(step) if isinstance(step, str) else step + 1}" for step in place.path)
 
 
 def _said(number: int) -> str:
@@ -196,6 +200,11 @@ def name(*things: Thing) -> str:
     return last
 
 
+def says(thing: Thing) -> str:
+    """Whether a span says this, and is believed."""
+    return f"{_said(_NUMBERS[thing])} != ''"
+
+
 def count(thing: Thing) -> str:
     """How many a span says that there are, 0 where it does not say or is not believed."""
     return f"toUInt64OrZero({_said(_NUMBERS[thing])})"
@@ -208,10 +217,7 @@ def cost() -> str:
 
 def kind() -> str:
     """What kind of work a span is: the place of its kind in `KINDS`, from 1 on; 0 where it does not say."""
-    means = {value: one for place in places_of(Thing.KIND) for value, one in place.kinds.items()}
-    return _transformed(
-        "{}", f"trim(BOTH '\"' FROM {_said(KIND_NUMBER)})", {v: KINDS.index(k) + 1 for v, k in means.items()}
-    )
+    return f"toUInt8OrZero({_said(KIND_NUMBER)})"
 
 
 def is_building() -> str:

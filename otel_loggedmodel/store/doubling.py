@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from otel_loggedmodel.store import adding
-from otel_loggedmodel.store.schema import ALONE_BIT, FAILED_BIT, call
+from otel_loggedmodel.store.call_column import ALONE_BIT, FAILED_BIT
+from otel_loggedmodel.store.schema import call
 
 if TYPE_CHECKING:
     from otel_loggedmodel.store.measuring import Query, Scope

@@ -20,8 +20,8 @@ such thing: many an application has an answer to that.
 from typing import Final
 
 from otel_loggedmodel.conventions.things import Kind
+from otel_loggedmodel.store.call_column import COST_BIT, FAILED_BIT, SERVED_BIT, TOKENS_BIT
 from otel_loggedmodel.store.conventions_sql import KINDS
-from otel_loggedmodel.store.schema import COST_BIT, FAILED_BIT, SERVED_BIT, TOKENS_BIT
 
 _ENTRY_TYPE: Final = "Array(Tuple(id UInt64, parent UInt64, start Int64, end Int64, failed Bool, cut_off Bool))"
 # The key of a span that has no parent.

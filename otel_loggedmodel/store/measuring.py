@@ -17,10 +17,11 @@ from typing import Any, Final
 
 from otel_loggedmodel.store import pricing, schema
 from otel_loggedmodel.store.adding import CALLS_SQL, SAYS, USAGE_STEPS, WORTH
+from otel_loggedmodel.store.call_column import FAILED_BIT
 from otel_loggedmodel.store.catalogue import Alias
 from otel_loggedmodel.store.entering import ENTRIES
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
-from otel_loggedmodel.store.schema import FAILED_BIT, call
+from otel_loggedmodel.store.schema import call
 
 # How long before and after the time that was asked for the spans of a trace may begin that began in it.
 _BEFORE: Final = timedelta(hours=1)

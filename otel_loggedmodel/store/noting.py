@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from otel_loggedmodel.conventions.scopes import SWITCHES
 from otel_loggedmodel.store import adding, pricing, scores
+from otel_loggedmodel.store.call_column import COST_BIT, FAILED_BIT, TOKENS_BIT, UNCACHED_BIT
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.prices import Called
-from otel_loggedmodel.store.schema import COST_BIT, FAILED_BIT, TOKENS_BIT, UNCACHED_BIT, call
+from otel_loggedmodel.store.schema import call
 
 if TYPE_CHECKING:
     from otel_loggedmodel.store.comparing import Measurement

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
-from otel_loggedmodel.store import price_list, schema
+from otel_loggedmodel.store import call_column, price_list, schema
 from otel_loggedmodel.store.price_file import NO_FILE, PriceFile
 from otel_loggedmodel.store.prices import Called, Prices, Schedule
 
@@ -18,7 +18,7 @@ _DAY: Final = 86_400
 _BEFORE: Final = datetime(2000, 1, 1, tzinfo=timezone.utc)
 # Places of the kinds in the column of rare kinds; ClickHouse counts from 1 on.
 _PLACES: Final = {
-    str(thing): f"toFloat64({schema.call('modal')}[{place}])" for place, thing in enumerate(schema.MODALITIES, 1)
+    str(thing): f"toFloat64({schema.call('modal')}[{place}])" for place, thing in enumerate(call_column.MODALITIES, 1)
 }
 
 
@@ -87,7 +87,7 @@ def table_of(llms: Iterable[str], own: PriceFile = NO_FILE, *, has_modal: bool =
 
 def cost_sql(table: PriceTable) -> tuple[str, dict[str, Any]]:
     """An expression for the cost of a span in US dollars, NULL where it has none, and its parameters."""
-    is_stated = f"bitTest({schema.call('usage')}, {schema.COST_BIT})"
+    is_stated = f"bitTest({schema.call('usage')}, {call_column.COST_BIT})"
     stated = f"if({is_stated}, {schema.call('cost')}, NULL)"
     if not table.prices:
         return stated, {}
@@ -128,13 +128,13 @@ def cost_sql(table: PriceTable) -> tuple[str, dict[str, Any]]:
     choice = steps[0][1]
     for condition, cost in steps[1:]:
         choice = f"if({condition}, {cost}, {choice})"
-    has_tokens = f"bitTest({schema.call('usage')}, {schema.TOKENS_BIT})"
+    has_tokens = f"bitTest({schema.call('usage')}, {call_column.TOKENS_BIT})"
     # Without the cached tokens the cost is known where they cost as much as others.
     parameters["prices_cached"] = [
         int(any((row.cache_read, row.cache_write) != (row.input, row.input) for row in tiers))
         for tiers in table.prices.values()
     ]
-    is_uncached = f"bitTest({schema.call('usage')}, {schema.UNCACHED_BIT})"
+    is_uncached = f"bitTest({schema.call('usage')}, {call_column.UNCACHED_BIT})"
     is_priced = (
         f"{has_tokens} AND {of_model('is_priced', 'UInt8')} = 1"
         f" AND NOT ({is_uncached} AND {of_model('prices_cached', 'UInt8')} = 1)"

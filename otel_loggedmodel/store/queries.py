@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from otel_loggedmodel.store import (
     behaving,
+    call_column,
     catalogue,
     comparing,
     doubling,
@@ -220,7 +221,7 @@ class StoreReader:
                 FROM {self._columns.spans} WHERE {scope.spans.sql} AND {schema.call("llm")} != ''""",
                 scope.spans.parameters,
             )
-        is_alone = any(row["usage"] >> schema.ALONE_BIT & 1 for row in called)
+        is_alone = any(row["usage"] >> call_column.ALONE_BIT & 1 for row in called)
         is_doubled = is_alone and len({one for row in called for one in row["scopes"]}) > 1
         doubled = doubling.moves(scope) if is_doubled else None
         steps = torn.moves(self._database, scope) if any(row["is_torn"] for row in called) else {}

@@ -13,23 +13,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
-from otel_loggedmodel.conventions import scopes
-from otel_loggedmodel.conventions.status import EXCEPTION_EVENT, SCOPES_THAT_END_OK
-from otel_loggedmodel.conventions.things import CALLS, Kind, Thing
+from otel_loggedmodel.store import call_column
 from otel_loggedmodel.store import conventions_sql as sql
 from otel_loggedmodel.store.database import Database, quoted
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
 
 SPANS: Final = "otel_traces"
-
-# Kinds of tokens with prices of their own, beside cached ones; they are among the input or the output tokens.
-MODALITIES: Final = (
-    Thing.INPUT_AUDIO_TOKENS,
-    Thing.INPUT_IMAGE_TOKENS,
-    Thing.CACHE_READ_AUDIO_TOKENS,
-    Thing.OUTPUT_AUDIO_TOKENS,
-    Thing.OUTPUT_IMAGE_TOKENS,
-)
 
 # Raised by one whenever an expression changes; each column remembers in its comment from which it is.
 SCHEMA_VERSION: Final = 4
@@ -48,166 +37,6 @@ class Column:
     type: str
     expression: str
 
-
-KINDS_TYPE: Final = (
-    f"Enum8('none' = 0, {', '.join(f'{sql.literal(kind)} = {place}' for place, kind in enumerate(sql.KINDS, 1))})"
-)
-
-
-# What `LoggedModelCall.usage` says of a span, bit by bit.
-TOKENS_BIT: Final = 0
-"""It says how many tokens it took or gave."""
-COST_BIT: Final = 1
-"""It says what it cost."""
-FAILED_BIT: Final = 2
-"""It failed."""
-SERVED_BIT: Final = 3
-"""It is a server's or a consumer's."""
-ODD_BIT: Final = 4
-"""It says tokens or a cost that cannot be."""
-ALONE_BIT: Final = 5
-"""It is a call of a model without a parent."""
-UNCACHED_BIT: Final = 6
-"""It is a call that says tokens, but not how many of them were cached, which its instrumentation never does."""
-
-_REPEATS: Final = f"{sql.kind()} = {sql.KINDS.index(Kind.REPEAT) + 1}"
-# What a span says that is an estimate, or of the last one of several calls, is as if it said nothing.
-_IS_TOLD: Final = (
-    f"NOT ({sql.one_of('ScopeName', scopes.WITH_ESTIMATES)}"
-    f" AND NOT startsWith({sql.name(Thing.RESPONSE_ID)}, '{scopes.RESPONSES_API}')"
-    f" OR SpanAttributes['{scopes.LITELLM_CALL_ID}'] != '' AND ScopeName != '{scopes.LITELLM}')"
-)
-_HAS_TOKENS: Final = (
-    f"(({sql.count(Thing.INPUT_TOKENS)} != 0 OR {sql.count(Thing.OUTPUT_TOKENS)} != 0) AND NOT ({_REPEATS})"
-    f" AND {_IS_TOLD})"
-)
-_HAS_COST: Final = f"({sql.cost()} > 0 AND NOT ({_REPEATS}) AND {_IS_TOLD} OR {_HAS_TOKENS} AND {sql.says_free()})"
-_IS_CALL: Final = f"kind IN {tuple(sql.KINDS.index(kind) + 1 for kind in CALLS)}"
-_FAILED: Final = (
-    f"({sql.HAS_ERROR_STATUS}"
-    f" OR {sql.name(Thing.ERROR_TYPE)} != '' AND said[{sql.KIND_NUMBER}] != '' AND NOT {sql.HAS_OK_STATUS}"
-    f" OR {sql.one_of('ScopeName', SCOPES_THAT_END_OK)} AND has(`Events.Name`, '{EXCEPTION_EVENT}'))"
-)
-_ASKED: Final = sql.name(Thing.REQUEST_MODEL)
-_ANSWERED: Final = sql.name(Thing.RESPONSE_MODEL, Thing.REQUEST_MODEL)
-# In a private network, or a name without a domain, as containers have.
-_IS_LOCAL: Final = (
-    f"match({sql.name(Thing.ADDRESS)},"
-    r" '^([a-z]+://)?(localhost|127\\.|0\\.0\\.0\\.0|10\\.|192\\.168\\.|172\\.(1[6-9]|2[0-9]|3[01])\\."
-    r"|\\[?::1|[^./:\\[\\]]+(:[0-9]+)?(/|$)|[^/:]+\\.(local|internal|lan|localdomain)(:[0-9]+)?(/|$))')"
-)
-# The names of models without their dates, and without the providers before them.
-_MODEL_FAMILY: Final = (
-    f"replaceRegexpOne(replaceRegexpOne({sql.name(Thing.REQUEST_MODEL, Thing.RESPONSE_MODEL)}, '^.*[/:]', ''),"
-    r" '-20[0-9][0-9]-?[0-9][0-9]-?[0-9][0-9]$', '')"
-)
-_CACHED: Final = f"({sql.count(Thing.CACHE_READ_TOKENS)} + {sql.count(Thing.CACHE_WRITE_TOKENS)})"
-_INPUT: Final = (
-    f"({sql.count(Thing.INPUT_TOKENS)} + if({_CACHED} > {sql.count(Thing.INPUT_TOKENS)}"
-    f" OR {sql.one_of('ScopeName', scopes.WITH_CACHED_BESIDE)}"
-    f" AND {sql.one_of(sql.name(Thing.PROVIDER), scopes.PROVIDERS_WITH_CACHED_BESIDE)} OR {_CACHED} > 0"
-    f" AND {sql.count(Thing.TOTAL_TOKENS)}"
-    f" = {sql.count(Thing.INPUT_TOKENS)} + {_CACHED} + {sql.count(Thing.OUTPUT_TOKENS)}, {_CACHED}, 0))"
-)
-_OUTPUT: Final = (
-    f"({sql.count(Thing.OUTPUT_TOKENS)} - if({sql.one_of('ScopeName', scopes.WITH_REASONING_TWICE)}"
-    f" AND match({_ASKED}, '^[a-z0-9_]+/')"
-    f" AND splitByChar('/', {_ASKED})[1] NOT IN ({', '.join(map(sql.literal, scopes.GEMINI_PATHS))}),"
-    f" least({sql.count(Thing.REASONING_TOKENS)}, {sql.count(Thing.OUTPUT_TOKENS)}), 0))"
-)
-_SAYS_NO_CACHED: Final = (
-    f"kind = {sql.KINDS.index(Kind.LLM) + 1} AND has_tokens AND {_CACHED} = 0 AND ({sql.says_cache_cost()}"
-    f" OR {sql.one_of('ScopeName', scopes.WITHOUT_CACHED)} AND NOT {sql.says_cached()})"
-)
-_MODAL: Final = ", ".join(map(sql.count, MODALITIES))
-_IS_STRAY: Final = f"{{LoggedModelRole}} = 'none' AND {_IS_CALL}"
-_IS_KEPT: Final = f"(counts OR {_IS_STRAY})"
-# What is worked out of `said` first, as the parts below need it more than once.
-_STEPS: Final[Mapping[str, str]] = {
-    # What names a model and no kind of work is a call of that model.
-    "kind": f"if(said[{sql.KIND_NUMBER}] = '' AND {_ANSWERED} != '', {sql.KINDS.index(Kind.LLM) + 1}, {sql.kind()})",
-    "has_tokens": _HAS_TOKENS,
-    "has_cost": _HAS_COST,
-    "failed": _FAILED,
-    "is_told": _IS_TOLD,
-    "counts": "{LoggedModelRole} = 'entry' OR {LoggedModelRole} = 'span'"
-    f" AND (said[{sql.KIND_NUMBER}] != '' OR {_ANSWERED} != '' OR {_HAS_TOKENS} OR {_HAS_COST} OR {_FAILED})",
-}
-
-
-def _bits(*conditions: str) -> str:
-    return " + ".join(f"bitShiftLeft(toUInt8({condition}), {bit})" for bit, condition in enumerate(conditions))
-
-
-def _told(number: str) -> str:
-    return f"if(is_told, {number}, 0)"
-
-
-def _hash(text: str) -> str:
-    return f"if({text} = '', 0, cityHash64({text}))"
-
-
-# What a span says as a convention has it: each part with its type and how it follows from `said`.
-#
-# None is nullable: ClickHouse stores a part that is nearly everywhere 0 as its exceptions, and reads it for next to
-# nothing.
-_PARTS: Final[Mapping[str, tuple[str, str]]] = {
-    # What kind of work it is.
-    "kind": (KINDS_TYPE, "kind"),
-    # Bits, see above.
-    "usage": (
-        "UInt8",
-        _bits(
-            *("has_tokens", "has_cost", "failed", sql.IS_SERVED, sql.says_odd()),
-            f"ParentSpanId = '' AND {_IS_CALL}",
-            _SAYS_NO_CACHED,
-        ),
-    ),
-    # An instrumentation that follows no convention here leaves cached tokens out of the input. It shows where there are
-    # more of them than input, or where the total has them beside it: they are added.
-    "input": ("UInt64", _told(_INPUT)),
-    "output": ("UInt64", _told(_OUTPUT)),
-    # Tokens of the kinds that have prices of their own; they are among the input or the output.
-    "cache_read": ("UInt64", _told(sql.count(Thing.CACHE_READ_TOKENS))),
-    "cache_write": ("UInt64", _told(sql.count(Thing.CACHE_WRITE_TOKENS))),
-    "reasoning": ("UInt64", _told(sql.count(Thing.REASONING_TOKENS))),
-    # In the order of `MODALITIES`; empty where all are 0.
-    "modal": ("Array(UInt64)", f"if(arraySum([{_MODAL}]) = 0, [], [{_MODAL}])"),
-    "cost": ("Float64", _told(sql.cost())),
-    # Provider and model of a call, for its price; then, each on a line of its own, the model that was asked for where
-    # it is another, and whether its server is near.
-    "llm": (
-        "LowCardinality(String)",
-        f"if({{LoggedModelRole}} IN ('span', 'entry') AND (has_tokens OR {_IS_CALL}) OR {_IS_STRAY},"
-        f" concat({sql.name(Thing.PROVIDER)}, '/', {_ANSWERED},"
-        f" if({_ASKED} NOT IN ('', {_ANSWERED}), concat('\\nasked ', {_ASKED}), ''), if({_IS_LOCAL}, '\\nlocal', '')),"
-        " '')",
-    ),
-    # The name of a prompt and, on a line of its own, its version.
-    "prompt": (
-        "LowCardinality(String)",
-        f"if({sql.name(Thing.PROMPT_NAME)} = '' OR {sql.name(Thing.PROMPT_VERSION)} = '',"
-        f" {sql.name(Thing.PROMPT_NAME)},"
-        f" concat({sql.name(Thing.PROMPT_NAME)}, '\\n', {sql.name(Thing.PROMPT_VERSION)}))",
-    ),
-    "agent": ("LowCardinality(String)", sql.name(Thing.AGENT)),
-    # Hashes of ids, of the spans that counting reads, and of calls without a version: a quarter of what the ids take.
-    "trace": ("UInt64", f"if({_IS_KEPT}, cityHash64(TraceId), 0)"),
-    "span": ("UInt64", f"if({_IS_KEPT}, cityHash64(SpanId), 0)"),
-    "parent": ("UInt64", f"if({_IS_KEPT}, cityHash64(ParentSpanId), 0)"),
-    "conversation": ("UInt64", _hash(sql.name(Thing.CONVERSATION))),
-    # What two instrumentations of one call have in common, and what not: the answer, the model, and who says so, the
-    # latter two as 16 bits each.
-    "response": ("UInt64", _hash(sql.name(Thing.RESPONSE_ID))),
-    "origin": (
-        "UInt32",
-        f"if({_IS_KEPT}, bitOr(bitShiftLeft(toUInt32(modulo(cityHash64(ScopeName), 65536)), 16),"
-        f" if({_IS_CALL}, toUInt32(modulo(cityHash64({_MODEL_FAMILY}), 65536)), 0)), 0)",
-    ),
-    "first_chunk": ("Float32", sql.first_chunk()),
-    # The trace of a call that carries no version.
-    "stray": ("UInt64", f"if({_IS_STRAY}, cityHash64(TraceId), 0)"),
-}
 
 COLUMNS: Final[Mapping[str, Column]] = {
     # An SDK of another language puts the version into its resource. Records and evaluation results name a version that
@@ -239,12 +68,7 @@ COLUMNS: Final[Mapping[str, Column]] = {
     ),
     "LoggedModelHasScores": Column("Bool", f"has(`Events.Name`, '{EVALUATION_RESULT}')"),
     # In one column, as what it is made of is worked out once.
-    "LoggedModelCall": Column(
-        f"Tuple({', '.join(f'{name} {type_name}' for name, (type_name, _) in _PARTS.items())})",
-        f"arrayMap(said -> arrayMap(({', '.join(_STEPS)}) ->"
-        f" ({', '.join(expression for _, expression in _PARTS.values())}),"
-        f" {', '.join(f'[{step}]' for step in _STEPS.values())})[1], [{sql.said()}])[1]",
-    ),
+    "LoggedModelCall": Column(call_column.TYPE, call_column.EXPRESSION),
 }
 # Columns that earlier releases made and nothing reads any more.
 RETIRED: Final = (

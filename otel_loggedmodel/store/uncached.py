@@ -6,8 +6,9 @@ A model that has no price for writing counts no tokens as written, so that there
 
 from typing import TYPE_CHECKING
 
+from otel_loggedmodel.store.call_column import UNCACHED_BIT
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.schema import UNCACHED_BIT, call
+from otel_loggedmodel.store.schema import call
 
 if TYPE_CHECKING:
     from otel_loggedmodel.store.measuring import Scope

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a span says of a call of a model, an agent or a tool, as one column whose parts follow from its attributes.
+
+It is one column, as what it is made of is worked out once for all parts. ClickHouse analyses its expression at each
+insert, for some 50 us a function. So what several parts need has a name, which is the argument of a lambda: written out
+wherever it is needed, the expression would be four times as long.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from otel_loggedmodel.conventions import scopes
+from otel_loggedmodel.conventions.status import EXCEPTION_EVENT, SCOPES_THAT_END_OK
+from otel_loggedmodel.conventions.things import CALLS, Kind, Thing
+from otel_loggedmodel.store import conventions_sql as sql
+
+# Kinds of tokens with prices of their own, beside cached ones; they are among the input or the output tokens.
+MODALITIES: Final = (
+    Thing.INPUT_AUDIO_TOKENS,
+    Thing.INPUT_IMAGE_TOKENS,
+    Thing.CACHE_READ_AUDIO_TOKENS,
+    Thing.OUTPUT_AUDIO_TOKENS,
+    Thing.OUTPUT_IMAGE_TOKENS,
+)
+
+KINDS_TYPE: Final = (
+    f"Enum8('none' = 0, {', '.join(f'{sql.literal(kind)} = {place}' for place, kind in enumerate(sql.KINDS, 1))})"
+)
+
+# What the part `usage` says of a span, bit by bit.
+TOKENS_BIT: Final = 0
+"""It says how many tokens it took or gave."""
+COST_BIT: Final = 1
+"""It says what it cost."""
+FAILED_BIT: Final = 2
+"""It failed."""
+SERVED_BIT: Final = 3
+"""It is a server's or a consumer's."""
+ODD_BIT: Final = 4
+"""It says tokens or a cost that cannot be."""
+ALONE_BIT: Final = 5
+"""It is a call of a model without a parent."""
+UNCACHED_BIT: Final = 6
+"""It is a call that says tokens, but not how many of them were cached, which its instrumentation never does."""
+
+_LLM: Final = sql.KINDS.index(Kind.LLM) + 1
+_REPEAT: Final = sql.KINDS.index(Kind.REPEAT) + 1
+_CALLS: Final = tuple(sql.KINDS.index(kind) + 1 for kind in CALLS)
+
+# In a private network, or a name without a domain, as containers have.
+_IS_LOCAL: Final = (
+    f"match({sql.name(Thing.ADDRESS)},"
+    r" '^([a-z]+://)?(localhost|127\\.|0\\.0\\.0\\.0|10\\.|192\\.168\\.|172\\.(1[6-9]|2[0-9]|3[01])\\."
+    r"|\\[?::1|[^./:\\[\\]]+(:[0-9]+)?(/|$)|[^/:]+\\.(local|internal|lan|localdomain)(:[0-9]+)?(/|$))')"
+)
+# The names of models without their dates, and without the providers before them.
+_MODEL_FAMILY: Final = (
+    "replaceRegexpOne(replaceRegexpOne(if(asked != '', asked, answered), '^.*[/:]', ''),"
+    r" '-20[0-9][0-9]-?[0-9][0-9]-?[0-9][0-9]$', '')"
+)
+_MODAL: Final = ", ".join(map(sql.count, MODALITIES))
+
+# What is worked out first, as the parts need it more than once: each group from those before it.
+_STEPS: Final[tuple[Mapping[str, str], ...]] = (
+    {"said": sql.said()},
+    {
+        "kind_said": sql.kind(),
+        "provider": sql.name(Thing.PROVIDER),
+        "asked": sql.name(Thing.REQUEST_MODEL),
+        "answered": sql.name(Thing.RESPONSE_MODEL, Thing.REQUEST_MODEL),
+        "response": sql.name(Thing.RESPONSE_ID),
+        "input_said": sql.count(Thing.INPUT_TOKENS),
+        "output_said": sql.count(Thing.OUTPUT_TOKENS),
+        "cache_read": sql.count(Thing.CACHE_READ_TOKENS),
+        "cache_write": sql.count(Thing.CACHE_WRITE_TOKENS),
+        "reasoning": sql.count(Thing.REASONING_TOKENS),
+        "cost": sql.cost(),
+        "modal": f"[{_MODAL}]",
+        "failed": (
+            f"({sql.HAS_ERROR_STATUS}"
+            f" OR {sql.name(Thing.ERROR_TYPE)} != '' AND {sql.says(Thing.KIND)} AND NOT {sql.HAS_OK_STATUS}"
+            f" OR {sql.one_of('ScopeName', SCOPES_THAT_END_OK)} AND has(`Events.Name`, '{EXCEPTION_EVENT}'))"
+        ),
+    },
+    {
+        # What names a model and no kind of work is a call of that model.
+        "kind": f"if(kind_said = 0 AND answered != '', {_LLM}, kind_said)",
+        "cached": "cache_read + cache_write",
+        # What a span says that is an estimate, or of the last one of several calls, is as if it said nothing.
+        "is_told": (
+            f"NOT ({sql.one_of('ScopeName', scopes.WITH_ESTIMATES)}"
+            f" AND NOT startsWith(response, '{scopes.RESPONSES_API}')"
+            f" OR SpanAttributes['{scopes.LITELLM_CALL_ID}'] != '' AND ScopeName != '{scopes.LITELLM}')"
+        ),
+    },
+    {
+        "is_call": f"kind IN {_CALLS}",
+        "has_tokens": f"(input_said != 0 OR output_said != 0) AND kind_said != {_REPEAT} AND is_told",
+    },
+    {
+        "has_cost": f"cost > 0 AND kind_said != {_REPEAT} AND is_told OR has_tokens AND {sql.says_free()}",
+        "is_stray": "{LoggedModelRole} = 'none' AND is_call",
+    },
+    {
+        "is_kept": "{LoggedModelRole} = 'entry' OR is_stray OR {LoggedModelRole} = 'span'"
+        " AND (kind != 0 OR has_tokens OR has_cost OR failed)",
+    },
+)
+
+
+def _bits(*conditions: str) -> str:
+    return f"toUInt8({' + '.join(f'{1 << bit} * ({condition})' for bit, condition in enumerate(conditions))})"
+
+
+def _told(number: str) -> str:
+    return f"if(is_told, {number}, 0)"
+
+
+def _hash(text: str) -> str:
+    return f"if({text} = '', 0, cityHash64({text}))"
+
+
+# Each part with its type and how it follows from the steps.
+#
+# None is nullable: ClickHouse stores a part that is nearly everywhere 0 as its exceptions, and reads it for next to
+# nothing.
+_PARTS: Final[Mapping[str, tuple[str, str]]] = {
+    # What kind of work it is.
+    "kind": (KINDS_TYPE, "kind"),
+    # Bits, see above.
+    "usage": (
+        "UInt8",
+        _bits(
+            *("has_tokens", "has_cost", "failed", sql.IS_SERVED, sql.says_odd()),
+            "ParentSpanId = '' AND is_call",
+            f"kind = {_LLM} AND has_tokens AND cached = 0 AND ({sql.says_cache_cost()}"
+            f" OR {sql.one_of('ScopeName', scopes.WITHOUT_CACHED)} AND NOT {sql.says_cached()})",
+        ),
+    ),
+    # An instrumentation that follows no convention here leaves cached tokens out of the input. It shows where there are
+    # more of them than input, or where the total has them beside it: they are added.
+    "input": (
+        "UInt64",
+        _told(
+            f"input_said + if(cached > input_said OR {sql.one_of('ScopeName', scopes.WITH_CACHED_BESIDE)}"
+            f" AND {sql.one_of('provider', scopes.PROVIDERS_WITH_CACHED_BESIDE)} OR cached > 0"
+            f" AND {sql.count(Thing.TOTAL_TOKENS)} = input_said + cached + output_said, cached, 0)"
+        ),
+    ),
+    "output": (
+        "UInt64",
+        _told(
+            f"output_said - if({sql.one_of('ScopeName', scopes.WITH_REASONING_TWICE)} AND match(asked, '^[a-z0-9_]+/')"
+            f" AND splitByChar('/', asked)[1] NOT IN ({', '.join(map(sql.literal, scopes.GEMINI_PATHS))}),"
+            " least(reasoning, output_said), 0)"
+        ),
+    ),
+    # Tokens of the kinds that have prices of their own; they are among the input or the output.
+    "cache_read": ("UInt64", _told("cache_read")),
+    "cache_write": ("UInt64", _told("cache_write")),
+    "reasoning": ("UInt64", _told("reasoning")),
+    # In the order of `MODALITIES`; empty where all are 0.
+    "modal": ("Array(UInt64)", "if(arraySum(modal) = 0, [], modal)"),
+    "cost": ("Float64", _told("cost")),
+    # Provider and model of a call, for its price; then, each on a line of its own, the model that was asked for where
+    # it is another, and whether its server is near.
+    "llm": (
+        "LowCardinality(String)",
+        "if({LoggedModelRole} IN ('span', 'entry') AND (has_tokens OR is_call) OR is_stray,"
+        " concat(provider, '/', answered, if(asked NOT IN ('', answered), concat('\\nasked ', asked), ''),"
+        f" if({_IS_LOCAL}, '\\nlocal', '')), '')",
+    ),
+    # The name of a prompt and, on a line of its own, its version.
+    "prompt": (
+        "LowCardinality(String)",
+        f"if({sql.name(Thing.PROMPT_NAME)} = '' OR {sql.name(Thing.PROMPT_VERSION)} = '',"
+        f" {sql.name(Thing.PROMPT_NAME)},"
+        f" concat({sql.name(Thing.PROMPT_NAME)}, '\\n', {sql.name(Thing.PROMPT_VERSION)}))",
+    ),
+    "agent": ("LowCardinality(String)", sql.name(Thing.AGENT)),
+    # Hashes of ids, of the spans that counting reads, and of calls without a version: a quarter of what the ids take.
+    "trace": ("UInt64", "if(is_kept, cityHash64(TraceId), 0)"),
+    "span": ("UInt64", "if(is_kept, cityHash64(SpanId), 0)"),
+    "parent": ("UInt64", "if(is_kept, cityHash64(ParentSpanId), 0)"),
+    "conversation": ("UInt64", _hash(sql.name(Thing.CONVERSATION))),
+    # What two instrumentations of one call have in common, and what not: the answer, the model, and who says so, the
+    # latter two as 16 bits each.
+    "response": ("UInt64", _hash("response")),
+    "origin": (
+        "UInt32",
+        "if(is_kept, bitOr(bitShiftLeft(toUInt32(modulo(cityHash64(ScopeName), 65536)), 16),"
+        f" if(is_call, toUInt32(modulo(cityHash64({_MODEL_FAMILY}), 65536)), 0)), 0)",
+    ),
+    "first_chunk": ("Float32", sql.first_chunk()),
+    # The trace of a call that carries no version.
+    "stray": ("UInt64", "if(is_stray, cityHash64(TraceId), 0)"),
+}
+
+
+def _expression() -> str:
+    found = f"({', '.join(expression for _, expression in _PARTS.values())})"
+    for step in reversed(_STEPS):
+        values = ", ".join(f"[{expression}]" for expression in step.values())
+        found = f"arrayMap(({', '.join(step)}) -> {found}, {values})[1]"
+    return found
+
+
+TYPE: Final = f"Tuple({', '.join(f'{name} {type_name}' for name, (type_name, _) in _PARTS.items())})"
+EXPRESSION: Final = _expression()
