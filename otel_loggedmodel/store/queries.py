@@ -81,12 +81,13 @@ class StoreReader:
         known = self._load()
         seen = sightings.seen_ids(self._database, self._columns)
         scope = self._unscored(known, None, selection, seen)
-        last_seen = sightings.last_seen(self._database, scope)
+        cut_off = sightings.cut_off_ids(self._database, self._columns)
+        last_seen = sightings.last_seen(self._database, scope, cut_off)
         chosen = _newest(known, last_seen, which, has_all=selection == EVERYTHING)
         # What takes long is asked of those alone that are shown, where they are few among many.
         if len(chosen) <= _FEW and len(last_seen) > 2 * len(chosen):
             scope = self._unscored(known, chosen, selection, seen)
-        seen_when = sightings.times_and_places(self._database, scope)
+        seen_when = sightings.times_and_places(self._database, scope, cut_off)
         used = sightings.usage(self._database, self._moved(scope)) if which.counted else seen_when
         found = []
         for model_id in chosen:
@@ -102,7 +103,8 @@ class StoreReader:
         (metrics,) = comparing.measure(self._database, scope, self._names(known, [model_id])).versions
         used = sightings.usage(self._database, scope).get(model_id)
         history = sightings.history(self._database, self._columns, model_id)
-        sighting = sightings.times_and_places(self._database, scope).get(model_id, {})
+        cut_off = sightings.cut_off_ids(self._database, self._columns)
+        sighting = sightings.times_and_places(self._database, scope, cut_off).get(model_id, {})
         services = sorted({*sighting.get("services", ()), *(entry.service for entry in history if entry.service)})
         (shown,) = self._named([_version(known, model_id, used, services, seen)])
         return VersionDetail(version=shown, metrics=metrics, history=tuple(history), previous=known.previous(model_id))
