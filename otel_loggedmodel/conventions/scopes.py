@@ -68,6 +68,12 @@ WITHOUT_PARENTS: Final = ("@traceloop/instrumentation-langchain",)
 Source: https://github.com/traceloop/openllmetry-js/tree/main/packages/instrumentation-langchain
 """
 
+REQUESTS_WITHOUT_PARENTS: Final = ("org.springframework.boot",)
+"""They start the span of a streamed call's HTTP request without a parent.
+
+Source: what Spring AI 2.0.1 sends.
+"""
+
 SWITCHES: Final = {
     "com.anthropic.sdk.python": "ANTHROPIC_OPEN_TELEMETRY=false",
     "langsmith": "LANGSMITH_OTEL_ENABLED=false",

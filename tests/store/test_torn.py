@@ -2,9 +2,10 @@
 """Steps that an instrumentation begins without a parent are put into one trace by their times."""
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Status
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from clickhouse_server import ClickHouseServer
+from otel_loggedmodel.conventions.scopes import REQUESTS_WITHOUT_PARENTS
 from otel_loggedmodel.store.reading import VersionFilter
 from otel_loggedmodel.store.torn import followed
 
@@ -24,7 +25,11 @@ def request(version: str, number: int, steps: list[tuple[str, str, float, float,
         span = scope_spans.spans.add(name=operation, trace_id=span_id * 2, span_id=span_id)
         span.start_time_unix_nano = _START + round((number * 1000 + start) * 10**9)
         span.end_time_unix_nano = span.start_time_unix_nano + round(seconds * 10**9)
-        said: dict[str, str] = {"logged_model.id": version, "gen_ai.operation.name": operation}
+        said: dict[str, str] = {"logged_model.id": version}
+        if operation:
+            said["gen_ai.operation.name"] = operation
+        else:
+            span.kind = Span.SPAN_KIND_CLIENT
         if operation == "chat":
             said |= {"gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": "100"}
         if failed:
@@ -62,6 +67,21 @@ def test_steps_are_those_of_the_longest_that_they_are_within(clickhouse_server: 
     assert any("4 steps were traces of their own" in note for note in torn.notes)
     assert (whole.versions[0].traces, [note for note in whole.notes if "steps" in note]) == (2, [])
     assert listed == {"torn": 4, "whole": 2}
+
+
+def test_the_request_of_a_streamed_call_is_of_the_calls_trace(clickhouse_server: ClickHouseServer) -> None:
+    spring = REQUESTS_WITHOUT_PARENTS[0]
+    requests = [
+        request(
+            "spring", 1, [(spring, "chat", 0, 100, False), (spring, "", 10, 80, False), (spring, "", 200, 1, False)]
+        ),
+        request("plain", 2, [(spring, "", 0, 100, False), (spring, "", 10, 80, False)]),
+        # Two calls of a model at once are two.
+        request("calls", 3, [(spring, "chat", 0, 100, False), (spring, "chat", 10, 80, False)]),
+    ]
+    with filled(clickhouse_server, requests) as reader:
+        found = [one.traces for one in reader.compare(["spring", "plain", "calls"]).versions]
+    assert found == [2, 2, 2]
 
 
 def test_what_is_moved_to_what_is_moved_goes_where_that_goes() -> None:
