@@ -56,6 +56,24 @@ https://github.com/google/adk-python/blob/main/src/google/adk/models/lite_llm.py
 GEMINI_PATHS: Final = ("endpoints", "models", "projects", "publishers", "tunedModels")
 """What a name of Gemini begins with that has a slash, too."""
 
+WITHOUT_CONTEXT: Final = ("langsmith",)
+"""They start their spans with a bare parent, so that what the context carries, as the version, is not on them.
+
+Source: https://github.com/langchain-ai/langsmith-sdk/blob/main/python/langsmith/_internal/otel/_otel_exporter.py
+"""
+
+WITHOUT_PARENTS: Final = ("@traceloop/instrumentation-langchain",)
+"""They start every step of a run without a parent, unless the application has a span that is current.
+
+Source: https://github.com/traceloop/openllmetry-js/tree/main/packages/instrumentation-langchain
+"""
+
+REQUESTS_WITHOUT_PARENTS: Final = ("org.springframework.boot",)
+"""They start the span of a streamed call's HTTP request without a parent.
+
+Source: what Spring AI 2.0.1 sends.
+"""
+
 SWITCHES: Final = {
     "com.anthropic.sdk.python": "ANTHROPIC_OPEN_TELEMETRY=false",
     "langsmith": "LANGSMITH_OTEL_ENABLED=false",

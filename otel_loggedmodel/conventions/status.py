@@ -21,6 +21,8 @@ Source: https://github.com/langchain-ai/langsmith-sdk/blob/main/python/langsmith
 """
 SERVER_KINDS: Final = ("Server", "SPAN_KIND_SERVER")
 """What the stored kind of a server's span is."""
+CLIENT_KINDS: Final = ("Client", "SPAN_KIND_CLIENT")
+"""What the stored kind of a client's span is."""
 CONSUMER_KINDS: Final = ("Consumer", "SPAN_KIND_CONSUMER")
 """What the stored kind of a consumer's span is."""
 

@@ -6,6 +6,8 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Final
 
 DEFAULT_NAME: Final = "feedback"
@@ -135,9 +137,14 @@ def as_error(error: object) -> AssessmentError | None:
 
 
 def plain(value: Any) -> Any:
-    """A number of NumPy's as Python's own. Anything else stays as it is."""
-    if type(value).__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+    """A number as Python's own: of NumPy, a decimal or fraction, an array or tensor of one element.
+
+    Anything else stays as it is.
+    """
+    if hasattr(value, "item") and isinstance(shape := getattr(value, "shape", None), tuple) and math.prod(shape) == 1:
         return value.item()
+    if isinstance(value, Decimal | Fraction):
+        return float(value)
     return value
 
 

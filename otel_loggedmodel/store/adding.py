@@ -36,6 +36,7 @@ USAGE: Final = (
     "priced",
     "unpriced",
     "unsaid",
+    "unsaid_embeddings",
     "uncached",
     "uncosted",
     "mute",
@@ -47,10 +48,11 @@ USAGE: Final = (
     "chunks",
 )
 """What there is of each trace: tokens, `cost` (US dollars; 0 where none is known), and how many spans say tokens or
-cost (`said`), calls have a cost (`priced`), have tokens but none (`unpriced`), have neither (`unsaid`), do not tell
-cached tokens (`uncached`), and have no cost therefore (`uncosted`), say what cannot be (`odd`), there are (`calls`),
-failed, are of tools, were stated twice (`doubled`); `mute` is 1 where there is an agent and no call; `chunks` are the
-seconds until the first part of streamed answers."""
+cost (`said`), calls have a cost (`priced`), have tokens but none (`unpriced`), have neither (`unsaid`;
+`unsaid_embeddings` are among them, and give out no tokens), do not tell cached tokens (`uncached`), and have no cost
+therefore (`uncosted`), say what cannot be (`odd`), there are (`calls`), failed, are of tools, were stated twice
+(`doubled`); `mute` is 1 where there is an agent and no call; `chunks` are the seconds until the first part of streamed
+answers."""
 
 UNKNOWN_COST: Final = "(unsaid + unpriced + uncosted)"
 """How many calls of a trace have a cost that is not known."""
@@ -109,6 +111,8 @@ arrayCount(one -> bitAnd(one, {SAYS}) != 0, {used}){said} AS said,
 arrayCount(one -> one >= 0, {costs}){priced} AS priced,
 arrayCount((one, cost) -> bitTest(one, {TOKENS_BIT}) AND cost < 0 AND NOT bitTest(one, {UNCACHED_BIT}), {used}, {due})
     {unpriced} AS unpriced,
+arrayCount((one, kind) -> kind = {KINDS.index(Kind.EMBEDDING) + 1} AND bitAnd(one, {_UNSAID}) = 0, {used}, {kinds})
+    AS unsaid_embeddings,
 arrayCount(one -> bitTest(one, {UNCACHED_BIT}), {used}) AS uncached,
 arrayCount((one, cost) -> bitTest(one, {UNCACHED_BIT}) AND cost < 0, {used}, {due}) AS uncosted,
 empty({used}) AND has(kinds, {KINDS.index(Kind.AGENT) + 1}) AND NOT is_lost AS mute,

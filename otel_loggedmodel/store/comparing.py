@@ -47,7 +47,8 @@ _MOST_UNKNOWN: Final = 0.01
 # What is counted over the traces of a version.
 _SUMMED: Final = (
     *("input", "output", "cache_read", "cache_write", "reasoning", "cost", "said", "priced", "unpriced"),
-    *("unsaid", "uncached", "uncosted", "mute", "odd", "calls", "failed_calls", "tool_calls", "doubled"),
+    *("unsaid", "unsaid_embeddings", "uncached", "uncosted", "mute"),
+    *("odd", "calls", "failed_calls", "tool_calls", "doubled"),
 )
 _COUNTS: Final = {
     "traces": "length(entries)",
@@ -230,8 +231,11 @@ class Measurement:
         return _is_known(row, "tokens.input_per_trace") and row["uncosted"] <= _MOST_UNKNOWN * row["calls"]
 
     def _total(self, row: Row, kind: str) -> int | None:
-        """Tokens of a kind, where they are known of nearly all traces."""
-        if not self._is_said(row) or not _is_known(row, "tokens.input_per_trace"):
+        """Tokens of a kind, where they are known of nearly all traces; embeddings have input tokens alone."""
+        is_embedding = row["unsaid_embeddings"] == row["unsaid"] > 0 and not self._is_stray(row)
+        if not (is_embedding and kind != "input") and not (
+            self._is_said(row) and _is_known(row, "tokens.input_per_trace")
+        ):
             return None
         if row["uncached"] > _MOST_UNKNOWN * row["calls"] and (
             kind == "cache_read" or (kind == "cache_write" and row["version"] in self._writing)

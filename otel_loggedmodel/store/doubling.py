@@ -7,6 +7,7 @@ either have one id of a response and some time in common, or one model, the same
 that of the other; or both failed, then.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -63,6 +64,14 @@ one.trace != other.trace AND one.scope != other.scope
         FROM ({by_response} UNION ALL {by_time})
         GROUP BY copy"""
     return replace(version, sql=sql, parameters={**version.parameters, **spans.parameters})
+
+
+def combined(found: Mapping[int, int]) -> "Query":
+    """Moves that are known as a constant of two arrays, to stand in another query."""
+    from otel_loggedmodel.store.measuring import Query
+
+    arrays = "tuple({moved:Array(UInt64)}, {homes:Array(UInt64)})"
+    return Query(arrays, {"moved": list(found), "homes": list(found.values())})
 
 
 def as_arrays(query: "Query") -> "Query":

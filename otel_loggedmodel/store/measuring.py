@@ -62,6 +62,7 @@ class Scope:
         is_entangled: Whether some of the traces are known not to be plain (`traces`).
         moves: Traces that are a call which another trace has, and these others, as two arrays; empty where there are
             none (`doubling`).
+        torn: How many of these are steps of runs that time alone puts together (`torn`).
     """
 
     columns: schema.Columns
@@ -74,6 +75,7 @@ class Scope:
     adopted: Mapping[int, str] = field(default_factory=dict)
     is_entangled: bool = True
     moves: Query = Query("")
+    torn: int = 0
 
     @property
     def version(self) -> Query:

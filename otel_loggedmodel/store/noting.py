@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from otel_loggedmodel.conventions.scopes import SWITCHES
-from otel_loggedmodel.store import adding, pricing
+from otel_loggedmodel.store import adding, pricing, scores
 from otel_loggedmodel.store.call_column import COST_BIT, FAILED_BIT, TOKENS_BIT, UNCACHED_BIT
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from otel_loggedmodel.store.comparing import Measurement
 
 _MOST_NAMES: Final = 5
+_LONGEST_LABEL: Final = 40
 
 
 def notes(database: Database, scope: Scope, measured: "Measurement") -> Iterator[str]:
@@ -62,11 +63,29 @@ def notes(database: Database, scope: Scope, measured: "Measurement") -> Iterator
             f"{number} {'trace lacks its' if number == 1 else 'traces lack their'} beginning: the root span was not"
             " received, or not yet. The earliest span that is there stands for it."
         )
+    if scope.torn:
+        yield (
+            f"{scope.torn} steps were traces of their own, as their instrumentation begins one for each, and were put"
+            " into the trace of the longer step that they are within by time. Of runs that overlap, fewer are counted."
+        )
+    yield from _labelled(database, scope)
     if measured.strays:
         yield (
             f"{_calls(measured.strays)} of language models in traces of these versions carry no version, and do not"
             " count: the instrumentation lost the context."
         )
+
+
+def _labelled(database: Database, scope: Scope) -> Iterator[str]:
+    """What results say that have labels and no numbers, by evaluation."""
+    query = scores.labels(scope)
+    found: dict[str, dict[str, list[str]]] = {}
+    for row in database.query(query.sql, query.parameters):
+        shown = f"{row['label'][:_LONGEST_LABEL]} ({row['count']})"
+        found.setdefault(row["name"], {}).setdefault(row["version"], []).append(shown)
+    for name, versions in found.items():
+        said = "; ".join(f"{version}: {', '.join(labels[:_MOST_NAMES])}" for version, labels in versions.items())
+        yield f"Results of {name} have labels that are no numbers, and are not compared. {said}."
 
 
 def _calls(counts: Mapping[str, int]) -> str:

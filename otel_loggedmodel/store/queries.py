@@ -15,6 +15,7 @@ from otel_loggedmodel.store import (
     comparing,
     doubling,
     listing,
+    naming,
     noting,
     pricing,
     rows,
@@ -23,6 +24,7 @@ from otel_loggedmodel.store import (
     scores,
     sightings,
     stray,
+    torn,
 )
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
 from otel_loggedmodel.store.chart_results import Activities, Behaviour
@@ -80,12 +82,13 @@ class StoreReader:
         known = self._load()
         seen = sightings.seen_ids(self._database, self._columns)
         scope = self._unscored(known, None, selection, seen)
-        last_seen = sightings.last_seen(self._database, scope)
+        cut_off = sightings.cut_off_ids(self._database, self._columns)
+        last_seen = sightings.last_seen(self._database, scope, cut_off)
         chosen = _newest(known, last_seen, which, has_all=selection == EVERYTHING)
         # What takes long is asked of those alone that are shown, where they are few among many.
         if len(chosen) <= _FEW and len(last_seen) > 2 * len(chosen):
             scope = self._unscored(known, chosen, selection, seen)
-        seen_when = sightings.times_and_places(self._database, scope)
+        seen_when = sightings.times_and_places(self._database, scope, cut_off)
         used = sightings.usage(self._database, self._moved(scope)) if which.counted else seen_when
         found = []
         for model_id in chosen:
@@ -101,7 +104,8 @@ class StoreReader:
         (metrics,) = comparing.measure(self._database, scope, self._names(known, [model_id])).versions
         used = sightings.usage(self._database, scope).get(model_id)
         history = sightings.history(self._database, self._columns, model_id)
-        sighting = sightings.times_and_places(self._database, scope).get(model_id, {})
+        cut_off = sightings.cut_off_ids(self._database, self._columns)
+        sighting = sightings.times_and_places(self._database, scope, cut_off).get(model_id, {})
         services = sorted({*sighting.get("services", ()), *(entry.service for entry in history if entry.service)})
         (shown,) = self._named([_version(known, model_id, used, services, seen)])
         return VersionDetail(version=shown, metrics=metrics, history=tuple(history), previous=known.previous(model_id))
@@ -115,7 +119,10 @@ class StoreReader:
         return Comparison(
             versions=tuple(measured.versions),
             differences=tuple(measured.differences()),
-            configuration=_configuration([known.model(model_id) for model_id in model_ids]),
+            configuration=(
+                *_configuration([known.model(model_id) for model_id in model_ids]),
+                *naming.differences(self._database, scope),
+            ),
             notes=(
                 *self._notes(known, model_ids, seen),
                 *noting.notes(self._database, scope, measured),
@@ -194,7 +201,7 @@ class StoreReader:
             f"""
             SELECT {schema.call("llm")} AS llm, groupBitOr({schema.call("usage")}) AS usage,
                 max(length({schema.call("modal")})) AS modal,
-                groupUniqArray(3)(bitShiftRight({schema.call("origin")}, 16)) AS scopes,
+                groupUniqArray(3)(bitShiftRight({schema.call("origin")}, 16)) AS scopes, max({torn.IS_TORN}) AS is_torn,
                 max(toUInt8({schema.call("kind")}) IN {adding.SUMS_SQL}) AS has_sums
             FROM {self._columns.spans} WHERE {scope.spans.sql} AND llm != '' GROUP BY llm""",
             scope.spans.parameters,
@@ -214,15 +221,20 @@ class StoreReader:
             called = self._database.query(
                 f"""
                 SELECT groupBitOr({schema.call("usage")}) AS usage,
-                    groupUniqArray(3)(bitShiftRight({schema.call("origin")}, 16)) AS scopes
+                    groupUniqArray(3)(bitShiftRight({schema.call("origin")}, 16)) AS scopes,
+                    max({torn.IS_TORN}) AS is_torn
                 FROM {self._columns.spans} WHERE {scope.spans.sql} AND {schema.call("llm")} != ''""",
                 scope.spans.parameters,
             )
         is_alone = any(row["usage"] >> call_column.ALONE_BIT & 1 for row in called)
-        if is_alone and _has_scopes(called):
-            found = doubling.moves(scope)
-            if self._database.query(f"SELECT 1 AS found FROM ({found.sql}) LIMIT 1", found.parameters):
-                return replace(scope, moves=doubling.as_arrays(found))
+        doubled = doubling.moves(scope) if is_alone and _has_scopes(called) else None
+        steps = torn.moves(self._database, scope) if any(row["is_torn"] for row in called) else {}
+        if steps:
+            rows = self._database.query(doubled.sql, doubled.parameters) if doubled else []
+            found = torn.followed({**{row["copy"]: row["home"] for row in rows}, **steps})
+            return replace(scope, moves=doubling.combined(found), torn=len(steps), is_entangled=True)
+        if doubled and self._database.query(f"SELECT 1 AS found FROM ({doubled.sql}) LIMIT 1", doubled.parameters):
+            return replace(scope, moves=doubling.as_arrays(doubled), is_entangled=True)
         return scope
 
     def _unpriced(

@@ -2,7 +2,8 @@
 """The SQL that finds the results of evaluations: of which version, by which scorer, on which row of which data set.
 
 A result is a span named `gen_ai.evaluation.result`, child of the span it judges, or an event of that name on a span. A
-label that says whether it passed is 1 or 0. Results without any such value do not count.
+label that says whether it passed is 1 or 0. Results with another label are of no number: how many there are of each is
+told apart.
 """
 
 from dataclasses import replace
@@ -17,18 +18,25 @@ _PREFIX: Final = "logged_model.evaluation."
 # The table is sorted by the names of spans, so that this alone leaves nearly everything out.
 _IS_RESULT: Final = f"SpanName = '{EVALUATION_RESULT}'"
 _MOST_DATASETS: Final = 1000
+_VALUE: Final = "gen_ai.evaluation.score.value"
+_LABEL: Final = "gen_ai.evaluation.score.label"
+_HAS_VALUE: Final = "name != '' AND isFinite(value)"
 # A key that is a digest of what the row asks means the same row in another data set; an id of its own does not.
 IS_DIGEST: Final = "match(row, '^[0-9a-f]{16}$')"
 
 
-def results(scope: Scope) -> Query:
+def results(scope: Scope, *, is_labelled: bool = False) -> Query:
     """One row for each result: `version`, `TraceId`, `judged` (span id), `at` (ns), `attributes`, `name`, `value`.
 
     And `source`, `scorer`, `dataset`, `dataset_name` and `row`, each empty where the result does not say. With a
     selection of traces, only results on traces that were asked for count; a data set is that of the result.
+
+    Args:
+        scope: Of which versions.
+        is_labelled: Those instead whose value is a label that is no number.
     """
     spans, parameters = scope.spans.sql, {**scope.spans.parameters, **scope.version.parameters}
-    wanted = "name != '' AND isFinite(value)"
+    wanted = f"name != '' AND value IS NULL AND attributes['{_LABEL}'] != ''" if is_labelled else _HAS_VALUE
     if scope.model_ids is not None and (scope.aliases or scope.has_unclaimed):
         wanted += " AND version IN {model_ids:Array(String)}"
         parameters["model_ids"] = list(scope.model_ids)
@@ -102,6 +110,18 @@ def groups(scope: Scope) -> Query:
         )
         GROUP BY version, name, source, scorer, dataset
         ORDER BY at DESC, source, scorer, dataset""",
+        found.parameters,
+    )
+
+
+def labels(scope: Scope) -> Query:
+    """One row for each version, evaluation and label that is no number: `version`, `name`, `label` and `count`."""
+    found = results(scope, is_labelled=True)
+    return Query(
+        f"""
+        SELECT toString(version) AS version, name, attributes['{_LABEL}'] AS label, count() AS count
+        FROM ({found.sql})
+        GROUP BY version, name, label ORDER BY name, version, count DESC, label LIMIT 100""",
         found.parameters,
     )
 
@@ -194,9 +214,10 @@ def _results_in_events(scope: Scope, spans: str) -> str:
 
 
 def _value(attributes: str) -> str:
-    label = f"lower({attributes}['gen_ai.evaluation.score.label'])"
+    label = f"lower({attributes}['{_LABEL}'])"
+    value = f"{attributes}['{_VALUE}']"
     return (
-        f"coalesce(toFloat64OrNull({attributes}['gen_ai.evaluation.score.value']),"
+        f"coalesce(toFloat64OrNull({value}), multiIf(lower({value}) = 'true', 1., lower({value}) = 'false', 0., NULL),"
         f" multiIf({label} IN ('pass', 'passed', 'true', 'yes', 'correct'), 1.,"
         f" {label} IN ('fail', 'failed', 'false', 'no', 'incorrect'), 0., NULL))"
     )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What spans tell of versions: which there are, how much each was used, when and where, its name and its history."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -22,9 +22,19 @@ def seen_ids(database: Database, columns: Columns) -> frozenset[str]:
     return frozenset(row["id"] for row in rows)
 
 
-def last_seen(database: Database, scope: Scope) -> dict[str, int]:
-    """When the last trace of each version began, in ns since the epoch, by its id."""
-    rows = _of_beginnings(database, scope, f"max({measuring.START}) AS last_ns")
+def cut_off_ids(database: Database, columns: Columns) -> frozenset[str]:
+    """The ids that spans have and no entry span has: all of their traces lack their beginning."""
+    rows = database.query(
+        f"""
+        SELECT LoggedModelId AS id FROM {columns.spans} WHERE LoggedModelRole IN ('span', 'entry')
+        GROUP BY id HAVING max(LoggedModelRole = 'entry') = 0"""
+    )
+    return frozenset(row["id"] for row in rows)
+
+
+def last_seen(database: Database, scope: Scope, cut_off: Collection[str]) -> dict[str, int]:
+    """When the last trace of each version began, in ns since the epoch, by its id; `cut_off` are `cut_off_ids`."""
+    rows = _of_beginnings(database, scope, cut_off, f"max({measuring.START}) AS last_ns")
     return {model_id: row["last_ns"] for model_id, row in rows.items()}
 
 
@@ -45,20 +55,21 @@ def usage(database: Database, scope: Scope) -> dict[str, dict[str, Any]]:
     return {row["model_id"]: row for row in rows}
 
 
-def times_and_places(database: Database, scope: Scope) -> dict[str, dict[str, Any]]:
-    """When the traces of each version began, and of which services they are, by its id."""
+def times_and_places(database: Database, scope: Scope, cut_off: Collection[str]) -> dict[str, dict[str, Any]]:
+    """When the traces of each version began, and of which services, by its id; `cut_off` are `cut_off_ids`."""
     services = "arraySort(groupUniqArrayIf(100)(toString(ServiceName), ServiceName != '')) AS services"
     times = f"min({measuring.START}) AS first_ns, max({measuring.START}) AS last_ns"
-    return _of_beginnings(database, scope, f"{services}, {times}")
+    return _of_beginnings(database, scope, cut_off, f"{services}, {times}")
 
 
-def _of_beginnings(database: Database, scope: Scope, what: str) -> dict[str, dict[str, Any]]:
+def _of_beginnings(database: Database, scope: Scope, cut_off: Collection[str], what: str) -> dict[str, dict[str, Any]]:
     """What there is of the entry spans of each version, or where it has none of those that its traces begin with."""
     found: dict[str, dict[str, Any]] = {}
     wanted = [(scope, scope.entry)]
-    if without := _without_entries(database, scope):
-        cut_off = replace(scope, model_ids=without)
-        wanted.append((cut_off, cut_off.begins))
+    without = sorted(cut_off if scope.model_ids is None else {*cut_off}.intersection(scope.model_ids))
+    if without:
+        narrow = replace(scope, model_ids=without)
+        wanted.append((narrow, narrow.begins))
     for asked, begins in wanted:
         version, spans = asked.version, asked.spans
         rows = database.query(
@@ -70,16 +81,6 @@ def _of_beginnings(database: Database, scope: Scope, what: str) -> dict[str, dic
         for row in rows:
             found.setdefault(row["model_id"], row)
     return found
-
-
-def _without_entries(database: Database, scope: Scope) -> list[str]:
-    """The ids that spans have and no entry span has."""
-    rows = database.query(
-        f"""
-        SELECT toString(LoggedModelId) AS id FROM {scope.columns.spans} WHERE LoggedModelRole IN ('span', 'entry')
-        GROUP BY id HAVING countIf(LoggedModelRole = 'entry') = 0"""
-    )
-    return [row["id"] for row in rows if scope.model_ids is None or row["id"] in scope.model_ids]
 
 
 def names(database: Database, columns: Columns, model_ids: Sequence[str]) -> dict[str, str]:

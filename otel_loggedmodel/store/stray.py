@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls of models that carry no version in traces of versions: an instrumentation lost the context.
 
-A call inside of a span of a version, of the same service, is of that version: parent ids tell, whatever is between
-them. What other services do in the same trace is not, nor what has lost its parent; of these it is said how many there
-are.
+Where it is known to lose it, a call inside of a span of a version, of the same service, is of that version: parent ids
+tell, whatever is between them. Other calls carry no version because they are of none, as far as anybody knows, and of
+these it is said how many there are.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_loggedmodel.store.conventions_sql import IS_SERVED
+from otel_loggedmodel.conventions.scopes import WITHOUT_CONTEXT
+from otel_loggedmodel.store.conventions_sql import IS_SERVED, one_of
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.schema import call
 
@@ -20,19 +21,20 @@ if TYPE_CHECKING:
 # Of more spans it is not looked up inside of what they are.
 _MOST_SPANS: Final = 200_000
 _IS_STRAY: Final = f"{call('stray')} != 0"
+_IS_LOST: Final = f"{_IS_STRAY} AND {one_of('ScopeName', WITHOUT_CONTEXT)}"
 
 
 def adopted(database: Database, scope: "Scope") -> dict[int, str]:
-    """The ids of versions, by the hashes of the ids of calls that are inside of spans of theirs and carry none."""
+    """The ids of versions, by the hashes of the ids of calls that are inside of spans of theirs and lost that."""
     spans, source = scope.spans, scope.columns.spans
-    if not _has_any(database, scope):
+    if not _has_any(database, scope, _IS_LOST):
         return {}
     rows = database.query(
         f"""
         SELECT TraceId, SpanId, ParentSpanId, ServiceName, toString(LoggedModelId) AS version, {IS_SERVED} AS is_served,
-            {_IS_STRAY} AS is_stray, {call("span")} AS id
+            {_IS_LOST} AS is_lost, {call("span")} AS id
         FROM {source}
-        WHERE TraceId IN (SELECT TraceId FROM {source} WHERE {_IS_STRAY})
+        WHERE TraceId IN (SELECT TraceId FROM {source} WHERE {_IS_LOST})
             AND TraceId IN (SELECT TraceId FROM {source} WHERE {spans.sql})
         LIMIT {_MOST_SPANS + 1}""",
         spans.parameters,
@@ -42,7 +44,7 @@ def adopted(database: Database, scope: "Scope") -> dict[int, str]:
     traces: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
     for row in rows:
         traces[row["TraceId"]][row["SpanId"]] = row
-    owners = {row["id"]: _owner(row, traces[row["TraceId"]]) for row in rows if row["is_stray"]}
+    owners = {row["id"]: _owner(row, traces[row["TraceId"]]) for row in rows if row["is_lost"]}
     return {id_: owner for id_, owner in owners.items() if owner}
 
 
@@ -63,7 +65,7 @@ def _owner(row: Mapping[str, Any], trace: Mapping[str, Mapping[str, Any]]) -> st
 
 def calls_of(database: Database, scope: "Scope") -> dict[str, int]:
     """How many others there are in traces of each version, by its id; versions without any are left out."""
-    if not _has_any(database, scope):
+    if not _has_any(database, scope, _IS_STRAY):
         return {}
     version, spans, entry = scope.version, scope.spans, scope.entry
     rows = database.query(
@@ -82,5 +84,5 @@ def calls_of(database: Database, scope: "Scope") -> dict[str, int]:
     return {row["version"]: row["calls"] for row in rows}
 
 
-def _has_any(database: Database, scope: "Scope") -> bool:
-    return bool(database.query(f"SELECT 1 AS found FROM {scope.columns.spans} WHERE {_IS_STRAY} LIMIT 1"))
+def _has_any(database: Database, scope: "Scope", condition: str) -> bool:
+    return bool(database.query(f"SELECT 1 AS found FROM {scope.columns.spans} WHERE {condition} LIMIT 1"))

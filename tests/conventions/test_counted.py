@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What real frameworks sent is counted as it was; what their spans do not say is not made up.
 
-`counted/beyond_the_spans.txt` lists the numbers that the spans themselves say wrong or leave out, such as tokens that
-an instrumentation counted itself, and cached tokens that it does not mention.
+`counted/beyond_the_spans.txt` lists the numbers that nothing in the spans tells from others: of a scenario whose only
+span is one of the application, as its instrumentation does nothing there, nobody can tell that a model was called.
 """
 
 import json

@@ -59,9 +59,9 @@ def test_tokens_cost_and_errors_count_once(store: Store) -> None:
     (metrics,) = comparison.versions
     assert not any("price" in note for note in comparison.notes), comparison.notes
     assert (metrics.name, metrics.traces, metrics.errors) == (VERSION, 5, 1)
-    # Of one trace nothing is known, so that there is no total. In the other four are two calls of the agent, which
-    # says their sum itself, the streamed one, and the one that states its cost.
-    assert (metrics.tokens.input, metrics.tokens.output, metrics.cost_usd) == (None, None, None)
+    # An embedding says no tokens, so that there is no total of what goes in. In the other four traces are two calls of
+    # the agent, which says their sum itself, the streamed one, and the one that states its cost.
+    assert (metrics.tokens.input, metrics.tokens.output, metrics.cost_usd) == (None, 3 * 5 + 4, None)
     assert metrics.tokens.input_per_trace == pytest.approx((3 * 17 + 3) / 4)
     assert metrics.tokens.output_per_trace == pytest.approx((3 * 5 + 4) / 4)
     assert metrics.cost_usd_per_trace == pytest.approx(expected_cost() / 4)

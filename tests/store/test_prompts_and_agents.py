@@ -70,3 +70,37 @@ def test_every_question_is_answered_about_these_traces(reader: StoreReader, sele
     assert [one.model_id for one in reader.activities(["first", "second"], selection).versions] == ["first", "second"]
     reader.behaviour(["first", "second"], selection)
     assert reader.rows(["first", "second"], selection=selection) == []
+
+
+def test_what_changed_has_the_prompts_and_agents_that_differ(clickhouse_server: ClickHouseServer) -> None:
+    said = {
+        "first": [("greeting", "1", "writer"), ("greeting", "2", "writer"), ("farewell", "", "")],
+        "second": [("greeting", "2", "writer"), ("greeting", "10", "critic"), ("farewell", "", "")],
+        "third": [],
+    }
+    request = ExportTraceServiceRequest()
+    spans = request.resource_spans.add().scope_spans.add().spans
+    for version, calls in said.items():
+        for number, (prompt, prompt_version, agent) in enumerate([*calls, ("", "", "")]):
+            trace_id = f"{version}{number}".encode().ljust(16, b"x")
+            span = spans.add(trace_id=trace_id, span_id=b"entry---", name="answer")
+            span.start_time_unix_nano, span.end_time_unix_nano = START_NS, START_NS + 10**6
+            for key, value in {
+                "logged_model.id": version,
+                "gen_ai.prompt.name": prompt,
+                "gen_ai.prompt.version": prompt_version,
+                "gen_ai.agent.name": agent,
+            }.items():
+                span.attributes.add(key=key).value.string_value = value
+    with filled(clickhouse_server, [request.SerializeToString()]) as reader:
+        changed = reader.compare(["first", "second"]).configuration
+        with_none = reader.compare(["first", "third"]).configuration
+    assert [(one.kind, one.key, one.values) for one in changed] == [
+        ("prompt", "greeting", ("1, 2", "2, 10")),
+        ("agent", "critic", (None, "used")),
+    ]
+    assert [(one.kind, one.key, one.values) for one in with_none] == [
+        ("prompt", "farewell", ("used", None)),
+        ("prompt", "greeting", ("1, 2", None)),
+        ("agent", "writer", ("used", None)),
+    ]

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A call without a version counts for the version whose span it is inside of, and for none elsewhere."""
+"""A call without a version counts for none, but those of an instrumentation that loses the context.
+
+These count for the version whose span they are inside of.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +31,7 @@ class One:
     tokens: int = 0
     service: str = "app"
     kind: int = Span.SPAN_KIND_INTERNAL
+    scope: str = "langsmith"
 
 
 CASES = {
@@ -50,6 +54,7 @@ CASES = {
         1,
     ),
     "in spans that are parents of each other": ([One(1, version="v", tokens=3), One(2, 3), One(3, 2, tokens=5)], 3, 1),
+    "by another instrumentation": ([One(1, version="v", tokens=3), One(2, 1, tokens=5, scope="app")], 3, 1),
     "in a version inside of another": (
         [One(1, version="other"), One(2, 1, "v"), One(3, 2, tokens=5), One(4, 1, tokens=7)],
         5,
@@ -64,6 +69,7 @@ def request(number: int, version: str, spans: list[One]) -> bytes:
         resource_spans = message.resource_spans.add()
         resource_spans.resource.attributes.add(key="service.name").value.string_value = one.service
         scope_spans = resource_spans.scope_spans.add()
+        scope_spans.scope.name = one.scope
         span = scope_spans.spans.add(name="span", kind=one.kind, trace_id=number.to_bytes(16, "big"))
         span.span_id = (number * 100 + one.place).to_bytes(8, "big")
         if one.parent:

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs of which steps are traces of their own, as an instrumentation starts spans without a parent.
+
+Nothing but time tells which steps are one run. Where every step is a trace, what is within the time of a longer step,
+of one version, instrumentation and service, is of that step's trace. Where HTTP requests are, one within the time of a
+call of a model is of the call's trace. Where runs overlap in time, a shorter one may be taken for a part of a longer
+one; a note says so.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_loggedmodel.conventions.scopes import REQUESTS_WITHOUT_PARENTS, WITHOUT_PARENTS
+from otel_loggedmodel.conventions.status import CLIENT_KINDS
+from otel_loggedmodel.store.adding import CALLS_SQL
+from otel_loggedmodel.store.conventions_sql import literal, one_of
+from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.schema import call
+
+if TYPE_CHECKING:
+    from otel_loggedmodel.store.measuring import Scope
+
+# Of more steps it is not looked up which belong together.
+_MOST_STEPS: Final = 200_000
+_SCOPES: Final = ", ".join(
+    f"modulo(cityHash64({literal(name)}), 65536)" for name in (*WITHOUT_PARENTS, *REQUESTS_WITHOUT_PARENTS)
+)
+_KIND: Final = f"toUInt8({call('kind')})"
+# A step, or a call of a model and what may be its request.
+_IS_PART: Final = (
+    f"(ParentSpanId = '' AND {one_of('ScopeName', WITHOUT_PARENTS)} OR"
+    f" {one_of('ScopeName', REQUESTS_WITHOUT_PARENTS)} AND ({_KIND} IN {CALLS_SQL}"
+    f" OR ParentSpanId = '' AND {_KIND} = 0 AND {one_of('SpanKind', CLIENT_KINDS)}))"
+)
+IS_TORN: Final = f"bitShiftRight({call('origin')}, 16) IN ({_SCOPES})"
+"""Whether a call may be of such a run, by the hash of its instrumentation's name."""
+
+
+def moves(database: Database, scope: "Scope") -> dict[int, int]:
+    """The trace that a step belongs to, by the trace that it is, both as hashes."""
+    version, spans = scope.version, scope.spans
+    start = "toUnixTimestamp64Nano(Timestamp)"
+    rows = database.query(
+        f"""
+        SELECT toString({version.sql}) AS version, ScopeName, ServiceName, {call("trace")} AS trace, {start} AS start,
+            {start} + greatest(0, toInt64(Duration)) AS end, {_KIND} IN {CALLS_SQL} AS is_call
+        FROM {scope.columns.spans}
+        WHERE {spans.sql} AND {call("trace")} != 0 AND {_IS_PART}
+        ORDER BY version, ScopeName, ServiceName, start, end DESC, trace LIMIT {_MOST_STEPS + 1}""",
+        {**version.parameters, **spans.parameters},
+    )
+    return {} if len(rows) > _MOST_STEPS else dict(_within(rows))
+
+
+def _within(rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[int, int]]:
+    """What is within the time of what came before it; of requests, within that of a call."""
+    outer: Mapping[str, Any] | None = None
+    for row in rows:
+        is_alike = outer is not None and all(
+            outer[what] == row[what] for what in ("version", "ScopeName", "ServiceName")
+        )
+        is_inside = outer is not None and is_alike and row["end"] <= outer["end"]
+        if row["ScopeName"] in REQUESTS_WITHOUT_PARENTS:
+            if row["is_call"]:
+                outer = outer if is_inside else row
+                continue
+            if not is_inside:
+                continue
+        if outer is None or not is_inside:
+            outer = row
+        elif row["trace"] != outer["trace"]:
+            yield row["trace"], outer["trace"]
+
+
+def followed(moved: Mapping[int, int]) -> dict[int, int]:
+    """The same where one that is moved is moved to one that is moved itself."""
+    found = {}
+    for trace, first in moved.items():
+        seen, home = {trace}, first
+        while home in moved and home not in seen:
+            seen.add(home)
+            home = moved[home]
+        if home not in seen:
+            found[trace] = home
+    return found
