@@ -15,6 +15,8 @@ from asking import PROTOBUF, Answer, ask, post, status_of
 from cli.terminal import environment
 
 _START_SECONDS = 60
+# Plenty, as the machine may be busy; whoever runs a test does not wait for more than 180.
+_COMMAND_SECONDS = 150
 # What the backend is held to when it is told to stop.
 STOP_SECONDS = 30
 
@@ -191,5 +193,5 @@ def command(*arguments: str | Path, store: str = "", **variables: str) -> "subpr
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=_COMMAND_SECONDS,
     )

@@ -4,6 +4,7 @@
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import mlflow
 import pytest
@@ -16,7 +17,7 @@ from otel_loggedmodel.mlflow_server.settings import Settings
 from otel_loggedmodel.mlflow_server.traces import Traces
 
 from .looking import Looking
-from .tracking_servers import MlflowServer
+from .tracking_servers import Address, MlflowServer, shared
 
 ADMIN = ("admin", "password-of-admin")
 ANNA = ("anna", "password-of-anna")
@@ -31,10 +32,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+def of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that all workers of this run have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
+
+
+@pytest.fixture(scope="session")
+def server(of_all_workers: Path) -> Iterator[MlflowServer | Address]:
     """A server as `mlflow server` starts one: four workers, SQLite."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    with MlflowServer(tmp_path_factory.mktemp("mlflow")) as server:
+    with shared(of_all_workers / "mlflow", MlflowServer) as server:
         yield server
 
 
@@ -83,18 +91,22 @@ def looking(client: MlflowClient, experiment_id: str) -> Looking:
 
 
 @pytest.fixture(scope="session")
-def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+def guarded_server(of_all_workers: Path) -> Iterator[MlflowServer | Address]:
     """A server with users and passwords; whoever makes an experiment may edit it, and all may read it."""
     variables = {
         "MLFLOW_FLASK_SERVER_SECRET_KEY": "a-secret",
         "MLFLOW_AUTH_ADMIN_PASSWORD": ADMIN[1],
     }
-    directory = tmp_path_factory.mktemp("guarded")
-    with MlflowServer(directory, "--app-name", "basic-auth", variables=variables, workers=2) as server:
+
+    def start(directory: Path) -> MlflowServer:
+        server = MlflowServer(directory, "--app-name", "basic-auth", variables=variables, workers=2)
         for path, body in (
             ("users/create", {"username": ANNA[0], "password": ANNA[1]}),
             ("users/create", {"username": READER[0], "password": READER[1]}),
         ):
             answer = requests.post(f"{server.uri}/api/2.0/mlflow/{path}", json=body, auth=ADMIN, timeout=60)
             assert answer.status_code == 200, answer.text
+        return server
+
+    with shared(of_all_workers / "guarded", start) as server:
         yield server

@@ -15,6 +15,7 @@ import pytest
 import requests
 from mlflow import MlflowClient
 
+from effort import times
 from waiting import wait_until
 
 from .conftest import ANNA
@@ -49,7 +50,7 @@ def own_looking(own_server: MlflowServer) -> Looking:
     return Looking(MlflowClient(own_server.uri), "0")
 
 
-TRACES = 5000
+TRACES = times(full=5000, quick=1200)
 
 
 @pytest.mark.timeout(900)
@@ -303,13 +304,14 @@ def test_an_old_server_is_warned_of_and_told_when_it_is_upgraded(
     wait_until(lambda: len(looking.traces()) == 11, "no span is lost", ENOUGH_SECONDS)
 
 
-def test_an_experiment_that_is_made_later(server, client: MlflowClient, tmp_path: Path) -> None:
-    """Experiments get their ids one after the other, so the next one is known."""
+def test_an_experiment_that_is_made_later(own_server, tmp_path: Path) -> None:
+    """Experiments get their ids one after the other, so the next one is known where nobody else makes any."""
+    client = MlflowClient(own_server.uri)
     missing = str(int(client.create_experiment(f"before-{time.time_ns()}")) + 1)
-    warnings_of(environment(server.uri, missing, tmp_path), "MLFLOW_EXPERIMENT_ID")
+    warnings_of(environment(own_server.uri, missing, tmp_path), "MLFLOW_EXPERIMENT_ID")
     assert client.create_experiment(f"after-{time.time_ns()}") == missing
     looking = Looking(client, missing)
-    run(NEXT, server, missing, tmp_path)
+    run(NEXT, own_server, missing, tmp_path)
     wait_until(lambda: looking.models() and looking.linked("patient") == 10, "all are linked", ENOUGH_SECONDS)
     wait_until(lambda: len(looking.traces()) == 11, "no span is lost", ENOUGH_SECONDS)
 

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real MLflow servers: started on free ports, asked until they answer, stopped by a signal to their process id."""
+"""Real MLflow servers: started on free ports, asked until they answer, stopped by a signal to their process id.
+
+One starts in half a minute of CPU time, so that the workers of a run share those that tests leave as they are.
+"""
 
 import contextlib
+import fcntl
+import json
 import os
 import signal
 import socket
@@ -9,13 +14,18 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from waiting import wait_until
 
 BIN: Final = Path(sys.executable).parent
 _READY_SECONDS: Final = 300.0
 _PORT_TRIES: Final = 3
+# For the tests of the other workers, of which the longest may take 15 minutes.
+_DONE_SECONDS: Final = 900.0
 
 
 class MlflowServer:
@@ -99,6 +109,62 @@ class MlflowServer:
                 self.stop()
                 raise AssertionError(f"it does not answer within {_READY_SECONDS} s\n{self.log}")
             time.sleep(0.1)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Of a server that another worker of this run has started, and will stop.
+
+    Attributes:
+        uri: As `MlflowServer` has it.
+    """
+
+    uri: str
+
+
+@contextlib.contextmanager
+def shared(directory: Path, start: Callable[[Path], MlflowServer]) -> Iterator[MlflowServer | Address]:
+    """A server for all workers: the first that asks starts it, and stops it when the others are done with it.
+
+    Args:
+        directory: The same one for all.
+        start: Starts it, with its directory.
+    """
+    directory.mkdir(exist_ok=True)
+    known = directory / "shared.json"
+    own = None
+    with _locked(directory):
+        if not known.exists():
+            own = start(directory)
+            known.write_text(json.dumps({"uri": own.uri, "users": 0}), encoding="utf-8")
+        uri = json.loads(known.read_text(encoding="utf-8"))["uri"]
+        _count(known, 1)
+    try:
+        yield own or Address(uri)
+    finally:
+        with _locked(directory):
+            _count(known, -1)
+        if own is not None:
+            with own:
+                wait_until(lambda: _users(directory, known) == 0, "the other workers", _DONE_SECONDS)
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    with (directory / "shared.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _count(known: Path, change: int) -> None:
+    found = json.loads(known.read_text(encoding="utf-8"))
+    known.write_text(json.dumps({**found, "users": found["users"] + change}), encoding="utf-8")
+
+
+def _users(directory: Path, known: Path) -> int:
+    with _locked(directory):
+        users: int = json.loads(known.read_text(encoding="utf-8"))["users"]
+        return users
 
 
 def free_port() -> int:
