@@ -13,6 +13,9 @@ to the network.
 Calls by one instrumentation count each, whatever ids they have: a double in a test answers with one id again and again,
 and what a cache answered is stated as a call. Only where one is within the other do they count once: a retry and its
 last attempt, a client and its proxy.
+
+Comparing each span with each takes the square of their number in memory. A trace of very many spans is therefore added
+up more simply: calls that are no direct parent of another one count, and what sums up others does not.
 """
 
 from collections.abc import Sequence
@@ -26,6 +29,9 @@ from otel_loggedmodel.store.entering import NO_PARENT, numbers
 CALLS_SQL: Final = numbers(*CALLS)
 SUMS_SQL: Final = numbers(*(kind for kind in Kind if kind not in (*CALLS, Kind.RERANKER, Kind.REPEAT)))
 SAYS: Final = (1 << TOKENS_BIT) | (1 << COST_BIT)
+# Of spans, and of calls, in a trace, up to which each may be compared with each: some 200 MB.
+_MOST_COMPARED: Final = 3000
+_MOST_CALLS_COMPARED: Final = 1000
 _UNSAID: Final = SAYS | (1 << FAILED_BIT)
 _TOKENS: Final = ("input", "output", "cache_read", "cache_write", "reasoning")
 
@@ -138,11 +144,19 @@ USAGE_STEPS: Final = (
     # Calls, and what else says tokens or a cost, are in arrays whose names begin with `c_`.
     f"""\
 *, arrayEnumerate(c_starts) AS c_n, {_IS_NESTED} AS is_nested""",
+    # In a large trace, numbers that an id shares with equal ones, those of parents first.
+    f"""\
+*, is_nested AND length(ids) <= {_MOST_COMPARED} AND length(c_n) <= {_MOST_CALLS_COMPARED} AS is_deep,
+is_nested AND NOT is_deep AS is_large,
+if(is_large, arrayEnumerateDense(arrayConcat(c_parents, c_ids)), []) AS c_dense""",
+    """\
+* EXCEPT c_dense, arraySlice(c_dense, length(c_parents) + 1) AS c_numbers,
+arrayMax(if(is_large, arraySlice(c_dense, 1, length(c_parents)), [0])) AS last_parent""",
     # Parents as places: an id has the number of its place among those that differ.
     """\
-*, if(is_nested, arrayFilter((place, time) -> time = 1, n, arrayEnumerateUniq(ids)), []) AS firsts,
-if(is_nested, arraySlice(arrayEnumerateDense(arrayConcat(ids, parents)), length(ids) + 1), []) AS dense,
-if(is_nested, n, []) AS m, if(is_nested, is_calls, []) AS m_calls""",
+*, if(is_deep, arrayFilter((place, time) -> time = 1, n, arrayEnumerateUniq(ids)), []) AS firsts,
+if(is_deep, arraySlice(arrayEnumerateDense(arrayConcat(ids, parents)), length(ids) + 1), []) AS dense,
+if(is_deep, n, []) AS m, if(is_deep, is_calls, []) AS m_calls""",
     "* EXCEPT (firsts, dense), arrayMap(number -> toUInt32(firsts[number]), dense) AS ups",
     # For each span the nearest that is in `c_`, itself or one that it is in, else the outermost that is there.
     """\
@@ -156,18 +170,24 @@ if(is_nested, n, []) AS m, if(is_nested, is_calls, []) AS m_calls""",
     AS links, arrayMap(near -> ups[near] = 0 AND parents[near] != {NO_PARENT}, c_nears) AS opens""",
     # Time decides only where a parent is not there.
     f"""\
-* EXCEPT (ups, c_nears, c_places, links, opens), arrayMap((link, open, start, end, response) -> if(
+* EXCEPT (ups, c_nears, c_places, links, opens), arrayConcat(arrayMap((link, open, start, end, response) -> if(
     link != 0, toUInt32(link), toUInt32(arraySort(upper -> c_ends[upper] - c_starts[upper], arrayFilter(
         upper -> (c_kinds[upper] IN {SUMS_SQL} OR response != 0 AND c_responses[upper] = response)
             AND bitAnd(c_used[upper], {SAYS}) != 0 AND c_starts[upper] <= start
             AND c_ends[upper] >= end AND c_ends[upper] - c_starts[upper] > end - start,
-        if(open, c_n, [])))[1])), links, opens, if(is_nested, c_starts, []), if(is_nested, c_ends, []),
-    if(is_nested, c_responses, [])) AS uppers""",
-    """\
-*, arrayFold((owners, step) -> arrayMap(place -> owners[place], owners), range(6),
-    arrayMap((place, upper) -> if(upper = 0, toUInt32(place), upper), if(is_nested, c_n, []), uppers)) AS owners,
-arrayFilter((place, time) -> time = 1 AND NOT has(uppers, place),
-    if(is_nested, c_n, []), if(is_nested, arrayEnumerateUniq(c_ids), [])) AS all_leaves""",
+        if(open, c_n, [])))[1])), links, opens, if(is_deep, c_starts, []), if(is_deep, c_ends, []),
+    if(is_deep, c_responses, [])), arrayWithConstant(if(is_large, length(c_n), 0), toUInt32(0))) AS uppers""",
+    f"""\
+*, arrayConcat(arrayFold((owners, step) -> arrayMap(place -> owners[place], owners), range(6),
+    arrayMap((place, upper) -> if(upper = 0, toUInt32(place), upper), if(is_deep, c_n, []), if(is_deep, uppers, []))),
+    arrayMap(place -> toUInt32(place), if(is_large, c_n, []))) AS owners,
+arrayConcat(
+    arrayFilter((place, time) -> time = 1 AND NOT has(uppers, place),
+        if(is_deep, c_n, []), if(is_deep, arrayEnumerateUniq(c_ids), [])),
+    arrayFilter((place, time, number, id, parent, kind) -> time = 1 AND kind NOT IN {SUMS_SQL}
+            AND (number > last_parent OR id = parent),
+        if(is_large, c_n, []), if(is_large, arrayEnumerateUniq(c_ids), []), c_numbers, if(is_large, c_ids, []),
+        if(is_large, c_parents, []), if(is_large, c_kinds, []))) AS all_leaves""",
     # Of what is stated twice, that stays which says more; of two that say as much, the shorter. The time of two
     # statements of one call is nearly the same, so that each is held against those next to it alone.
     """\
@@ -183,7 +203,7 @@ arraySort(one -> (c_responses[one], c_starts[one] + c_ends[one]),
     f"""\
 *, arrayFilter(leaf -> NOT has(copies, leaf), all_leaves) AS leaves,
 arrayFilter(place -> has(uppers, place) AND owners[place] = place AND bitAnd(c_used[place], {SAYS}) != 0,
-    if(is_nested, c_n, [])) AS tops,
+    if(is_deep, c_n, [])) AS tops,
 arrayMap(({", ".join(_PARTS)}) -> arrayMap(one -> greatest(0., toFloat64(one)), [{", ".join(_PARTS)}]),
     {", ".join(f"if(is_nested, c_{field}, [])" for field in _PARTS)}) AS numbers""",
     # What each sum says beyond the calls in it.

@@ -15,6 +15,10 @@ Some instrumentations end the root of a run that failed as if all was well. So a
 failed, too, when by the same instrumentation an agent inside of it has, or whatever else contains something that
 failed, and nothing came after it that went well, as what a retry heals does. A call of a model that fails alone is no
 such thing: many an application has an answer to that.
+
+Comparing each entry span with each takes the square of their number in memory. Where a version has very many in one
+trace, only parent ids decide, and each has failed where it says so itself. Of very many failures, the last are looked
+at.
 """
 
 from typing import Final
@@ -24,6 +28,9 @@ from otel_loggedmodel.store.call_column import COST_BIT, FAILED_BIT, SERVED_BIT,
 from otel_loggedmodel.store.conventions_sql import KINDS
 
 _ENTRY_TYPE: Final = "Array(Tuple(id UInt64, parent UInt64, start Int64, end Int64, failed Bool, cut_off Bool))"
+# Of entry spans in a trace, up to which each may be compared with each; and of pairs of a failure and another span.
+_MOST_COMPARED: Final = 1000
+_MOST_PAIRS: Final = 1_000_000
 # The key of a span that has no parent.
 NO_PARENT: Final = "cityHash64('')"
 
@@ -62,23 +69,35 @@ ENTRIES: Final = (
     f"""\
 *, arrayFilter((place, one) -> one = 2, n, entry) AS wanted, has(entry, 1) OR has(entry, 2) AS has_entry,
 arrayFilter((place, one, is_entry) -> bitTest(one, {FAILED_BIT}) AND is_entry IN (0, 3), n, used, entry) AS failures""",
+    # In a trace with many entry spans, numbers that an id shares with equal ones, those of the entry spans first.
+    f"""\
+* REPLACE (if(length(failures) * length(ids) <= {_MOST_PAIRS}, failures, arraySlice(arrayReverseSort(
+    place -> ends[place], failures), 1, 1 + intDiv({_MOST_PAIRS}, length(ids)))) AS failures),
+length(wanted) > {_MOST_COMPARED} AS is_crowd,
+arrayFilter((id, one) -> one = 2, if(is_crowd, ids, []), if(is_crowd, entry, [])) AS w_ids,
+arrayFilter((parent, one) -> one = 2, if(is_crowd, parents, []), if(is_crowd, entry, [])) AS w_parents""",
+    "*, arrayEnumerateDense(arrayConcat(w_ids, w_parents)) AS w_dense",
     f"""\
 *, arrayFilter(place -> parents[place] = {NO_PARENT}, if(length(wanted) < 2, [], wanted)) AS roots,
 arraySlice(arraySort(place -> (starts[place], -ends[place]), arrayFilter(
     (place, one, parent) -> one = 3 AND NOT has(ids, parent),
     if(has_entry, [], n), if(has_entry, [], entry), if(has_entry, [], parents))), 1, 1) AS cut,
-{_UNHEALED} AS unhealed""",
+{_UNHEALED} AS unhealed, arrayMax(arrayConcat([0], arraySlice(w_dense, 1, length(w_ids)))) AS last_wanted""",
     """\
-* EXCEPT (wanted, has_entry, roots, failures), multiIf(
-    length(wanted) < 2, arrayConcat(wanted, cut), notEmpty(roots), roots, arrayFilter(
+* EXCEPT (wanted, has_entry, roots, failures, w_ids, w_parents, w_dense, last_wanted) REPLACE (
+    if(is_crowd, [], unhealed) AS unhealed),
+multiIf(length(wanted) < 2, arrayConcat(wanted, cut), notEmpty(roots), roots, is_crowd, arrayFilter(
+    (place, id, parent, number) -> number > last_wanted OR id = parent,
+    if(is_crowd, wanted, []), w_ids, w_parents, arraySlice(w_dense, length(w_ids) + 1)), arrayFilter(
     inner -> NOT arrayExists(
         outer -> ids[outer] = parents[inner] AND outer != inner
             OR starts[outer] <= starts[inner] AND ends[outer] >= ends[inner] AND parents[outer] != parents[inner]
             AND (starts[outer] < starts[inner] OR ends[outer] > ends[inner]),
         wanted),
-    if(length(wanted) < 2 OR notEmpty(roots), [], wanted))) AS counted""",
+    if(length(wanted) < 2 OR notEmpty(roots) OR is_crowd, [], wanted))) AS counted""",
     f"""\
-* EXCEPT (counted, cut, unhealed), CAST(arrayMap(place -> (ids[place], parents[place], starts[place], ends[place],
+* EXCEPT (counted, cut, unhealed, is_crowd), CAST(arrayMap(place -> (
+    ids[place], parents[place], starts[place], ends[place],
     bitTest(used[place], {FAILED_BIT}) OR notEmpty(unhealed) AND NOT bitTest(used[place], {SERVED_BIT}) AND arrayExists(
         bad -> bitShiftRight(origins[bad], 16) = bitShiftRight(origins[place], 16)
             AND starts[bad] BETWEEN starts[place] AND ends[place], unhealed),
