@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is worked out of plain traces alone is what is worked out of all, or they are told not to be plain."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from otel_loggedmodel.store import comparing, schema
+from otel_loggedmodel.store.measuring import Scope
+from otel_loggedmodel.store.opening import Store
+
+START_NS = 1_795_000_000 * 10**9
+MODEL_IDS = [f"m-{letter * 32}" for letter in "ab"]
+OPERATIONS = ("", "chat", "invoke_agent", "execute_tool", "embeddings")
+
+spans = st.fixed_dictionaries(
+    {
+        "version": st.sampled_from(MODEL_IDS),
+        "trace": st.integers(1, 4),
+        "parent": st.integers(0, 8),
+        "operation": st.sampled_from(OPERATIONS),
+        "scope": st.sampled_from(("one", "one", "one", "other")),
+        "tokens": st.integers(0, 3),
+        "served": st.booleans(),
+        "failed": st.sampled_from((False, False, False, True)),
+        "start": st.integers(0, 20),
+        "took": st.integers(0, 20),
+        "response": st.sampled_from(("", "", "r-1", "r-2")),
+    }
+)
+
+
+def request(told: Sequence[Mapping[str, Any]], first_trace: int) -> bytes:
+    message = ExportTraceServiceRequest()
+    for number, one in enumerate(told, 1):
+        scope_spans = message.resource_spans.add().scope_spans.add()
+        scope_spans.scope.name = one["scope"]
+        span = scope_spans.spans.add(
+            trace_id=(first_trace + one["trace"]).to_bytes(16, "big"),
+            span_id=number.to_bytes(8, "big"),
+            parent_span_id=one["parent"].to_bytes(8, "big") if one["parent"] else b"",
+            name="work",
+            kind=Span.SPAN_KIND_SERVER if one["served"] else Span.SPAN_KIND_INTERNAL,
+            start_time_unix_nano=START_NS + one["start"],
+            end_time_unix_nano=START_NS + one["start"] + one["took"],
+        )
+        span.status.code = 2 if one["failed"] else 0
+        said = {
+            "logged_model.id": one["version"],
+            "gen_ai.operation.name": one["operation"],
+            "gen_ai.request.model": "gpt-4o" if one["operation"] == "chat" else "",
+            "gen_ai.provider.name": "openai",
+            "gen_ai.response.id": one["response"],
+            "gen_ai.usage.input_tokens": str(one["tokens"]),
+        }
+        for key, value in said.items():
+            if value:
+                span.attributes.add(key=key).value.string_value = value
+    return message.SerializeToString()
+
+
+def test_plain_traces_and_others_are_measured_alike(store: Store) -> None:
+    made = 0
+    outcomes = set()
+
+    @given(st.lists(spans, min_size=1, max_size=9))
+    def holds(told: Sequence[Mapping[str, Any]]) -> None:
+        nonlocal made
+        made += 10
+        store.writer.insert([request(told, made)])
+        reader = store.reader
+        ids = [trace.to_bytes(16, "big").hex() for trace in range(made, made + 10)]
+        scope = Scope(schema.Columns(schema.COLUMNS), model_ids=MODEL_IDS, trace_ids=ids)
+        rows = {
+            is_plain: comparing._rows(reader._database, scope, MODEL_IDS, is_plain=is_plain)
+            for is_plain in (True, False)
+        }
+        is_entangled = any(row["entangled"] for row in rows[True].values())
+        outcomes.add(is_entangled)
+        if not is_entangled:
+            assert repr(rows[True]) == repr(rows[False])
+
+    holds()
+    assert outcomes == {True, False}
+
+
+@pytest.mark.parametrize("is_entangled", [True, False])
+def test_traces_that_are_known_not_to_be_plain_are_asked_for_once(
+    store: Store, is_entangled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = {"version": MODEL_IDS[0], "trace": 1, "parent": 0, "scope": "one", "served": False, "failed": False}
+    agent |= {"operation": "invoke_agent" if is_entangled else "", "tokens": 3, "start": 0, "took": 20, "response": ""}
+    call = {**agent, "parent": 1, "operation": "chat", "start": 1, "took": 10}
+    store.writer.insert([request([{**agent, "tokens": 3 if is_entangled else 0}, call], 0)])
+    asked: list[bool] = []
+    rows = comparing._rows
+
+    def counted(*arguments: Any, is_plain: bool) -> Any:
+        asked.append(is_plain)
+        return rows(*arguments, is_plain=is_plain)
+
+    monkeypatch.setattr(comparing, "_rows", counted)
+    (version,) = store.reader.compare(MODEL_IDS[:1]).versions
+    assert (version.traces, version.tokens.input, version.calls_per_trace) == (1, 3, 1)
+    assert asked == [not is_entangled]
