@@ -84,6 +84,10 @@ def counted(server: ClickHouseServer, cases: Sequence[Sequence[Call]]) -> list[i
 CASES = {
     "a double answers with one id": ([Call(start=0, response="x"), Call(start=2, response="x")], 200),
     "a double answers with one id, at once": ([Call(response="x"), Call(start=0.1, seconds=0.5, response="x")], 200),
+    "a double answers with one id, at once, beside a call by another instrumentation": (
+        [Call(response="x"), Call(start=0.1, seconds=0.5, response="x"), Call(OUTER, start=50, response="z", input=70)],
+        270,
+    ),
     "a retry and its last attempt": ([Call(seconds=3, response="x"), Call(start=1, response="x", inside=0)], 100),
     "a proxy whose parent was lost": ([Call(seconds=3, response="x"), Call(start=1, response="x", is_lost=True)], 100),
     "two instrumentations, side by side": (
