@@ -22,7 +22,8 @@ from benchmarks.servers import get
 
 SPANS = 100_000
 TURNS = 3
-BUDGET = 0.2
+# Of what it took at the commit 79eb11f; what is left reads and orders the spans that the page has.
+BUDGETS = {"time": 0.6, "CPU": 0.45, "memory": 0.4}
 
 _TRACE_ID = bytes(15) + b"\1"
 _AT_ONCE = 10_000
@@ -52,9 +53,9 @@ def run(against: str = "HEAD^") -> Report:
         " medians, quartiles"
     )
     budgets = [
-        Budget(f"{what}, of what it took at {against}", row.figures["ratio"], BUDGET)
+        Budget(f"{what}, of what it took at {against}", row.figures["ratio"], BUDGETS[what])
         for what, row in zip(_FIGURES, rows, strict=True)
-        if what in ("time", "memory")
+        if what in BUDGETS
     ]
     return Report([Table(f"the page of a large trace, beside {against}", method, columns, rows)], budgets)
 

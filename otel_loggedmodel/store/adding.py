@@ -150,11 +150,9 @@ USAGE_STEPS: Final = (
 is_nested AND NOT is_deep AS is_large,
 if(is_large, arrayEnumerateDense(arrayConcat(c_parents, c_ids)), []) AS c_dense""",
     """\
-* EXCEPT c_dense, arraySlice(c_dense, length(c_parents) + 1) AS c_numbers,
-arrayMax(if(is_large, arraySlice(c_dense, 1, length(c_parents)), [0])) AS last_parent""",
-    # Parents as places: an id has the number of its place among those that differ.
-    """\
-*, if(is_deep, arrayFilter((place, time) -> time = 1, n, arrayEnumerateUniq(ids)), []) AS firsts,
+*, arrayMax(arrayPushBack(arraySlice(c_dense, 1, length(c_parents)), 0)) AS last_parent,
+-- Parents as places: an id has the number of its place among those that differ.
+if(is_deep, arrayFilter((place, time) -> time = 1, n, arrayEnumerateUniq(ids)), []) AS firsts,
 if(is_deep, arraySlice(arrayEnumerateDense(arrayConcat(ids, parents)), length(ids) + 1), []) AS dense,
 if(is_deep, n, []) AS m, if(is_deep, is_calls, []) AS m_calls""",
     "* EXCEPT (firsts, dense), arrayMap(number -> toUInt32(firsts[number]), dense) AS ups",
@@ -184,10 +182,10 @@ if(is_deep, n, []) AS m, if(is_deep, is_calls, []) AS m_calls""",
 arrayConcat(
     arrayFilter((place, time) -> time = 1 AND NOT has(uppers, place),
         if(is_deep, c_n, []), if(is_deep, arrayEnumerateUniq(c_ids), [])),
-    arrayFilter((place, time, number, id, parent, kind) -> time = 1 AND kind NOT IN {SUMS_SQL}
-            AND (number > last_parent OR id = parent),
-        if(is_large, c_n, []), if(is_large, arrayEnumerateUniq(c_ids), []), c_numbers, if(is_large, c_ids, []),
-        if(is_large, c_parents, []), if(is_large, c_kinds, []))) AS all_leaves""",
+    arrayFilter((place, time, kind, parent, number) -> time = 1 AND kind NOT IN {SUMS_SQL}
+            AND (number > last_parent OR number = parent),
+        if(is_large, c_n, []), if(is_large, arrayEnumerateUniq(c_ids), []), if(is_large, c_kinds, []),
+        if(is_large, arraySlice(c_dense, 1, length(c_n)), []), arraySlice(c_dense, 1 + length(c_n)))) AS all_leaves""",
     # Of what is stated twice, that stays which says more; of two that say as much, the shorter. The time of two
     # statements of one call is nearly the same, so that each is held against those next to it alone.
     """\

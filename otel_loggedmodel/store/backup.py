@@ -5,6 +5,7 @@ What is restored is added: spans that are there already are left alone, so that 
 part of its own, and fills an empty one.
 """
 
+import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,19 @@ def make(database: Database, path: Path) -> Backup:
     if not path.parent.is_dir():
         raise ReadingError(f"{path.parent} is no directory: make it first")
     spans = _count(database, quoted(schema.SPANS))
-    database.command(f"BACKUP TABLE {schema.SPANS} TO File({text(_target(path))})")
+    # Under another name until it is whole: what is left of one that was interrupted is not taken for a backup.
+    partial = path.with_name(f".partial-{uuid.uuid4().hex}-{path.name}")
+    try:
+        database.command(f"BACKUP TABLE {schema.SPANS} TO File({text(_target(partial))})")
+        # What was said is in it.
+        partial.chmod(0o700 if partial.is_dir() else 0o600)
+        partial.rename(path)
+    except BaseException:
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
+        raise
     return Backup(path=str(path), spans=spans)
 
 

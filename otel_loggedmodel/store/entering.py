@@ -68,35 +68,32 @@ ENTRIES: Final = (
     *_WITHOUT_COPIES,
     f"""\
 *, arrayFilter((place, one) -> one = 2, n, entry) AS wanted, has(entry, 1) OR has(entry, 2) AS has_entry,
-arrayFilter((place, one, is_entry) -> bitTest(one, {FAILED_BIT}) AND is_entry IN (0, 3), n, used, entry) AS failures""",
-    # In a trace with many entry spans, numbers that an id shares with equal ones, those of the entry spans first.
+arraySlice(arrayReverseSort(place -> ends[place], arrayFilter((place, one, is_entry) -> bitTest(one, {FAILED_BIT})
+    AND is_entry IN (0, 3), n, used, entry)), 1, 1 + intDiv({_MOST_PAIRS}, length(ids))) AS failures""",
+    # In a trace with many entry spans, numbers that an id shares with equal ones: those of the spans, then of parents.
     f"""\
-* REPLACE (if(length(failures) * length(ids) <= {_MOST_PAIRS}, failures, arraySlice(arrayReverseSort(
-    place -> ends[place], failures), 1, 1 + intDiv({_MOST_PAIRS}, length(ids)))) AS failures),
-length(wanted) > {_MOST_COMPARED} AS is_crowd,
-arrayFilter((id, one) -> one = 2, if(is_crowd, ids, []), if(is_crowd, entry, [])) AS w_ids,
-arrayFilter((parent, one) -> one = 2, if(is_crowd, parents, []), if(is_crowd, entry, [])) AS w_parents""",
-    "*, arrayEnumerateDense(arrayConcat(w_ids, w_parents)) AS w_dense",
+*, if(length(wanted) > {_MOST_COMPARED}, arrayEnumerateDense(arrayConcat(
+    arrayFilter((id, one) -> one = 2, ids, entry),
+    arrayFilter((parent, one) -> one = 2, parents, entry))), []) AS dense""",
     f"""\
 *, arrayFilter(place -> parents[place] = {NO_PARENT}, if(length(wanted) < 2, [], wanted)) AS roots,
 arraySlice(arraySort(place -> (starts[place], -ends[place]), arrayFilter(
     (place, one, parent) -> one = 3 AND NOT has(ids, parent),
     if(has_entry, [], n), if(has_entry, [], entry), if(has_entry, [], parents))), 1, 1) AS cut,
-{_UNHEALED} AS unhealed, arrayMax(arrayConcat([0], arraySlice(w_dense, 1, length(w_ids)))) AS last_wanted""",
+{_UNHEALED} AS unhealed, arrayMax(arrayPushBack(arraySlice(dense, 1, length(wanted)), 0)) AS last""",
     """\
-* EXCEPT (wanted, has_entry, roots, failures, w_ids, w_parents, w_dense, last_wanted) REPLACE (
-    if(is_crowd, [], unhealed) AS unhealed),
-multiIf(length(wanted) < 2, arrayConcat(wanted, cut), notEmpty(roots), roots, is_crowd, arrayFilter(
-    (place, id, parent, number) -> number > last_wanted OR id = parent,
-    if(is_crowd, wanted, []), w_ids, w_parents, arraySlice(w_dense, length(w_ids) + 1)), arrayFilter(
+* EXCEPT (wanted, has_entry, roots, failures, dense, last) REPLACE (if(empty(dense), unhealed, []) AS unhealed),
+multiIf(length(wanted) < 2, arrayConcat(wanted, cut), notEmpty(roots), roots, notEmpty(dense), arrayFilter(
+    (place, number, parent) -> parent > last OR parent = number, if(empty(dense), [], wanted),
+    if(empty(dense), [], arraySlice(dense, 1, length(wanted))), arraySlice(dense, 1 + length(wanted))), arrayFilter(
     inner -> NOT arrayExists(
         outer -> ids[outer] = parents[inner] AND outer != inner
             OR starts[outer] <= starts[inner] AND ends[outer] >= ends[inner] AND parents[outer] != parents[inner]
             AND (starts[outer] < starts[inner] OR ends[outer] > ends[inner]),
         wanted),
-    if(length(wanted) < 2 OR notEmpty(roots) OR is_crowd, [], wanted))) AS counted""",
+    if(length(wanted) < 2 OR notEmpty(roots) OR notEmpty(dense), [], wanted))) AS counted""",
     f"""\
-* EXCEPT (counted, cut, unhealed, is_crowd), CAST(arrayMap(place -> (
+* EXCEPT (counted, cut, unhealed), CAST(arrayMap(place -> (
     ids[place], parents[place], starts[place], ends[place],
     bitTest(used[place], {FAILED_BIT}) OR notEmpty(unhealed) AND NOT bitTest(used[place], {SERVED_BIT}) AND arrayExists(
         bad -> bitShiftRight(origins[bad], 16) = bitShiftRight(origins[place], 16)

@@ -215,11 +215,16 @@ def test_a_backup_makes_a_new_store(tmp_path: Path, data: Path, name: str) -> No
     backup = tmp_path / name
     with Serving(tmp_path / "second log", "--data", data) as serving:
         made = command("store", "backup", backup, "--store", f"chdb://{data}", "--json")
+        # Nothing half-made is beside it.
+        assert list(tmp_path.glob(".partial*")) == []
         assert json.loads(made.stdout) == {"path": str(backup), "spans": 4 * SPANS_AN_INSERT}
         assert backup.stat().st_mode & 0o077 == 0
         again = command("store", "backup", backup, "--store", f"chdb://{data}")
         assert (again.returncode, "is there already" in again.stderr) == (2, True)
         assert spans_of(serving) == 4 * SPANS_AN_INSERT
+    stopped = backup.with_name(f"stopped-{name}")
+    assert command("store", "backup", stopped, "--store", f"chdb://{data}").returncode == 0
+    assert stopped.stat().st_mode & 0o077 == 0
     new = tmp_path / "new"
     for added in (4 * SPANS_AN_INSERT, 0):  # what is there already is not added again
         restored = command("store", "restore", backup, "--store", f"chdb://{new}", "--json")
