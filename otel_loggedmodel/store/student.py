@@ -16,7 +16,8 @@ def two_sided_p(t: float, freedom: float) -> float:
         t: The value.
         freedom: Degrees of freedom; above 0.
     """
-    return _incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t))
+    total = freedom + t * t
+    return _incomplete_beta(freedom / 2, 0.5, freedom / total, t * t / total)
 
 
 def critical_value(confidence: float, freedom: float) -> float:
@@ -35,15 +36,22 @@ def critical_value(confidence: float, freedom: float) -> float:
     return (low + high) / 2
 
 
-def _incomplete_beta(a: float, b: float, x: float) -> float:
-    """The regularized incomplete beta function (NIST Digital Library of Mathematical Functions, 8.17)."""
-    if x <= 0 or x >= 1:
-        return float(x >= 1)
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
+def _incomplete_beta(a: float, b: float, x: float, rest: float) -> float:
+    """The regularized incomplete beta function (NIST Digital Library of Mathematical Functions, 8.17).
+
+    Args:
+        a: Its first parameter.
+        b: Its second parameter.
+        x: Where; from 0 to 1.
+        rest: `1 - x`, which would be lost to rounding where `x` is next to 1.
+    """
+    if x <= 0 or rest <= 0:
+        return float(x > 0)
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(rest))
     # The fraction converges quickly on this side, and by symmetry (8.17.4) there is no need for the other.
     if x < (a + 1) / (a + b + 2):
         return front * _fraction(a, b, x) / a
-    return 1 - front * _fraction(b, a, 1 - x) / b
+    return 1 - front * _fraction(b, a, rest) / b
 
 
 def _fraction(a: float, b: float, x: float) -> float:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from otel_loggedmodel.store import comparing, schema
+from otel_loggedmodel.store import comparing, measuring, schema
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.opening import Store
 
@@ -64,26 +64,30 @@ def request(told: Sequence[Mapping[str, Any]], first_trace: int) -> bytes:
     return message.SerializeToString()
 
 
-def test_plain_traces_and_others_are_measured_alike(store: Store) -> None:
-    made = 0
+@pytest.mark.parametrize("with_usage", [True, False])
+def test_plain_traces_are_measured_as_all_are(store: Store, with_usage: bool) -> None:
+    database = store.reader._database
+    first_trace = 0
     outcomes = set()
+
+    def measured(scope: Scope, *, is_plain: bool) -> dict[Any, Any]:
+        query = measuring.traces(scope, with_usage=with_usage, is_plain=is_plain)
+        rows = database.query(f"SELECT * FROM ({query.sql})", query.parameters)
+        return {(row["version"], row["trace"]): row for row in rows}
 
     @given(st.lists(spans, min_size=1, max_size=9))
     def holds(told: Sequence[Mapping[str, Any]]) -> None:
-        nonlocal made
-        made += 10
-        store.writer.insert([request(told, made)])
-        reader = store.reader
-        ids = [trace.to_bytes(16, "big").hex() for trace in range(made, made + 10)]
+        nonlocal first_trace
+        first_trace += 10
+        store.writer.insert([request(told, first_trace)])
+        ids = [trace.to_bytes(16, "big").hex() for trace in range(first_trace, first_trace + 10)]
         scope = Scope(schema.Columns(schema.COLUMNS), model_ids=MODEL_IDS, trace_ids=ids)
-        rows = {
-            is_plain: comparing._rows(reader._database, scope, MODEL_IDS, is_plain=is_plain)
-            for is_plain in (True, False)
-        }
-        is_entangled = any(row["entangled"] for row in rows[True].values())
-        outcomes.add(is_entangled)
-        if not is_entangled:
-            assert repr(rows[True]) == repr(rows[False])
+        plain, every = measured(scope, is_plain=True), measured(scope, is_plain=False)
+        assert plain.keys() >= every.keys()
+        for key, row in plain.items():
+            is_entangled = row.pop("is_entangled")
+            outcomes.add(bool(is_entangled))
+            assert is_entangled or repr(row) == repr(every[key])
 
     holds()
     assert outcomes == {True, False}
