@@ -64,7 +64,7 @@ class Settings:
     max_body_bytes: int = 16 * _MIB
     max_decompressed_bytes: int = 32 * _MIB
     max_json_bytes: int = 8 * _MIB
-    max_spans: int = 200_000
+    max_spans: int = 120_000
     max_messages: int = 2_000_000
     max_attributes: int = 1024
     max_value_bytes: int = _MIB

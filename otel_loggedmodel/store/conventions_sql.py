@@ -103,9 +103,10 @@ def said() -> str:
     python = {place.attribute for thing in _COUNTS for place in places_of(thing) if place.form is Form.PYTHON}
     texts = (
         # There are only names and numbers in dictionaries, so that quotes are those of names.
-        f"arrayMap(pair -> (pair.1, if(pair.1 IN ({_constants(python)}),"
-        " replaceAll(replaceAll(pair.2, '\\'', '\"'), 'None', 'null'), pair.2)),"
-        f" arrayFilter(pair -> pair.1 IN ({roots}), CAST(SpanAttributes, 'Array(Tuple(String, String))')))"
+        f"arrayMap((key, text) -> (toString(key), if(key IN ({_constants(python)}),"
+        " replaceAll(replaceAll(text, '\\'', '\"'), 'None', 'null'), text)),"
+        f" arrayFilter(key -> key IN ({roots}), mapKeys(SpanAttributes)),"
+        f" arrayFilter((text, key) -> key IN ({roots}), mapValues(SpanAttributes), mapKeys(SpanAttributes)))"
     )
     wanted = _constants({_joined(path) for path in (*json_codes, *inner)})
     members = (
