@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from otel_loggedmodel.store import comparing, measuring, schema
+from otel_loggedmodel.store import measuring, samples, schema
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.opening import Store
 
@@ -102,13 +102,13 @@ def test_traces_that_are_known_not_to_be_plain_are_asked_for_once(
     call = {**agent, "parent": 1, "operation": "chat", "start": 1, "took": 10}
     store.writer.insert([request([{**agent, "tokens": 3 if is_entangled else 0}, call], 0)])
     asked: list[bool] = []
-    rows = comparing._rows
+    rows = samples._rows
 
     def counted(*arguments: Any, is_plain: bool) -> Any:
         asked.append(is_plain)
         return rows(*arguments, is_plain=is_plain)
 
-    monkeypatch.setattr(comparing, "_rows", counted)
+    monkeypatch.setattr(samples, "_rows", counted)
     (version,) = store.reader.compare(MODEL_IDS[:1]).versions
     assert (version.traces, version.tokens.input, version.calls_per_trace) == (1, 3, 1)
     assert asked == [not is_entangled]
