@@ -45,12 +45,12 @@ UNCACHED_BIT: Final = 6
 
 _LLM: Final = sql.KINDS.index(Kind.LLM) + 1
 _REPEAT: Final = sql.KINDS.index(Kind.REPEAT) + 1
+_NONE, _SPAN, _ENTRY = range(3)  # of `LoggedModelRole`
 _CALLS: Final = tuple(sql.KINDS.index(kind) + 1 for kind in CALLS)
 
 # In a private network, or a name without a domain, as containers have.
 _IS_LOCAL: Final = (
-    f"match({sql.name(Thing.ADDRESS)},"
-    r" '^([a-z]+://)?(localhost|127\\.|0\\.0\\.0\\.0|10\\.|192\\.168\\.|172\\.(1[6-9]|2[0-9]|3[01])\\."
+    r"match(address, '^([a-z]+://)?(localhost|127\\.|0\\.0\\.0\\.0|10\\.|192\\.168\\.|172\\.(1[6-9]|2[0-9]|3[01])\\."
     r"|\\[?::1|[^./:\\[\\]]+(:[0-9]+)?(/|$)|[^/:]+\\.(local|internal|lan|localdomain)(:[0-9]+)?(/|$))')"
 )
 # The names of models without their dates, and without the providers before them.
@@ -60,50 +60,72 @@ _MODEL_FAMILY: Final = (
 )
 _MODAL: Final = ", ".join(map(sql.count, MODALITIES))
 
-# What is worked out first, as the parts need it more than once: each group from those before it.
+# What is worked out first, as the parts need it more than once: each group from those before it. What a later group
+# needs is handed through all between, so that columns of texts and maps are read by the first alone.
 _STEPS: Final[tuple[Mapping[str, str], ...]] = (
-    {"said": sql.said()},
+    {
+        "said": sql.said(),
+        "role": "toUInt8({LoggedModelRole})",
+        "trace": "cityHash64(TraceId)",
+        "span": "cityHash64(SpanId)",
+        "parent": "cityHash64(ParentSpanId)",
+        "scope": "modulo(cityHash64(ScopeName), 65536)",
+        "is_root": "ParentSpanId = ''",
+        "is_served": sql.IS_SERVED,
+        "is_error": f"{sql.HAS_ERROR_STATUS} OR {sql.one_of('ScopeName', SCOPES_THAT_END_OK)}"
+        f" AND has(`Events.Name`, '{EXCEPTION_EVENT}')",
+        "is_ok": sql.HAS_OK_STATUS,
+        # An estimate, or what the last one of several calls used, is as if a span said nothing.
+        "is_estimate": sql.one_of("ScopeName", scopes.WITH_ESTIMATES),
+        "is_overwritten": f"SpanAttributes['{scopes.LITELLM_CALL_ID}'] != '' AND ScopeName != '{scopes.LITELLM}'",
+        "has_cached_beside": sql.one_of("ScopeName", scopes.WITH_CACHED_BESIDE),
+        "has_reasoning_twice": sql.one_of("ScopeName", scopes.WITH_REASONING_TWICE),
+        "has_no_cached": f"{sql.one_of('ScopeName', scopes.WITHOUT_CACHED)} AND NOT {sql.says_cached()}",
+        "start": "toUnixTimestamp64Nano(Timestamp)",
+        "duration": "Duration / 1e9",
+        "chunk_events": sql.chunk_events(),
+    },
     {
         "kind_said": sql.kind(),
         "provider": sql.name(Thing.PROVIDER),
         "asked": sql.name(Thing.REQUEST_MODEL),
         "answered": sql.name(Thing.RESPONSE_MODEL, Thing.REQUEST_MODEL),
         "response": sql.name(Thing.RESPONSE_ID),
+        "address": sql.name(Thing.ADDRESS),
+        "agent": sql.name(Thing.AGENT),
+        "prompt": sql.name(Thing.PROMPT_NAME),
+        "prompt_version": sql.name(Thing.PROMPT_VERSION),
+        "conversation": sql.name(Thing.CONVERSATION),
         "input_said": sql.count(Thing.INPUT_TOKENS),
         "output_said": sql.count(Thing.OUTPUT_TOKENS),
+        "total": sql.count(Thing.TOTAL_TOKENS),
         "cache_read": sql.count(Thing.CACHE_READ_TOKENS),
         "cache_write": sql.count(Thing.CACHE_WRITE_TOKENS),
         "reasoning": sql.count(Thing.REASONING_TOKENS),
-        "cost": sql.cost(),
         "modal": f"[{_MODAL}]",
-        "failed": (
-            f"({sql.HAS_ERROR_STATUS}"
-            f" OR {sql.name(Thing.ERROR_TYPE)} != '' AND {sql.says(Thing.KIND)} AND NOT {sql.HAS_OK_STATUS}"
-            f" OR {sql.one_of('ScopeName', SCOPES_THAT_END_OK)} AND has(`Events.Name`, '{EXCEPTION_EVENT}'))"
-        ),
+        "cost": sql.cost(),
+        "is_odd": sql.says_odd(),
+        "is_free": sql.says_free(),
+        "is_cache_cost": sql.says_cache_cost(),
+        "failed": f"is_error OR {sql.says(Thing.ERROR_TYPE)} AND {sql.says(Thing.KIND)} AND NOT is_ok",
+        "first_chunk": sql.first_chunk("start", "duration", "chunk_events"),
     },
     {
         # What names a model and no kind of work is a call of that model.
         "kind": f"if(kind_said = 0 AND answered != '', {_LLM}, kind_said)",
         "cached": "cache_read + cache_write",
-        # What a span says that is an estimate, or of the last one of several calls, is as if it said nothing.
-        "is_told": (
-            f"NOT ({sql.one_of('ScopeName', scopes.WITH_ESTIMATES)}"
-            f" AND NOT startsWith(response, '{scopes.RESPONSES_API}')"
-            f" OR SpanAttributes['{scopes.LITELLM_CALL_ID}'] != '' AND ScopeName != '{scopes.LITELLM}')"
-        ),
+        "is_told": f"NOT (is_estimate AND NOT startsWith(response, '{scopes.RESPONSES_API}') OR is_overwritten)",
     },
     {
         "is_call": f"kind IN {_CALLS}",
         "has_tokens": f"(input_said != 0 OR output_said != 0) AND kind_said != {_REPEAT} AND is_told",
     },
     {
-        "has_cost": f"cost > 0 AND kind_said != {_REPEAT} AND is_told OR has_tokens AND {sql.says_free()}",
-        "is_stray": "{LoggedModelRole} = 'none' AND is_call",
+        "has_cost": f"cost > 0 AND kind_said != {_REPEAT} AND is_told OR has_tokens AND is_free",
+        "is_stray": f"role = {_NONE} AND is_call",
     },
     {
-        "is_kept": "{LoggedModelRole} = 'entry' OR is_stray OR {LoggedModelRole} = 'span'"
-        " AND (kind != 0 OR has_tokens OR has_cost OR failed)",
+        "is_kept": f"role = {_ENTRY} OR is_stray OR role = {_SPAN} AND (kind != 0 OR has_tokens OR has_cost OR failed)",
     },
 )
 
@@ -131,10 +153,9 @@ _PARTS: Final[Mapping[str, tuple[str, str]]] = {
     "usage": (
         "UInt8",
         _bits(
-            *("has_tokens", "has_cost", "failed", sql.IS_SERVED, sql.says_odd()),
-            "ParentSpanId = '' AND is_call",
-            f"kind = {_LLM} AND has_tokens AND cached = 0 AND ({sql.says_cache_cost()}"
-            f" OR {sql.one_of('ScopeName', scopes.WITHOUT_CACHED)} AND NOT {sql.says_cached()})",
+            *("has_tokens", "has_cost", "failed", "is_served", "is_odd"),
+            "is_root AND is_call",
+            f"kind = {_LLM} AND has_tokens AND cached = 0 AND (is_cache_cost OR has_no_cached)",
         ),
     ),
     # An instrumentation that follows no convention here leaves cached tokens out of the input. It shows where there are
@@ -142,15 +163,15 @@ _PARTS: Final[Mapping[str, tuple[str, str]]] = {
     "input": (
         "UInt64",
         _told(
-            f"input_said + if(cached > input_said OR {sql.one_of('ScopeName', scopes.WITH_CACHED_BESIDE)}"
-            f" AND {sql.one_of('provider', scopes.PROVIDERS_WITH_CACHED_BESIDE)} OR cached > 0"
-            f" AND {sql.count(Thing.TOTAL_TOKENS)} = input_said + cached + output_said, cached, 0)"
+            "input_said + if(cached > input_said OR has_cached_beside"
+            f" AND {sql.one_of('provider', scopes.PROVIDERS_WITH_CACHED_BESIDE)}"
+            " OR cached > 0 AND total = input_said + cached + output_said, cached, 0)"
         ),
     ),
     "output": (
         "UInt64",
         _told(
-            f"output_said - if({sql.one_of('ScopeName', scopes.WITH_REASONING_TWICE)} AND match(asked, '^[a-z0-9_]+/')"
+            "output_said - if(has_reasoning_twice AND match(asked, '^[a-z0-9_]+/')"
             f" AND splitByChar('/', asked)[1] NOT IN ({', '.join(map(sql.literal, scopes.GEMINI_PATHS))}),"
             " least(reasoning, output_said), 0)"
         ),
@@ -166,34 +187,32 @@ _PARTS: Final[Mapping[str, tuple[str, str]]] = {
     # it is another, and whether its server is near.
     "llm": (
         "LowCardinality(String)",
-        "if({LoggedModelRole} IN ('span', 'entry') AND (has_tokens OR is_call) OR is_stray,"
+        f"if(role IN ({_SPAN}, {_ENTRY}) AND (has_tokens OR is_call) OR is_stray,"
         " concat(provider, '/', answered, if(asked NOT IN ('', answered), concat('\\nasked ', asked), ''),"
         f" if({_IS_LOCAL}, '\\nlocal', '')), '')",
     ),
     # The name of a prompt and, on a line of its own, its version.
     "prompt": (
         "LowCardinality(String)",
-        f"if({sql.name(Thing.PROMPT_NAME)} = '' OR {sql.name(Thing.PROMPT_VERSION)} = '',"
-        f" {sql.name(Thing.PROMPT_NAME)},"
-        f" concat({sql.name(Thing.PROMPT_NAME)}, '\\n', {sql.name(Thing.PROMPT_VERSION)}))",
+        "if(prompt = '' OR prompt_version = '', prompt, concat(prompt, '\\n', prompt_version))",
     ),
-    "agent": ("LowCardinality(String)", sql.name(Thing.AGENT)),
+    "agent": ("LowCardinality(String)", "agent"),
     # Hashes of ids, of the spans that counting reads, and of calls without a version: a quarter of what the ids take.
-    "trace": ("UInt64", "if(is_kept, cityHash64(TraceId), 0)"),
-    "span": ("UInt64", "if(is_kept, cityHash64(SpanId), 0)"),
-    "parent": ("UInt64", "if(is_kept, cityHash64(ParentSpanId), 0)"),
-    "conversation": ("UInt64", _hash(sql.name(Thing.CONVERSATION))),
+    "trace": ("UInt64", "if(is_kept, trace, 0)"),
+    "span": ("UInt64", "if(is_kept, span, 0)"),
+    "parent": ("UInt64", "if(is_kept, parent, 0)"),
+    "conversation": ("UInt64", _hash("conversation")),
     # What two instrumentations of one call have in common, and what not: the answer, the model, and who says so, the
     # latter two as 16 bits each.
     "response": ("UInt64", _hash("response")),
     "origin": (
         "UInt32",
-        "if(is_kept, bitOr(bitShiftLeft(toUInt32(modulo(cityHash64(ScopeName), 65536)), 16),"
+        "if(is_kept, bitOr(bitShiftLeft(toUInt32(scope), 16),"
         f" if(is_call, toUInt32(modulo(cityHash64({_MODEL_FAMILY}), 65536)), 0)), 0)",
     ),
-    "first_chunk": ("Float32", sql.first_chunk()),
+    "first_chunk": ("Float32", "first_chunk"),
     # The trace of a call that carries no version.
-    "stray": ("UInt64", "if(is_stray, cityHash64(TraceId), 0)"),
+    "stray": ("UInt64", "if(is_stray, trace, 0)"),
 }
 
 

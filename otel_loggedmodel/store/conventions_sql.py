@@ -252,23 +252,30 @@ def says_free() -> str:
     return f"mapContains(said, {_FREE})"
 
 
-def first_chunk() -> str:
+def chunk_events() -> str:
+    """Seconds from the start of a span to the first event of each kind that begins a streamed answer, as an array."""
+    start = "toUnixTimestamp64Nano(Timestamp)"
+    names = [place.attribute for place in places_of(Thing.FIRST_CHUNK) if place.form is Form.EVENT]
+    return (
+        f"arrayMap(name -> (toUnixTimestamp64Nano(`Events.Timestamp`[indexOf(`Events.Name`, name)]) - {start}) / 1e9,"
+        f" arrayFilter(name -> has(`Events.Name`, name), [{', '.join(map(literal, names))}]))"
+    )
+
+
+def first_chunk(start: str, duration: str, events: str) -> str:
     """Seconds from the start of a span to the first part of a streamed answer, 0 where it does not say.
 
     An answer does not begin after it has ended, so that a later time is not believed.
+
+    Args:
+        start: When the span began, in ns since the epoch.
+        duration: Its seconds.
+        events: What `chunk_events` says.
     """
-    start = "toUnixTimestamp64Nano(Timestamp)"
     at = f"parseDateTime64BestEffortOrZero(trim(BOTH '\"' FROM {_said(_FIRST_CHUNK_AT)}), 9, 'UTC')"
     seconds = [
         f"toFloat64OrZero({_said(_FIRST_CHUNK)})",
         f"toFloat64OrZero({_said(_FIRST_CHUNK_MS)}) / 1000",
-        f"(toUnixTimestamp64Nano({at}) - {start}) / 1e9",
+        f"if({_said(_FIRST_CHUNK_AT)} = '', 0, (toUnixTimestamp64Nano({at}) - {start}) / 1e9)",
     ]
-    for place in places_of(Thing.FIRST_CHUNK):
-        if place.form is Form.EVENT:
-            event = f"indexOf(`Events.Name`, {literal(place.attribute)})"
-            seconds.append(f"(toUnixTimestamp64Nano(`Events.Timestamp`[{event}]) - {start}) / 1e9")
-    return (
-        f"arrayFirst((one, most) -> one > 0 AND one <= most, [{', '.join(seconds)}],"
-        f" arrayWithConstant({len(seconds)}, Duration / 1e9))"
-    )
+    return f"arrayFirst(one -> one > 0 AND one <= {duration}, arrayConcat([{', '.join(seconds)}], {events}))"
