@@ -26,17 +26,18 @@ BENCHMARKS = {
     "memory": "whether memory stays flat over many spans and many versions",
     "ingest": "spans a second that the backend takes and stores, beside MLflow's server and Phoenix",
     "receiving": "spans a second, and CPU time for each, beside an earlier commit: --against COMMIT",
+    "questions": "the CPU time of answers, beside an earlier commit: --against COMMIT",
     "largest": "the page of the largest trace that is taken, beside an earlier commit: --against COMMIT",
     "queries": "how long the backend takes to answer with a million and ten million spans, and what room it takes",
     "endurance": "whether the backend grows under an hour of mixed load (--minutes); it runs where it is named",
     "pages": "how long a browser takes to show the pages of as many spans",
 }
 # These can be cut short with --quick.
-BACKEND = {"ingest", "receiving", "queries", "pages", "mlflow"}
+BACKEND = {"ingest", "receiving", "questions", "queries", "pages", "mlflow"}
 # These measure an earlier commit in the same run.
-BESIDE_EARLIER = {"against", "receiving", "largest"}
+BESIDE_EARLIER = {"against", "receiving", "questions", "largest"}
 # These run where they are named, as they take long or compare with a commit that is chosen.
-NAMED = {"endurance", "receiving", "largest"}
+NAMED = {"endurance", "receiving", "questions", "largest"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
