@@ -13,9 +13,12 @@ from typing import Final
 
 from otel_loggedmodel.store import schema
 from otel_loggedmodel.store.database import Database, one, quoted, text
-from otel_loggedmodel.store.reading import ReadingError
+from otel_loggedmodel.store.engine_errors import first_line
+from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
+from otel_loggedmodel.store.writing import StoreFullError
 
 SUFFIXES: Final = (".tar", ".tar.gz", ".tar.zst")
+_ASIDE: Final = "restoring_"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +74,13 @@ def restore(database: Database, path: Path) -> Backup:
         raise ReadingError(f"{path} is no backup: `otel-loggedmodel store backup` makes one")
     if is_file and not path.name.endswith(SUFFIXES):
         raise ReadingError(f"{path} is no backup: its name ends with none of {', '.join(SUFFIXES)}")
+    _clean_up(database)
     # A database of its own: the engine cannot restore what is in part there.
-    aside = quoted(f"restoring_{uuid.uuid4().hex}")
+    aside = quoted(f"{_ASIDE}{uuid.uuid4().hex}")
     before = _count(database, quoted(schema.SPANS))
     database.command(f"CREATE DATABASE {aside}")
     try:
-        database.command(
-            f"RESTORE TABLE default.{schema.SPANS} AS {aside}.{schema.SPANS} FROM File({text(_target(path))})"
-        )
+        _read(database, path, aside)
         days = database.query(f"SELECT DISTINCT _partition_id AS id FROM {aside}.{schema.SPANS}")
         for day in days:
             # By day, so that the ids that have to be remembered are few.
@@ -90,6 +92,32 @@ def restore(database: Database, path: Path) -> Backup:
     finally:
         database.command(f"DROP DATABASE {aside} SYNC")
     return Backup(path=str(path), spans=_count(database, quoted(schema.SPANS)) - before)
+
+
+def _read(database: Database, path: Path, aside: str) -> None:
+    try:
+        database.command(
+            f"RESTORE TABLE default.{schema.SPANS} AS {aside}.{schema.SPANS} FROM File({text(_target(path))})"
+        )
+    except StoreFullError:
+        raise
+    except StoreUnavailableError as error:
+        # The engine's words would be taken for the store's.
+        cause = error.__cause__ or error
+        raise StoreUnavailableError(
+            f"{path} cannot be read as a backup: it is damaged, or was not written to its end; nothing was added"
+            f" ({first_line(str(cause))})"
+        ) from error
+
+
+def _clean_up(database: Database) -> None:
+    """Drop what a restoring that was killed has left; a server may have another one that is running."""
+    if database.directory is None:
+        return
+    for left in database.query(
+        "SELECT name FROM system.databases WHERE startsWith(name, {aside:String})", {"aside": _ASIDE}
+    ):
+        database.command(f"DROP DATABASE {quoted(left['name'])} SYNC")
 
 
 def _target(path: Path) -> str:

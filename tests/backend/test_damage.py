@@ -3,6 +3,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -240,6 +242,32 @@ def test_what_is_no_backup(tmp_path: Path) -> None:
     for name, code in (("nothing", 2), ("directory", 2), ("file", 2), ("file.tar", 3)):
         done = command("store", "restore", tmp_path / name, "--store", f"chdb://{tmp_path / 'data'}")
         assert (done.returncode, "Traceback" in done.stderr) == (code, False), done
+    assert "file.tar cannot be read as a backup" in done.stderr
+
+
+def test_a_backup_that_was_cut_and_what_a_killed_restoring_left(tmp_path: Path, data: Path) -> None:
+    backup, new = tmp_path / "backup.tar", tmp_path / "new"
+    assert command("store", "backup", backup, "--store", f"chdb://{data}").returncode == 0
+    cut = tmp_path / "cut.tar"
+    cut.write_bytes(backup.read_bytes()[: backup.stat().st_size // 2])
+    assert command("store", "restore", backup, "--store", f"chdb://{new}").returncode == 0
+    left = "CREATE DATABASE restoring_0"
+    database = "from otel_loggedmodel.store.database import open_database\ndatabase = open_database({url!r})\n{rest}"
+    run_python(database.format(url=f"chdb://{new}", rest=f"database.command({left!r})\ndatabase.close()"))
+    done = command("store", "restore", cut, "--store", f"chdb://{new}")
+    assert done.returncode == 3
+    assert f"{cut} cannot be read as a backup" in done.stderr
+    assert "nothing was added" in done.stderr
+    assert "repair" not in done.stderr
+    restored = command("store", "restore", backup, "--store", f"chdb://{new}", "--json")
+    assert json.loads(restored.stdout)["spans"] == 0
+    asked = "print([row['name'] for row in database.query('SELECT name FROM system.databases')])\ndatabase.close()"
+    assert "restoring" not in run_python(database.format(url=f"chdb://{new}", rest=asked))
+
+
+def run_python(program: str) -> str:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 def test_a_store_is_changed_by_those_alone_who_may(tmp_path: Path) -> None:
