@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A memory that does not grow without end."""
 
+import contextlib
 from collections import OrderedDict
 from typing import TypeVar
 
@@ -25,6 +26,9 @@ class Latest(OrderedDict[_K, _V]):
 
     def __setitem__(self, key: _K, value: _V) -> None:
         super().__setitem__(key, value)
-        self.move_to_end(key)
-        if len(self) > self._size:
-            self.popitem(last=False)
+        # Each of these is done at once, but between two of them another thread may have made room with this very key.
+        with contextlib.suppress(KeyError):
+            self.move_to_end(key)
+        while len(self) > self._size:
+            with contextlib.suppress(KeyError):
+                self.popitem(last=False)

@@ -10,6 +10,7 @@ minute says what runs. All of them run, whatever fails. Exit status: 0, all pass
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -35,7 +36,7 @@ class Steps:
         """Run one, and print what it said."""
         self._running[name] = began = time.monotonic()
         # Steps beside each other do not share what pytest remembers.
-        own_cache = f"-o cache_dir=.venv/.pytest_cache/{name.replace(' ', '-')}"
+        own_cache = f"-o cache_dir=.venv/.pytest_cache/{re.sub('[^A-Za-z0-9]+', '-', name)}"
         variables = {**os.environ, "PYTEST_ADDOPTS": f"{os.environ.get('PYTEST_ADDOPTS', '')} {own_cache}".strip()}
         with tempfile.TemporaryFile() as said:
             status = subprocess.run(

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the tests with each supported Python that is installed here, other than the one that runs this.
 
-With all of them runs what can differ: the library. With the newest of them runs the backend and the command line, too.
-The Collector, git, the browser and a backend's hard times do not depend on the Python. Arguments are handed to pytest.
+With all of them runs what can differ: the library. With the newest of them runs the server and the command line, too.
+The Collector, git, the browser, what ClickHouse answers and a backend's hard times do not depend on the Python.
+Arguments are handed to pytest.
 """
 
 import os
@@ -12,7 +13,10 @@ import sys
 import environments
 
 # What a run with the newest Python leaves out.
-PLACES = ("tests/collector", "tests/versions/git", "tests/examples", "tests/backend", "tests/pages")
+PLACES = (
+    *("tests/collector", "tests/versions/git", "tests/examples", "tests/backend", "tests/pages", "tests/store"),
+    *("tests/conventions/test_counted.py", "tests/test_truth.py"),
+)
 
 
 def main() -> int:

@@ -42,3 +42,10 @@ def test_a_step_that_fails_fails_the_run_and_the_others_run_all_the_same() -> No
 def test_a_command_is_a_line_of_the_shell_and_pytest_remembers_for_each_step_alone() -> None:
     done = run("tests=A='b = c' && echo \"[$A] $PYTEST_ADDOPTS\"")
     assert "\n[b = c] -o cache_dir=.venv/.pytest_cache/tests\n" in done.stdout
+    # What a name has that a shell would take for more than a letter is left out.
+    done = run(
+        'tests with a vendor\'s set-ups="$0" -c \'import os, shlex; print(shlex.split(os.environ["PYTEST_ADDOPTS"]))\''.replace(
+            '"$0"', sys.executable
+        )
+    )
+    assert "['-o', 'cache_dir=.venv/.pytest_cache/tests-with-a-vendor-s-set-ups']" in done.stdout
