@@ -43,9 +43,6 @@ def test_a_command_is_a_line_of_the_shell_and_pytest_remembers_for_each_step_alo
     done = run("tests=A='b = c' && echo \"[$A] $PYTEST_ADDOPTS\"")
     assert "\n[b = c] -o cache_dir=.venv/.pytest_cache/tests\n" in done.stdout
     # What a name has that a shell would take for more than a letter is left out.
-    done = run(
-        'tests with a vendor\'s set-ups="$0" -c \'import os, shlex; print(shlex.split(os.environ["PYTEST_ADDOPTS"]))\''.replace(
-            '"$0"', sys.executable
-        )
-    )
+    program = 'import os, shlex; print(shlex.split(os.environ["PYTEST_ADDOPTS"]))'
+    done = run(f"tests with a vendor's set-ups={sys.executable} -c '{program}'")
     assert "['-o', 'cache_dir=.venv/.pytest_cache/tests-with-a-vendor-s-set-ups']" in done.stdout

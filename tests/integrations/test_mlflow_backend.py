@@ -74,7 +74,7 @@ def run_page(lines: str, directory: Path, backend: Backend, openai_server: OpenA
 
 
 def check_usage(numbers: Mapping[str, Any], cost_usd: float) -> None:
-    """See that what MLflow does not tell is not known: one trace of five has an embedding, of which it has no tokens."""
+    """See that what MLflow does not tell is not known: a trace of five has an embedding, without tokens there."""
     assert numbers["tokens"]["input"] is None
     assert numbers["tokens"]["output"] == 3 * 5 + 4
     assert numbers["cost_usd"] is None
