@@ -37,7 +37,12 @@ class Steps:
         self._running[name] = began = time.monotonic()
         # Steps beside each other do not share what pytest remembers.
         own_cache = f"-o cache_dir=.venv/.pytest_cache/{re.sub('[^A-Za-z0-9]+', '-', name)}"
-        variables = {**os.environ, "PYTEST_ADDOPTS": f"{os.environ.get('PYTEST_ADDOPTS', '')} {own_cache}".strip()}
+        variables = {
+            **os.environ,
+            "PYTEST_ADDOPTS": f"{os.environ.get('PYTEST_ADDOPTS', '')} {own_cache}".strip(),
+            # With more, tests that wait for one another's processes wait for cores instead.
+            "PYTEST_XDIST_AUTO_NUM_WORKERS": str(max(2, os.cpu_count() or 1)),
+        }
         with tempfile.TemporaryFile() as said:
             status = subprocess.run(
                 ["sh", "-c", command],

@@ -71,7 +71,12 @@ hypothesis.settings.load_profile("default")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores, as many tests wait for another process most of their time."""
+    """One more than there are cores, as many tests wait for another process most of their time.
+
+    Steps of .ci/run that run beside others say how many they have.
+    """
+    if told := os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return int(told)
     return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
 
 

@@ -312,7 +312,7 @@ def test_an_end_that_does_not_answer_delays_the_exit_by_no_more_than_it_does_wit
                 env=telemetry_to(endpoint, **variables),
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=150,
             )
             took[who] = time.monotonic() - begun
             assert (done.returncode, done.stdout) == (0, "null\n")
@@ -337,8 +337,8 @@ def test_an_end_that_does_not_answer_delays_the_exit_by_no_more_than_it_does_wit
         for thread in threads:
             thread.join()
     assert set(took) == {"with_us", "without_us"}
-    assert took["with_us"] < took["without_us"] + 5
-    assert took["with_us"] < 30
+    # They run side by side, so that a busy machine is as slow for both; a wait of ours would be ten seconds or more.
+    assert took["with_us"] < 1.5 * took["without_us"] + 5
 
 
 def test_a_fork_under_a_hanging_end_does_not_hang(tmp_path: Path) -> None:
