@@ -5,10 +5,8 @@ The two builds take turns, a fresh process each time. What is compared of a pair
 """
 
 import json
-from collections.abc import Mapping
 
-from benchmarks.earlier import ROOT, run_in, work_tree
-from benchmarks.measuring import Figure
+from benchmarks.earlier import ROOT, compared, run_in, work_tree
 from benchmarks.reporting import Budget, Column, Report, Row, Table
 
 TURNS = 11
@@ -85,7 +83,7 @@ def run(against: str = "HEAD^") -> Report:
             for name, tree in trees.items():
                 took = json.loads(run_in(tree, _STAMP))
                 builds[name].append({IMPORTING: float(run_in(tree, _IMPORT)), **took})
-    rows = [Row(label, _figures(label, builds)) for label in builds["now"][0]]
+    rows = [Row(label, compared(label, builds)) for label in builds["now"][0]]
     budgets = [
         Budget(f"{label}, of what it took at {against}", row.figures["ratio"], BUDGETS[label], "x")
         for label, row in zip(builds["now"][0], rows, strict=True)
@@ -96,12 +94,3 @@ def run(against: str = "HEAD^") -> Report:
         f"{TURNS} processes of each build, in turns; CPU time, ms for importing and us for a span; medians, quartiles"
     )
     return Report([Table(f"this build beside {against}", method, columns, rows)], budgets)
-
-
-def _figures(label: str, builds: Mapping[str, list[dict[str, float]]]) -> dict[str, Figure]:
-    now, then = ([turn[label] for turn in builds[name]] for name in ("now", "then"))
-    return {
-        "then": Figure.of(then),
-        "now": Figure.of(now),
-        "ratio": Figure.of([mine / its for mine, its in zip(now, then, strict=True)]),
-    }

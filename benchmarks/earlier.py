@@ -12,8 +12,10 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+from benchmarks.measuring import Figure
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -47,3 +49,18 @@ def run_in(tree: Path, program: str) -> str:
         check=True,
     )
     return ended.stdout
+
+
+def compared(what: str, turns: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Figure]:
+    """The figures of both builds, and those of the ratios of neighbours.
+
+    Args:
+        what: Which of the numbers that a turn measured.
+        turns: What was measured, turn by turn, of the builds `now` and `then`.
+    """
+    now, then = ([turn[what] for turn in turns[name]] for name in ("now", "then"))
+    return {
+        "then": Figure.of(then),
+        "now": Figure.of(now),
+        "ratio": Figure.of([mine / its for mine, its in zip(now, then, strict=True)]),
+    }

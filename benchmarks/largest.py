@@ -10,13 +10,12 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from benchmarks.backends import served
-from benchmarks.earlier import work_tree
-from benchmarks.measuring import Figure
+from benchmarks.earlier import compared, work_tree
 from benchmarks.reporting import Budget, Column, Report, Row, Table
 from benchmarks.servers import get
 
@@ -46,7 +45,7 @@ def run(against: str = "HEAD^") -> Report:
             for name, tree in trees.items():
                 found[name].append(_shown(pathlib.Path(folder) / name, tree))
                 print(f"  {turn + 1} of {TURNS}, {name}: {found[name][-1]}", file=sys.stderr, flush=True)
-    rows = [Row(f"{what}, {unit}", _compared(what, found)) for what, unit in _FIGURES.items()]
+    rows = [Row(f"{what}, {unit}", compared(what, found)) for what, unit in _FIGURES.items()]
     columns = [Column("then", ""), Column("now", ""), Column("ratio", "now / then", 3)]
     method = (
         f"one trace of {SPANS:,} spans with 8 attributes; a backend that has made no page before, in {TURNS} turns;"
@@ -107,12 +106,3 @@ def _shown(directory: pathlib.Path, tree: pathlib.Path | None) -> Mapping[str, f
             "memory": (ours.server.resident_bytes(peak=True) - before) / 2**20,
             "page": len(page) / 1000,
         }
-
-
-def _compared(what: str, found: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Figure]:
-    now, then = ([turn[what] for turn in found[name]] for name in ("now", "then"))
-    return {
-        "then": Figure.of(then),
-        "now": Figure.of(now),
-        "ratio": Figure.of([mine / its for mine, its in zip(now, then, strict=True)]),
-    }

@@ -10,10 +10,9 @@ import json
 import pathlib
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from benchmarks.earlier import ROOT, run_in, work_tree
-from benchmarks.measuring import Figure
+from benchmarks.earlier import ROOT, compared, run_in, work_tree
 from benchmarks.reporting import Budget, Column, Report, Row, Table
 
 SIZES = (20_000, 2_000_000)
@@ -85,13 +84,4 @@ def _rows(spans: int, trees: Mapping[str, pathlib.Path]) -> list[Row]:
                 asked = run_in(tree, _ASK.format(directory=directories[name], compare=COMPARE))
                 found[name].append(json.loads(asked))
                 print(f"  {spans:,} spans, {turn + 1} of {TURNS}, {name}: {asked.strip()}", file=sys.stderr, flush=True)
-    return [Row(question, _compared(question, found)) for question in found["now"][0]]
-
-
-def _compared(question: str, found: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Figure]:
-    now, then = ([turn[question] for turn in found[name]] for name in ("now", "then"))
-    return {
-        "then": Figure.of(then),
-        "now": Figure.of(now),
-        "ratio": Figure.of([mine / its for mine, its in zip(now, then, strict=True)]),
-    }
+    return [Row(question, compared(question, found)) for question in found["now"][0]]

@@ -7,13 +7,12 @@ The two builds take turns, each time on an empty directory. What is compared of 
 import pathlib
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from benchmarks.backends import Ours
-from benchmarks.earlier import work_tree
+from benchmarks.earlier import compared, work_tree
 from benchmarks.isolated import in_fresh_process
 from benchmarks.load import Step, send
-from benchmarks.measuring import Figure
 from benchmarks.payloads import SPANS
 from benchmarks.reporting import Column, Report, Row, Table
 
@@ -53,7 +52,7 @@ def _rows(shape: int, turns: int, seconds: float, tree: pathlib.Path) -> list[Ro
         for name, backend in builds.items():
             found[name].append(_figures(backend, shape, seconds))
             print(f"  {SHAPES[shape]}, {turn + 1} of {turns}, {name}: {found[name][-1]}", file=sys.stderr, flush=True)
-    return [Row(what, _compared(what, found)) for what in (_THROUGHPUT, _CPU)]
+    return [Row(what, compared(what, found)) for what in (_THROUGHPUT, _CPU)]
 
 
 def _figures(backend: Ours, shape: int, seconds: float) -> Mapping[str, float]:
@@ -67,12 +66,3 @@ def _figures(backend: Ours, shape: int, seconds: float) -> Mapping[str, float]:
         if (stored := backend.stored(directory)) != acknowledged:
             raise RuntimeError(f"{acknowledged} spans were acknowledged, and {stored} are stored")
     return {_THROUGHPUT: loads[1].spans_per_second, _CPU: 1e6 * cpu / acknowledged}
-
-
-def _compared(what: str, found: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Figure]:
-    now, then = ([turn[what] for turn in found[name]] for name in ("now", "then"))
-    return {
-        "then": Figure.of(then),
-        "now": Figure.of(now),
-        "ratio": Figure.of([mine / its for mine, its in zip(now, then, strict=True)]),
-    }

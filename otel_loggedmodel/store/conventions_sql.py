@@ -21,7 +21,7 @@ from otel_loggedmodel.conventions.table import places_of
 from otel_loggedmodel.conventions.things import Kind, Thing
 
 KINDS: Final = tuple(Kind)
-SAID_TYPE: Final = "Map(UInt8, String)"
+_SAID_TYPE: Final = "Map(UInt8, String)"
 
 _LARGEST_NUMBER: Final = "1e15"
 _COUNTS: Final = (
@@ -52,15 +52,15 @@ _NAMES: Final = (
 )
 # Numbers of what is said. Counts come first, then other numbers, the kind, and names; odd and free are remarks.
 _COST, _CACHE_COST, _FIRST_CHUNK, _FIRST_CHUNK_MS = (len(_COUNTS) + place for place in (1, 2, 3, 4))
-KIND_NUMBER: Final = _FIRST_CHUNK_MS + 1
-_FIRST_CHUNK_AT: Final = KIND_NUMBER + len(_NAMES) + 1
+_KIND: Final = _FIRST_CHUNK_MS + 1
+_FIRST_CHUNK_AT: Final = _KIND + len(_NAMES) + 1
 _ODD, _FREE = _FIRST_CHUNK_AT + 1, _FIRST_CHUNK_AT + 2
 _NUMBERS: Final = {
     **{thing: number for number, thing in enumerate(_COUNTS, 1)},
     Thing.COST: _COST,
     Thing.CACHE_COST: _CACHE_COST,
-    Thing.KIND: KIND_NUMBER,
-    **{thing: number for number, thing in enumerate(_NAMES, KIND_NUMBER + 1)},
+    Thing.KIND: _KIND,
+    **{thing: number for number, thing in enumerate(_NAMES, _KIND + 1)},
 }
 _PLACES: Final = 64  # more than any thing has
 _INSIDE: Final = " > "  # between the names of a path into JSON
@@ -121,7 +121,7 @@ def said() -> str:
     numbers = {value: literal(str(KINDS.index(kind) + 1)) for value, kind in means.items()}
     kind = _transformed("trim(BOTH '\"' FROM pair.2)", numbers, "''")
     things = (
-        f"arrayMap(pair -> (intDiv(pair.1, {_PLACES}), if(intDiv(pair.1, {_PLACES}) = {KIND_NUMBER}, {kind}, pair.2)),"
+        f"arrayMap(pair -> (intDiv(pair.1, {_PLACES}), if(intDiv(pair.1, {_PLACES}) = {_KIND}, {kind}, pair.2)),"
         f" arraySort(pair -> pair.1, arrayConcat({plain}, {json})))"
     )
     remarks = (_NUMBERS[Thing.INPUT_TOKENS], _NUMBERS[Thing.OUTPUT_TOKENS], _COST)
@@ -132,13 +132,13 @@ def said() -> str:
         f" {thing} BETWEEN {_COST} AND {_FIRST_CHUNK_MS} AND toFloat64OrZero({text}) > 0"
         f" AND toFloat64OrZero({text}) <= {_LARGEST_NUMBER}, {thing},"
         # char(123) opens a map: as it is, it would be taken for a parameter.
-        f" {thing} >= {KIND_NUMBER} AND {text} != '' AND NOT startsWith({text}, '[')"
+        f" {thing} >= {_KIND} AND {text} != '' AND NOT startsWith({text}, '[')"
         f" AND NOT startsWith({text}, char(123)), {thing},"
         f" {thing} = {_COST} AND toFloat64OrNull({text}) = 0, {_FREE},"
         f" {thing} IN {remarks} AND {text} != '' AND ifNull(toFloat64OrNull({text}) != 0, 1), {_ODD}, 0)),"
         f" {text}), {things})"
     )
-    return f"CAST(arrayFilter(pair -> pair.1 != 0, {checked}), '{SAID_TYPE}')"
+    return f"CAST(arrayFilter(pair -> pair.1 != 0, {checked}), '{_SAID_TYPE}')"
 
 
 def _constants(texts: Iterable[str]) -> str:
@@ -218,7 +218,7 @@ def cost() -> str:
 
 def kind() -> str:
     """What kind of work a span is: the place of its kind in `KINDS`, from 1 on; 0 where it does not say."""
-    return f"toUInt8OrZero({_said(KIND_NUMBER)})"
+    return f"toUInt8OrZero({_said(_KIND)})"
 
 
 def is_building() -> str:

@@ -55,6 +55,11 @@ from otel_loggedmodel.versions.model import LoggedModel
 
 # So many ids fit into one query, of a server's too.
 _FEW: Final = 500
+# What tells whether some calls could be stated twice, or torn from their traces.
+_OF_CALLS: Final = (
+    f"groupBitOr({schema.call('usage')}) AS usage,"
+    f" groupUniqArray(3)(bitShiftRight({schema.call('origin')}, 16)) AS scopes, max({torn.IS_TORN}) AS is_torn"
+)
 
 
 class StoreReader:
@@ -199,9 +204,7 @@ class StoreReader:
         scope = replace(scope, adopted=stray.adopted(self._database, scope))
         called = self._database.query(
             f"""
-            SELECT {schema.call("llm")} AS llm, groupBitOr({schema.call("usage")}) AS usage,
-                max(length({schema.call("modal")})) AS modal,
-                groupUniqArray(3)(bitShiftRight({schema.call("origin")}, 16)) AS scopes, max({torn.IS_TORN}) AS is_torn,
+            SELECT {schema.call("llm")} AS llm, {_OF_CALLS}, max(length({schema.call("modal")})) AS modal,
                 max(toUInt8({schema.call("kind")}) IN {adding.SUMS_SQL}) AS has_sums
             FROM {self._columns.spans} WHERE {scope.spans.sql} AND llm != '' GROUP BY llm""",
             scope.spans.parameters,
@@ -220,9 +223,7 @@ class StoreReader:
         if called is None:
             called = self._database.query(
                 f"""
-                SELECT groupBitOr({schema.call("usage")}) AS usage,
-                    groupUniqArray(3)(bitShiftRight({schema.call("origin")}, 16)) AS scopes,
-                    max({torn.IS_TORN}) AS is_torn
+                SELECT {_OF_CALLS}
                 FROM {self._columns.spans} WHERE {scope.spans.sql} AND {schema.call("llm")} != ''""",
                 scope.spans.parameters,
             )

@@ -11,6 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from clickhouse_server import ClickHouseServer
 from otel_loggedmodel.conventions import scopes
 from otel_loggedmodel.store.results import Comparison, VersionMetrics
+from planted_traces import write_attributes
 
 from .conftest import filled
 
@@ -128,14 +129,7 @@ def request(version: str, number: int, case: Case) -> bytes:
             span.parent_span_id = (number * 10 + place - 1).to_bytes(8, "big")
         span.start_time_unix_nano = _START + place * 1000
         span.end_time_unix_nano = _START + 10**9 - place * 1000
-        for key, value in {"logged_model.id": version, **said}.items():
-            attribute = span.attributes.add(key=key).value
-            if isinstance(value, str):
-                attribute.string_value = value
-            elif isinstance(value, int):
-                attribute.int_value = value
-            else:
-                attribute.double_value = value
+        write_attributes(span.attributes, {"logged_model.id": version, **said})
     return message.SerializeToString()
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from clickhouse_server import ClickHouseServer
+from planted_traces import write_attributes
 
 from .conftest import filled
 
@@ -50,12 +51,7 @@ def request(version: str, number: int, calls: Sequence[Call]) -> bytes:
             span.parent_span_id = (number * 1000 + parent).to_bytes(8, "big")
         span.start_time_unix_nano = _START + round(start * _SECOND)
         span.end_time_unix_nano = span.start_time_unix_nano + round(seconds * _SECOND)
-        for key, value in {"logged_model.id": version, **said}.items():
-            attribute = span.attributes.add(key=key)
-            if isinstance(value, int):
-                attribute.value.int_value = value
-            else:
-                attribute.value.string_value = value
+        write_attributes(span.attributes, {"logged_model.id": version, **said})
 
     add("app", "request", 1, None, -1, 1000, {"logged_model.name": version})
     for place, call in enumerate(calls, 2):

@@ -14,6 +14,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from clickhouse_server import ClickHouseServer
 from otel_loggedmodel.store.reading import TraceFilter
 from otel_loggedmodel.store.results import Comparison
+from planted_traces import write_attributes
 
 from .conftest import filled
 
@@ -81,12 +82,7 @@ def request(number: int, version: str, spans: list[One]) -> bytes:
             said["logged_model.id"] = said["logged_model.name"] = version if one.version == "v" else one.version
         if one.tokens:
             said |= {**_CALL, "gen_ai.usage.input_tokens": one.tokens}
-        for key, value in said.items():
-            attribute = span.attributes.add(key=key).value
-            if isinstance(value, int):
-                attribute.int_value = value
-            else:
-                attribute.string_value = value
+        write_attributes(span.attributes, said)
     return message.SerializeToString()
 
 
