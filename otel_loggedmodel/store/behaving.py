@@ -113,7 +113,7 @@ def _parts(database: Database, scope: Scope) -> tuple[int, int, int]:
     """When the first part of time begins, how long each is, and how many there are."""
     found = _own_entries(scope)
     sql = (
-        f"SELECT count() AS spans, min({START}) AS first, max({START}) AS last FROM {scope.columns.spans}"
+        f"SELECT count() AS spans, min({START}) AS first, max({START}) AS last FROM {scope.source}"
         f" WHERE {found.sql}"
     )
     (row,) = database.query(sql, found.parameters)
@@ -230,13 +230,9 @@ def _failures(scope: Scope) -> Query:
         f"""
         SELECT version, kind, count() AS spans, argMax(TraceId, Timestamp) AS trace_id
         FROM (
-            SELECT toString({scope.version.sql}) AS version, TraceId, SpanId, Timestamp, multiIf(
-                SpanAttributes['error.type'] != '', SpanAttributes['error.type'],
-                arrayExists(one -> one['exception.type'] != '', `Events.Attributes`),
-                arrayFirst(one -> one['exception.type'] != '', `Events.Attributes`)['exception.type'],
-                substringUTF8(StatusMessage, 1, 120)) AS kind
-            FROM {scope.columns.spans} WHERE {found.sql} AND {measuring.FAILED}
-            LIMIT 1 BY TraceId, SpanId
+            SELECT toString({scope.version.sql}) AS version, TraceId, Timestamp, LoggedModelError AS kind
+            FROM {scope.source} WHERE {found.sql} AND {measuring.FAILED}
+            LIMIT 1 BY TraceId, {scope.span}
         )
         GROUP BY version, kind""",
         found.parameters,
@@ -277,10 +273,13 @@ _SPANS_ONCE: Final = "AND SpanName IN {names:Array(String)} LIMIT 1 BY cityHash6
 
 
 def _sums(scope: Scope, which: str = "") -> Query:
+    entries = f"SELECT TraceId FROM {scope.source} WHERE {scope.spans.sql} AND {scope.entry.sql}"
+    parameters = scope.spans.parameters
+    scope = scope.wide
     version, spans, entry = scope.version, scope.spans, scope.entry
     where = f"{spans.sql} AND LoggedModelRole IN ('span', 'entry')"
     if scope.selection != EVERYTHING:
-        where += f" AND TraceId IN (SELECT TraceId FROM {scope.columns.spans} WHERE {spans.sql} AND {entry.sql})"
+        where += f" AND TraceId IN ({entries})"
     return Query(
         f"""
         SELECT toString(span_version) AS version, name, count() AS spans, sum(span_ms) AS ms,
@@ -288,10 +287,11 @@ def _sums(scope: Scope, which: str = "") -> Query:
         FROM (
             SELECT {version.sql} AS span_version, SpanName AS name, {_DURATION_MS} AS span_ms,
                 {entry.sql} AS is_entry, cityHash64(Timestamp, Duration) AS extent
-            FROM {scope.columns.spans} WHERE {where} {which}
+            FROM {scope.source} WHERE {where} {which}
         )
         GROUP BY version, name HAVING version IN {{model_ids:Array(String)}}""",
         {
+            **parameters,
             **version.parameters,
             **spans.parameters,
             **entry.parameters,

@@ -65,7 +65,7 @@ _MODAL: Final = ", ".join(map(sql.count, MODALITIES))
 _STEPS: Final[tuple[Mapping[str, str], ...]] = (
     {
         "said": sql.said(),
-        "role": "toUInt8({LoggedModelRole})",
+        "role": "toUInt8(LoggedModelRole)",
         "trace": "cityHash64(TraceId)",
         "span": "cityHash64(SpanId)",
         "parent": "cityHash64(ParentSpanId)",
@@ -125,7 +125,8 @@ _STEPS: Final[tuple[Mapping[str, str], ...]] = (
         "is_stray": f"role = {_NONE} AND is_call",
     },
     {
-        "is_kept": f"role = {_ENTRY} OR is_stray OR role = {_SPAN} AND (kind != 0 OR has_tokens OR has_cost OR failed)",
+        "is_kept": f"role = {_ENTRY} OR is_stray OR role = {_SPAN} AND (kind != 0 OR has_tokens OR has_cost OR failed"
+        " OR prompt != '' OR agent != '')",
     },
 )
 

@@ -141,6 +141,13 @@ def said() -> str:
     return f"CAST(arrayFilter(pair -> pair.1 != 0, {checked}), '{_SAID_TYPE}')"
 
 
+def may_say() -> str:
+    """Whether a span has an attribute that can tell of a call, a tool or an agent; without one, `said` tells nothing."""
+    things = (*_COUNTS, Thing.COST, Thing.KIND, Thing.REQUEST_MODEL, Thing.RESPONSE_MODEL)
+    keys = {place.attribute for thing in (*things, Thing.PROMPT_NAME, Thing.AGENT) for place in places_of(thing)}
+    return f"arrayExists(key -> key IN ({_constants(keys)}), mapKeys(SpanAttributes))"
+
+
 def _constants(texts: Iterable[str]) -> str:
     return ", ".join(map(literal, sorted(texts)))
 

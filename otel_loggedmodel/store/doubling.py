@@ -33,8 +33,8 @@ def moves(scope: "Scope") -> "Query":
             bitAnd({call("origin")}, 65535) AS model, bitShiftRight({call("origin")}, 16) AS scope,
             {call("input")} AS input, {call("output")} AS output, bitTest({call("usage")}, {ALONE_BIT}) AS is_alone,
             bitTest({call("usage")}, {FAILED_BIT}) AS failed
-        FROM {scope.columns.spans}
-        WHERE {spans.sql} AND {call("trace")} != 0 AND toUInt8({call("kind")}) IN {adding.CALLS_SQL}"""
+        FROM {scope.source}
+        WHERE {spans.sql} AND toUInt8({call("kind")}) IN {adding.CALLS_SQL}"""
     is_other = """\
 one.trace != other.trace AND one.scope != other.scope
                 AND (NOT other.is_alone OR (other.start, -other.end, other.id) < (one.start, -one.end, one.id))"""

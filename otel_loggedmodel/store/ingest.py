@@ -14,9 +14,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
-from otel_loggedmodel.store import schema
+from otel_loggedmodel.store import counted, schema
 from otel_loggedmodel.store.counts import Counts
 from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.filling import Filler
 
 _INPUT: Final = "otel_loggedmodel_otlp_in"
 _VIEW: Final = "otel_loggedmodel_otlp_in_mv"
@@ -172,8 +173,10 @@ class OtlpWriter:
         self.database = database
         self._deleting = threading.Lock()
         # What an earlier release has stored is worked out again, in the background and while it is read as it will be.
-        schema.prepare(database, backfill=database.directory is not None and schema.is_older(database))
+        is_embedded = database.directory is not None
+        schema.prepare(database, backfill=is_embedded and schema.is_older(database), fill=False)
         _make_input(database)
+        self._filler = Filler(database) if is_embedded and schema.missing_days(database) else None
         self._settings = _settings(database.directory)
         self.counts = Counts(database)
 
@@ -209,10 +212,14 @@ class OtlpWriter:
 
     def close(self) -> None:
         """Let go of the database."""
+        if self._filler is not None:
+            self._filler.stop()
         self.database.close()
 
     def _delete(self, days: Sequence[Mapping[str, Any]]) -> None:
         for day in days:
+            # There are no records in it.
+            self.database.command(f"ALTER TABLE {counted.TABLE} DROP PARTITION ID '{day['id']}'")
             if day["records"]:
                 self.database.command(
                     f"ALTER TABLE {schema.SPANS} DELETE IN PARTITION ID '{day['id']}'"

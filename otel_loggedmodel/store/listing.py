@@ -130,7 +130,7 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
     if which.order in ("newest", "slowest") and not which.errors_only:
         key = "Timestamp" if which.order == "newest" else f"if(Duration >= {_HUGE}, 0, Duration)"
         return Query(
-            f"SELECT TraceId FROM {scope.columns.spans} WHERE {where}"
+            f"SELECT TraceId FROM {scope.source} WHERE {where}"
             f" ORDER BY {key} DESC LIMIT 1 BY TraceId LIMIT {{wanted:UInt64}}",
             parameters,
         )
@@ -142,7 +142,7 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
         ]
         return Query(
             f"""
-            SELECT DISTINCT TraceId FROM {scope.columns.spans} WHERE {where} AND {trace} IN (
+            SELECT DISTINCT TraceId FROM {scope.source} WHERE {where} AND {trace} IN (
                 SELECT trace FROM ({measured.sql}) WHERE {" AND ".join(conditions) or "1"}
                 ORDER BY {_MEASURED[which.order]} DESC LIMIT {{wanted:UInt64}})""",
             {**parameters, **measured.parameters},
@@ -151,7 +151,7 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
     return Query(
         f"""
         SELECT TraceId FROM (SELECT TraceId, avg(value) AS mean FROM ({scored.sql}) GROUP BY TraceId)
-        WHERE TraceId IN (SELECT TraceId FROM {scope.columns.spans} WHERE {where})
+        WHERE TraceId IN (SELECT TraceId FROM {scope.source} WHERE {where})
         ORDER BY mean LIMIT {{wanted:UInt64}}""",
         {**parameters, **scored.parameters},
     )
@@ -159,14 +159,14 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
 
 def _entries(scope: Scope, keys: Sequence[int]) -> Query:
     """The entry spans that count, by the hashes of their ids."""
+    scope = scope.wide
     version, spans = scope.version, scope.spans
     return Query(
         f"""
-        SELECT {version.sql} AS version, TraceId, SpanId, LoggedModelCall.trace AS trace,
-            LoggedModelCall.span AS id, SpanName, ServiceName, {measuring.START} AS start_ns, Duration,
+        SELECT {version.sql} AS version, TraceId, SpanId, {scope.trace} AS trace, {scope.span} AS id, SpanName, ServiceName, {measuring.START} AS start_ns, Duration,
             StatusMessage
-        FROM {scope.columns.spans}
-        WHERE {spans.sql} AND {schema.call("span")} IN {{keys:Array(UInt64)}}
+        FROM {scope.source}
+        WHERE {spans.sql} AND {scope.span} IN {{keys:Array(UInt64)}}
         LIMIT 1 BY TraceId, SpanId, SpanKind""",
         {**version.parameters, **spans.parameters, "keys": list(keys)},
     )

@@ -11,10 +11,11 @@ Spans may be stored more than once, as a sender that was not answered sends agai
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta, timezone
 from typing import Any, Final
 
+from otel_loggedmodel.attributes import EVALUATION_DATASET, EVALUATION_DATASET_NAME
 from otel_loggedmodel.store import pricing, schema
 from otel_loggedmodel.store.adding import CALLS_SQL, PLAIN_USAGE_STEPS, SAYS, USAGE_STEPS, WORTH
 from otel_loggedmodel.store.call_column import FAILED_BIT
@@ -32,9 +33,6 @@ START: Final = "toUnixTimestamp64Nano(Timestamp)"
 _END: Final = f"{START} + greatest(0, toInt64(Duration))"
 # What of a span is asked of calls, too.
 _OF_CALLS: Final = ("ids", "parents", "starts", "ends", "kinds", "used", "origins")
-# On the entry span of a row of a data set, and on results.
-DATASET: Final = "logged_model.evaluation.dataset"
-DATASET_NAME: Final = "logged_model.evaluation.dataset_name"
 FAILED: Final = f"bitTest({call('usage')}, {FAILED_BIT})"
 
 
@@ -63,6 +61,7 @@ class Scope:
         moves: Traces that are a call which another trace has, and these others, as two arrays; empty where there are
             none (`doubling`).
         torn: How many of these are steps of runs that time alone puts together (`torn`).
+        is_wide: Whether all spans are asked, and not only what counts.
     """
 
     columns: schema.Columns
@@ -76,13 +75,34 @@ class Scope:
     is_entangled: bool = True
     moves: Query = Query("")
     torn: int = 0
+    is_wide: bool = False
+
+    @property
+    def wide(self) -> "Scope":
+        """The same for a question about all spans: for those that do not count, and for what is only there."""
+        return replace(self, is_wide=True)
+
+    @property
+    def source(self) -> str:
+        """What is asked, as it stands after FROM."""
+        return self.columns.spans if self.is_wide else self.columns.counted
+
+    @property
+    def span(self) -> str:
+        """The hash of a span's id, as SQL."""
+        return "cityHash64(SpanId)" if self.is_wide else call("span")
+
+    @property
+    def trace(self) -> str:
+        """The hash of a trace's id, as SQL."""
+        return "cityHash64(TraceId)" if self.is_wide else call("trace")
 
     @property
     def version(self) -> Query:
         """The version that a span counts for."""
         if not self.adopted:
             return self.version_of("LoggedModelId", START)
-        owner = f"transform({call('span')}, {{adopted:Array(UInt64)}}, {{owners:Array(String)}}, '')"
+        owner = f"transform({self.span}, {{adopted:Array(UInt64)}}, {{owners:Array(String)}}, '')"
         found = self.version_of(f"if(LoggedModelId = '', {owner}, toString(LoggedModelId))", START)
         own = {"adopted": list(self.adopted), "owners": list(self.adopted.values())}
         return Query(found.sql, {**found.parameters, **own})
@@ -118,7 +138,7 @@ class Scope:
         if self.adopted:
             wanted = parameters.get("ids")
             parameters["kept"] = [key for key, owner in self.adopted.items() if wanted is None or owner in wanted]
-            conditions[0] = f"({conditions[0]} OR {call('span')} IN {{kept:Array(UInt64)}} AND LoggedModelId = '')"
+            conditions[0] = f"({conditions[0]} OR {self.span} IN {{kept:Array(UInt64)}} AND LoggedModelId = '')"
         if self.selection.since is not None:
             conditions.append("Timestamp >= {from:DateTime64(9, 'UTC')}")
             parameters["from"] = self.selection.since.astimezone(timezone.utc) - _BEFORE
@@ -139,8 +159,8 @@ class Scope:
     @property
     def begins(self) -> Query:
         """Whether a span is an entry span that was asked for, or in a trace that is cut off one that could be."""
-        spans, selected, trace = self.spans, self.selected, call("trace")
-        entries = f"SELECT {trace} FROM {self.columns.spans} WHERE {spans.sql} AND LoggedModelRole = 'entry'"
+        spans, selected, trace = self.spans, self.selected, self.trace
+        entries = f"SELECT {trace} FROM {self.source} WHERE {spans.sql} AND LoggedModelRole = 'entry'"
         return Query(
             f"{trace} != 0 AND {selected.sql} AND (LoggedModelRole = 'entry' OR {trace} NOT IN ({entries}))",
             {**spans.parameters, **selected.parameters},
@@ -161,7 +181,34 @@ class Scope:
         if selection.service is not None:
             conditions.append("ServiceName = {service:String}")
             parameters["service"] = selection.service
-        for place, (key, value) in enumerate(selection.attributes.items()):
+        if selection.attributes:
+            having, parameters_of_those = self._having_attributes()
+            conditions.append(having)
+            parameters.update(parameters_of_those)
+        dataset, dataset_name = "LoggedModelDataset", "LoggedModelDatasetName"
+        if self.is_wide:
+            dataset, dataset_name = f"SpanAttributes['{EVALUATION_DATASET}']", f"SpanAttributes['{EVALUATION_DATASET_NAME}']"
+        if selection.dataset is not None:
+            conditions.append(f"{{dataset:String}} IN ({dataset}, {dataset_name})")
+            parameters["dataset"] = selection.dataset
+        if selection.production:
+            conditions.append(f"{dataset} = ''")
+        for part, wanted in (("prompt", selection.prompt), ("agent", selection.agent)):
+            if wanted is not None:
+                # A prompt's version is on a line of its own; without one, all of them are meant.
+                said = f"{call(part)} = {{{part}:String}}"
+                if part == "prompt" and "\n" not in wanted:
+                    said = f"splitByChar('\n', {call(part)})[1] = {{{part}:String}}"
+                conditions.append(f"TraceId IN (SELECT TraceId FROM {self.columns.counted} WHERE {said})")
+                parameters[part] = wanted
+        return Query(" AND ".join(conditions) or "1", parameters)
+
+
+    def _having_attributes(self) -> tuple[str, dict[str, Any]]:
+        """The condition on attributes, which are in the table of spans alone, and its parameters."""
+        conditions: list[str] = []
+        parameters: dict[str, Any] = {}
+        for place, (key, value) in enumerate(self.selection.attributes.items()):
             name = f"{{attribute_{place}:String}}"
             conditions.append(
                 f"if(mapContains(SpanAttributes, {name}), SpanAttributes[{name}], ResourceAttributes[{name}])"
@@ -169,20 +216,12 @@ class Scope:
             )
             parameters[f"attribute_{place}"] = key
             parameters[f"attribute_value_{place}"] = value
-        if selection.dataset is not None:
-            conditions.append(f"{{dataset:String}} IN (SpanAttributes['{DATASET}'], SpanAttributes['{DATASET_NAME}'])")
-            parameters["dataset"] = selection.dataset
-        if selection.production:
-            conditions.append(f"SpanAttributes['{DATASET}'] = ''")
-        for part, wanted in (("prompt", selection.prompt), ("agent", selection.agent)):
-            if wanted is not None:
-                # A prompt's version is on a line of its own; without one, all of them are meant.
-                said = f"{call(part)} = {{{part}:String}}"
-                if part == "prompt" and "\n" not in wanted:
-                    said = f"splitByChar('\n', {call(part)})[1] = {{{part}:String}}"
-                conditions.append(f"TraceId IN (SELECT TraceId FROM {self.columns.spans} WHERE {said})")
-                parameters[part] = wanted
-        return Query(" AND ".join(conditions) or "1", parameters)
+        having = " AND ".join(conditions)
+        if self.is_wide:
+            return having, parameters
+        spans = self.wide.spans
+        found = f"SELECT cityHash64(SpanId) FROM {self.columns.spans} WHERE {spans.sql} AND {having}"
+        return f"{call('span')} IN ({found})", {**parameters, **spans.parameters}
 
 
 def traces(scope: Scope, *, with_usage: bool = True, is_plain: bool = False) -> Query:
@@ -255,8 +294,8 @@ def traces(scope: Scope, *, with_usage: bool = True, is_plain: bool = False) -> 
         SELECT version, trace, max(s_conversation) AS conversation, {", ".join(arrays)}
         FROM (
             SELECT {key} AS version, {trace} AS trace, {call("conversation")} AS s_conversation, {inner}
-            FROM {scope.columns.spans}
-            WHERE {spans.sql} AND {call("trace")} != 0
+            FROM {scope.columns.counted}
+            WHERE {spans.sql}
         )
         GROUP BY version, trace
         {wanted}"""

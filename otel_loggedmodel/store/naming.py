@@ -25,7 +25,7 @@ def differences(database: Database, scope: Scope) -> tuple[ConfigurationDifferen
         SELECT toString({version.sql}) AS version,
             groupUniqArrayIf({_MOST_NAMES})(toString({call("prompt")}), {call("prompt")} != '') AS prompts,
             groupUniqArrayIf({_MOST_NAMES})(toString({call("agent")}), {call("agent")} != '') AS agents
-        FROM {scope.columns.spans}
+        FROM {scope.source}
         WHERE {spans.sql} AND ({call("prompt")} != '' OR {call("agent")} != '') GROUP BY version""",
         {**version.parameters, **spans.parameters},
     )

@@ -121,7 +121,7 @@ def _by_llm(scope: Scope, condition: str) -> Query:
     spans = scope.spans
     return Query(
         f"""
-        SELECT {call("llm")} AS llm, uniqExact({call("span")}) AS calls FROM {scope.columns.spans}
+        SELECT {call("llm")} AS llm, uniqExact({call("span")}) AS calls FROM {scope.source}
         WHERE {spans.sql} AND llm != '' AND {condition}
         GROUP BY llm ORDER BY calls DESC, llm LIMIT 100""",
         dict(spans.parameters),
@@ -144,7 +144,7 @@ def _scopes(scope: Scope, condition: str) -> tuple[str, dict[str, object]]:
     spans = scope.spans
     return (
         f"""
-        SELECT ScopeName AS scope, count() AS calls FROM {scope.columns.spans}
+        SELECT ScopeName AS scope, count() AS calls FROM {scope.source}
         WHERE {spans.sql} AND {condition} GROUP BY scope ORDER BY calls DESC, scope LIMIT 3""",
         dict(spans.parameters),
     )

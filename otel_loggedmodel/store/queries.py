@@ -3,6 +3,7 @@
 
 import heapq
 import threading
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -53,6 +54,9 @@ from otel_loggedmodel.store.results import (
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 from otel_loggedmodel.versions.model import LoggedModel
 
+# A table whose view was dropped is no longer complete, and one that was being filled is complete at some time.
+_INSPECT_SECONDS: Final = 60.0
+_WATCH_SECONDS: Final = 5.0
 # So many ids fit into one query, of a server's too.
 _FEW: Final = 500
 # What tells whether some calls could be stated twice, or torn from their traces.
@@ -76,9 +80,8 @@ class StoreReader:
     def __init__(self, database: Database, prices: PriceFile = NO_FILE) -> None:
         self._database = database
         self._prices = prices
-        present = schema.inspect(database)
-        self._columns = schema.Columns(present)
-        self._is_prepared = present.issuperset(schema.COLUMNS)
+        self._found = schema.inspect(database)
+        self._inspected_at = time.monotonic()
         self._catalogue: tuple[object, Catalogue] | None = None
         self._loading = threading.Lock()
 
@@ -189,6 +192,15 @@ class StoreReader:
         """Let go of the store."""
         self._database.close()
 
+    @property
+    def _columns(self) -> schema.Columns:
+        """How columns are read; looked up again now and then, as tables are filled while others are answered."""
+        seconds = _INSPECT_SECONDS if self._found.is_prepared else _WATCH_SECONDS
+        if time.monotonic() >= self._inspected_at + seconds:
+            self._inspected_at = time.monotonic()
+            self._found = schema.inspect(self._database)
+        return self._found
+
     def _load(self) -> Catalogue:
         """The catalogue, read again when a record has arrived."""
         with self._loading:
@@ -206,7 +218,7 @@ class StoreReader:
             f"""
             SELECT {schema.call("llm")} AS llm, {_OF_CALLS}, max(length({schema.call("modal")})) AS modal,
                 max(toUInt8({schema.call("kind")}) IN {adding.SUMS_SQL}) AS has_sums
-            FROM {self._columns.spans} WHERE {scope.spans.sql} AND llm != '' GROUP BY llm""",
+            FROM {scope.source} WHERE {scope.spans.sql} AND llm != '' GROUP BY llm""",
             scope.spans.parameters,
         )
         scope = replace(
@@ -224,7 +236,7 @@ class StoreReader:
             called = self._database.query(
                 f"""
                 SELECT {_OF_CALLS}
-                FROM {self._columns.spans} WHERE {scope.spans.sql} AND {schema.call("llm")} != ''""",
+                FROM {scope.source} WHERE {scope.spans.sql} AND {schema.call("llm")} != ''""",
                 scope.spans.parameters,
             )
         is_alone = any(row["usage"] >> call_column.ALONE_BIT & 1 for row in called)
@@ -277,7 +289,7 @@ class StoreReader:
         aliases = sorted({alias for model_id in model_ids for alias in _references(known, model_id, seen)})
         if aliases:
             yield f"Spans of {', '.join(aliases)} count for the version that was the newest of its name at the time."
-        if not self._is_prepared:
+        if not self._columns.is_prepared:
             yield f"{self._database.name} is not prepared, which makes this slow: run `otel-loggedmodel store prepare`."
 
 

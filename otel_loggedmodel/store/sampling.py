@@ -24,8 +24,8 @@ _REJECTED: Final = f"reinterpretAsUInt64(reverse(unhex(rightPad({_THRESHOLD}, 16
 # A condition that an index or a small column answers, and the share that was kept.
 _WAYS: Final = {
     f"{_AZURE} on spans": (
-        f"mapContains(SpanAttributes, '{_AZURE}')",
-        f"toFloat64OrZero(SpanAttributes['{_AZURE}']) / 100",
+        "LoggedModelSampleRate != ''",
+        "toFloat64OrZero(toString(LoggedModelSampleRate)) / 100",
     ),
     "th in their trace state": ("position(TraceState, 'th:') > 0", f"if({_THRESHOLD} = '', 0, 1 - {_REJECTED})"),
 }
@@ -67,7 +67,7 @@ def _shares(database: Database, scope: Scope, way: str) -> dict[str, Share]:
         f"""
         SELECT version, min(share) AS least, max(share) AS most
         FROM (
-            SELECT {version.sql} AS version, {share} AS share FROM {scope.columns.spans}
+            SELECT {version.sql} AS version, {share} AS share FROM {scope.source}
             WHERE {spans.sql} AND {entry.sql} AND {condition} AND share > 0 AND share < 1
             LIMIT {_MOST_LOOKED_AT}
         )

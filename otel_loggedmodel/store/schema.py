@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tables: those of the Collector's `clickhouse` exporter, unchanged, and columns of ours that follow from them.
 
+What counts is in a table of ours beside them (`counted`).
+
 The exporter's tables are what a Collector makes when `create_schema` is on
 (https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/main/exporter/clickhouseexporter). Ours are
 `MATERIALIZED` columns: computed from the others at each insert, invisible to inserts that name their columns and to
@@ -8,17 +10,17 @@ The exporter's tables are what a Collector makes when `create_schema` is on
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
-from otel_loggedmodel.store import call_column
 from otel_loggedmodel.store import conventions_sql as sql
+from otel_loggedmodel.store import counted
 from otel_loggedmodel.store.database import Database, quoted
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
 
-SPANS: Final = "otel_traces"
+SPANS: Final = counted.SPANS
 
 # Raised by one whenever an expression changes; each column remembers in its comment from which it is.
 SCHEMA_VERSION: Final = 4
@@ -67,13 +69,12 @@ COLUMNS: Final[Mapping[str, Column]] = {
         " ResourceAttributes['logged_model.name'], '')",
     ),
     "LoggedModelHasScores": Column("Bool", f"has(`Events.Name`, '{EVALUATION_RESULT}')"),
-    # In one column, as what it is made of is worked out once.
-    "LoggedModelCall": Column(call_column.TYPE, call_column.EXPRESSION),
 }
 # Columns that earlier releases made and nothing reads any more.
 RETIRED: Final = (
     "LoggedModelCacheReadTokens",
     "LoggedModelCacheWriteTokens",
+    "LoggedModelCall",
     "LoggedModelCost",
     "LoggedModelInputTokens",
     "LoggedModelIsSum",
@@ -87,24 +88,42 @@ RETIRED: Final = (
 
 
 class Columns:
-    """How a query reads our columns: from the table where it has them, else worked out as it is read.
+    """How a query reads our columns: from the tables where they have them, else worked out as they are read.
 
     Args:
-        present: The names of those that the table has.
+        present: The names of those that the table of spans has.
+        is_counted: Whether there is the table of what counts, and nothing is missing in it.
 
     Attributes:
-        spans: What stands after FROM.
+        spans: The table of spans, as it stands after FROM.
+        counted: What counts of them, with the columns of `counted`.
+        is_prepared: Whether nothing is worked out as it is read.
     """
 
-    def __init__(self, present: Collection[str]) -> None:
+    def __init__(self, present: Collection[str], *, is_counted: bool) -> None:
+        self._present = present
+        self.spans = self._of()
+        self.counted = counted.TABLE if is_counted else f"({counted.rows(self.spans)})"
+        self.is_prepared = is_counted and self.spans == SPANS
+
+    def _of(self, where: str = "") -> str:
         by_name = {name: name for name in COLUMNS}
-        kept = [name for name in COLUMNS if name in present]
+        kept = [name for name in COLUMNS if name in self._present]
         missing = [
             f"CAST({column.expression.format_map(by_name)}, {sql.literal(column.type)}) AS {name}"
             for name, column in COLUMNS.items()
-            if name not in present
+            if name not in self._present
         ]
-        self.spans = f"(SELECT *, {', '.join([*kept, *missing])} FROM {SPANS})" if missing else SPANS
+        return f"(SELECT *, {', '.join([*kept, *missing])} FROM {SPANS}{where})" if missing or where else SPANS
+
+    def of_day(self, day: str, hour: int | None = None) -> str:
+        """The spans of a day, by the name of its partition, or of an hour of it, as they stand after FROM."""
+        of_hour = "" if hour is None else f" AND toHour(Timestamp) = {hour}"
+        return self._of(f" WHERE _partition_id = {sql.literal(day)}{of_hour}")
+
+
+AS_READ: Final = Columns((), is_counted=False)
+"""All columns worked out as they are read, whatever an earlier release has left in them."""
 
 
 def call(part: str) -> str:
@@ -112,8 +131,8 @@ def call(part: str) -> str:
     return f"LoggedModelCall.{part}"
 
 
-def inspect(database: Database) -> frozenset[str]:
-    """The columns of ours that the table of spans has.
+def inspect(database: Database) -> Columns:
+    """How queries read our columns.
 
     Raises:
         StoreUnavailableError: There is no table of spans, or it is of a newer release.
@@ -123,9 +142,8 @@ def inspect(database: Database) -> frozenset[str]:
         raise StoreUnavailableError(
             f"{database.name} has no table {SPANS}: let a Collector make it, or run `otel-loggedmodel store prepare`"
         )
-    return frozenset(
-        name for name, comment in present.items() if name in COLUMNS and _version_of(comment) == SCHEMA_VERSION
-    )
+    current = [name for name, comment in present.items() if name in COLUMNS and _version_of(comment) == SCHEMA_VERSION]
+    return Columns(current, is_counted=counted.state(database).is_whole)
 
 
 def is_older(database: Database) -> bool:
@@ -135,34 +153,63 @@ def is_older(database: Database) -> bool:
 
 
 def prepare(
-    database: Database, *, cluster: str | None = None, backfill: bool = False, dry_run: bool = False
+    database: Database,
+    *,
+    cluster: str | None = None,
+    backfill: bool = False,
+    fill: bool = True,
+    dry_run: bool = False,
+    on_day: Callable[[str, int, int], object] = lambda day, place, days: None,
 ) -> list[str]:
-    """Make the tables and columns that are not there; a second time does nothing, except for a backfill.
+    """Make the tables, columns and the view that are not there; a second time does nothing, except for a backfill.
 
     Args:
         database: Where.
         cluster: Name of the cluster, for `ON CLUSTER`.
         backfill: Compute the columns for the spans that are there already, too. What a new column has of them is
             otherwise computed when read, and what a changed one has stays as it was.
+        fill: Fill in the days that the table of what counts lacks. What was stopped goes on with the day it was at.
         dry_run: Do nothing.
+        on_day: Called before a day is filled in: with its name, its place from 1 on, and how many there are.
 
     Returns:
         The statements, in order.
 
     Raises:
-        StoreUnavailableError: The table is of a newer release.
+        StoreUnavailableError: The table is of a newer release, or this user may not make tables or views.
         ReadingError: The table is of a kind that cannot be altered so.
     """
     statements = list(_statements(database, cluster, backfill=backfill))
+    days = missing_days(database) if fill else ()
     if not dry_run:
         for statement in statements:
             database.command(statement)
+    for place, day in enumerate(days, 1):
+        on_day(day, place, len(days))
+        filled = [counted.filling(AS_READ.of_day(day)), counted.remembering(days[place:], _on_cluster(cluster))]
+        statements += filled
+        if not dry_run:
+            for statement in filled:
+                database.command(statement)
     return statements
 
 
+def missing_days(database: Database) -> tuple[str, ...]:
+    """The days that the table of what counts lacks, or will lack when it is made."""
+    if _present(database) is None:
+        return ()
+    state = counted.state(database)
+    return state.missing if state.is_fed else counted.days(database)
+
+
+def _on_cluster(cluster: str | None) -> str:
+    return f" ON CLUSTER {quoted(cluster)}" if cluster else ""
+
+
 def _statements(database: Database, cluster: str | None, *, backfill: bool) -> Iterator[str]:
-    on_cluster = f" ON CLUSTER {quoted(cluster)}" if cluster else ""
+    on_cluster = _on_cluster(cluster)
     present = _present(database)
+    is_new = present is None
     if present is None:
         yield from _exporter_tables(on_cluster, "ReplicatedMergeTree()" if cluster else "MergeTree()")
         present = {}
@@ -186,6 +233,7 @@ def _statements(database: Database, cluster: str | None, *, backfill: bool) -> I
         yield f"ALTER TABLE {SPANS}{on_cluster}\n    " + ",\n    ".join(
             f"MATERIALIZE COLUMN {name}" for name in COLUMNS
         )
+    yield from counted.making(database, on_cluster, is_new=is_new)
 
 
 def _present(database: Database) -> dict[str, str] | None:

@@ -35,7 +35,7 @@ def results(scope: Scope, *, is_labelled: bool = False) -> Query:
         scope: Of which versions.
         is_labelled: Those instead whose value is a label that is no number.
     """
-    spans, parameters = scope.spans.sql, {**scope.spans.parameters, **scope.version.parameters}
+    spans, parameters = scope.wide.spans.sql, {**scope.spans.parameters, **scope.version.parameters}
     wanted = f"name != '' AND value IS NULL AND attributes['{_LABEL}'] != ''" if is_labelled else _HAS_VALUE
     if scope.model_ids is not None and (scope.aliases or scope.has_unclaimed):
         wanted += " AND version IN {model_ids:Array(String)}"
@@ -51,16 +51,16 @@ def results(scope: Scope, *, is_labelled: bool = False) -> Query:
     if replace(selection, dataset=None) != EVERYTHING:
         wanted += (
             f" AND ((toString(version), TraceId) IN (SELECT toString({scope.version.sql}), TraceId"
-            f" FROM {scope.columns.spans} WHERE {spans} AND {scope.begins.sql}){_or_evaluated_then(selection)})"
+            f" FROM {scope.source} WHERE {scope.spans.sql} AND {scope.begins.sql}){_or_evaluated_then(selection)})"
         )
         parameters.update(scope.begins.parameters)
         # Results come later than what they judge.
-        spans = replace(scope, selection=EVERYTHING).spans.sql
+        spans = replace(scope.wide, selection=EVERYTHING).spans.sql
     details = ", ".join(
         f"attributes['{_PREFIX}{detail}'] AS {detail}"
         for detail in ("source", "scorer", "dataset", "dataset_name", "row")
     )
-    parts = [_results_in_spans(scope, spans), _results_in_events(scope, spans)]
+    parts = [_results_in_spans(scope.wide, spans), _results_in_events(scope.wide, spans)]
     if scope.has_unclaimed:
         parts.append(_unclaimed_results(scope))
     return Query(

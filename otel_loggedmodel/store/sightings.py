@@ -18,7 +18,7 @@ _MAX_HISTORY: Final = 1000
 
 def seen_ids(database: Database, columns: Columns) -> frozenset[str]:
     """The ids that spans have."""
-    rows = database.query(f"SELECT DISTINCT LoggedModelId AS id FROM {columns.spans} WHERE id != ''")
+    rows = database.query(f"SELECT DISTINCT LoggedModelId AS id FROM {columns.counted} WHERE id != ''")
     return frozenset(row["id"] for row in rows)
 
 
@@ -26,7 +26,7 @@ def cut_off_ids(database: Database, columns: Columns) -> frozenset[str]:
     """The ids that spans have and no entry span has: all of their traces lack their beginning."""
     rows = database.query(
         f"""
-        SELECT LoggedModelId AS id FROM {columns.spans} WHERE LoggedModelRole IN ('span', 'entry')
+        SELECT LoggedModelId AS id FROM {columns.counted} WHERE LoggedModelRole IN ('span', 'entry')
         GROUP BY id HAVING max(LoggedModelRole = 'entry') = 0"""
     )
     return frozenset(row["id"] for row in rows)
@@ -75,7 +75,7 @@ def _of_beginnings(database: Database, scope: Scope, cut_off: Collection[str], w
         rows = database.query(
             f"""
             SELECT toString({version.sql}) AS model_id, {what}
-            FROM {scope.columns.spans} WHERE {spans.sql} AND {begins.sql} GROUP BY model_id""",
+            FROM {scope.source} WHERE {spans.sql} AND {begins.sql} GROUP BY model_id""",
             {**version.parameters, **spans.parameters, **begins.parameters},
         )
         for row in rows:
@@ -88,7 +88,7 @@ def names(database: Database, columns: Columns, model_ids: Sequence[str]) -> dic
     rows = database.query(
         f"""
         SELECT LoggedModelId AS model_id, any(LoggedModelName) AS name
-        FROM {columns.spans}
+        FROM {columns.counted}
         WHERE model_id IN {{ids:Array(String)}} AND LoggedModelName != ''
         GROUP BY model_id""",
         {"ids": list(model_ids)},

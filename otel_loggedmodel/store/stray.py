@@ -20,20 +20,21 @@ if TYPE_CHECKING:
 
 # Of more spans it is not looked up inside of what they are.
 _MOST_SPANS: Final = 200_000
-_IS_STRAY: Final = f"{call('stray')} != 0"
+# What counts and has no version is sorted first, so that this is looked up at once.
+_IS_STRAY: Final = f"LoggedModelId = '' AND {call('stray')} != 0"
 _IS_LOST: Final = f"{_IS_STRAY} AND {one_of('ScopeName', WITHOUT_CONTEXT)}"
 
 
 def adopted(database: Database, scope: "Scope") -> dict[int, str]:
     """The ids of versions, by the hashes of the ids of calls that are inside of spans of theirs and lost that."""
-    spans, source = scope.spans, scope.columns.spans
+    spans, source = scope.spans, scope.source
     if not _has_any(database, scope, _IS_LOST):
         return {}
     rows = database.query(
         f"""
         SELECT TraceId, SpanId, ParentSpanId, ServiceName, toString(LoggedModelId) AS version, {IS_SERVED} AS is_served,
-            {_IS_LOST} AS is_lost, {call("span")} AS id
-        FROM {source}
+            id IN (SELECT {call("span")} FROM {source} WHERE {_IS_LOST}) AS is_lost, {scope.wide.span} AS id
+        FROM {scope.wide.source}
         WHERE TraceId IN (SELECT TraceId FROM {source} WHERE {_IS_LOST})
             AND TraceId IN (SELECT TraceId FROM {source} WHERE {spans.sql})
         LIMIT {_MOST_SPANS + 1}""",
@@ -72,10 +73,10 @@ def calls_of(database: Database, scope: "Scope") -> dict[str, int]:
         f"""
         SELECT version, uniqExact(trace, id) AS calls FROM (
             SELECT toString({version.sql}) AS version, TraceId AS trace
-            FROM {scope.columns.spans} WHERE {spans.sql} AND {entry.sql}
+            FROM {scope.source} WHERE {spans.sql} AND {entry.sql}
         ) AS entries
         JOIN (
-            SELECT TraceId AS trace, SpanId AS id FROM {scope.columns.spans}
+            SELECT TraceId AS trace, {call("span")} AS id FROM {scope.source}
             WHERE {_IS_STRAY} AND {call("span")} NOT IN {{strays:Array(UInt64)}}
         ) AS strays USING (trace)
         GROUP BY version""",
@@ -85,4 +86,4 @@ def calls_of(database: Database, scope: "Scope") -> dict[str, int]:
 
 
 def _has_any(database: Database, scope: "Scope", condition: str) -> bool:
-    return bool(database.query(f"SELECT 1 AS found FROM {scope.columns.spans} WHERE {condition} LIMIT 1"))
+    return bool(database.query(f"SELECT 1 AS found FROM {scope.source} WHERE {condition} LIMIT 1"))

@@ -15,6 +15,7 @@ from otel_loggedmodel.conventions.status import CLIENT_KINDS
 from otel_loggedmodel.store.adding import CALLS_SQL
 from otel_loggedmodel.store.conventions_sql import literal, one_of
 from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.entering import NO_PARENT
 from otel_loggedmodel.store.schema import call
 
 if TYPE_CHECKING:
@@ -25,12 +26,13 @@ _MOST_STEPS: Final = 200_000
 _SCOPES: Final = ", ".join(
     f"modulo(cityHash64({literal(name)}), 65536)" for name in (*WITHOUT_PARENTS, *REQUESTS_WITHOUT_PARENTS)
 )
+_IS_ROOT: Final = f"{call('parent')} = {NO_PARENT}"
 _KIND: Final = f"toUInt8({call('kind')})"
 # A step, or a call of a model and what may be its request.
 _IS_PART: Final = (
-    f"(ParentSpanId = '' AND {one_of('ScopeName', WITHOUT_PARENTS)} OR"
+    f"({_IS_ROOT} AND {one_of('ScopeName', WITHOUT_PARENTS)} OR"
     f" {one_of('ScopeName', REQUESTS_WITHOUT_PARENTS)} AND ({_KIND} IN {CALLS_SQL}"
-    f" OR ParentSpanId = '' AND {_KIND} = 0 AND {one_of('SpanKind', CLIENT_KINDS)}))"
+    f" OR {_IS_ROOT} AND {_KIND} = 0 AND {one_of('SpanKind', CLIENT_KINDS)}))"
 )
 IS_TORN: Final = f"bitShiftRight({call('origin')}, 16) IN ({_SCOPES})"
 """Whether a call may be of such a run, by the hash of its instrumentation's name."""
@@ -44,8 +46,8 @@ def moves(database: Database, scope: "Scope") -> dict[int, int]:
         f"""
         SELECT toString({version.sql}) AS version, ScopeName, ServiceName, {call("trace")} AS trace, {start} AS start,
             {start} + greatest(0, toInt64(Duration)) AS end, {_KIND} IN {CALLS_SQL} AS is_call
-        FROM {scope.columns.spans}
-        WHERE {spans.sql} AND {call("trace")} != 0 AND {_IS_PART}
+        FROM {scope.source}
+        WHERE {spans.sql} AND {_IS_PART}
         ORDER BY version, ScopeName, ServiceName, start, end DESC, trace LIMIT {_MOST_STEPS + 1}""",
         {**version.parameters, **spans.parameters},
     )

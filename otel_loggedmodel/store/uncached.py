@@ -19,7 +19,7 @@ def may_have_written(database: Database, scope: "Scope") -> frozenset[str]:
     version, spans = scope.version, scope.spans
     rows = database.query(
         f"""
-        SELECT DISTINCT toString({version.sql}) AS version, {call("llm")} AS llm FROM {scope.columns.spans}
+        SELECT DISTINCT toString({version.sql}) AS version, {call("llm")} AS llm FROM {scope.source}
         WHERE {spans.sql} AND bitTest({call("usage")}, {UNCACHED_BIT})""",
         {**version.parameters, **spans.parameters},
     )

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of what counts: of each span that a question about versions reads, what it reads, in the order of questions.
+
+The table of spans is sorted as the Collector's exporter has it, by service and name. A question about a version would
+read all of it. So a materialized view copies what counts into a narrow table that is sorted by version and hour,
+whoever inserts: entry spans, and what says something of a call of a model, an agent or a tool, or that it failed.
+
+It follows from the table of spans alone. A view sees inserts only, so what was there before it is filled in day by day;
+the comment of the table names the days that are missing, so that a filling that was stopped goes on. Until none is
+missing, and where there is no such table, questions read the table of spans, which gives the same answers and takes
+longer. A span that was filled in twice is a copy, and copies count once.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from otel_loggedmodel.attributes import EVALUATION_DATASET, EVALUATION_DATASET_NAME
+from otel_loggedmodel.conventions.status import EXCEPTION_EVENT
+from otel_loggedmodel.store import call_column
+from otel_loggedmodel.store import conventions_sql as sql
+from otel_loggedmodel.store.database import Database, text
+
+SPANS: Final = "otel_traces"
+TABLE: Final = f"{SPANS}_counted"
+VIEW: Final = f"{TABLE}_mv"
+
+_COMMENT: Final = "otel-loggedmodel"
+_MISSING: Final = " without "
+_ERROR_CHARACTERS: Final = 120
+
+# Name, type with its codec, and how it follows from a span; of each entry span what lists and comparisons show.
+_COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
+    ("Timestamp", "DateTime64(9) CODEC(Delta, ZSTD(1))", "Timestamp"),
+    ("TraceId", "String CODEC(ZSTD(1))", "TraceId"),
+    ("ServiceName", "LowCardinality(String) CODEC(ZSTD(1))", "ServiceName"),
+    ("SpanKind", "LowCardinality(String) CODEC(ZSTD(1))", "SpanKind"),
+    ("ScopeName", "LowCardinality(String) CODEC(ZSTD(1))", "ScopeName"),
+    ("Duration", "UInt64 CODEC(ZSTD(1))", "Duration"),
+    ("TraceState", "String CODEC(ZSTD(1))", "TraceState"),
+    ("LoggedModelId", "LowCardinality(String) CODEC(ZSTD(1))", "LoggedModelId"),
+    (
+        "LoggedModelRole",
+        "Enum8('none' = 0, 'span' = 1, 'entry' = 2, 'record' = 3, 'evaluation' = 4, 'build' = 5) CODEC(ZSTD(1))",
+        "LoggedModelRole",
+    ),
+    ("LoggedModelName", "LowCardinality(String) CODEC(ZSTD(1))", "LoggedModelName"),
+    ("LoggedModelCall", f"{call_column.TYPE} CODEC(ZSTD(1))",
+        f"CAST({call_column.EXPRESSION}, {sql.literal(call_column.TYPE)})"),
+    ("LoggedModelDataset", "LowCardinality(String) CODEC(ZSTD(1))", f"SpanAttributes['{EVALUATION_DATASET}']"),
+    ("LoggedModelDatasetName", "LowCardinality(String) CODEC(ZSTD(1))", f"SpanAttributes['{EVALUATION_DATASET_NAME}']"),
+    ("LoggedModelSampleRate", "LowCardinality(String) CODEC(ZSTD(1))", "SpanAttributes['_MS.sampleRate']"),
+    # What was asked of the application.
+    (
+        "LoggedModelRoute",
+        "LowCardinality(String) CODEC(ZSTD(1))",
+        "multiIf(LoggedModelRole != 'entry', '', SpanAttributes['http.route'] != '', SpanAttributes['http.route'],"
+        " SpanAttributes['gen_ai.agent.name'] != '', SpanAttributes['gen_ai.agent.name'], SpanName)",
+    ),
+    # What kind of error it ended with: its type, that of an exception, or what its status says.
+    (
+        "LoggedModelError",
+        "String CODEC(ZSTD(1))",
+        "multiIf(LoggedModelRole != 'entry', '', SpanAttributes['error.type'] != '', SpanAttributes['error.type'],"
+        " arrayExists(one -> one['exception.type'] != '', `Events.Attributes`),"
+        " arrayFirst(one -> one['exception.type'] != '', `Events.Attributes`)['exception.type'],"
+        f" substringUTF8(StatusMessage, 1, {_ERROR_CHARACTERS}))",
+    ),
+)
+
+# Looked at before all else is worked out: without this, a span cannot count.
+_MAY_COUNT: Final = (
+    f"LoggedModelRole = 'entry' OR LoggedModelRole IN ('none', 'span') AND ({sql.HAS_ERROR_STATUS}"
+    f" OR has(`Events.Name`, '{EXCEPTION_EVENT}') OR {sql.may_say()})"
+)
+
+
+def rows(source: str) -> str:
+    """The rows of the table as they follow from spans, as SQL.
+
+    Args:
+        source: The table of spans, or a query that has all its columns and ours.
+    """
+    columns = ", ".join(
+        name if name == expression else f"{expression} AS {name}"
+        for name, _, expression in _COLUMNS
+    )
+    return f"SELECT * FROM (SELECT {columns} FROM {source} WHERE {_MAY_COUNT}) WHERE LoggedModelCall.trace != 0"
+
+
+@dataclass(frozen=True)
+class State:
+    """How much of a table of what counts is there.
+
+    Attributes:
+        is_fed: Whether it is of this release, and a view feeds it.
+        missing: The days that are not filled in, as the names of partitions, `20260131`.
+        exists: Whether there is a table or a view at all.
+    """
+
+    is_fed: bool
+    missing: tuple[str, ...] = ()
+    exists: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether questions can be answered from it."""
+        return self.is_fed and not self.missing
+
+
+def state(database: Database) -> State:
+    """How much of the table is there."""
+    found = {
+        row["name"]: row["comment"]
+        for row in database.query(
+            "SELECT name, comment FROM system.tables"
+            " WHERE database = currentDatabase() AND name IN ({table:String}, {view:String})",
+            {"table": TABLE, "view": VIEW},
+        )
+    }
+    mark, _, missing = found.get(TABLE, "").partition(_MISSING)
+    is_fed = mark == _mark() and found.get(VIEW) == _mark()
+    return State(is_fed, tuple(missing.split()) if is_fed else (), bool(found))
+
+
+def making(database: Database, on_cluster: str = "", *, is_new: bool = False) -> Iterator[str]:
+    """The statements that make the table and the view, where they are not there or are of another release.
+
+    What the view missed while it was not there is not known, so the table is then made anew.
+
+    Args:
+        database: Where.
+        on_cluster: ` ON CLUSTER ...`, or nothing.
+        is_new: Whether the table of spans is made by the statements before.
+    """
+    there = state(database)
+    if there.is_fed:
+        return
+    if there.exists:
+        yield f"DROP TABLE IF EXISTS {VIEW}{on_cluster} SYNC"
+        yield f"DROP TABLE IF EXISTS {TABLE}{on_cluster} SYNC"
+    engine, expiry = ("MergeTree()", "") if is_new else _of_spans(database)
+    if on_cluster:
+        engine = "ReplicatedMergeTree()"
+    columns = ",\n    ".join(f"{name} {type_}" for name, type_, _ in _COLUMNS)
+    yield f"""\
+CREATE TABLE IF NOT EXISTS {TABLE}{on_cluster} (
+    {columns},
+    INDEX idx_trace_id TraceId TYPE bloom_filter(0.001) GRANULARITY 1
+) ENGINE = {engine}
+PARTITION BY toDate(Timestamp)
+ORDER BY (LoggedModelId, toStartOfHour(Timestamp), TraceId){expiry}
+SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1
+COMMENT {text(_comment(() if is_new else days(database)))}"""
+    yield f"CREATE MATERIALIZED VIEW IF NOT EXISTS {VIEW}{on_cluster} TO {TABLE} AS\n{rows(SPANS)}\nCOMMENT '{_mark()}'"
+
+
+def filling(source: str) -> str:
+    """The statement that fills in a day.
+
+    Args:
+        source: The spans of that day, as `rows` has it.
+    """
+    return f"INSERT INTO {TABLE} {rows(source)}"
+
+
+def remembering(missing: Sequence[str], on_cluster: str = "") -> str:
+    """The statement that says which days are missing."""
+    return f"ALTER TABLE {TABLE}{on_cluster} MODIFY COMMENT {text(_comment(missing))}"
+
+
+def days(database: Database) -> tuple[str, ...]:
+    """The days of which there are spans, as the names of partitions."""
+    found = database.query(f"SELECT DISTINCT _partition_id AS day FROM {SPANS} ORDER BY day")
+    return tuple(row["day"] for row in found)
+
+
+def _of_spans(database: Database) -> tuple[str, str]:
+    """Of the table of spans: the kind of its engine, and when rows expire."""
+    (row,) = database.query(
+        "SELECT engine, engine_full FROM system.tables WHERE database = currentDatabase() AND name = {table:String}",
+        {"table": SPANS},
+    )
+    expiry = re.search(r" TTL (toDateTime\(Timestamp\) \+ to\w+\(\d+\))", row["engine_full"])
+    engine = "ReplicatedMergeTree()" if row["engine"].startswith("Replicated") else "MergeTree()"
+    return engine, f"\nTTL {expiry[1]}" if expiry else ""
+
+
+def _comment(missing: Sequence[str]) -> str:
+    return _mark() + (_MISSING + " ".join(missing) if missing else "")
+
+
+def _mark() -> str:
+    return f"{_COMMENT} {_DIGEST}"
+
+
+_DIGEST: Final = hashlib.sha256(repr((_COLUMNS, _MAY_COUNT)).encode()).hexdigest()[:16]
