@@ -32,7 +32,7 @@ SAYS: Final = (1 << TOKENS_BIT) | (1 << COST_BIT)
 # Of spans, and of calls, in a trace, up to which each may be compared with each: some 200 MB.
 _MOST_COMPARED: Final = 3000
 _MOST_CALLS_COMPARED: Final = 1000
-_UNSAID: Final = SAYS | (1 << FAILED_BIT)
+UNSAID: Final = SAYS | (1 << FAILED_BIT)
 _TOKENS: Final = ("input", "output", "cache_read", "cache_write", "reasoning")
 
 USAGE: Final = (
@@ -117,12 +117,12 @@ arrayCount(one -> bitAnd(one, {SAYS}) != 0, {used}){said} AS said,
 arrayCount(one -> one >= 0, {costs}){priced} AS priced,
 arrayCount((one, cost) -> bitTest(one, {TOKENS_BIT}) AND cost < 0 AND NOT bitTest(one, {UNCACHED_BIT}), {used}, {due})
     {unpriced} AS unpriced,
-arrayCount((one, kind) -> kind = {KINDS.index(Kind.EMBEDDING) + 1} AND bitAnd(one, {_UNSAID}) = 0, {used}, {kinds})
+arrayCount((one, kind) -> kind = {KINDS.index(Kind.EMBEDDING) + 1} AND bitAnd(one, {UNSAID}) = 0, {used}, {kinds})
     AS unsaid_embeddings,
 arrayCount(one -> bitTest(one, {UNCACHED_BIT}), {used}) AS uncached,
 arrayCount((one, cost) -> bitTest(one, {UNCACHED_BIT}) AND cost < 0, {used}, {due}) AS uncosted,
 empty({used}) AND has(kinds, {KINDS.index(Kind.AGENT) + 1}) AND NOT is_lost AS mute,
-arrayCount((one, kind, told) -> kind IN {CALLS_SQL} AND bitAnd(one, {_UNSAID}) = 0 AND NOT told AND NOT is_lost,
+arrayCount((one, kind, told) -> kind IN {CALLS_SQL} AND bitAnd(one, {UNSAID}) = 0 AND NOT told AND NOT is_lost,
     {used}, {kinds}, {told}) AS unsaid,
 arrayCount(one -> bitTest(one, {ODD_BIT}), used) AS odd, length({used}) AS calls,
 arrayCount((one, kind) -> bitTest(one, {FAILED_BIT}) AND kind IN {CALLS_SQL}, {used}, {kinds}) AS failed_calls,
@@ -236,16 +236,3 @@ if(is_nested, arrayMap(leaf -> if(uppers[leaf] != 0 AND c_costs[owners[leaf]] >=
         chunks="if(is_nested, arrayMap(leaf -> c_chunks[leaf], leaves), c_chunks)",
     ),
 )
-
-PLAIN_USAGE_STEPS: Final = (
-    f"*, {_IS_LOST} AS is_lost, is_entangled OR {_IS_NESTED} AS is_nested",
-    _counted(
-        *("c_used", "c_kinds", "c_costs", "c_costs"),
-        totals=[*(f"arraySum(c_{part})" for part in _TALLIED), "arraySum(one -> greatest(0., one), c_costs)"],
-        told="arrayWithConstant(length(c_used), false)",
-        doubled="0",
-        chunks="c_chunks",
-    )
-    + ",\ntoUInt8(is_nested) AS is_entangled",
-)
-"""The same for traces in which no call is within another; `is_entangled` tells others."""

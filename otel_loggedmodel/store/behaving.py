@@ -58,7 +58,7 @@ def activities(database: Database, scope: Scope) -> Activities:
     totals: dict[str, Point] = {}
     points: dict[str, list[Point]] = defaultdict(list)
     if model_ids:
-        for row in _run(database, _over_time(scope, start_ms, step_ms)):
+        for row in measuring.answer(database, scope, lambda traces: _over_time(traces, start_ms, step_ms)):
             if row["is_total"]:
                 totals[row["version"]] = _point(row, start_ms)
             else:
@@ -95,7 +95,7 @@ def behaviour(database: Database, scope: Scope) -> Behaviour:
     if not model_ids:
         return Behaviour(model_ids=())
     bins: dict[str, dict[int, int]] = defaultdict(dict)
-    for row in _run(database, _latency_bins(scope)):
+    for row in measuring.answer(database, scope, _latency_bins, with_usage=False):
         bins[row["version"]][row["bin"]] = row["traces"]
     return Behaviour(
         model_ids=tuple(model_ids),
@@ -112,10 +112,7 @@ def _run(database: Database, query: Query) -> list[dict[str, Any]]:
 def _parts(database: Database, scope: Scope) -> tuple[int, int, int]:
     """When the first part of time begins, how long each is, and how many there are."""
     found = _own_entries(scope)
-    sql = (
-        f"SELECT count() AS spans, min({START}) AS first, max({START}) AS last FROM {scope.source}"
-        f" WHERE {found.sql}"
-    )
+    sql = f"SELECT count() AS spans, min({START}) AS first, max({START}) AS last FROM {scope.source} WHERE {found.sql}"
     (row,) = database.query(sql, found.parameters)
     first_ms, last_ms = (row["first"] // 1_000_000, row["last"] // 1_000_000) if row["spans"] else (0, 0)
     step_ms = next((step for step in _STEPS_MS if (last_ms - first_ms) / step < _MOST_PARTS), _STEPS_MS[-1])
@@ -132,26 +129,25 @@ def _own_entries(scope: Scope) -> Query:
     )
 
 
-def _over_time(scope: Scope, start_ms: int, step_ms: int) -> Query:
+def _over_time(traces: Query, start_ms: int, step_ms: int) -> Query:
     """One row for each version and part of time, and one for each version."""
-    measured = measuring.traces(scope)
     return Query(
         f"""
         SELECT toString(version) AS version, part, grouping(part) AS is_total, sum(length(latencies)) AS traces,
             sum(failures) AS errors, quantilesExactInclusiveArray(0.5, 0.95)(latencies) AS quantiles,
             sumIf(input + output, is_said) / sumIf(length(latencies), is_said) AS tokens,
             sumIf(cost, is_priced) / sumIf(length(latencies), is_priced) AS cost,
-            sumIf(said, is_said) AS said, sumIf(priced, is_priced) AS priced
+            sumIf(said, is_said) AS said, sumIf(priced, is_priced) AS priced, sum(is_entangled) AS entangled
         FROM (
             SELECT version, intDiv(arrayMin(entries.start) - {{start_ns:Int64}}, {{step_ns:Int64}}) AS part,
                 arrayMap((start, end) -> (end - start) / 1e6, entries.start, entries.end) AS latencies,
-                arrayCount(entries.failed) AS failures, input, output, cost, said, priced,
+                arrayCount(entries.failed) AS failures, input, output, cost, said, priced, is_entangled,
                 unsaid = 0 AS is_said, {adding.UNKNOWN_COST} = 0 AS is_priced
-            FROM ({measured.sql})
+            FROM ({traces.sql})
         )
         GROUP BY GROUPING SETS ((version), (version, part))
         ORDER BY version, part""",
-        {**measured.parameters, "start_ns": start_ms * 1_000_000, "step_ns": step_ms * 1_000_000},
+        {**traces.parameters, "start_ns": start_ms * 1_000_000, "step_ns": step_ms * 1_000_000},
     )
 
 
@@ -208,19 +204,19 @@ def _activations(database: Database, scope: Scope, model_ids: Sequence[str]) -> 
     return found
 
 
-def _latency_bins(scope: Scope) -> Query:
-    measured = measuring.traces(scope, with_usage=False)
+def _latency_bins(traces: Query) -> Query:
     return Query(
         f"""
         SELECT toString(version) AS version,
-            toInt32(floor(log10(greatest(latency, {_LEAST_MS})) * {BINS_PER_DECADE})) AS bin, count() AS traces
+            toInt32(floor(log10(greatest(latency, {_LEAST_MS})) * {BINS_PER_DECADE})) AS bin, count() AS traces,
+            sum(is_entangled) AS entangled
         FROM (
-            SELECT version, arrayJoin(arrayMap((start, end) -> (end - start) / 1e6, entries.start, entries.end))
+            SELECT version, is_entangled, arrayJoin(arrayMap((start, end) -> (end - start) / 1e6, entries.start, entries.end))
                 AS latency
-            FROM ({measured.sql})
+            FROM ({traces.sql})
         )
         GROUP BY version, bin ORDER BY version, bin""",
-        measured.parameters,
+        traces.parameters,
     )
 
 

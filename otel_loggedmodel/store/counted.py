@@ -47,8 +47,11 @@ _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
         "LoggedModelRole",
     ),
     ("LoggedModelName", "LowCardinality(String) CODEC(ZSTD(1))", "LoggedModelName"),
-    ("LoggedModelCall", f"{call_column.TYPE} CODEC(ZSTD(1))",
-        f"CAST({call_column.EXPRESSION}, {sql.literal(call_column.TYPE)})"),
+    (
+        "LoggedModelCall",
+        f"{call_column.TYPE} CODEC(ZSTD(1))",
+        f"CAST({call_column.EXPRESSION}, {sql.literal(call_column.TYPE)})",
+    ),
     ("LoggedModelDataset", "LowCardinality(String) CODEC(ZSTD(1))", f"SpanAttributes['{EVALUATION_DATASET}']"),
     ("LoggedModelDatasetName", "LowCardinality(String) CODEC(ZSTD(1))", f"SpanAttributes['{EVALUATION_DATASET_NAME}']"),
     ("LoggedModelSampleRate", "LowCardinality(String) CODEC(ZSTD(1))", "SpanAttributes['_MS.sampleRate']"),
@@ -83,10 +86,7 @@ def rows(source: str) -> str:
     Args:
         source: The table of spans, or a query that has all its columns and ours.
     """
-    columns = ", ".join(
-        name if name == expression else f"{expression} AS {name}"
-        for name, _, expression in _COLUMNS
-    )
+    columns = ", ".join(name if name == expression else f"{expression} AS {name}" for name, _, expression in _COLUMNS)
     return f"SELECT * FROM (SELECT {columns} FROM {source} WHERE {_MAY_COUNT}) WHERE LoggedModelCall.trace != 0"
 
 

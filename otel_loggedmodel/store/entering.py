@@ -27,7 +27,7 @@ from otel_loggedmodel.conventions.things import Kind
 from otel_loggedmodel.store.call_column import COST_BIT, FAILED_BIT, SERVED_BIT, TOKENS_BIT
 from otel_loggedmodel.store.conventions_sql import KINDS
 
-_ENTRY_TYPE: Final = "Array(Tuple(id UInt64, parent UInt64, start Int64, end Int64, failed Bool, cut_off Bool))"
+ENTRY_TYPE: Final = "Array(Tuple(id UInt64, parent UInt64, start Int64, end Int64, failed Bool, cut_off Bool))"
 # Of entry spans in a trace, up to which each may be compared with each; and of pairs of a failure and another span.
 _MOST_COMPARED: Final = 1000
 _MOST_PAIRS: Final = 1_000_000
@@ -41,11 +41,11 @@ def numbers(*kinds: Kind) -> str:
 
 
 _SAYS: Final = (1 << TOKENS_BIT) | (1 << COST_BIT)
-_WHOLES: Final = numbers(Kind.AGENT, Kind.CHAIN)
+WHOLES: Final = numbers(Kind.AGENT, Kind.CHAIN)
 _HEALS: Final = numbers(Kind.LLM, Kind.EMBEDDING, Kind.AGENT, Kind.CHAIN, Kind.TOOL)
 # What failed as a whole, an agent or whatever else an error went through, and was not made good.
 _UNHEALED: Final = f"""\
-arrayFilter(bad -> (kinds[bad] IN {_WHOLES} OR kinds[bad] = 0 AND bitAnd(used[bad], {_SAYS}) = 0 AND arrayExists(
+arrayFilter(bad -> (kinds[bad] IN {WHOLES} OR kinds[bad] = 0 AND bitAnd(used[bad], {_SAYS}) = 0 AND arrayExists(
     other -> other != bad AND starts[other] >= starts[bad] AND ends[other] <= ends[bad], failures)) AND NOT arrayExists(
     (place, used, kind, start, end, parent) -> NOT bitTest(used, {FAILED_BIT}) AND kind IN {_HEALS} AND end > ends[bad]
         AND (start > starts[bad] OR parent = parents[bad] AND place != bad), n, used, kinds, starts, ends, parents),
@@ -53,7 +53,7 @@ arrayFilter(bad -> (kinds[bad] IN {_WHOLES} OR kinds[bad] = 0 AND bitAnd(used[ba
 
 # Arrays of one length have what there is of the spans of a trace; what else is in lists are places in these. A copy of
 # a span stays in them, as nothing.
-_WITHOUT_COPIES: Final = (
+ENTRIES: Final = (
     # Looking for copies here is quicker than an aggregate function that keeps a set for each trace.
     """\
 *, arrayEnumerate(ids) AS n, if(arrayUniq(ids) = length(ids), [], arrayEnumerateUniq(arrayMap(
@@ -63,9 +63,6 @@ _WITHOUT_COPIES: Final = (
     if(empty(times), entry, arrayMap((one, time) -> if(time = 1, one, 0), entry, times)) AS entry,
     if(empty(times), kinds, arrayMap((one, time) -> if(time = 1, one, 0), kinds, times)) AS kinds,
     if(empty(times), used, arrayMap((one, time) -> if(time = 1, one, 0), used, times)) AS used)""",
-)
-ENTRIES: Final = (
-    *_WITHOUT_COPIES,
     f"""\
 *, arrayFilter((place, one) -> one = 2, n, entry) AS wanted, has(entry, 1) OR has(entry, 2) AS has_entry,
 arraySlice(arrayReverseSort(place -> ends[place], arrayFilter((place, one, is_entry) -> bitTest(one, {FAILED_BIT})
@@ -98,19 +95,5 @@ multiIf(length(wanted) < 2, arrayConcat(wanted, cut), notEmpty(roots), roots, no
     bitTest(used[place], {FAILED_BIT}) OR notEmpty(unhealed) AND NOT bitTest(used[place], {SERVED_BIT}) AND arrayExists(
         bad -> bitShiftRight(origins[bad], 16) = bitShiftRight(origins[place], 16)
             AND starts[bad] BETWEEN starts[place] AND ends[place], unhealed),
-    notEmpty(cut)), counted) AS {_ENTRY_TYPE}) AS entries""",
+    notEmpty(cut)), counted) AS {ENTRY_TYPE}) AS entries""",
 )
-
-PLAIN_ENTRIES: Final = (
-    *_WITHOUT_COPIES,
-    """\
-*, has(entry, 1) OR has(entry, 2) AS has_entry,
-arrayFilter((place, one) -> one = 2 OR one = 3 AND NOT has_entry, n, entry) AS wanted""",
-    f"""\
-* EXCEPT (wanted, has_entry), CAST(arrayMap(place -> (ids[place], parents[place], starts[place], ends[place],
-    bitTest(used[place], {FAILED_BIT}), false), wanted) AS {_ENTRY_TYPE}) AS entries,
-length(wanted) > 1 OR NOT has_entry AND notEmpty(wanted)
-    OR arrayExists((one, is_entry, kind) -> bitTest(one, {FAILED_BIT}) AND is_entry IN (0, 3) AND (
-        kind = 0 OR kind IN {_WHOLES}), used, entry, kinds) AS is_entangled""",
-)
-"""The same for traces with one entry span and without failures that could be its own; `is_entangled` tells others."""

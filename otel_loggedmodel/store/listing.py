@@ -58,15 +58,9 @@ def traces(database: Database, scope: Scope, which: TraceFilter) -> list[TraceSu
     if not candidates:
         return []
     scope = replace(scope, trace_ids=[row["TraceId"] for row in candidates])
-    measured = measuring.traces(scope)
-    told = Query(
-        f"SELECT * EXCEPT (entries, chunks), entries.id AS ids, entries.failed AS failures, entries.cut_off AS cuts"
-        f" FROM ({measured.sql})",
-        measured.parameters,
-    )
     usage = {
         (row["version"], row["trace"], entry): {**row, "failed": failed, "cut_off": cut_off}
-        for row in _run(database, told)
+        for row in measuring.answer(database, scope, _told)
         for entry, failed, cut_off in zip(row["ids"], row["failures"], row["cuts"], strict=True)
     }
     scores = _scores_by_trace(database, scope)
@@ -105,6 +99,14 @@ def trace(database: Database, columns: schema.Columns, trace_id: str, most: int 
         of_trace,
     )
     return Trace(trace_id=trace_id, spans=tuple(map(_span, rows)), left_out=max(0, number - len(rows)))
+
+
+def _told(traces: Query) -> Query:
+    return Query(
+        f"SELECT * EXCEPT (entries, chunks), entries.id AS ids, entries.failed AS failures, entries.cut_off AS cuts,"
+        f" is_entangled AS entangled FROM ({traces.sql})",
+        traces.parameters,
+    )
 
 
 def _run(database: Database, query: Query) -> list[dict[str, Any]]:

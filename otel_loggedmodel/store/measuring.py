@@ -10,17 +10,19 @@ Three things are settled here, once:
 Spans may be stored more than once, as a sender that was not answered sends again; copies count once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta, timezone
+from enum import Enum, auto
 from typing import Any, Final
 
 from otel_loggedmodel.attributes import EVALUATION_DATASET, EVALUATION_DATASET_NAME
-from otel_loggedmodel.store import pricing, schema
-from otel_loggedmodel.store.adding import CALLS_SQL, PLAIN_USAGE_STEPS, SAYS, USAGE_STEPS, WORTH
+from otel_loggedmodel.store import plain, pricing, schema
+from otel_loggedmodel.store.adding import CALLS_SQL, SAYS, USAGE, USAGE_STEPS, WORTH
 from otel_loggedmodel.store.call_column import FAILED_BIT
 from otel_loggedmodel.store.catalogue import Alias
-from otel_loggedmodel.store.entering import ENTRIES, PLAIN_ENTRIES
+from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.entering import ENTRIES
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
 from otel_loggedmodel.store.schema import call
 
@@ -187,7 +189,10 @@ class Scope:
             parameters.update(parameters_of_those)
         dataset, dataset_name = "LoggedModelDataset", "LoggedModelDatasetName"
         if self.is_wide:
-            dataset, dataset_name = f"SpanAttributes['{EVALUATION_DATASET}']", f"SpanAttributes['{EVALUATION_DATASET_NAME}']"
+            dataset, dataset_name = (
+                f"SpanAttributes['{EVALUATION_DATASET}']",
+                f"SpanAttributes['{EVALUATION_DATASET_NAME}']",
+            )
         if selection.dataset is not None:
             conditions.append(f"{{dataset:String}} IN ({dataset}, {dataset_name})")
             parameters["dataset"] = selection.dataset
@@ -202,7 +207,6 @@ class Scope:
                 conditions.append(f"TraceId IN (SELECT TraceId FROM {self.columns.counted} WHERE {said})")
                 parameters[part] = wanted
         return Query(" AND ".join(conditions) or "1", parameters)
-
 
     def _having_attributes(self) -> tuple[str, dict[str, Any]]:
         """The condition on attributes, which are in the table of spans alone, and its parameters."""
@@ -224,29 +228,59 @@ class Scope:
         return f"{call('span')} IN ({found})", {**parameters, **spans.parameters}
 
 
-def traces(scope: Scope, *, with_usage: bool = True, is_plain: bool = False) -> Query:
-    """One row for each trace of each version.
+class Way(Enum):
+    """How traces are measured.
 
-    Most of the time that ClickHouse takes to analyse this goes into what few traces need: spans within spans of the
-    same kind. Where there are none, it can be left out.
+    `PLAIN` says what is true of plain traces, and of which it need not be; `EVERY` holds for all, and takes several
+    times as long; `MIXED` measures as plain what is plain, and in the other way what is not.
+    """
+
+    PLAIN = auto()
+    EVERY = auto()
+    MIXED = auto()
+
+
+def answer(
+    database: Database, scope: Scope, build: Callable[[Query], Query], *, with_usage: bool = True
+) -> list[dict[str, Any]]:
+    """What a query over traces finds, measured in the quickest way that holds for all of them.
+
+    Args:
+        database: Where.
+        scope: Which traces.
+        build: Makes the query of that of the traces; its rows have `entangled`, how many of theirs are not plain.
+        with_usage: Whether their tokens and cost are wanted.
+    """
+    way = Way.EVERY if (scope.is_entangled and with_usage) or scope.moves.sql else Way.PLAIN
+    rows: list[dict[str, Any]] = []
+    for again in (way, Way.MIXED):
+        query = build(traces(scope, with_usage=with_usage, way=again))
+        rows = database.query(query.sql, query.parameters)
+        if not any(row["entangled"] for row in rows):
+            break
+    return rows
+
+
+def traces(scope: Scope, *, with_usage: bool = True, way: Way = Way.EVERY) -> Query:
+    """One row for each trace of each version.
 
     Args:
         scope: Which traces.
         with_usage: Whether their tokens and cost are wanted.
-        is_plain: Work out what is true of plain traces. A further column, `is_entangled`, says of which it is not.
+        way: How they are measured.
 
     Columns: `version`, `trace` (a hash of its id), `entries` (id, parent, start, end, failed, cut_off of the entry
-    spans that count; times in ns) and `conversation` (a hash, or 0). With usage also those of `adding.USAGE`.
+    spans that count; times in ns), `conversation` (a hash, or 0), and `is_entangled`, whether what is said of a trace
+    need not be true. With usage also those of `adding.USAGE`.
     """
     version, spans, entry, moves = scope.version, scope.spans, scope.selected, scope.moves
     parameters = {**version.parameters, **spans.parameters, **entry.parameters, **moves.parameters}
-    key = version.sql
-    wanted = ""
+    key, wanted = version.sql, "1"
     if scope.model_ids is not None:
         # Grouping by the place of an id is quicker than by the id, and tells at once which are not wanted. `transform`
         # works on the dictionary of the column.
         key = f"transform({version.sql}, {{model_ids:Array(String)}}, {{places:Array(UInt16)}}, 0)"
-        wanted = "HAVING version != 0"
+        wanted = "version != 0"
         parameters["model_ids"] = list(scope.model_ids)
         parameters["places"] = list(range(1, len(scope.model_ids) + 1))
     trace, role = call("trace"), "toUInt8(LoggedModelRole = 'entry')"
@@ -270,11 +304,10 @@ def traces(scope: Scope, *, with_usage: bool = True, is_plain: bool = False) -> 
         "entry": f"if({role} != 0, 1 + ({entry.sql}), if({entry.sql}, 3, 0))",
         "origins": call("origin"),
     }
-    # What says tokens or a cost, and calls that say neither.
-    is_call = f"({kind} IN {CALLS_SQL} OR bitAnd({used}, {SAYS}) != 0)"
     numbers = {}
     if with_usage:
-        columns["is_calls"] = is_call
+        # What says tokens or a cost, and calls that say neither.
+        columns["is_calls"] = f"({kind} IN {CALLS_SQL} OR bitAnd({used}, {SAYS}) != 0)"
         numbers = {
             "inputs": call("input"),
             "outputs": call("output"),
@@ -286,29 +319,50 @@ def traces(scope: Scope, *, with_usage: bool = True, is_plain: bool = False) -> 
             "chunks": call("first_chunk"),
             "worths": WORTH,
         }
-    arrays = [f"groupArray(s_{name}) AS {name}" for name in columns]
-    if with_usage:
-        arrays += [f"groupArrayIf(s_{name}, s_is_calls) AS c_{name}" for name in (*_OF_CALLS, *numbers)]
     inner = ", ".join(f"{expression} AS s_{name}" for name, expression in {**columns, **numbers}.items())
     sql = f"""
-        SELECT version, trace, max(s_conversation) AS conversation, {", ".join(arrays)}
-        FROM (
             SELECT {key} AS version, {trace} AS trace, {call("conversation")} AS s_conversation, {inner}
             FROM {scope.columns.counted}
-            WHERE {spans.sql}
-        )
-        GROUP BY version, trace
-        {wanted}"""
-    # Each step reads the columns of the one before. In one step, ClickHouse would work a column out again inside of
-    # every lambda that uses it.
-    for step in PLAIN_ENTRIES if is_plain else ENTRIES:
-        sql = f"SELECT {step} FROM ({sql})"
-    sql += " WHERE notEmpty(entries)"
-    usage = PLAIN_USAGE_STEPS if is_plain else USAGE_STEPS
-    for step in usage if with_usage else ():
-        sql = f"SELECT {step} FROM ({sql})"
-    if not with_usage:
-        sql = f"SELECT version, trace, conversation, entries{', is_entangled' if is_plain else ''} FROM ({sql})"
+            WHERE {spans.sql}"""
+    if way is Way.PLAIN:
+        sql = plain.traces(sql, wanted, with_usage=with_usage)
+    elif way is Way.EVERY:
+        sql = _every(sql, wanted, [*columns], [*numbers])
+    else:
+        simple = plain.traces(sql, wanted, with_usage=with_usage)
+        sql += f" AND (version, trace) IN (SELECT version, trace FROM ({simple}) WHERE is_entangled)"
+        names = ", ".join(("version", "trace", "conversation", "entries", *(USAGE if with_usage else ())))
+        sql = f"""
+        SELECT {names}, toUInt8(0) AS is_entangled FROM ({simple}) WHERE NOT is_entangled
+        UNION ALL SELECT {names}, is_entangled FROM ({_every(sql, wanted, [*columns], [*numbers])})"""
     if scope.model_ids is not None:
         sql = f"SELECT * REPLACE ({{model_ids:Array(String)}}[version] AS version) FROM ({sql})"
     return Query(sql, parameters)
+
+
+def _every(spans: str, wanted: str, columns: Sequence[str], numbers: Sequence[str]) -> str:
+    """One row for each trace, be it plain or not, as SQL.
+
+    Args:
+        spans: The query of spans.
+        wanted: What has to be true of the version of a trace.
+        columns: What of spans is needed.
+        numbers: What of calls is needed beside that, if their usage is wanted.
+    """
+    arrays = [f"groupArray(s_{name}) AS {name}" for name in columns]
+    if numbers:
+        arrays += [f"groupArrayIf(s_{name}, s_is_calls) AS c_{name}" for name in (*_OF_CALLS, *numbers)]
+    sql = f"""
+        SELECT version, trace, max(s_conversation) AS conversation, {", ".join(arrays)}
+        FROM ({spans})
+        GROUP BY version, trace
+        HAVING {wanted}"""
+    # Each step reads the columns of the one before. In one step, ClickHouse would work a column out again inside of
+    # every lambda that uses it.
+    for step in ENTRIES:
+        sql = f"SELECT {step} FROM ({sql})"
+    sql += " WHERE notEmpty(entries)"
+    for step in USAGE_STEPS if numbers else ():
+        sql = f"SELECT {step} FROM ({sql})"
+    names = "*" if numbers else "version, trace, conversation, entries"
+    return f"SELECT {names}, toUInt8(0) AS is_entangled FROM ({sql})"

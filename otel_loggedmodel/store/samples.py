@@ -47,22 +47,15 @@ def rows(database: Database, scope: Scope, model_ids: Sequence[str]) -> dict[str
         scope: Which of their traces.
         model_ids: The versions, in order.
     """
-    found = {} if scope.is_entangled else _rows(database, scope, model_ids, is_plain=True)
-    if scope.is_entangled or any(row["entangled"] for row in found.values()):
-        found = _rows(database, scope, model_ids, is_plain=False)
-    return found
-
-
-def _rows(database: Database, scope: Scope, model_ids: Sequence[str], *, is_plain: bool) -> dict[str, Row]:
-    query = _measured(scope, model_ids, is_plain=is_plain)
-    return {row["version"]: _named(row) for row in database.query(query.sql, query.parameters)}
+    found = measuring.answer(database, scope, lambda traces: _measured(traces, model_ids))
+    return {row["version"]: _named(row) for row in found}
 
 
 def _named(row: Row) -> Row:
     """A row with its counts and tests by name: naming them in SQL takes ClickHouse longer than all the rest."""
     return {
         **row,
-        **{name: _number(name, total) for name, total in zip((*_COUNTS, "entangled"), row["counts"], strict=True)},
+        **{name: _number(name, total) for name, total in zip(_COUNTS, row["counts"][: len(_COUNTS)], strict=True)},
         **{f"welch_{name}": test for name, test in zip(VALUES, row["welch"], strict=True)},
     }
 
@@ -71,11 +64,10 @@ def _number(name: str, total: float) -> float:
     return total if "cost" in name else round(total)
 
 
-def _measured(scope: Scope, model_ids: Sequence[str], *, is_plain: bool) -> Query:
+def _measured(traces: Query, model_ids: Sequence[str]) -> Query:
     """One row for each version, with the tests of its values against those of the first version that has traces."""
-    traces = measuring.traces(scope, is_plain=is_plain)
     names = ", ".join(VALUES)
-    counts = [*_COUNTS.values(), "is_entangled" if is_plain else "0"]
+    counts = [*_COUNTS.values(), "is_entangled"]
     sql = f"""
         -- The first version is tested against nothing.
         SELECT row.1 AS version, row.2 AS counts, row.8 AS conversations, row.3 AS own,
@@ -110,7 +102,7 @@ def _measured(scope: Scope, model_ids: Sequence[str], *, is_plain: bool) -> Quer
     for step in (_VARY, f"{_WELCH}, {_RANK} AS ranks"):
         sql = f"SELECT {step} FROM ({sql})"
     sql = f"""
-        SELECT version, counts, conversations, welch,
+        SELECT version, counts, counts[{len(counts)}] AS entangled, conversations, welch,
             quantiles, mean, chunk_quantiles, chunk_mean, length(own[{VALUES.index("chunks") + 1}]) AS chunks,
             ranks[1] AS rank_latencies, ranks[2] AS rank_chunks
         FROM ({sql})"""

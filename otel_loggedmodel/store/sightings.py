@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from otel_loggedmodel.store import measuring
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.measuring import Scope
+from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.results import HistoryEntry
 from otel_loggedmodel.store.schema import Columns
 from otel_loggedmodel.versions.records import event_of
@@ -40,19 +40,23 @@ def last_seen(database: Database, scope: Scope, cut_off: Collection[str]) -> dic
 
 def usage(database: Database, scope: Scope) -> dict[str, dict[str, Any]]:
     """How much each version was used, by its id."""
-    query = measuring.traces(scope, with_usage=False)
-    rows = database.query(
+    rows = measuring.answer(database, scope, _used, with_usage=False)
+    return {row["model_id"]: row for row in rows}
+
+
+def _used(traces: Query) -> Query:
+    return Query(
         f"""
         SELECT toString(version) AS model_id, sum(length(entries)) AS traces,
             sum(arrayCount(entries.failed)) AS errors,
             quantileExactInclusiveArray(0.95)(
                 arrayMap((start, end) -> (end - start) / 1e6, entries.start, entries.end)
             ) AS p95,
-            min(arrayMin(entries.start)) AS first_ns, max(arrayMax(entries.start)) AS last_ns
-        FROM ({query.sql}) GROUP BY version""",
-        query.parameters,
+            min(arrayMin(entries.start)) AS first_ns, max(arrayMax(entries.start)) AS last_ns,
+            sum(is_entangled) AS entangled
+        FROM ({traces.sql}) GROUP BY version""",
+        traces.parameters,
     )
-    return {row["model_id"]: row for row in rows}
 
 
 def times_and_places(database: Database, scope: Scope, cut_off: Collection[str]) -> dict[str, dict[str, Any]]:
