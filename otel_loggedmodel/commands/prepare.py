@@ -29,11 +29,19 @@ def prepare(
     cluster: Annotated[str | None, typer.Option("--cluster", metavar="NAME", help="Run them ON CLUSTER NAME.")] = None,
     json: options.Json = False,
 ) -> None:
-    """Add to a ClickHouse what makes comparing fast: columns that are computed once. Repeating it changes nothing."""
+    """Add to a ClickHouse what makes questions fast: columns that are computed once, and a narrow table of what counts.
+
+    The table is filled in day by day. Questions are answered meanwhile, more slowly. If it is stopped, run it again: it
+    goes on with the day that it was at. Otherwise repeating it changes nothing.
+    """
     from otel_loggedmodel.store import prepare as prepare_store
 
+    def on_day(day: str, place: int, days: int) -> None:
+        if not dry_run:
+            printing.complain(f"Filling in {day[:4]}-{day[4:6]}-{day[6:]}, {place} of {days} days ...")
+
     with printing.progress("Preparing the store"):
-        statements = prepare_store(store, cluster=cluster, backfill=backfill, dry_run=dry_run)
+        statements = prepare_store(store, cluster=cluster, backfill=backfill, dry_run=dry_run, on_day=on_day)
     if json:
         printing.show_json({"dry_run": dry_run, "statements": statements})
     elif dry_run:

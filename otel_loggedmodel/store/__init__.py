@@ -6,6 +6,7 @@ answered. This package is imported with little effort; ClickHouse and its client
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,19 +70,29 @@ def open_database(url: str, prices: str | None = None) -> "Store":
     return open_store(url, prices)
 
 
-def prepare(url: str, *, cluster: str | None = None, backfill: bool = False, dry_run: bool = False) -> list[str]:
-    """Make the tables and columns of a store that are not there, and return the statements.
+def prepare(
+    url: str,
+    *,
+    cluster: str | None = None,
+    backfill: bool = False,
+    dry_run: bool = False,
+    on_day: Callable[[str, int, int], object] = lambda day, place, days: None,
+) -> list[str]:
+    """Make what a store lacks: tables, columns, a view, and the days that its table of what counts lacks.
+
+    What was stopped goes on with the day that it was at. The statements are returned.
 
     Args:
         url: As for `open_reader`, except a backend.
         cluster: Name of the cluster, for `ON CLUSTER`.
         backfill: Compute the columns for the spans that are there already, too.
         dry_run: Do nothing.
+        on_day: Called before a day is filled in: with its name, its place from 1 on, and how many there are.
 
     Raises:
-        StoreUnavailableError: It cannot be reached, or is of a newer release.
+        StoreUnavailableError: It cannot be reached, is of a newer release, or this user may not make tables.
         ReadingError: The URL is none, or the table is of a kind that cannot be altered so.
     """
     from otel_loggedmodel.store.opening import prepare as prepare_url
 
-    return prepare_url(url, cluster=cluster, backfill=backfill, dry_run=dry_run)
+    return prepare_url(url, cluster=cluster, backfill=backfill, dry_run=dry_run, on_day=on_day)

@@ -211,8 +211,8 @@ def _latency_bins(traces: Query) -> Query:
             toInt32(floor(log10(greatest(latency, {_LEAST_MS})) * {BINS_PER_DECADE})) AS bin, count() AS traces,
             sum(is_entangled) AS entangled
         FROM (
-            SELECT version, is_entangled, arrayJoin(arrayMap((start, end) -> (end - start) / 1e6, entries.start, entries.end))
-                AS latency
+            SELECT version, is_entangled, arrayJoin(
+                arrayMap((start, end) -> (end - start) / 1e6, entries.start, entries.end)) AS latency
             FROM ({traces.sql})
         )
         GROUP BY version, bin ORDER BY version, bin""",

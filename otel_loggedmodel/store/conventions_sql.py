@@ -142,7 +142,7 @@ def said() -> str:
 
 
 def may_say() -> str:
-    """Whether a span has an attribute that can tell of a call, a tool or an agent; without one, `said` tells nothing."""
+    """Whether a span has an attribute that can tell of a call, a tool or an agent."""
     things = (*_COUNTS, Thing.COST, Thing.KIND, Thing.REQUEST_MODEL, Thing.RESPONSE_MODEL)
     keys = {place.attribute for thing in (*things, Thing.PROMPT_NAME, Thing.AGENT) for place in places_of(thing)}
     return f"arrayExists(key -> key IN ({_constants(keys)}), mapKeys(SpanAttributes))"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of what counts: of each span that a question about versions reads, what it reads, in the order of questions.
+"""The table of what counts: what questions about versions read of spans, in the order of questions.
 
 The table of spans is sorted as the Collector's exporter has it, by service and name. A question about a version would
 read all of it. So a materialized view copies what counts into a narrow table that is sorted by version and hour,
@@ -15,6 +15,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from otel_loggedmodel.attributes import EVALUATION_DATASET, EVALUATION_DATASET_NAME
@@ -164,6 +165,18 @@ def filling(source: str) -> str:
         source: The spans of that day, as `rows` has it.
     """
     return f"INSERT INTO {TABLE} {rows(source)}"
+
+
+def emptying(day: str, on_cluster: str = "") -> tuple[str, ...]:
+    """The statements, if any, that take away what is there of a day before it is filled in.
+
+    Of the last two days spans may be on their way into both tables at this moment. What is there of these stays, and
+    what is filled in once more is a copy.
+    """
+    yesterday = datetime.now(timezone.utc) - timedelta(days=1)
+    if day >= f"{yesterday:%Y%m%d}":
+        return ()
+    return (f"ALTER TABLE {TABLE}{on_cluster} DROP PARTITION ID {text(day)}",)
 
 
 def remembering(missing: Sequence[str], on_cluster: str = "") -> str:

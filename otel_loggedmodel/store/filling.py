@@ -5,11 +5,13 @@ It goes hour by hour, so that it stops soon, and day by day, as a day that is do
 """
 
 import logging
+import re
 import threading
+from pathlib import Path
 from typing import Final
 
-from otel_loggedmodel.store import counted, schema
-from otel_loggedmodel.store.database import Database, second
+from otel_loggedmodel.store import counted, layout, schema
+from otel_loggedmodel.store.database import Database, second, text
 from otel_loggedmodel.store.reading import ReadingError
 
 _logger = logging.getLogger(__name__)
@@ -48,8 +50,24 @@ class Filler:
     def _fill(self, database: Database) -> None:
         days = schema.missing_days(database)
         for place, day in enumerate(days, 1):
+            for statement in counted.emptying(day):
+                database.command(statement)
             for hour in _HOURS:
                 if self._stopping.is_set():
                     return
                 database.command(counted.filling(schema.AS_READ.of_day(day, hour)), {"max_threads": 1})
             database.command(counted.remembering(days[place:]))
+
+
+def notice_damage(database: Database, directory: Path) -> None:
+    """Have the days filled in anew of which the engine has set a part of the table aside.
+
+    All of it follows from the table of spans, so that nothing is lost with these parts, and they are dropped.
+    """
+    parts = [Path(part.path).name for part in layout.set_aside(directory) if part.table == counted.TABLE]
+    if not parts:
+        return
+    days = {match[0] for part in parts if (match := re.search(r"\d{8}", part))}
+    database.command(counted.remembering(sorted({*days, *schema.missing_days(database)})))
+    for part in parts:
+        database.command(f"ALTER TABLE {counted.TABLE} DROP DETACHED PART {text(part)}", {"allow_drop_detached": 1})

@@ -17,7 +17,7 @@ from typing import Any, Final
 from otel_loggedmodel.store import counted, schema
 from otel_loggedmodel.store.counts import Counts
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.filling import Filler
+from otel_loggedmodel.store.filling import Filler, notice_damage
 
 _INPUT: Final = "otel_loggedmodel_otlp_in"
 _VIEW: Final = "otel_loggedmodel_otlp_in_mv"
@@ -175,6 +175,8 @@ class OtlpWriter:
         # What an earlier release has stored is worked out again, in the background and while it is read as it will be.
         is_embedded = database.directory is not None
         schema.prepare(database, backfill=is_embedded and schema.is_older(database), fill=False)
+        if database.directory is not None:
+            notice_damage(database, database.directory)
         _make_input(database)
         self._filler = Filler(database) if is_embedded and schema.missing_days(database) else None
         self._settings = _settings(database.directory)

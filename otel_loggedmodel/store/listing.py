@@ -165,7 +165,8 @@ def _entries(scope: Scope, keys: Sequence[int]) -> Query:
     version, spans = scope.version, scope.spans
     return Query(
         f"""
-        SELECT {version.sql} AS version, TraceId, SpanId, {scope.trace} AS trace, {scope.span} AS id, SpanName, ServiceName, {measuring.START} AS start_ns, Duration,
+        SELECT {version.sql} AS version, TraceId, SpanId, {scope.trace} AS trace, {scope.span} AS id, SpanName,
+            ServiceName, {measuring.START} AS start_ns, Duration,
             StatusMessage
         FROM {scope.source}
         WHERE {spans.sql} AND {scope.span} IN {{keys:Array(UInt64)}}

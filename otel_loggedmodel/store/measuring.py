@@ -333,7 +333,7 @@ def traces(scope: Scope, *, with_usage: bool = True, way: Way = Way.EVERY) -> Qu
         sql += f" AND (version, trace) IN (SELECT version, trace FROM ({simple}) WHERE is_entangled)"
         names = ", ".join(("version", "trace", "conversation", "entries", *(USAGE if with_usage else ())))
         sql = f"""
-        SELECT {names}, toUInt8(0) AS is_entangled FROM ({simple}) WHERE NOT is_entangled
+        SELECT {names}, is_entangled FROM ({simple}) WHERE NOT is_entangled
         UNION ALL SELECT {names}, is_entangled FROM ({_every(sql, wanted, [*columns], [*numbers])})"""
     if scope.model_ids is not None:
         sql = f"SELECT * REPLACE ({{model_ids:Array(String)}}[version] AS version) FROM ({sql})"

@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from otel_loggedmodel.environment import OTEL_LOGGEDMODEL_PRICES
@@ -75,12 +76,14 @@ def _prices(path: str | None) -> PriceFile:
     return price_file.read(path) if path else NO_FILE
 
 
-def prepare(url: str, *, cluster: str | None, backfill: bool, dry_run: bool) -> list[str]:
+def prepare(
+    url: str, *, cluster: str | None, backfill: bool, dry_run: bool, on_day: Callable[[str, int, int], object]
+) -> list[str]:
     """Make what a store lacks; see `store.prepare`."""
     database: Database = open_database(url, create=not dry_run)
     try:
         if database.directory is not None and cluster is not None:
             raise StoreUnavailableError("an embedded store is not on a cluster: leave the cluster's name out")
-        return schema.prepare(database, cluster=cluster, backfill=backfill, dry_run=dry_run)
+        return schema.prepare(database, cluster=cluster, backfill=backfill, dry_run=dry_run, on_day=on_day)
     finally:
         database.close()

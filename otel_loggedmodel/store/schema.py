@@ -181,12 +181,18 @@ def prepare(
     """
     statements = list(_statements(database, cluster, backfill=backfill))
     days = missing_days(database) if fill else ()
+    # What a filling has left that was stopped.
+    is_torn = counted.state(database).is_fed
     if not dry_run:
         for statement in statements:
             database.command(statement)
     for place, day in enumerate(days, 1):
         on_day(day, place, len(days))
-        filled = [counted.filling(AS_READ.of_day(day)), counted.remembering(days[place:], _on_cluster(cluster))]
+        filled = [
+            *(counted.emptying(day, _on_cluster(cluster)) if is_torn else ()),
+            counted.filling(AS_READ.of_day(day)),
+            counted.remembering(days[place:], _on_cluster(cluster)),
+        ]
         statements += filled
         if not dry_run:
             for statement in filled:

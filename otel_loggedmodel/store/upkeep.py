@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from otel_loggedmodel.store import backup, layout, schema
+from otel_loggedmodel.store import backup, counted, filling, layout, schema
 from otel_loggedmodel.store.backup import Backup
 from otel_loggedmodel.store.counts import Counts
 from otel_loggedmodel.store.database import Database, text
@@ -19,6 +19,7 @@ from otel_loggedmodel.store.layout import SetAside
 from otel_loggedmodel.store.reading import ReadingError
 
 _TABLES: Final = (schema.SPANS, f"{schema.SPANS}_trace_id_ts")
+_FILLED_IN: Final = "filled in anew what was damaged of the table of what counts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +95,13 @@ class Upkeep:
         Raises:
             ReadingError: The store is not one in a directory.
         """
-        self._check_embedded()
+        directory = self._check_embedded()
         with self._changing:
             done = [line for table in _TABLES for line in self._set_broken_aside(table)]
+            if self._set_broken_aside(counted.TABLE):
+                filling.notice_damage(self._database, directory)
+                schema.prepare(self._database)
+                done.append(_FILLED_IN)
             condition = self.condition()
             # From now on, what is gone is known.
             self._counts.note()
@@ -126,8 +131,10 @@ class Upkeep:
                 done.append(f"set the part {part} of {table} aside: it is damaged")
         return done
 
-    def _check_embedded(self) -> None:
-        if self._database.directory is None:
+    def _check_embedded(self) -> Path:
+        directory = self._database.directory
+        if directory is None:
             raise ReadingError(
                 f"{self._database.name} is on a server: it is backed up and repaired there, with BACKUP and CHECK TABLE"
             )
+        return directory

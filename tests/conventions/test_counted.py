@@ -18,8 +18,8 @@ from otel_loggedmodel import store as stores
 from otel_loggedmodel.conventions.shape import Form, Place
 from otel_loggedmodel.conventions.table import SOURCES
 from otel_loggedmodel.conventions.things import Kind, Thing
+from otel_loggedmodel.store.counted import TABLE
 from otel_loggedmodel.store.opening import Store
-from otel_loggedmodel.store.schema import SPANS
 
 BEYOND = frozenset((HERE / "beyond_the_spans.txt").read_text(encoding="utf-8").splitlines())
 
@@ -75,7 +75,7 @@ def read(store: Store, attributes: dict[str, str], what: str) -> object:
         attribute.value.string_value = value
     store.writer.insert([request.SerializeToString()])
     (row,) = store.reader._database.query(
-        f"SELECT LoggedModelCall.{what} AS found FROM {SPANS} WHERE TraceId = {{trace:String}}",
+        f"SELECT LoggedModelCall.{what} AS found FROM {TABLE} WHERE TraceId = {{trace:String}}",
         {"trace": span.trace_id.hex()},
     )
     return row["found"]

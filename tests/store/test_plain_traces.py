@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from otel_loggedmodel.store import measuring, samples, schema
-from otel_loggedmodel.store.measuring import Scope
+from otel_loggedmodel.store import measuring, schema
+from otel_loggedmodel.store.measuring import Scope, Way
 from otel_loggedmodel.store.opening import Store
 
 START_NS = 1_795_000_000 * 10**9
@@ -70,8 +70,8 @@ def test_plain_traces_are_measured_as_all_are(store: Store, with_usage: bool) ->
     first_trace = 0
     outcomes = set()
 
-    def measured(scope: Scope, *, is_plain: bool) -> dict[Any, Any]:
-        query = measuring.traces(scope, with_usage=with_usage, is_plain=is_plain)
+    def measured(scope: Scope, way: Way) -> dict[Any, Any]:
+        query = measuring.traces(scope, with_usage=with_usage, way=way)
         rows = database.query(f"SELECT * FROM ({query.sql})", query.parameters)
         return {(row["version"], row["trace"]): row for row in rows}
 
@@ -82,11 +82,14 @@ def test_plain_traces_are_measured_as_all_are(store: Store, with_usage: bool) ->
         store.writer.insert([request(told, first_trace)])
         ids = [trace.to_bytes(16, "big").hex() for trace in range(first_trace, first_trace + 10)]
         scope = Scope(schema.Columns(schema.COLUMNS, is_counted=True), model_ids=MODEL_IDS, trace_ids=ids)
-        plain, every = measured(scope, is_plain=True), measured(scope, is_plain=False)
+        plain, every, mixed = (measured(scope, way) for way in (Way.PLAIN, Way.EVERY, Way.MIXED))
         assert plain.keys() >= every.keys()
         for key, row in plain.items():
             outcomes.add(row["is_entangled"])
             assert row["is_entangled"] or repr(row) == repr({name: every[key][name] for name in row})
+        assert {key: repr(row) for key, row in mixed.items()} == {
+            key: repr({name: row[name] for name in mixed[key]}) for key, row in every.items()
+        }
 
     holds()
     assert outcomes == {0, 1}
@@ -100,14 +103,28 @@ def test_traces_that_are_known_not_to_be_plain_are_asked_for_once(
     agent |= {"operation": "invoke_agent" if is_entangled else "", "tokens": 3, "start": 0, "took": 20, "response": ""}
     call = {**agent, "parent": 1, "operation": "chat", "start": 1, "took": 10}
     store.writer.insert([request([{**agent, "tokens": 3 if is_entangled else 0}, call], 0)])
-    asked: list[bool] = []
-    rows = samples._rows
+    asked: list[Way] = []
+    traces = measuring.traces
 
-    def counted(*arguments: Any, is_plain: bool) -> Any:
-        asked.append(is_plain)
-        return rows(*arguments, is_plain=is_plain)
+    def counted(*arguments: Any, way: Way, **options: Any) -> Any:
+        asked.append(way)
+        return traces(*arguments, way=way, **options)
 
-    monkeypatch.setattr(samples, "_rows", counted)
+    monkeypatch.setattr(measuring, "traces", counted)
     (version,) = store.reader.compare(MODEL_IDS[:1]).versions
     assert (version.traces, version.tokens.input, version.calls_per_trace) == (1, 3, 1)
-    assert asked == [not is_entangled]
+    assert asked == [Way.EVERY if is_entangled else Way.PLAIN]
+
+
+def test_what_is_not_plain_is_measured_among_what_is(store: Store) -> None:
+    call = {"version": MODEL_IDS[0], "trace": 1, "parent": 0, "scope": "one", "served": False, "failed": False}
+    call |= {"operation": "chat", "tokens": 3, "start": 0, "took": 20, "response": ""}
+    # A call within a call of another trace, and an entry span that was sent twice.
+    inner = {**call, "trace": 2, "parent": 2, "start": 1, "took": 10}
+    store.writer.insert([request([call, {**call, "trace": 2}, inner], 0)])
+    copied = request([{**call, "trace": 3}], 0)
+    store.writer.insert([copied, copied])
+    (version,) = store.reader.compare(MODEL_IDS[:1]).versions
+    assert (version.traces, version.tokens.input, version.calls_per_trace) == (3, 9, 1)
+    (listed,) = store.reader.versions()
+    assert (listed.traces, listed.p95_ms) == (3, version.latency_ms.p95)

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of what counts says what the table of spans says, and is filled in where it lacks something."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+
+import pytest
+from clickhouse_connect.driver.client import Client
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clickhouse_server import READ_ONLY_USER, ClickHouseServer
+from effort import times
+from otel_loggedmodel import store as stores
+from otel_loggedmodel.store import counted, schema
+from otel_loggedmodel.store.opening import Store
+from otel_loggedmodel.store.queries import StoreReader
+from otel_loggedmodel.store.reading import Selection, StoreUnavailableError
+from truth import make_traffic
+
+OLD = ("20260301", "20260302", "20260303")
+SPANS_OF_THREE_DAYS = """
+    INSERT INTO otel_traces (Timestamp, TraceId, SpanId, ParentSpanId, SpanName, ServiceName, SpanAttributes, Duration)
+    SELECT toDateTime64('2026-03-01 10:00:00', 9, 'UTC') + toIntervalDay(intDiv(number, 20)), hex(intDiv(number, 2)),
+        hex(number), if(number % 2 = 0, '', hex(number - 1)), 'POST /ask', 'assistant',
+        if(number % 2 = 0, map('logged_model.id', 'v1', 'http.route', '/ask'), map('logged_model.id', 'v1',
+            'gen_ai.operation.name', 'chat', 'gen_ai.request.model', 'gpt-4o', 'gen_ai.usage.input_tokens', '7',
+            'gen_ai.usage.output_tokens', '3')), 1000000 * (number % 7)
+    FROM numbers(60)"""
+
+
+@pytest.fixture
+def url(clickhouse_server: ClickHouseServer, clickhouse_database: str) -> str:
+    return f"clickhouse://127.0.0.1:{clickhouse_server.port}/{clickhouse_database}"
+
+
+@pytest.fixture
+def client(clickhouse_server: ClickHouseServer, clickhouse_database: str) -> Client:
+    """A database as a Collector leaves it, with spans of three days."""
+    client = clickhouse_server.client(clickhouse_database)
+    for statement in schema._exporter_tables("", "MergeTree()"):
+        client.command(statement)
+    client.command(SPANS_OF_THREE_DAYS)
+    return client
+
+
+def answers(url: str) -> tuple[bool, object]:
+    """Whether the quick way was taken, and what came out."""
+    reader = stores.open_reader(url)
+    assert isinstance(reader, StoreReader)
+    try:
+        (version,) = reader.compare(["v1"]).versions
+        return reader._columns.is_prepared, (
+            version,
+            reader.versions(),
+            reader.traces("v1"),
+            reader.behaviour(["v1"]),
+            reader.activities(["v1"]),
+            reader.compare(["v1"], Selection(attributes={"http.route": "/ask"})).versions,
+            reader.compare(["v1"], Selection(attributes={"http.route": "/other"})).versions[0].traces,
+        )
+    finally:
+        reader.close()
+
+
+def rows_by_day(client: Client) -> dict[str, int]:
+    rows = client.query(f"SELECT _partition_id, count() FROM {counted.TABLE} GROUP BY _partition_id").result_rows
+    return {str(day): int(number) for day, number in rows}
+
+
+def test_a_table_that_is_not_prepared_gives_the_same_answers(url: str, client: Client) -> None:
+    is_quick, before = answers(url)
+    assert not is_quick
+    days: list[tuple[str, int, int]] = []
+    stores.prepare(url, on_day=lambda *day: days.append(day))
+    assert days == [(day, place, 3) for place, day in enumerate(OLD, 1)]
+    assert answers(url) == (True, before)
+    assert rows_by_day(client) == dict.fromkeys(OLD, 20)
+    assert stores.prepare(url) == []
+
+
+def test_a_filling_that_was_stopped_goes_on_where_it_was(url: str, client: Client) -> None:
+    class StoppedError(Exception):
+        pass
+
+    def stop(day: str, place: int, days: int) -> None:
+        if place == 2:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        stores.prepare(url, on_day=stop)
+    is_quick, before = answers(url)
+    assert not is_quick
+    # Killed in the middle of a day, it leaves a part of that day.
+    client.command(counted.filling(schema.AS_READ.of_day(OLD[1], 10)))
+    assert rows_by_day(client) == {OLD[0]: 20, OLD[1]: 20}
+    days: list[str] = []
+    stores.prepare(url, on_day=lambda day, place, number: days.append(day))
+    assert days == [*OLD[1:]]
+    assert rows_by_day(client) == dict.fromkeys(OLD, 20)
+    assert answers(url) == (True, before)
+
+
+def test_spans_that_arrive_while_days_are_filled_in_count_once(url: str, client: Client) -> None:
+    def arrive(day: str, place: int, days: int) -> None:
+        if place == 2:
+            client.command(SPANS_OF_THREE_DAYS)  # once more, as a sender does that got no answer
+
+    _, before = answers(url)
+    stores.prepare(url, on_day=arrive)
+    assert sum(rows_by_day(client).values()) > 60
+    assert answers(url) == (True, before)
+
+
+def test_a_view_that_was_dropped_is_noticed(url: str, client: Client) -> None:
+    stores.prepare(url)
+    client.command(f"DROP TABLE {counted.VIEW}")
+    client.command(SPANS_OF_THREE_DAYS.replace("2026-03-01", "2026-03-02").replace("hex(", "hex(1000 + "))
+    is_quick, before = answers(url)
+    assert not is_quick
+    stores.prepare(url)
+    assert answers(url) == (True, before)
+    assert rows_by_day(client) == {OLD[0]: 20, OLD[1]: 40, OLD[2]: 40, "20260304": 20}
+
+
+def test_a_backend_notices_a_view_that_is_dropped_while_it_runs(
+    url: str, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otel_loggedmodel.store.queries._INSPECT_SECONDS", 0.0)
+    stores.prepare(url)
+    reader = stores.open_reader(url)
+    assert isinstance(reader, StoreReader)
+    assert not any("not prepared" in note for note in reader.compare(["v1"]).notes)
+    client.command(f"DROP TABLE {counted.VIEW}")
+    comparison = reader.compare(["v1"])
+    reader.close()
+    assert any("not prepared" in note for note in comparison.notes)
+    assert comparison.versions[0].traces == 30
+
+
+def test_a_table_of_another_release_is_made_anew(url: str, client: Client) -> None:
+    stores.prepare(url)
+    _, before = answers(url)
+    client.command(f"ALTER TABLE {counted.TABLE} MODIFY COMMENT 'otel-loggedmodel of another release'")
+    assert answers(url) == (False, before)
+    assert sum(statement.startswith("DROP TABLE") for statement in stores.prepare(url)) == 2
+    assert answers(url) == (True, before)
+
+
+def test_rows_expire_as_spans_do(url: str, client: Client) -> None:
+    client.command("ALTER TABLE otel_traces MODIFY TTL toDateTime(Timestamp) + toIntervalHour(72)")
+    (made,) = [statement for statement in stores.prepare(url, dry_run=True) if "CREATE TABLE" in statement]
+    assert "\nTTL toDateTime(Timestamp) + toIntervalHour(72)\n" in made
+
+
+def test_who_may_not_make_tables_is_told_so_and_answered(
+    url: str, client: Client, clickhouse_server: ClickHouseServer, clickhouse_database: str
+) -> None:
+    only_reading = url.replace("//", f"//{READ_ONLY_USER}@")
+    with pytest.raises(StoreUnavailableError, match="READONLY"):
+        stores.prepare(only_reading)
+    is_quick, _ = answers(only_reading)
+    assert not is_quick
+
+
+def test_deleted_days_are_deleted_in_both_tables(url: str, client: Client) -> None:
+    store = stores.open_database(url)
+    stores.prepare(url)
+    assert store.writer.delete_before(datetime(2026, 3, 3, tzinfo=timezone.utc)) == 40
+    assert rows_by_day(client) == {OLD[2]: 20}
+    assert store.reader.compare(["v1"]).versions[0].traces == 10
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def twin(clickhouse_server: ClickHouseServer) -> Iterator[Callable[[list[bytes]], tuple[object, object]]]:
+    """Answers of a store that got requests, in the quick way and in the slow one."""
+    with clickhouse_server.new_database() as name:
+        store = stores.open_database(f"clickhouse://127.0.0.1:{clickhouse_server.port}/{name}")
+        database = store.writer.database
+
+        def asked(requests: list[bytes]) -> tuple[object, object]:
+            for table in (schema.SPANS, counted.TABLE):
+                database.command(f"TRUNCATE TABLE {table}")
+            for request in requests:
+                store.writer.insert([request])
+            return tuple(of_store(store, is_counted=is_counted) for is_counted in (True, False))  # type: ignore[return-value]
+
+        yield asked
+        store.close()
+
+
+def of_store(store: Store, *, is_counted: bool) -> object:
+    reader = store.reader
+    reader._found = schema.Columns(schema.COLUMNS, is_counted=is_counted)
+    assert reader._columns.is_prepared == is_counted
+    versions = [version.model_id for version in reader.versions()]
+    comparison = reader.compare(versions)
+    return comparison, reader.versions(), [sorted(map(repr, reader.traces(version))) for version in versions]
+
+
+# All kinds of traces, in parts that cut through them.
+_SENT = make_traffic(seed=3, traces=60).requests
+PARTS = [b"".join(_SENT[first::9]) for first in range(9)]
+
+
+@settings(max_examples=times(full=20, quick=3))
+@given(order=st.permutations(range(len(PARTS))), copies=st.lists(st.integers(0, len(PARTS) - 1), max_size=3))
+def test_orders_splits_and_repeats_of_the_same_spans_give_the_same_answers(
+    twin: Callable[[list[bytes]], tuple[object, object]], order: list[int], copies: list[int]
+) -> None:
+    quick, slow = twin([PARTS[place] for place in (*order, *copies)])
+    assert quick == slow
+    assert quick == twin([b"".join(PARTS)])[0]
