@@ -9,7 +9,7 @@ import pytest
 from planted_versions import HOSTILE
 
 from . import sent
-from .conftest import Open, Shop, follow
+from .conftest import Open, Shop, axe_complaints, follow
 
 PAGES = [
     *("versions", "compare", "compare three", "version", "version of hostile name"),
@@ -273,15 +273,9 @@ def test_a_mistake_in_an_address_is_told(shop: Shop, open_page: Open) -> None:
 # Everybody can use it
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", [*PAGES, "nothing"])
-def test_axe_finds_nothing_to_complain_of(shop: Shop, open_page: Open, name: str, scheme: str) -> None:
-    playwright = pytest.importorskip("axe_playwright_python.base")
-    page = open_page(shop.http + shop.paths[name], color_scheme=scheme, bypass_csp=True, may_complain=True)
-    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
-    page.evaluate(playwright.AXE_FILE_PATH.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    assert [(one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"]) for one in found] == []
+def test_axe_finds_nothing_to_complain_of(shop: Shop, open_page: Open, name: str) -> None:
+    assert axe_complaints(lambda **options: open_page(shop.http + shop.paths[name], **options)) == []
 
 
 def test_the_keyboard_is_enough(shop: Shop, open_page: Open) -> None:
