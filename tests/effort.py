@@ -10,6 +10,8 @@ import os
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
+import pytest
+
 Item = TypeVar("Item")
 
 _ASKED_FOR: Final = os.environ.get("OTEL_LOGGEDMODEL_TESTS", "quick")
@@ -18,6 +20,10 @@ if _ASKED_FOR not in ("quick", "full", "library"):
 IS_FULL: Final = _ASKED_FOR == "full"
 # Only what can differ with the Python and the OpenTelemetry that it runs on.
 IS_LIBRARY_ALONE: Final = _ASKED_FOR == "library"
+
+
+# For what takes seconds and looks for what is rare.
+only_in_full: Final = pytest.mark.skipif(not IS_FULL, reason="needs a full run: OTEL_LOGGEDMODEL_TESTS=full make test")
 
 
 def times(full: int, quick: int) -> int:
