@@ -68,7 +68,7 @@ def tell(directory: Path) -> Story:
             name: gate(serving.http, traffic, candidate, *arguments)
             for name, (candidate, _, *arguments) in GATES.items()
         }
-    again = QUESTIONS if IS_FULL else ("compared", "listed")
+    again = QUESTIONS if IS_FULL else ("shown", "listed")
     return Story(traffic, running, ask_all(f"chdb://{directory / 'data'}", traffic, again), gated)
 
 
