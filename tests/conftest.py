@@ -36,7 +36,6 @@ if IS_LIBRARY_ALONE or not has_server:
         "cli",
         "conventions/test_counted.py",
         "pages",
-        "senders",
         "server",
         "store",
         "examples",
@@ -45,6 +44,8 @@ if IS_LIBRARY_ALONE or not has_server:
     ]
 if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_INTEGRATIONS"):
     collect_ignore.append("integrations")  # they have an environment of their own: `make test-integrations`
+if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_SENDERS"):
+    collect_ignore.append("senders")  # they are built with what other languages bring: `make test-senders`
 if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_DISTROS"):
     collect_ignore.append("distros")  # each has an environment of its own: `make test-distros`
 if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_VENDORS"):

@@ -7,7 +7,12 @@ and the oldest OpenTelemetry: as quick, and without what does not depend on thes
 """
 
 import os
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+import pytest
+
+Item = TypeVar("Item")
 
 _ASKED_FOR: Final = os.environ.get("OTEL_LOGGEDMODEL_TESTS", "quick")
 if _ASKED_FOR not in ("quick", "full", "library"):
@@ -17,6 +22,20 @@ IS_FULL: Final = _ASKED_FOR == "full"
 IS_LIBRARY_ALONE: Final = _ASKED_FOR == "library"
 
 
+# For what takes seconds and looks for what is rare.
+only_in_full: Final = pytest.mark.skipif(not IS_FULL, reason="needs a full run: OTEL_LOGGEDMODEL_TESTS=full make test")
+
+
 def times(full: int, quick: int) -> int:
     """One of the two, as the run was asked for."""
     return full if IS_FULL else quick
+
+
+def some(full: Sequence[Item], quick: int = 1) -> Sequence[Item]:
+    """All of these in a full run, and the first few of them otherwise.
+
+    Args:
+        full: Kinds that go the same way through what is tested; those that differ most from one another come first.
+        quick: How many of them are enough while somebody waits.
+    """
+    return full if IS_FULL else full[:quick]

@@ -138,6 +138,6 @@ def content_of_span(trace_id: str, span_id: str, *which: tuple[str, object]) -> 
 
 
 def _with(path: str, parameters: Sequence[tuple[str, object]]) -> str:
-    # What has no UTF-8 cannot be in an address; with a replacement it is the name of nothing.
+    # An address holds UTF-8 alone. A text that has none gets a replacement, and names nothing that exists.
     query = urlencode([(name, str(value)) for name, value in parameters], quote_via=quote, errors="replace")
     return f"{path}?{query}" if query else path

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Charts as SVG, made on the server.
 
-A page may then forbid scripts and styles that are not files, under which chart libraries do not work, and a chart is
-the same in a file that is mailed. Colours come from the style sheet by class, so that they follow light and dark; lines
-differ in their dashes, too. What is under the mouse says its values, and tables beside the charts say them to
-everybody.
+So a page can forbid scripts and styles that are not files, which chart libraries need. A chart is also the same in a
+file that is mailed. Colours come from the style sheet by class, so that they follow light and dark; lines differ in
+their dashes, too. What is under the mouse shows its values, and tables beside the charts show them to everybody.
 """
 
 import math
@@ -128,7 +127,7 @@ def over_time(
     def y(value: float) -> float:
         return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - value / top)
 
-    # Of levels that read alike, such as none and half a trace, one is enough.
+    # Levels may read alike, such as none and half a trace: one of them is enough.
     levels = {write(level): level for level in (top / 2, 0.0, top)}
     body = [_level(y(level), label) for label, level in sorted(levels.items(), key=lambda one: one[1])]
     for place in sorted({0, parts // 2, parts - 1}):
@@ -238,7 +237,7 @@ def _decades(low: int, high: int) -> Iterable[tuple[float, str]]:
 
 
 def _said(left: float, right: float, title: str, values: Iterable[tuple[str, str]]) -> Markup:
-    """What is said of a part of a chart while the mouse is there: it is easier to hit than a point."""
+    """What a browser shows while the mouse is over a part of a chart, which is easier to hit than a point."""
     text = "\n".join([title, *(f"{clean(label)}: {value}" for label, value in values)])
     return Markup('<rect class="said" x="{:.1f}" y="{}" width="{:.1f}" height="{}"><title>{}</title></rect>').format(
         left, _TOP + 3, right - left, _HEIGHT - _TOP - _BOTTOM - 3, text

@@ -17,13 +17,13 @@ from otel_loggedmodel.pages.addresses import content_of_span
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.store.trace_results import Span
 
-# A screen full of text several times over; and what a browser lays out at once.
+# Several screens full of one text, and as much on a page as a browser lays out at once.
 MOST_CHARACTERS: Final = 20_000
 MOST_CHARACTERS_A_PAGE: Final = 200_000
 MOST_MESSAGES: Final = 300
 MOST_VALUE_CHARACTERS: Final = 2_000
 
-# What every browser shows as a picture and cannot run.
+# Every browser shows these as pictures, and none of them can hold a program.
 PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"})
 _OUTSIDE: Final = re.compile(r"https?://[^\s\x00-\x1f]+", re.IGNORECASE)
 
@@ -112,7 +112,7 @@ class Conversation:
 def conversation_of(span: Span) -> Conversation:
     """What the page shows of a span's messages."""
     found = messages_of(span.attributes, span.events)
-    # Of a long conversation, how it began and how it went on last.
+    # A long conversation is shown by its beginning and its end.
     places = list(range(len(found)))
     if len(places) > MOST_MESSAGES:
         places = [*places[: MOST_MESSAGES // 2], *places[-MOST_MESSAGES // 2 :]]
@@ -138,7 +138,7 @@ def text_of(text: str, address: str, most: int = MOST_VALUE_CHARACTERS) -> Text:
         address: Where all of it is.
         most: The bound.
     """
-    # Not for the sake of a few characters more.
+    # A few characters more are not worth a cut.
     if len(text) <= most + most // 10:
         return Text(text)
     return Text(text[:most], len(text) - most, address)

@@ -8,7 +8,7 @@ from typing import Final
 from otel_loggedmodel.presenting.metrics import SCORE_PREFIX
 from otel_loggedmodel.store.results import Comparison, RowChange, ScoreComparison
 
-# At first, and where more are asked for.
+# How many rows are shown at first, and how many each time that more are asked for.
 LIMITS: Final = (10, 100, 1000)
 
 

@@ -42,7 +42,7 @@ def static(name: str) -> bytes:
 
 
 def warm_up() -> None:
-    """Do what the first page would else wait for: templates are compiled when they are first used."""
+    """Compile the templates now, so that the first page does not wait for it."""
     for name in _environment().list_templates():
         _environment().get_template(name)
     for name in ("pages.css", "pages.js"):

@@ -12,10 +12,10 @@ from otel_loggedmodel.pages.conversation import Conversation, conversation_of, t
 from otel_loggedmodel.pages.waterfall import Evaluation, Row, evaluations_of, rows_of
 from otel_loggedmodel.store.trace_results import Span, Trace
 
-# On one page: what a browser lays out at once without a wait.
+# How many rows a page has: as many as a browser lays out at once.
 MOST_ROWS: Final = 500
-# Of a larger trace the page has the earliest. All of its spans are read and put into the order of their tree for each
-# page of rows, which takes half a second for so many.
+# How many spans of a trace are read, the earliest first. Each page of rows reads all of them and puts them into the
+# order of their tree, which takes half a second for so many.
 MOST_SPANS: Final = 10_000
 _MOST_LOOKED_AT: Final = 100
 

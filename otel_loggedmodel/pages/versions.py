@@ -13,7 +13,7 @@ from otel_loggedmodel.store.numbering import Numbering
 from otel_loggedmodel.store.results import Version
 from otel_loggedmodel.versions.checkout import BRANCH_TAG, COMMIT_TAG
 
-# On one page.
+# How many versions a page has.
 MOST_SHOWN: Final = 25
 LIVE_MS: Final = 15 * 60 * 1000
 _MOST_CHANGES: Final = 3
@@ -222,6 +222,6 @@ def _change(key: str, before: str | None, after: str | None) -> str:
     key = key if len(key) <= _SHOWN_CHARACTERS else key[: _SHOWN_CHARACTERS - 1] + "…"
     if before is None or after is None:
         return f"{key} {'added' if before is None else 'removed'}"
-    # Of a prompt, the beginning says nothing.
+    # The beginning of a long text, such as a prompt, does not show what changed in it.
     is_short = max(len(before), len(after)) <= _SHOWN_CHARACTERS
     return f"{key}: {before} → {after}" if is_short else f"{key} changed"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lines that set environment variables, in the syntax of whatever deploys.
 
-A name can hold quotes, dollars and percent signs, and each syntax gives others of them a meaning. None of them can hold
-control characters here, because the variable would be ignored: names are checked before.
+A name can hold quotes, dollars and percent signs. Which of them have a meaning differs from syntax to syntax. No name
+has control characters here: names are checked before, because a variable that has them would be ignored.
 """
 
 import enum
@@ -33,7 +33,7 @@ def variables_for(model_id: str, endpoint: str | None = None) -> dict[str, str]:
 
 
 def lines_for(variables: Mapping[str, str], syntax: Syntax) -> str:
-    """The lines, each with its line end, whose values mean themselves whatever is in them.
+    """The lines, each with its line end. Every character of a value stands for itself.
 
     Args:
         variables: Names to values without control characters.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells who makes a version for each request, which makes every list long and every comparison empty."""
+"""Notices an application that makes a version for each request: its lists are long, and its comparisons empty."""
 
 from collections.abc import Sequence
 from typing import Final

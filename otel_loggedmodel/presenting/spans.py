@@ -34,7 +34,7 @@ def in_tree_order(
     """
     children = _children_of(spans)
     shown: set[int] = set()
-    # Whatever the roots do not lead to is part of a circle: it starts at its earliest span.
+    # Spans that no root leads to are in a circle, or below one. The earliest of them is taken for a root.
     for start in [*children.get(None, []), *range(len(spans))]:
         stack = [(start, root)]
         while stack:
@@ -79,7 +79,7 @@ def _parent_of(index: int, span: Span, spans: Sequence[Span], by_id: Mapping[str
     if len(parents) < 2:
         return parents[0] if parents else None
 
-    # What a call leads to is the work of its server, unless the client's service says that it did it itself.
+    # Spans below a call that both ends share are the server's work, unless they are of the client's service.
     def preference(parent: int) -> tuple[bool, bool]:
         return spans[parent].service == span.service, spans[parent].kind in _CALLEES
 

@@ -22,11 +22,12 @@ from otel_loggedmodel.store.writing import RefusedError, SpanWriter, TooMuchMemo
 
 _logger = logging.getLogger(__name__)
 
-# Of 16 bytes and some 200 of Python each: 20 MB at most.
+# How many digests are remembered. Each has 16 bytes and takes some 200 in Python: 20 MB at most.
 _MAX_REMEMBERED: Final = 100_000
-# Not for ever: whoever asks /readyz before sending would never send again, and nobody would find out that all is well.
+# How long a failure counts as trouble. If it did for ever, whoever asks /readyz before sending would never send again,
+# and nobody would find out that all is well.
 _DOUBT_SECONDS: Final = 30.0
-# Storing this little fails where others have taken the memory, and may pass when they have given it back.
+# Storing so little fails only where others have taken the memory. It may pass once they have given it back.
 _LITTLE_MEMORY: Final = 32 * 1024 * 1024
 
 
@@ -40,7 +41,7 @@ class _Waiting:
     stored: "Future[None]" = field(default_factory=Future)
 
     def __post_init__(self) -> None:
-        # A client that goes away cancels its waiting, which several may share; nothing here is to be cancelled by it.
+        # A client that goes away cancels its wait. Others may wait for the same, so this future is not to be cancelled.
         self.stored.set_running_or_notify_cancel()
 
 
@@ -143,7 +144,7 @@ class Inserter:
         return trouble[0] if trouble is not None and time.monotonic() - trouble[1] < _DOUBT_SECONDS else None
 
     def _check_room(self, size: int, spans: int) -> None:
-        # What is larger than the whole queue is taken when nothing else is there: it would never be otherwise.
+        # A request that is larger than the whole queue is taken when the queue is empty. Otherwise it never would be.
         if self._held_spans and (
             self._held_bytes + size > self._settings.queue_bytes
             or self._held_spans + spans > self._settings.queue_spans

@@ -67,13 +67,13 @@ def check(body: bytes, settings: Settings, now_ns: int, account: Account | None 
         request = FlatRequest.FromString(body)
     except DecodeError:
         request = salvage(body, account)
-        # U+FFFD takes three bytes, and may stand for one.
+        # A single byte may have become U+FFFD, which takes three.
         size *= 3
     check = _Check(request, settings, now_ns, account, may_be_large=size > settings.max_value_bytes)
     check.run()
-    # What was checked is stored, not the bytes that came: a field that is there twice is read by protobuf as the last,
-    # and by ClickHouse as nothing. A field of a known number and another type is unknown to protobuf, while ClickHouse
-    # stops there and refuses all that it was given. So what is unknown is left out, for 1 us a span.
+    # What was checked is stored, not the bytes that came, as protobuf and ClickHouse differ. Where a field is there
+    # twice, protobuf reads the last and ClickHouse reads nothing. A field of a known number and another type is unknown
+    # to protobuf, while ClickHouse refuses all that it was given. So unknown fields are left out, for 1 us a span.
     request.DiscardUnknownFields()
     payload = request.SerializeToString()
     weight = check.weight

@@ -41,7 +41,7 @@ class Sessions:
         if self._token is None or not hmac.compare_digest(presented.strip().encode(), self._token):
             return None
         cookie = secrets.token_urlsafe(32)
-        # All last as long, so that the oldest is over first. No wall clock: somebody may set that.
+        # All sessions last equally long, so the oldest ends first. The clock is one that nobody can set.
         self._until[_digest(cookie)] = time.monotonic() + SESSION_SECONDS
         while len(self._until) > _MOST_SESSIONS or next(iter(self._until.values())) <= time.monotonic():
             self._until.popitem(last=False)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from asking import ask
+from effort import some
 
 from .sending import Traces
 from .serving import Serving, command
@@ -76,7 +77,7 @@ def metric(serving: Serving, name: str) -> float:
     return float(line.split()[1])
 
 
-@pytest.mark.parametrize("damage", [without_a_file, with_a_flipped_checksum])
+@pytest.mark.parametrize("damage", some([without_a_file, with_a_flipped_checksum]))
 def test_a_part_that_the_engine_sets_aside_is_told_and_restored(
     tmp_path: Path, data: Path, damage: Callable[[Path], None]
 ) -> None:
@@ -115,7 +116,9 @@ def test_a_part_that_is_gone_is_missed(tmp_path: Path, data: Path) -> None:
         assert "are gone" not in serving.log
 
 
-@pytest.mark.parametrize("is_running", [True, False], ids=["running", "stopped"])
+@pytest.mark.parametrize(
+    "is_running", some([True, False]), ids=lambda is_running: "running" if is_running else "stopped"
+)
 def test_a_flipped_byte_in_the_data_is_told_and_set_aside(tmp_path: Path, data: Path, is_running: bool) -> None:
     part = part_of(data)
     flip_all_over(part / "data.bin")
@@ -183,14 +186,17 @@ def copied_without_its_links(data: Path) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [
-        with_a_cut_definition,
-        with_an_empty_definition,
-        without_a_definition,
-        with_nonsense_in_a_definition,
-        copied_through_its_links,
-        copied_without_its_links,
-    ],
+    some(
+        [
+            with_a_cut_definition,
+            copied_through_its_links,
+            with_an_empty_definition,
+            without_a_definition,
+            with_nonsense_in_a_definition,
+            copied_without_its_links,
+        ],
+        quick=2,
+    ),
 )
 def test_a_store_that_the_engine_would_not_open_as_it_was(
     tmp_path: Path, data: Path, damage: Callable[[Path], None]
@@ -212,7 +218,7 @@ def test_a_store_that_the_engine_would_not_open_as_it_was(
     assert {path.name for path in files} - kept <= {"otel-loggedmodel-rows.json.new"}
 
 
-@pytest.mark.parametrize("name", ["backup", "backup.tar", "backup.tar.gz"])
+@pytest.mark.parametrize("name", some(["backup.tar.gz", "backup", "backup.tar"]))
 def test_a_backup_makes_a_new_store(tmp_path: Path, data: Path, name: str) -> None:
     backup = tmp_path / name
     with Serving(tmp_path / "second log", "--data", data) as serving:
@@ -239,10 +245,10 @@ def test_what_is_no_backup(tmp_path: Path) -> None:
     (tmp_path / "file.tar").write_bytes(b"no backup")
     (tmp_path / "file").write_bytes(b"no backup")
     (tmp_path / "directory").mkdir()
-    for name, code in (("nothing", 2), ("directory", 2), ("file", 2), ("file.tar", 3)):
+    for name, code in some([("directory", 2), ("file.tar", 3), ("nothing", 2), ("file", 2)], quick=2):
         done = command("store", "restore", tmp_path / name, "--store", f"chdb://{tmp_path / 'data'}")
         assert (done.returncode, "Traceback" in done.stderr) == (code, False), done
-    assert "file.tar cannot be read as a backup" in done.stderr
+        assert ("file.tar cannot be read as a backup" in done.stderr) is (code == 3)
 
 
 def test_a_backup_that_was_cut_and_what_a_killed_restoring_left(tmp_path: Path, data: Path) -> None:

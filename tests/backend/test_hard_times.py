@@ -18,6 +18,7 @@ from clickhouse_server import ClickHouseServer
 from effort import times
 from otel_loggedmodel.store import schema
 
+from .conftest import KEPT
 from .sending import Traces
 from .serving import Serving, command
 
@@ -69,34 +70,27 @@ def test_a_directory_that_another_backend_has(tmp_path: Path) -> None:
         assert len(serving.trace_ids("shared")) == 5
 
 
-def test_a_directory_that_another_program_has(tmp_path: Path) -> None:
+def assert_all_is_there(tmp_path: Path, data: Path) -> None:
+    with Serving(tmp_path / "log", "--data", data) as serving:
+        assert len(serving.trace_ids("kept")) == KEPT
+
+
+def test_a_directory_that_another_program_has(tmp_path: Path, kept: Path) -> None:
     """That has embedded ClickHouse open, and knows nothing of this one's lock."""
-    data = tmp_path / "data"
-    traces = Traces("shared", 1)
-    with Serving(tmp_path / "log", "--data", data) as serving:
-        assert serving.post(traces.request(5)[1]).status == 200
-        serving.stop()
-        with ClickHouseServer(tmp_path):
-            assert f"Cannot lock file {data / 'status'}" in refuse("--data", data)
-        serving.start()
-        assert len(serving.trace_ids("shared")) == 5
+    with ClickHouseServer(tmp_path):
+        assert f"Cannot lock file {kept / 'status'}" in refuse("--data", kept)
+    assert_all_is_there(tmp_path, kept)
 
 
-def test_a_store_of_a_newer_release(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    traces = Traces("newer", 1)
-    with Serving(tmp_path / "log", "--data", data) as serving:
-        assert serving.post(traces.request(5)[1]).status == 200
-        serving.stop()
-        newer = schema.SCHEMA_VERSION + 1
-        mark(tmp_path, f"otel-loggedmodel schema {newer}")
-        for said in (refuse("--data", data), command("models", "--store", f"chdb://{data}").stderr):
-            assert "newer otel-loggedmodel" in said
-            assert f"schema {newer}" in said
-            assert "upgrade" in said
-        mark(tmp_path, f"otel-loggedmodel schema {schema.SCHEMA_VERSION}")
-        serving.start()
-        assert len(serving.trace_ids("newer")) == 5
+def test_a_store_of_a_newer_release(tmp_path: Path, kept: Path) -> None:
+    newer = schema.SCHEMA_VERSION + 1
+    mark(tmp_path, f"otel-loggedmodel schema {newer}")
+    for said in (refuse("--data", kept), command("models", "--store", f"chdb://{kept}").stderr):
+        assert "newer otel-loggedmodel" in said
+        assert f"schema {newer}" in said
+        assert "upgrade" in said
+    mark(tmp_path, f"otel-loggedmodel schema {schema.SCHEMA_VERSION}")
+    assert_all_is_there(tmp_path, kept)
 
 
 def mark(directory: Path, comment: str) -> None:
@@ -138,23 +132,18 @@ def test_a_directory_that_may_not_be_written(tmp_path: Path, unprivileged: Seque
     assert list(data.iterdir()) == []
 
 
-def test_a_store_that_may_not_be_written(tmp_path: Path, unprivileged: Sequence[str]) -> None:
-    data = tmp_path / "data"
-    with Serving(tmp_path / "log", "--data", data) as serving:
-        assert serving.post(Traces("kept", 1).request(5)[1]).status == 200
-        serving.stop()
-        inner = [path for path in (data, *data.rglob("*")) if path.is_dir()]
+def test_a_store_that_may_not_be_written(tmp_path: Path, kept: Path, unprivileged: Sequence[str]) -> None:
+    inner = [path for path in (kept, *kept.rglob("*")) if path.is_dir()]
+    for path in inner:
+        path.chmod(0o500)
+    try:
+        said = refuse("--data", kept, wrapper=unprivileged)
+    finally:
         for path in inner:
-            path.chmod(0o500)
-        try:
-            said = refuse("--data", data, wrapper=unprivileged)
-        finally:
-            for path in inner:
-                path.chmod(0o700)
-        assert f"{data / 'status'}" in said
-        assert "Permission denied" in said
-        serving.start()
-        assert len(serving.trace_ids("kept")) == 5
+            path.chmod(0o700)
+    assert f"{kept / 'status'}" in said
+    assert "Permission denied" in said
+    assert_all_is_there(tmp_path, kept)
 
 
 def test_a_cluster_that_is_not_there() -> None:
@@ -175,13 +164,10 @@ def test_a_cluster_that_does_not_answer(silent_port: int) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.2, 0.6][: times(full=2, quick=1)])
-def test_a_signal_while_it_starts(tmp_path: Path, seconds: float) -> None:
-    with Serving(tmp_path / "log", "--data", tmp_path / "data") as serving:
-        assert serving.post(Traces("kept", 1).request(5)[1]).status == 200
-        serving.stop()
-        serving.launch()
-        time.sleep(seconds)
-        serving.send_signal(signal.SIGTERM)
-        assert serving.wait() in (0, -signal.SIGTERM)
-        serving.start()
-        assert len(serving.trace_ids("kept")) == 5
+def test_a_signal_while_it_starts(tmp_path: Path, kept: Path, seconds: float) -> None:
+    serving = Serving(tmp_path / "log", "--data", kept)
+    serving.launch()
+    time.sleep(seconds)
+    serving.send_signal(signal.SIGTERM)
+    assert serving.wait() in (0, -signal.SIGTERM)
+    assert_all_is_there(tmp_path, kept)

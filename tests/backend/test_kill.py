@@ -15,7 +15,7 @@ from waiting import wait_until
 from .sending import Load, Traces
 from .serving import Serving
 
-ROUNDS = times(full=5, quick=3)
+ROUNDS = times(full=5, quick=2)
 
 
 @pytest.mark.takes(15)

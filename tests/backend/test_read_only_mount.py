@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from delivery.far_end import Answer, HttpFarEnd
+from effort import some
 from needs import do_without
 
-from .sending import Traces
+from .conftest import KEPT
 from .serving import Serving
 
 STORE_UNAVAILABLE = 3
@@ -53,30 +54,28 @@ def files_in(directory: Path) -> dict[str, bytes]:
 
 COMMANDS: Sequence[Sequence[str]] = [
     ("serve", "--http-port", "0", "--no-grpc", "--data", "{data}"),
-    ("serve", "--http-port", "0", "--no-grpc", "--data", "{data}/below"),
     ("models", "--store", "chdb://{data}"),
-    ("store", "repair", "--store", "chdb://{data}"),
     ("store", "backup", "{elsewhere}", "--store", "chdb://{data}"),
+    ("serve", "--http-port", "0", "--no-grpc", "--data", "{data}/below"),
+    ("store", "repair", "--store", "chdb://{data}"),
     ("store", "restore", "{elsewhere}", "--store", "chdb://{data}"),
 ]
 
 
-def test_a_store_on_a_read_only_disk_is_told_as_such_and_left_as_it_is(tmp_path: Path, run_beside: Run) -> None:
-    data = tmp_path / "data"
-    with Serving(tmp_path / "log", "--data", data) as serving:
-        assert serving.post(Traces("kept", 1).request(5)[1]).status == 200
-        serving.stop()
-        before = files_in(data)
-        for arguments in COMMANDS:
-            named = [one.format(data=data, elsewhere=tmp_path / "elsewhere") for one in arguments]
-            done = run_beside(data, sys.executable, "-m", "otel_loggedmodel", *named)
-            assert (done.returncode, done.stdout) == (STORE_UNAVAILABLE, ""), done
-            assert "Traceback" not in done.stderr
-            said = done.stderr.splitlines()[-1]
-            assert (str(data) in said, said.endswith("Read-only file system")) == (True, True), said
-        assert files_in(data) == before
-        serving.start()
-        assert len(serving.trace_ids("kept")) == 5
+def test_a_store_on_a_read_only_disk_is_told_as_such_and_left_as_it_is(
+    tmp_path: Path, kept: Path, run_beside: Run
+) -> None:
+    before = files_in(kept)
+    for arguments in some(COMMANDS, quick=3):
+        named = [one.format(data=kept, elsewhere=tmp_path / "elsewhere") for one in arguments]
+        done = run_beside(kept, sys.executable, "-m", "otel_loggedmodel", *named)
+        assert (done.returncode, done.stdout) == (STORE_UNAVAILABLE, ""), done
+        assert "Traceback" not in done.stderr
+        said = done.stderr.splitlines()[-1]
+        assert (str(kept) in said, said.endswith("Read-only file system")) == (True, True), said
+    assert files_in(kept) == before
+    with Serving(tmp_path / "log", "--data", kept) as serving:
+        assert len(serving.trace_ids("kept")) == KEPT
 
 
 APPLICATION = """

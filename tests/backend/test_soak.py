@@ -16,7 +16,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 
 from clickhouse_server import ClickHouseServer
-from effort import times
+from effort import only_in_full
 from otel_loggedmodel.versions import identity, records
 from otel_loggedmodel.versions.model import LoggedModelStatus, ModelEvent
 from waiting import wait_until
@@ -27,7 +27,7 @@ from .serving import Serving
 DAYS = 7
 DAY_NS = 86_400 * 10**9
 SPANS = 100
-REQUESTS = times(full=3000, quick=448)
+REQUESTS = 3000
 CLIENTS = 32
 PROCESSES = 3
 VERSIONS = {number: identity.model_id_of("0", "agent", params={"prompt": str(number)}) for number in range(8)}
@@ -36,7 +36,7 @@ ATTRIBUTES = {f"attribute.{number}": f"the value of attribute {number}" for numb
 # The second half of the week is 60 MB as they are sent. What the engine caches goes again within seconds.
 GROWTH_MIB = 32
 PEAK_GROWTH_MIB = 120
-REST_SECONDS = times(full=6, quick=2)
+REST_SECONDS = 6
 # chDB starts up to 128 threads when it first removes parts that were merged, and keeps them.
 MORE_THREADS = 140
 THREAD_MIB = 0.5  # what each of them keeps
@@ -64,7 +64,7 @@ class Taken:
         )
 
 
-@pytest.mark.takes(15)
+@only_in_full
 @pytest.mark.timeout(900)
 def test_a_week_leaves_it_as_it_was(tmp_path: Path) -> None:
     week = Week(time.time_ns() - DAYS * DAY_NS)

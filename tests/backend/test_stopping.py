@@ -12,7 +12,7 @@ import pytest
 
 from asking import held_spans, is_stopping
 from clickhouse_server import ClickHouseServer
-from effort import times
+from effort import some, times
 from waiting import wait_until
 
 from .sending import Load, Traces
@@ -21,7 +21,7 @@ from .serving import Serving
 pytestmark = pytest.mark.takes(6)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", some([signal.SIGTERM, signal.SIGINT]))
 def test_a_signal_under_load(tmp_path: Path, number: int) -> None:
     moments = random.Random(number)
     with (

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from asking import JSON, PROTOBUF
-from effort import IS_FULL
+from effort import IS_FULL, some
 from planted_traces import TENANT
 from truth import Traffic, make_traffic
 
@@ -22,13 +22,18 @@ from .sending import as_json, call
 from .serving import Serving, command
 
 TENANTS = {TENANT: "acme"}
-GATES = {
-    "a twin": ("twin", 0),
-    "a slower one": ("slower", 1),
-    "a better one": ("sturdy", 0),
-    "one of few traces": ("few", 2),
-    "one of which the cost is not known": ("plain", 2, "--fail-if", "cost_usd_per_trace > +10%"),
-}
+GATES = dict(
+    some(
+        [
+            ("a twin", ("twin", 0)),
+            ("a slower one", ("slower", 1)),
+            ("one of which the cost is not known", ("plain", 2, "--fail-if", "cost_usd_per_trace > +10%")),
+            ("one of few traces", ("few", 2)),
+            ("a better one", ("sturdy", 0)),
+        ],
+        quick=3,
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ def tell(directory: Path) -> Story:
             name: gate(serving.http, traffic, candidate, *arguments)
             for name, (candidate, _, *arguments) in GATES.items()
         }
-    again = QUESTIONS if IS_FULL else ("compared", "listed")
+    again = QUESTIONS if IS_FULL else ("shown", "listed")
     return Story(traffic, running, ask_all(f"chdb://{directory / 'data'}", traffic, again), gated)
 
 

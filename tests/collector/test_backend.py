@@ -7,6 +7,7 @@ import pytest
 
 from asking import PROTOBUF, ask
 from backend.serving import Serving
+from effort import some
 from waiting import wait_until
 
 from . import otlp
@@ -21,7 +22,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         yield started
 
 
-@pytest.mark.parametrize("compression", ["zstd", "gzip", "zlib"])
+@pytest.mark.parametrize("compression", some(["zstd", "gzip", "zlib"]))
 def test_each_compression(run_collector: RunCollector, backend: Serving, compression: str) -> None:
     settings = {"OTLP": "otlp_http", "OTLP_ENDPOINT": backend.http}
     override = f"yaml:exporters::otlp_http::compression: {compression}"

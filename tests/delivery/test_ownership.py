@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from effort import times
+from effort import some, times
 from otel_loggedmodel.delivery import leases
 from otel_loggedmodel.delivery.spool import Kind
 from waiting import wait_until
@@ -140,7 +140,7 @@ def test_a_spool_that_is_forgotten_lets_go_of_what_it_had(directory: Path) -> No
     again.close()
 
 
-@pytest.mark.parametrize("adopters", [2, 8])
+@pytest.mark.parametrize("adopters", some([2, 8]))
 def test_one_of_many_takes_over(directory: Path, adopters: int) -> None:
     for name in "abcdef":
         leave(directory, name, 100)
@@ -188,7 +188,7 @@ def test_taking_over_may_be_interrupted(directory: Path) -> None:
     assert list(leases.owners(directory)) == []
 
 
-@pytest.mark.parametrize("number", [2, 8])
+@pytest.mark.parametrize("number", some([2, 8]))
 def test_many_processes_keep_die_and_deliver_on_one_directory(directory: Path, number: int) -> None:
     randomness = random.Random(number)
     body = """
@@ -335,7 +335,7 @@ def test_a_fork_while_other_threads_keep_and_deliver(directory: Path) -> None:
         assert drain(spool) == [b"child's"]
         spool.close()
 
-    for _ in range(30):
+    for _ in range(times(full=30, quick=10)):
         succeed(child)
     is_done.set()
     for thread in threads:

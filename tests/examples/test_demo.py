@@ -22,7 +22,7 @@ import genai_prices
 import pytest
 
 from collector.running import find_collector
-from effort import times
+from effort import only_in_full, some, times
 from otel_loggedmodel.store import open_database, open_reader
 from otel_loggedmodel.store.reading import TraceFilter
 from otlp_receiver import OtlpReceiver
@@ -243,13 +243,16 @@ def demo_until(moment: str, tmp_path: Path, *arguments: str) -> "Iterator[tuple[
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 @pytest.mark.parametrize(
     ("number", "moment"),
-    [
-        (signal.SIGINT, "starting the backend"),
-        (signal.SIGTERM, "starting three"),
-        (signal.SIGINT, "asking"),
-        (signal.SIGTERM, "stopping"),
-        (signal.SIGINT, "otel-loggedmodel models"),
-    ][:: times(full=1, quick=2)],
+    some(
+        [
+            (signal.SIGTERM, "starting three"),
+            (signal.SIGINT, "asking"),
+            (signal.SIGINT, "starting the backend"),
+            (signal.SIGTERM, "stopping"),
+            (signal.SIGINT, "otel-loggedmodel models"),
+        ],
+        quick=2,
+    ),
 )
 def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path, number: signal.Signals, moment: str) -> None:
     with demo_until(moment, tmp_path, "--direct") as (process, _):
@@ -259,6 +262,7 @@ def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path, number: sign
     assert errors == "\nInterrupted. Every process that the demo had started is stopped.\n"
 
 
+@only_in_full
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 def test_a_demo_through_a_collector_can_be_opened_until_it_is_interrupted(
     tmp_path: Path, import_from_demo: Callable[[str], ModuleType]

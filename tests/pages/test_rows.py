@@ -9,7 +9,7 @@ import pytest
 from backend.serving import Serving, command
 from planted_evaluations import CORRECT, QUESTIONS_NAME, ROWS, SIMILAR, Evaluations, make_evaluations
 
-from .conftest import Open, follow
+from .conftest import Open, axe_complaints, follow
 
 
 @pytest.fixture(scope="module")
@@ -94,14 +94,9 @@ def test_a_file_has_the_rows_too(backend: Serving, open_page: Open, tmp_path: Pa
     assert table.locator("a").count() == 0
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_to_complain_of(backend: Serving, open_page: Open, scheme: str) -> None:
-    playwright = pytest.importorskip("axe_playwright_python.base")
+def test_axe_finds_nothing_to_complain_of(backend: Serving, open_page: Open) -> None:
     address = f"{backend.http}/compare?version=base&version=failing"
-    page = open_page(address, color_scheme=scheme, bypass_csp=True, may_complain=True)
-    page.evaluate(playwright.AXE_FILE_PATH.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    assert [(one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"]) for one in found] == []
+    assert axe_complaints(lambda **options: open_page(address, **options)) == []
     assert open_page(address, width=360).evaluate("document.documentElement.scrollWidth") <= 360
 
 

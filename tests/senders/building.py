@@ -37,7 +37,6 @@ def built(name: str, commands: Sequence[Sequence[str]], output: str, shared: Map
     files |= {Path(place): text.encode() for place, text in (shared or {}).items()}
     kept = _cache() / f"sender-{name}-{_digest(files, commands)}" / Path(output).name
     if not kept.exists():
-        only_where_required()
         _cache().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="building-", dir=_cache()) as scratch:
             folder = Path(scratch) / "source"
@@ -54,12 +53,6 @@ def built(name: str, commands: Sequence[Sequence[str]], output: str, shared: Map
             except OSError:
                 assert kept.exists(), "another worker was to have built it first"
     return kept
-
-
-def only_where_required() -> None:
-    """Skip what has not been built or installed here before."""
-    if not os.environ.get(REQUIRED):
-        needs.do_without("programs in other languages, which are built once", "make test-senders")
 
 
 def _run(command: Sequence[str], folder: Path) -> None:

@@ -14,7 +14,7 @@ import node_packages
 from backend.serving import Serving
 from one_odd_span import field
 
-from .building import built, only_where_required
+from .building import built
 from .conftest import HERE, REQUIRED
 from .running import outcome_of, sent
 from .story import SMILE, check, check_javascript
@@ -27,8 +27,6 @@ limits = pytest.mark.parametrize("limit", [20, None], ids=["cut at 20", "uncut"]
 @limits
 @pytest.mark.parametrize("protocol", ["http/json", "http/protobuf", "grpc"])
 def test_node(serving: Serving, protocol: str, limit: int | None) -> None:
-    if not node_packages.folder_of(*NODE_PACKAGES).exists():
-        only_where_required()
     packages = node_packages.environment(REQUIRED, *NODE_PACKAGES)
     trace, told = sent(["node", str(HERE / "node.cjs")], serving, protocol, limit, packages)
     check_javascript(trace, told, limit=limit, service="sender")

@@ -11,8 +11,8 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from clickhouse_server import ClickHouseServer
-from otel_loggedmodel.store import open_database
 from otel_loggedmodel.store.chart_results import Activities, Behaviour, Point
+from otel_loggedmodel.store.opening import Store
 from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import Selection, UnknownVersionError
 from planted_traces import TENANT, WORKER, write_attributes
@@ -151,10 +151,7 @@ def test_operations_say_what_the_spans_of_a_name_take(reader: StoreReader, traff
     assert spread == sorted(spread, reverse=True)
 
 
-def test_copies_of_spans_count_once(
-    reader: StoreReader, clickhouse_server: ClickHouseServer, clickhouse_database: str, traffic: Traffic
-) -> None:
-    store = open_database(f"clickhouse://127.0.0.1:{clickhouse_server.port}/{clickhouse_database}")
+def test_copies_of_spans_count_once(reader: StoreReader, store: Store, traffic: Traffic) -> None:
     for requests in (traffic.requests, traffic.requests[::2]):
         for start in range(0, len(requests), 20):
             store.writer.insert(requests[start : start + 20])
@@ -170,12 +167,9 @@ def test_copies_of_spans_count_once(
         assert (after.total.traces, after.total.errors) == (before.total.traces, before.total.errors)
         assert after.total.tokens_per_trace == pytest.approx(before.total.tokens_per_trace)
         assert after.total.cost_usd_per_trace == pytest.approx(before.total.cost_usd_per_trace)
-    store.close()
 
 
-def test_spans_that_only_look_like_copies_all_count(
-    clickhouse_server: ClickHouseServer, clickhouse_database: str
-) -> None:
+def test_spans_that_only_look_like_copies_all_count(store: Store) -> None:
     request = ExportTraceServiceRequest()
     spans = request.resource_spans.add().scope_spans.add().spans
     for number in range(3):
@@ -185,11 +179,9 @@ def test_spans_that_only_look_like_copies_all_count(
             span.parent_span_id = bytes([1] * 8) if place else b""
             span.start_time_unix_nano, span.end_time_unix_nano = 10**18, 10**18 + 5 * 10**6
             write_attributes(span.attributes, {"logged_model.id": "v1"})
-    store = open_database(f"clickhouse://127.0.0.1:{clickhouse_server.port}/{clickhouse_database}")
     store.writer.insert([request.SerializeToString()] * 2)
     (operation,) = store.reader.behaviour(["v1"]).operations
     assert (operation.calls_per_trace, operation.mean_ms, operation.ms_per_trace) == ((2.0,), (5.0,), (10.0,))
-    store.close()
 
 
 def test_nothing_selected_is_nothing(reader: StoreReader, traffic: Traffic) -> None:
@@ -208,13 +200,9 @@ def test_nothing_selected_is_nothing(reader: StoreReader, traffic: Traffic) -> N
         reader.behaviour(["none"])
 
 
-def test_the_revision_changes_when_something_is_stored(
-    clickhouse_server: ClickHouseServer, clickhouse_database: str, traffic: Traffic
-) -> None:
-    store = open_database(f"clickhouse://127.0.0.1:{clickhouse_server.port}/{clickhouse_database}")
+def test_the_revision_changes_when_something_is_stored(store: Store, traffic: Traffic) -> None:
     empty = store.reader.revision()
     store.writer.insert(traffic.requests[:1])
     first = store.reader.revision()
     store.writer.insert(traffic.requests[1:2])
     assert len({empty, first, store.reader.revision()}) == 3
-    store.close()

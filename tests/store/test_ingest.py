@@ -11,7 +11,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.resources import Resource
 
-from clickhouse_server import ClickHouseServer
 from odd_spans import HOSTILE, START_NS, expected_rows, odd_request, stored_rows
 from otel_loggedmodel.server.checking import check
 from otel_loggedmodel.server.settings import Settings
@@ -23,8 +22,8 @@ from otel_loggedmodel.versions.model import ModelEvent
 
 
 @pytest.fixture
-def client(clickhouse_server: ClickHouseServer, clickhouse_database: str) -> Client:
-    return clickhouse_server.client(clickhouse_database)
+def client(store: Store) -> Client:
+    return store.writer.database.client
 
 
 def normal(row: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import Selection
 from otel_loggedmodel.store.results import VersionMetrics
 
+from .conftest import empty_store
+
 HERE = Path(__file__).parent
 
 
@@ -29,11 +31,10 @@ def url_of(server: ClickHouseServer, database: str) -> str:
 
 
 @pytest.fixture
-def store(clickhouse_server: ClickHouseServer, clickhouse_database: str) -> Iterator[Store]:
-    opened = stores.open_database(url_of(clickhouse_server, clickhouse_database))
-    opened.writer.insert([REQUEST.SerializeToString()])
-    yield opened
-    opened.close()
+def store(clickhouse_server: ClickHouseServer) -> Iterator[Store]:
+    with empty_store(clickhouse_server) as opened:
+        opened.writer.insert([REQUEST.SerializeToString()])
+        yield opened
 
 
 def numbers(reader: StoreReader) -> VersionMetrics:
@@ -114,19 +115,18 @@ def test_a_table_without_our_columns_gives_the_same_numbers(store: Store, clickh
 )
 def test_whatever_stands_there_is_read_as_far_as_it_is_tokens(
     clickhouse_server: ClickHouseServer,
-    clickhouse_database: str,
     attributes: dict[str, str],
     expected: tuple[int, int],
 ) -> None:
-    stores.prepare(url_of(clickhouse_server, clickhouse_database))
-    client = clickhouse_server.client(clickhouse_database)
-    client.command(
-        "INSERT INTO otel_traces (Timestamp, TraceId, SpanId, SpanAttributes) VALUES (now64(9), 't', 's',"
-        " mapFromArrays({keys:Array(String)}, {values:Array(String)}))",
-        parameters={"keys": ["logged_model.id", *attributes], "values": ["v1", *attributes.values()]},
-    )
-    rows = client.query("SELECT LoggedModelCall.input, LoggedModelCall.output FROM otel_traces_counted").result_rows
-    assert rows == [expected]
+    with empty_store(clickhouse_server) as opened:
+        client = opened.writer.database.client
+        client.command(
+            "INSERT INTO otel_traces (Timestamp, TraceId, SpanId, SpanAttributes) VALUES (now64(9), 't', 's',"
+            " mapFromArrays({keys:Array(String)}, {values:Array(String)}))",
+            parameters={"keys": ["logged_model.id", *attributes], "values": ["v1", *attributes.values()]},
+        )
+        rows = client.query("SELECT LoggedModelCall.input, LoggedModelCall.output FROM otel_traces_counted").result_rows
+        assert rows == [expected]
 
 
 def test_a_store_of_the_schema_before_goes_on_and_counts_what_comes(

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from effort import times
 from otel_loggedmodel.store import measuring, schema
 from otel_loggedmodel.store.measuring import Scope, Way
 from otel_loggedmodel.store.opening import Store
@@ -75,12 +76,15 @@ def test_plain_traces_are_measured_as_all_are(store: Store, with_usage: bool) ->
         rows = database.query(f"SELECT * FROM ({query.sql})", query.parameters)
         return {(row["version"], row["trace"]): row for row in rows}
 
-    @given(st.lists(spans, min_size=1, max_size=9))
-    def holds(told: Sequence[Mapping[str, Any]]) -> None:
+    # Several at once, as each insert and each question takes longer than what is in it.
+    @settings(max_examples=times(full=20, quick=4))
+    @given(st.lists(st.lists(spans, min_size=1, max_size=9), min_size=4, max_size=8))
+    def holds(told: Sequence[Sequence[Mapping[str, Any]]]) -> None:
         nonlocal first_trace
-        first_trace += 10
-        store.writer.insert([request(told, first_trace)])
-        ids = [trace.to_bytes(16, "big").hex() for trace in range(first_trace, first_trace + 10)]
+        first_traces = range(first_trace, first_trace + 10 * len(told), 10)
+        store.writer.insert([request(one, first) for one, first in zip(told, first_traces, strict=True)])
+        first_trace = first_traces.stop
+        ids = [trace.to_bytes(16, "big").hex() for trace in range(first_traces.start, first_traces.stop)]
         scope = Scope(schema.Columns(schema.COLUMNS, is_counted=True), model_ids=MODEL_IDS, trace_ids=ids)
         plain, every, mixed = (measured(scope, way) for way in (Way.PLAIN, Way.EVERY, Way.MIXED))
         assert plain.keys() >= every.keys()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from clickhouse_server import ClickHouseServer
+from effort import times
 from planted_traces import write_attributes
 
 from .conftest import filled
@@ -144,7 +145,7 @@ _CALLS = st.lists(
 )
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(full=4, quick=2), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(_CALLS, min_size=15, max_size=25))
 def test_siblings_of_one_instrumentation_count_each(
     clickhouse_server: ClickHouseServer, cases: list[list[Call]]
@@ -152,7 +153,7 @@ def test_siblings_of_one_instrumentation_count_each(
     assert counted(clickhouse_server, cases) == [sum(call.input for call in calls) for calls in cases]
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(full=4, quick=2), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(_CALLS, min_size=15, max_size=25), st.booleans())
 def test_a_second_instrumentation_changes_nothing(
     clickhouse_server: ClickHouseServer, cases: list[list[Call]], is_inside: bool
