@@ -14,6 +14,7 @@ from benchmarks.reporting import Budget, Report, describe, machine, render
 
 BENCHMARKS = {
     "processor": "what stamping adds to a span, beside other processors and MLflow's decorator",
+    "logs": "what stamping adds to a log record, beside a processor that sets one attribute",
     "calls": "what the calls that make and switch versions take",
     "propagation": "what sending the version with requests takes",
     "exporter": "throughput of the exporter against the one that it wraps",
