@@ -218,10 +218,10 @@ otel_loggedmodel.set_active_model(model_id="v1")
 provider = LoggerProvider()
 _logs.set_logger_provider(provider)
 provider.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
-from opentelemetry.sdk._logs import *
-try:
+from otel_loggedmodel.delivery.log_types import IS_READABLE
+if IS_READABLE:
     record = _logs.LogRecord(body="late")
-except TypeError:
+else:
     from opentelemetry.sdk._logs import LogRecord
     record = LogRecord(body="late")
 _logs.get_logger("x").emit(record)

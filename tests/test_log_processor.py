@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import otel_loggedmodel as mlflow
 from otel_loggedmodel import _errors
-from otel_loggedmodel.delivery.log_types import LogRecordExporter, LogRecordExportResult
+from otel_loggedmodel.delivery.log_types import IS_READABLE, LogRecordExporter, LogRecordExportResult
 
 
 class Memory(LogRecordExporter):
@@ -57,12 +57,11 @@ class Logged:
 
 
 def _record(**parts: Any) -> Any:
-    try:
+    if IS_READABLE:
         return _logs.LogRecord(**{"body": "said", **parts})
-    except TypeError:  # before 1.35 the SDK's own is needed
-        from opentelemetry.sdk._logs import LogRecord
+    from opentelemetry.sdk._logs import LogRecord
 
-        return LogRecord(**{"body": "said", **parts})
+    return LogRecord(**{"body": "said", **parts})
 
 
 @pytest.fixture

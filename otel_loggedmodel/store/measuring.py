@@ -63,6 +63,7 @@ class Scope:
         moves: Traces that are a call which another trace has, and these others, as two arrays; empty where there are
             none (`doubling`).
         torn: How many of these are steps of runs that time alone puts together (`torn`).
+        has_logged: Whether there are results of evaluations among log records (`log_scores`).
     """
 
     columns: schema.Columns
@@ -76,6 +77,7 @@ class Scope:
     is_entangled: bool = True
     moves: Query = Query("")
     torn: int = 0
+    has_logged: bool = False
 
     @property
     def version(self) -> Query:
