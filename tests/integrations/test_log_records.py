@@ -59,25 +59,16 @@ def server() -> Iterator[OpenAIServer]:
         yield server
 
 
-def events_of(trace: dict[str, Any]) -> list[dict[str, Any]]:
-    return [event for span in trace["spans"] for event in span["events"]]
-
-
-@pytest.mark.parametrize(("module", "variables", "expected"), MODES.values(), ids=MODES)
-def test_messages_are_shown_once_however_they_come(
-    backend: Backend, server: OpenAIServer, module: str, variables: dict[str, str], expected: list[str]
-) -> None:
-    version = f"{module}-{variables[CAPTURE]}"
-    command = [Path(sys.executable).with_name("opentelemetry-instrument"), sys.executable, "-c"]
+def run(application: str, backend: Backend, version: str, **variables: str) -> None:
+    """Run an application without a line of ours in it; nothing complains."""
+    command = [Path(sys.executable).with_name("opentelemetry-instrument"), sys.executable, "-c", application]
     done = subprocess.run(
-        [*command, textwrap.dedent(APPLICATION).format(module=module)],
+        command,
         env={
             **os.environ,
-            "OPENAI_BASE_URL": server.base_url,
-            "OPENAI_API_KEY": "planted",
             "OTEL_EXPORTER_OTLP_ENDPOINT": backend.url,
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-            # The distribution exports metrics by default, and nothing is to complain.
+            # The distribution exports metrics by default, too.
             "OTEL_LOGS_EXPORTER": "otlp",
             "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "openai,httpx,requests,urllib3",
             "MLFLOW_ACTIVE_MODEL_ID": version,
@@ -89,6 +80,19 @@ def test_messages_are_shown_once_however_they_come(
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def events_of(trace: dict[str, Any]) -> list[dict[str, Any]]:
+    return [event for span in trace["spans"] for event in span["events"]]
+
+
+@pytest.mark.parametrize(("module", "variables", "expected"), MODES.values(), ids=MODES)
+def test_messages_are_shown_once_however_they_come(
+    backend: Backend, server: OpenAIServer, module: str, variables: dict[str, str], expected: list[str]
+) -> None:
+    version = f"{module}-{variables[CAPTURE]}"
+    environment = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "planted", **variables}
+    run(textwrap.dedent(APPLICATION).format(module=module), backend, version, **environment)
     (summary,) = backend.traces(version)
     trace = backend.trace(summary["trace_id"])
     found = events_of(trace)
@@ -98,3 +102,52 @@ def test_messages_are_shown_once_however_they_come(
     conversation = page.partition("<h3>Messages")[2].partition("<details")[0] or page
     assert QUESTION in conversation
     assert "".join(ANSWER) in conversation
+
+
+EVALUATED = """
+    import asyncio
+    from dataclasses import dataclass
+
+    from opentelemetry import trace
+    from pydantic_evals.evaluators import Evaluator, EvaluatorContext
+    from pydantic_evals.online import evaluate, wait_for_evaluations
+
+    @dataclass
+    class SaysSomething(Evaluator):
+        def evaluate(self, context: EvaluatorContext) -> bool:
+            return bool(context.output)
+
+    @dataclass
+    class Length(Evaluator):
+        def evaluate(self, context: EvaluatorContext) -> float:
+            return float(len(context.output))
+
+    @dataclass
+    class Broken(Evaluator):
+        def evaluate(self, context: EvaluatorContext) -> float:
+            raise ValueError("no")
+
+    @evaluate(SaysSomething(), Length(), Broken())
+    async def answer(length: int) -> str:
+        return "x" * length
+
+    async def main() -> None:
+        for length in (0, 4):
+            with trace.get_tracer("application").start_as_current_span("request"):
+                await answer(length)
+        await wait_for_evaluations()
+
+    asyncio.run(main())
+"""
+
+
+def test_scores_of_pydantics_online_evaluations_count(backend: Backend) -> None:
+    """They are sent as log records alone, in the background, when the span that they are about has ended."""
+    run(textwrap.dedent(EVALUATED), backend, "evaluated online")
+    scores = backend.numbers("evaluated online")["scores"]
+    assert {name: (score["mean"], score["count"]) for name, score in scores.items()} == {
+        "SaysSomething": (0.5, 2),
+        "Length": (2.0, 2),
+    }
+    shown = sorted(one["scores"]["Length"] for one in backend.traces("evaluated online"))
+    assert shown == [0.0, 4.0]
