@@ -83,8 +83,12 @@ def _version_of_span(record: Any, context: Context) -> str | None:
         return None
     span_context = span.get_span_context()
     noted = span_context.__dict__.get(NOTE)
+    if noted is None:
+        return None
     # A record may be told to belong to another span than the current one. A SpanContext is a tuple: [1] is its span id.
-    return noted[ID] if noted is not None and record.span_id == span_context[1] else None
+    # Before 1.35 a record need not be told of any.
+    span_id = record.span_id
+    return noted[ID] if span_id == span_context[1] or span_id is None else None
 
 
 def _version_from_baggage(context: Context) -> Version | None:

@@ -19,6 +19,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 import otel_loggedmodel as mlflow
+from log_doubles import Memory, make_record
 from log_far_end import GrpcLogFarEnd, LogFarEnd, attributes
 from otel_loggedmodel import _logger_providers
 from otel_loggedmodel.delivery import log_payloads
@@ -26,7 +27,6 @@ from otel_loggedmodel.delivery.destinations import destination_of
 from otel_loggedmodel.delivery.log_types import LogRecordExporter, LogRecordExportResult
 from otel_loggedmodel.delivery.spool_survey import survey
 from otel_loggedmodel.instrumentor import LoggedModelInstrumentor
-from test_log_processor import Memory, _record
 from waiting import wait_until
 
 
@@ -39,7 +39,7 @@ def provider_with(*exporters: Any) -> LoggerProvider:
 
 def say(provider: LoggerProvider, *bodies: str) -> None:
     for body in bodies:
-        provider.get_logger("test").emit(_record(body=body, attributes={"n": 1}))
+        provider.get_logger("test").emit(make_record(body=body, attributes={"n": 1}))
 
 
 def test_what_a_backend_does_not_take_is_kept_and_delivered_when_it_does(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_an_exporter_of_another_protocol_gets_records_back_from_the_disk(tmp_pat
     exporter = mlflow.LoggedModelLogRecordExporter(inner, spool_dir=tmp_path)
     provider = provider_with(exporter)
     mlflow.set_active_model(model_id="v1")
-    provider.get_logger("test", "1.2").emit(_record(body={"nested": [1, "two"]}, attributes={"k": "v"}))
+    provider.get_logger("test", "1.2").emit(make_record(body={"nested": [1, "two"]}, attributes={"k": "v"}))
     inner.is_away = False
     exporter.force_flush()
     (data,) = inner.taken
@@ -218,12 +218,8 @@ otel_loggedmodel.set_active_model(model_id="v1")
 provider = LoggerProvider()
 _logs.set_logger_provider(provider)
 provider.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
-from otel_loggedmodel.delivery.log_types import IS_READABLE
-if IS_READABLE:
-    record = _logs.LogRecord(body="late")
-else:
-    from opentelemetry.sdk._logs import LogRecord
-    record = LogRecord(body="late")
+from log_doubles import make_record
+record = make_record(body="late")
 _logs.get_logger("x").emit(record)
 assert otel_loggedmodel._logger_providers.is_stamping()
 provider.shutdown()
@@ -257,7 +253,7 @@ def _run(endpoint: str, *command: str, **environment: str) -> None:
 
 def test_a_provider_that_is_set_after_the_call_is_extended() -> None:
     with LogFarEnd() as far_end:
-        _run(far_end.endpoint, sys.executable, "-c", _LATE)
+        _run(far_end.endpoint, sys.executable, "-c", _LATE, PYTHONPATH=str(Path(__file__).parent))
         assert far_end.versions == {"late": "v1"}
 
 

@@ -9,36 +9,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from opentelemetry import _logs, baggage, trace
+from opentelemetry import baggage, trace
 from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.trace import TracerProvider
 
 import otel_loggedmodel as mlflow
+from log_doubles import Memory, make_record
 from otel_loggedmodel import _errors
-from otel_loggedmodel.delivery.log_types import IS_READABLE, LogRecordExporter, LogRecordExportResult
-
-
-class Memory(LogRecordExporter):
-    """Keeps what is exported."""
-
-    def __init__(self) -> None:
-        self.exported: list[Any] = []
-
-    def export(self, batch: Any) -> Any:
-        self.exported += batch
-        return LogRecordExportResult.SUCCESS
-
-    def shutdown(self) -> None:
-        pass
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return True
-
-    @property
-    def versions(self) -> list[object]:
-        return [(data.log_record.attributes or {}).get("logged_model.id") for data in self.exported]
 
 
 class Logged:
@@ -52,16 +31,8 @@ class Logged:
 
     def say(self, **parts: Any) -> object:
         """Emit a record; the version that it got."""
-        self.provider.get_logger("test").emit(_record(**parts))
+        self.provider.get_logger("test").emit(make_record(**parts))
         return self.memory.versions[-1]
-
-
-def _record(**parts: Any) -> Any:
-    if IS_READABLE:
-        return _logs.LogRecord(**{"body": "said", **parts})
-    from opentelemetry.sdk._logs import LogRecord
-
-    return LogRecord(**{"body": "said", **parts})
 
 
 @pytest.fixture
@@ -114,14 +85,14 @@ def test_a_record_of_another_span_than_the_current_one_does_not_get_the_version_
     mlflow.set_active_model(model_id="by-default")
     with mlflow.use_model(model_id="of-the-span"):
         span = tracer.start_span("work")
-    record = _record()
+    record = make_record()
     record.span_id = 7
     with trace.use_span(span, end_on_exit=True):
         logged.provider.get_logger("test").emit(record)
     assert logged.memory.versions[-1] == "by-default"
 
 
-@pytest.mark.skipif("context" not in _record().__dict__, reason="records have a context since 1.35")
+@pytest.mark.skipif("context" not in make_record().__dict__, reason="records have a context since 1.35")
 def test_the_context_that_a_record_is_given_counts_and_not_the_current_one(logged: Logged) -> None:
     with mlflow.use_model(model_id="then"):
         context = contextvars.copy_context().run(lambda: mlflow.get_active_model_id() and _current())
@@ -197,7 +168,7 @@ def test_an_id_that_a_limit_cuts_or_takes_comes_back_in_the_exporter(monkeypatch
     provider.add_log_record_processor(SimpleLogRecordProcessor(mlflow.LoggedModelLogRecordExporter(memory)))
     mlflow.set_active_model(model_id="a-long-id")
     try:
-        record = _record(attributes={"first": "1"})
+        record = make_record(attributes={"first": "1"})
         provider.get_logger("test").emit(record)
     finally:
         provider.shutdown()

@@ -76,6 +76,8 @@ class EventRecorder:
             trace_id=parent.trace_id,
             span_id=parent.span_id,
             trace_flags=parent.trace_flags,
+            # These cannot send a record without one.
+            body=result.name,
             attributes={**attributes, NAME_ATTRIBUTE: result.name},
             resource=getattr(self._provider, "resource", None),
         )

@@ -11,9 +11,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import otel_loggedmodel
+from log_doubles import Memory
 from otel_loggedmodel import genai
 from otel_loggedmodel.delivery.log_types import IS_READABLE
-from test_log_processor import Memory
 
 
 class Both:
