@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from otel_loggedmodel.store import backup, layout, schema
+from otel_loggedmodel.store import backup, layout, log_schema, schema
 from otel_loggedmodel.store.backup import Backup
 from otel_loggedmodel.store.counts import Counts
 from otel_loggedmodel.store.database import Database, text
@@ -96,7 +96,8 @@ class Upkeep:
         """
         self._check_embedded()
         with self._changing:
-            done = [line for table in _TABLES for line in self._set_broken_aside(table)]
+            tables = [*_TABLES, *([log_schema.LOGS] if log_schema.is_there(self._database) else [])]
+            done = [line for table in tables for line in self._set_broken_aside(table)]
             condition = self.condition()
             # From now on, what is gone is known.
             self._counts.note()
