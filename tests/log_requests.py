@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests with log records, as senders make them."""
 
+import base64
+import json
 import time
 from typing import Any
 
+from google.protobuf import json_format
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
@@ -80,6 +83,51 @@ def request(*records: LogRecord, **resource: Any) -> ExportLogsServiceRequest:
     scope_logs.scope.attributes.extend(pairs_of({"of": "scope"}))
     scope_logs.log_records.extend(records)
     return made
+
+
+def odd_requests() -> list[ExportLogsServiceRequest]:
+    """Requests with values of every kind, in the body and among the attributes, and records of every kind."""
+    at = time.time_ns()
+    values: list[Any] = [
+        "text",
+        "",
+        'quotes " and <b> \u2028 \u00fc \U0001f680',
+        True,
+        -7,
+        2**62,
+        0.5,
+        1e21,
+        1e-7,
+        -0.0,
+        float("nan"),
+        float("inf"),
+        b"\x00bytes\xff",
+        [1, "a", [None, 2.5]],
+        {"b": 1, "a": {"deep": ["x"]}},
+        None,
+    ]
+    of_values = [
+        record(value, at=at + number, attributes={"value": value, "number": number})
+        for number, value in enumerate(values)
+    ]
+    of_kinds = [
+        record("correlated", trace=TRACE, span=SPAN, flags=257, at=at + 100, severity_number=17, severity_text="ERROR"),
+        record("observed alone", at=0, observed_time_unix_nano=at + 101),
+        record({"role": "user"}, at=at + 102, event="gen_ai.user.message"),
+        score("good", 0.5, at=at + 103),
+    ]
+    return [request(*of_values, nested={"list": [1, 2]}), request(*of_kinds)]
+
+
+def in_json(made: ExportLogsServiceRequest) -> bytes:
+    """A request as OTLP's JSON has it: ids are hex digits."""
+    document = json_format.MessageToDict(made, use_integers_for_enums=True)
+    for resource_logs in document["resourceLogs"]:
+        for scope_logs in resource_logs["scopeLogs"]:
+            for one in scope_logs["logRecords"]:
+                for key in {"traceId", "spanId"} & one.keys():
+                    one[key] = base64.b64decode(one[key]).hex()
+    return json.dumps(document).encode()
 
 
 def records_of(requests: list[bytes]) -> list[LogRecord]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Log records in the backend as it is run: what it acknowledged is there after a kill and in a backup, until it is old."""
+"""Log records in the backend as it is run: what it acknowledged is there after a kill, and in a backup."""
 
 import json
 import time

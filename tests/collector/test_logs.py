@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from clickhouse_server import ClickHouseServer
-from log_requests import SPAN, TRACE, record, request, score
+from log_requests import odd_requests, record, records_of, request, score
 from otel_loggedmodel.server.log_checking import check_logs
 from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.store import open_database
@@ -42,40 +41,6 @@ def send(collector: Collector, body: bytes) -> None:
         response.read()
 
 
-def odd_records() -> ExportLogsServiceRequest:
-    """Records with values of every kind, in the body and among the attributes."""
-    at = time.time_ns()
-    values: list[Any] = [
-        "text",
-        "",
-        'quotes " and <b> \u2028 \u00fc \U0001f680',
-        True,
-        -7,
-        2**62,
-        0.5,
-        1e21,
-        1e-7,
-        -0.0,
-        float("nan"),
-        float("inf"),
-        b"\x00bytes\xff",
-        [1, "a", [None, 2.5]],
-        {"b": 1, "a": {"deep": ["x"]}},
-        None,
-    ]
-    records = [
-        record(value, at=at + number, attributes={"value": value, "number": number})
-        for number, value in enumerate(values)
-    ]
-    records += [
-        record("correlated", trace=TRACE, span=SPAN, flags=257, at=at + 100, severity_number=17, severity_text="ERROR"),
-        record("observed alone", at=0, observed_time_unix_nano=at + 101),
-        record({"role": "user"}, at=at + 102, event="gen_ai.user.message"),
-        score("good", 0.5, at=at + 103),
-    ]
-    return request(*records, nested={"list": [1, 2]})
-
-
 def rows_in(server: ClickHouseServer, database: str) -> list[dict[str, Any]]:
     with server.client(database) as client:
         # The Collector's maps have no order.
@@ -85,8 +50,9 @@ def rows_in(server: ClickHouseServer, database: str) -> list[dict[str, Any]]:
 def test_the_backend_makes_the_rows_that_the_collector_makes(
     server: ClickHouseServer, run_collector: RunCollector
 ) -> None:
-    sent = odd_records()
-    count = len(sent.resource_logs[0].scope_logs[0].log_records)
+    sent = odd_requests()[0]
+    sent.MergeFrom(odd_requests()[1])
+    count = len(records_of([sent.SerializeToString()]))
     with server.new_database() as theirs, server.new_database() as ours:
         with run_collector(to_clickhouse(server, theirs)) as collector:
             send(collector, sent.SerializeToString())
