@@ -14,6 +14,7 @@ from benchmarks.reporting import Budget, Report, describe, machine, render
 
 BENCHMARKS = {
     "processor": "what stamping adds to a span, beside other processors and MLflow's decorator",
+    "logs": "what stamping adds to a log record, beside a processor that sets one attribute",
     "calls": "what the calls that make and switch versions take",
     "propagation": "what sending the version with requests takes",
     "exporter": "throughput of the exporter against the one that it wraps",
@@ -25,6 +26,7 @@ BENCHMARKS = {
     "evaluation": "what the harness of an evaluation adds to each row",
     "memory": "whether memory stays flat over many spans and many versions",
     "ingest": "spans a second that the backend takes and stores, beside MLflow's server and Phoenix",
+    "log_ingest": "log records a second that the backend takes and stores, beside spans",
     "receiving": "spans a second, and CPU time for each, beside an earlier commit: --against COMMIT",
     "questions": "the CPU time of answers, beside an earlier commit: --against COMMIT",
     "largest": "the page of the largest trace that is taken, beside an earlier commit: --against COMMIT",
@@ -33,7 +35,7 @@ BENCHMARKS = {
     "pages": "how long a browser takes to show the pages of as many spans",
 }
 # These can be cut short with --quick.
-BACKEND = {"ingest", "receiving", "questions", "queries", "pages", "mlflow"}
+BACKEND = {"ingest", "log_ingest", "receiving", "questions", "queries", "pages", "mlflow"}
 # These measure an earlier commit in the same run.
 BESIDE_EARLIER = {"against", "receiving", "questions", "largest"}
 # These run where they are named, as they take long or compare with a commit that is chosen.

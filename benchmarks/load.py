@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import grpc  # type: ignore[import-untyped,unused-ignore]
 
 from benchmarks.backends import Target
-from benchmarks.payloads import SPANS, Payloads
+from benchmarks.payloads import SPANS, LogPayloads, Payloads
 
 _EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 _RETRYABLE_STATUS = {429, 502, 503, 504}
@@ -84,8 +84,11 @@ _WARM_UP = Step(seconds=1.0)
 
 
 def send(target: Target, spans_per_trace: int, steps: Sequence[Step]) -> list[Load]:
-    """Load a server, step by step; before the first it is warmed up, which comes first in what is returned."""
-    payloads = Payloads(spans_per_trace)
+    """Load a server, step by step; before the first it is warmed up, which comes first in what is returned.
+
+    Without spans in a trace, log records are sent.
+    """
+    payloads = Payloads(spans_per_trace) if spans_per_trace else LogPayloads()
     numbers = itertools.count()
     # One connection each for all of it: a server with several processes has its connections where it is warm.
     senders = [_SENDERS[target.protocol](target) for _ in range(target.connections)]
@@ -97,7 +100,11 @@ def send(target: Target, spans_per_trace: int, steps: Sequence[Step]) -> list[Lo
 
 
 def _loaded(
-    senders: Sequence[Sender], payloads: Payloads, numbers: "itertools.count[int]", seconds: float, rate: float | None
+    senders: Sequence[Sender],
+    payloads: Payloads | LogPayloads,
+    numbers: "itertools.count[int]",
+    seconds: float,
+    rate: float | None,
 ) -> Load:
     load = Load()
     lock = threading.Lock()

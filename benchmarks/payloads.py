@@ -3,10 +3,12 @@
 
 import os
 import random
+import time
 from collections.abc import Sequence
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
@@ -34,6 +36,47 @@ class Payloads:
     def __getitem__(self, number: int) -> bytes:
         """A request; never the same twice."""
         return self._templates[number % len(self._templates)].replace(_MARK, os.urandom(len(_MARK)))
+
+
+class LogPayloads:
+    """The same of log records, as the standard library's `logging` gives them: six attributes and the stamp."""
+
+    def __init__(self, templates: int = 64) -> None:
+        self._templates = [_serialized_records(seed) for seed in range(templates)]
+
+    def __getitem__(self, number: int) -> bytes:
+        """A request; never the same twice."""
+        return self._templates[number % len(self._templates)].replace(_MARK, os.urandom(len(_MARK)))
+
+
+def _serialized_records(seed: int) -> bytes:
+    numbers, made = random.Random(seed), ExportLogsServiceRequest()
+    resource_logs = made.resource_logs.add()
+    for key, text in (("service.name", "shop"), ("telemetry.sdk.language", "python"), ("host.name", "a-host")):
+        resource_logs.resource.attributes.add(key=key).value.string_value = text
+    scope_logs = resource_logs.scope_logs.add()
+    scope_logs.scope.name = "shop.orders"
+    now = time.time_ns()
+    for number in range(SPANS):
+        record = scope_logs.log_records.add(
+            time_unix_nano=now + number,
+            observed_time_unix_nano=now + number,
+            severity_number=9,
+            severity_text="INFO",
+            trace_id=_MARK + numbers.randbytes(12),
+            span_id=_MARK + numbers.randbytes(4),
+        )
+        record.body.string_value = f"order {numbers.getrandbits(40)} of customer {numbers.getrandbits(20)} was priced"
+        for key, text in (
+            ("code.file.path", "/srv/shop/orders/pricing.py"),
+            ("code.function.name", "price"),
+            ("request.id", f"{numbers.getrandbits(64):016x}"),
+            ("tenant", f"tenant-{number % 20}"),
+            ("logged_model.id", f"m-{seed % 2:032x}"),
+        ):
+            record.attributes.add(key=key).value.string_value = text
+        record.attributes.add(key="code.line.number").value.int_value = 117
+    return made.SerializeToString()
 
 
 class _MarkedIds(IdGenerator):

@@ -41,11 +41,15 @@ if TYPE_CHECKING:
     from otel_loggedmodel.genai.feedback import log_feedback
     from otel_loggedmodel.genai.stored import search_traces
     from otel_loggedmodel.instrumentor import instrument
+    from otel_loggedmodel.log_exporter import LoggedModelLogRecordExporter
+    from otel_loggedmodel.log_processor import LoggedModelLogRecordProcessor
     from otel_loggedmodel.versioning import enable_git_model_versioning
 else:
     __getattr__, __dir__ = loaded_on_demand(
         __name__,
         {
+            "LoggedModelLogRecordExporter": "otel_loggedmodel.log_exporter",
+            "LoggedModelLogRecordProcessor": "otel_loggedmodel.log_processor",
             "enable_git_model_versioning": "otel_loggedmodel.versioning",
             "entities": "otel_loggedmodel.entities",
             "genai": "otel_loggedmodel.genai",
@@ -59,6 +63,8 @@ __all__ = [
     "ActiveModel",
     "LoggedModel",
     "LoggedModelExporter",
+    "LoggedModelLogRecordExporter",
+    "LoggedModelLogRecordProcessor",
     "LoggedModelPropagator",
     "LoggedModelSpanProcessor",
     "LoggedModelStatus",

@@ -113,6 +113,8 @@ _OTLP_PROTOCOL: Final = "OTEL_EXPORTER_OTLP_PROTOCOL"
 """`http/protobuf`, the default, or `grpc`: what `LoggedModelExporter()` delivers over."""
 _OTLP_TRACES_PROTOCOL: Final = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
 """The same, and wins. The other `OTEL_EXPORTER_OTLP_*` variables count as they always do."""
+_OTLP_LOGS_PROTOCOL: Final = "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL"
+"""The same for `LoggedModelLogRecordExporter()`."""
 _SDK_METRICS: Final = "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED"
 """`true` has the SDK, and with it this library, report on their own work by metrics."""
 _SDK_DISABLED: Final = "OTEL_SDK_DISABLED"
@@ -242,7 +244,16 @@ def otlp_traces_protocol() -> str:
 
     Source: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
     """
-    for variable in (_OTLP_TRACES_PROTOCOL, _OTLP_PROTOCOL):
+    return _otlp_protocol(_OTLP_TRACES_PROTOCOL)
+
+
+def otlp_logs_protocol() -> str:
+    """The same for log records."""
+    return _otlp_protocol(_OTLP_LOGS_PROTOCOL)
+
+
+def _otlp_protocol(of_signal: str) -> str:
+    for variable in (of_signal, _OTLP_PROTOCOL):
         protocol = os.environ.get(variable, "").strip().lower()
         if protocol in ("grpc", "http/protobuf"):
             return protocol

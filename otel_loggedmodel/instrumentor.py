@@ -16,7 +16,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
-from otel_loggedmodel import _providers, environment, propagation
+from otel_loggedmodel import _logger_providers, _providers, environment, propagation
 from otel_loggedmodel._errors import swallow, warn_once
 from otel_loggedmodel._providers import ByIdentity, processors_of, stamping_processor_of
 from otel_loggedmodel.exporter import LoggedModelExporter, otlp_exporter_from_environment
@@ -46,7 +46,12 @@ class _Extension:
 _extensions: Final[ByIdentity[_Extension]] = ByIdentity()
 
 
-def instrument(tracer_provider: trace.TracerProvider | None = None, exporter: SpanExporter | None = None) -> bool:
+def instrument(
+    tracer_provider: trace.TracerProvider | None = None,
+    exporter: SpanExporter | None = None,
+    *,
+    logger_provider: Any = None,
+) -> bool:
     """Stamp the spans of a tracer provider and deliver the records of versions. A second call adds what is missing.
 
     Call it after your vendor's set-up. It never raises because of a provider, and takes nothing out of one.
@@ -58,10 +63,14 @@ def instrument(tracer_provider: trace.TracerProvider | None = None, exporter: Sp
     - Where nothing shows through what it exports, records go to `exporter`, else over OTLP as the environment says.
     - Where a `LoggedModelSpanProcessor` is registered, it stays the only one; what else is missing is added.
     - A provider that is not the OpenTelemetry SDK's cannot be extended: that is logged, and nothing else happens.
+    - Log records of the global logger provider are stamped too, now or when one is set, and what its exporters cannot
+      deliver is kept. None is made where there is none.
 
     Args:
         tracer_provider: The provider to extend; the global one by default.
         exporter: Where to deliver to.
+        logger_provider: The logger provider to extend; the global one by default, and none where `tracer_provider` is
+            given.
 
     Returns:
         Whether the provider stamps spans now. Not where OTEL_SDK_DISABLED switches OpenTelemetry off.
@@ -69,6 +78,8 @@ def instrument(tracer_provider: trace.TracerProvider | None = None, exporter: Sp
     if environment.is_sdk_disabled():
         return False
     with _one_at_a_time():
+        if logger_provider is not None or tracer_provider is None:
+            _logger_providers.extend(logger_provider)
         provider: Any = trace.get_tracer_provider() if tracer_provider is None else tracer_provider
         if tracer_provider is None and isinstance(provider, trace.ProxyTracerProvider):
             provider = TracerProvider()
@@ -107,7 +118,7 @@ class LoggedModelInstrumentor:
 
         Args:
             **options: `tracer_provider`, the global one by default; `accept_baggage`, as in `LoggedModelSpanProcessor`,
-                where the application registers none itself;
+                where the application registers none itself; `logger_provider`, as in `instrument`;
                 `propagate` and `propagate_hosts`, as in `LoggedModelPropagator`. What else loaders pass is for other
                 instrumentations.
         """
@@ -121,6 +132,8 @@ class LoggedModelInstrumentor:
         with _one_at_a_time():
             if options.get("propagate"):
                 propagation.install(propagate=True, hosts=options.get("propagate_hosts"))
+            if options.get("logger_provider") is not None or options.get("tracer_provider") is None:
+                _logger_providers.extend(options.get("logger_provider"))
             provider = _provider_in(options)
             if isinstance(provider, trace.ProxyTracerProvider):
                 _extend_when_set(extend)
@@ -131,10 +144,12 @@ class LoggedModelInstrumentor:
         """Take out of the tracer provider what `instrument` put in; spans that are open keep their stamp.
 
         Args:
-            **options: `tracer_provider`, the global one by default.
+            **options: `tracer_provider` and `logger_provider`, the global ones by default.
         """
         with _one_at_a_time():
             _forget_to_extend()
+            if options.get("logger_provider") is not None or options.get("tracer_provider") is None:
+                _logger_providers.restore(options.get("logger_provider"))
             propagation.uninstall()
             provider = _provider_in(options)
             extension = _extensions.pop(provider)

@@ -153,6 +153,7 @@ def test_entry_points_stay_as_they_are() -> None:
         ("console_scripts", "otel-loggedmodel", "otel_loggedmodel.cli:main"),
         ("opentelemetry_environment_variables", "loggedmodel", "otel_loggedmodel.environment"),
         ("opentelemetry_instrumentor", "loggedmodel", "otel_loggedmodel.instrumentor:LoggedModelInstrumentor"),
+        ("opentelemetry_logs_exporter", "loggedmodel", "otel_loggedmodel.log_exporter:LoggedModelLogRecordExporter"),
         ("opentelemetry_traces_exporter", "loggedmodel", "otel_loggedmodel.exporter:LoggedModelExporter"),
     }
 

@@ -11,21 +11,26 @@ from typing import Any, Final
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 _IDS: Final = ("traceId", "spanId", "parentSpanId")
 
 
-def line_of(payload: bytes) -> str:
-    """An ExportTraceServiceRequest in protobuf as one line of JSON.
+def line_of(payload: bytes, signal: str = "traces") -> str:
+    """An ExportTraceServiceRequest or ExportLogsServiceRequest in protobuf as one line of JSON.
 
     It is ASCII, as other characters may also end a line.
+
+    Args:
+        payload: The request.
+        signal: `traces` or `logs`.
 
     Raises:
         ValueError: It is none.
     """
     try:
-        request = ExportTraceServiceRequest.FromString(payload)
+        request = (ExportLogsServiceRequest if signal == "logs" else ExportTraceServiceRequest).FromString(payload)
     except DecodeError as error:
         raise ValueError(f"no request of OTLP: {error}") from None
     content = MessageToDict(request, use_integers_for_enums=True)
@@ -35,6 +40,10 @@ def line_of(payload: bytes) -> str:
                 _write_ids_in_hex(span)
                 for link in span.get("links", ()):
                     _write_ids_in_hex(link)
+    for resource_logs in content.get("resourceLogs", ()):
+        for scope_logs in resource_logs.get("scopeLogs", ()):
+            for record in scope_logs.get("logRecords", ()):
+                _write_ids_in_hex(record)
     return json.dumps(content, separators=(",", ":"))
 
 

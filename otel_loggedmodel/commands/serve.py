@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`serve`: the backend."""
 
+import enum
 import logging
 import os
 import shlex
@@ -30,6 +31,13 @@ otel-loggedmodel serve --host 0.0.0.0 --token-file /run/secrets/token
 _DEFAULTS: Final = Settings()
 _MIB: Final = 1024 * 1024
 _LIMITS: Final = "Limits"
+
+
+class Logs(str, enum.Enum):
+    """Which log records are kept."""
+
+    VERSIONED = "versioned"
+    ALL = "all"
 
 
 def serve(
@@ -107,10 +115,17 @@ def serve(
     max_attributes: Annotated[
         int, typer.Option("--max-attributes", min=1, help="On one span; others are dropped.", rich_help_panel=_LIMITS)
     ] = _DEFAULTS.max_attributes,
+    logs: Annotated[
+        Logs,
+        typer.Option(
+            "--logs",
+            help="Which log records are kept: those that carry a version or are an event that is read, or all.",
+        ),
+    ] = Logs.VERSIONED,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what goes wrong.")] = False,
     json: Annotated[bool, typer.Option("--json", help="When ready, print the addresses as one line of JSON.")] = False,
 ) -> None:
-    """Run the backend: it receives OTLP over HTTP and gRPC, keeps the spans, and answers the other commands.
+    """Run the backend: it receives OTLP over HTTP and gRPC, keeps spans and log records, and answers other commands.
 
     SIGTERM or Ctrl-C stops it when what it accepted is stored.
     """
@@ -126,6 +141,7 @@ def serve(
         max_decompressed_bytes=max_decompressed * _MIB,
         max_memory_bytes=max_memory * _MIB,
         max_attributes=max_attributes,
+        keep_all_logs=logs is Logs.ALL,
     )
     try:
         settings.check()
@@ -149,6 +165,7 @@ def serve(
             database.reader,
             on_ready=lambda addresses: _be_ready(addresses, database, settings, url, quiet=quiet, json=json),
             upkeep=database.upkeep,
+            log_writer=database.log_writer,
         )
     except CannotListenError as error:
         printing.complain(f"otel-loggedmodel: {error}")
@@ -222,8 +239,7 @@ def _greeting(addresses: "Addresses", settings: Settings, url: str) -> str:
         f"  spans      {url}, kept {keeping}",
         "In the environment of an application:",
         f"  export {OTLP_ENDPOINT}={address} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
-        # Distributions export both by default, and the SDK's message on what is refused does not give the reason.
-        "  export OTEL_METRICS_EXPORTER=none OTEL_LOGS_EXPORTER=none  # only traces are taken",
+        "  export OTEL_METRICS_EXPORTER=none  # metrics are not stored",
         *(["  export OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20<token>"] if settings.token is not None else []),
         f"Then: otel-loggedmodel models{option}",
         f"In a browser: {address}",

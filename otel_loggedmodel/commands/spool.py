@@ -16,8 +16,6 @@ from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.texts import clean
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace.export import SpanExporter
-
     from otel_loggedmodel.delivery.delivering import Drained
     from otel_loggedmodel.delivery.spool_survey import Destination
 
@@ -84,13 +82,14 @@ def drain(
     environment's credentials. What running processes have is left to them.
     """
     root = _root(directory)
-    exporter = _exporter(endpoint)
+    exporters = _exporters(endpoint)
     try:
-        chosen = _chosen(_survey(root), source, everything, exporter)
+        chosen = _chosen(_survey(root), source, everything, exporters)
         with printing.progress("Delivering"):
-            results = [(one, _drain(one, _exporter_for(one, exporter), patience)) for one in chosen]
+            results = [(one, _drain(one, _exporter_for(one, exporters), patience)) for one in chosen]
     finally:
-        exporter.shutdown()
+        for exporter in exporters.values():
+            exporter.shutdown()
     if json:
         printing.show_json({"destinations": [_drained_as_json(*result) for result in results]})
     for destination, drained in results:
@@ -120,7 +119,7 @@ def export(
         for destination in _named(_survey(root), source):
             for record in requests(destination.directory, refused=refused):
                 try:
-                    sys.stdout.write(f"{line_of(record.payload)}\n")
+                    sys.stdout.write(f"{line_of(record.payload, destination.signal)}\n")
                 except ValueError:
                     unreadable += 1
         sys.stdout.flush()
@@ -157,25 +156,32 @@ def _named(found: "Sequence[Destination]", keys: Sequence[str] | None) -> "list[
     return [destination for destination in found if destination.directory.name.startswith(tuple(keys))]
 
 
-def _exporter(endpoint: str | None) -> "SpanExporter":
+def _exporters(endpoint: str | None) -> dict[str, Any]:
+    """The environment's exporters, by the signal that they export."""
     from otel_loggedmodel.exporter import otlp_exporter_from_environment
+    from otel_loggedmodel.log_exporter import otlp_log_exporter_from_environment
 
     if endpoint is not None:
         # Set as the standard variable, so that the exporter's own rules add the path and choose TLS.
-        os.environ.pop("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", None)
+        for signal in ("TRACES", "LOGS"):
+            os.environ.pop(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT", None)
         os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
-    return otlp_exporter_from_environment()
+    return {"traces": otlp_exporter_from_environment(), "logs": otlp_log_exporter_from_environment()}
 
 
 def _chosen(
-    found: "Sequence[Destination]", keys: Sequence[str] | None, everything: bool, exporter: "SpanExporter"
+    found: "Sequence[Destination]", keys: Sequence[str] | None, everything: bool, exporters: dict[str, Any]
 ) -> "list[Destination]":
     from otel_loggedmodel.delivery.destinations import destination_of
 
     if keys or everything:
         return _named(found, keys)
-    target = destination_of(exporter)
-    same = [one for one in found if target is not None and one.endpoint == target.endpoint and not _is_tracking(one)]
+    targets = {signal: destination_of(exporter) for signal, exporter in exporters.items()}
+    same = [
+        one
+        for one in found
+        if not _is_tracking(one) and (target := targets.get(one.signal)) is not None and one.endpoint == target.endpoint
+    ]
     same += [one for one in found if _is_tracking(one) and one.directory.name == _tracking_key()]
     others = [one for one in found if one not in same]
     if others and not same:
@@ -203,10 +209,10 @@ def _tracking_key() -> str | None:
         return None
 
 
-def _exporter_for(destination: "Destination", exporter: "SpanExporter") -> "SpanExporter":
+def _exporter_for(destination: "Destination", exporters: dict[str, Any]) -> Any:
     """The environment's exporter. If an MLflow server is to be told something, what tells that server."""
     if not _is_tracking(destination):
-        return exporter
+        return exporters["logs" if destination.signal == "logs" else "traces"]
     from otel_loggedmodel.mlflow_server.settings import Settings, SettingsError
     from otel_loggedmodel.mlflow_server.tracking import TrackingExporter
 
@@ -216,18 +222,19 @@ def _exporter_for(destination: "Destination", exporter: "SpanExporter") -> "Span
         raise typer.BadParameter(str(error)) from None
 
 
-def _drain(destination: "Destination", exporter: "SpanExporter", patience: float) -> "Drained":
-    from otel_loggedmodel.delivery import delivering
+def _drain(destination: "Destination", exporter: Any, patience: float) -> "Drained":
+    from otel_loggedmodel.delivery import delivering, signals
     from otel_loggedmodel.delivery.spool import Spool
 
     # Without bounds, as the user decides what to deliver: nothing is too old or too much.
     spool = Spool(destination.directory, max_bytes=sys.maxsize, max_age=float(sys.maxsize))
+    signal = signals.log_records() if destination.signal == "logs" else signals.SPANS
     try:
         spool.adopt()
         delivered = rejected = 0
         while True:
             deadline = time.monotonic() + patience
-            drained = delivering.drain(spool, exporter, deadline=deadline)
+            drained = delivering.drain(spool, exporter, deadline=deadline, signal=signal)
             delivered += drained.delivered
             rejected += drained.rejected
             if not drained.left or not drained.delivered or time.monotonic() < deadline:
@@ -254,6 +261,12 @@ def _show(found: "Sequence[Destination]") -> None:
                 Column("key", [destination.directory.name[:12] for destination in found], whole=True),
                 Column("destination", [_address(destination) for destination in found]),
                 Column("protocol", [destination.protocol or formatting.ABSENT for destination in found], importance=1),
+                # Nearly always there are spans alone.
+                *(
+                    [Column("signal", [destination.signal for destination in found], importance=2)]
+                    if any(destination.signal == "logs" for destination in found)
+                    else []
+                ),
                 Column("models", [formatting.count(sum(o.models for o in each)) for each in owners], number=True),
                 Column("spans", [formatting.count(sum(o.spans for o in each)) for each in owners], number=True),
                 Column("refused", [formatting.count(sum(o.refused for o in each)) for each in owners], 5, number=True),
@@ -292,6 +305,7 @@ def _as_json(destination: "Destination") -> dict[str, Any]:
         "key": destination.directory.name,
         "endpoint": destination.endpoint,
         "protocol": destination.protocol,
+        "signal": destination.signal,
         **{
             name: sum(getattr(owner, name) for owner in destination.owners)
             for name in ("models", "spans", "refused", "files", "bytes", "newer", "unreadable")

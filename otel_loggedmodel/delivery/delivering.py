@@ -15,16 +15,15 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from opentelemetry import metrics
-from opentelemetry.sdk.trace.export import SpanExporter
 
 from otel_loggedmodel._errors import warn_rarely
-from otel_loggedmodel.delivery import otlp_payloads
 from otel_loggedmodel.delivery.health import Health
 from otel_loggedmodel.delivery.otlp_answers import Outcome, Verdict
 from otel_loggedmodel.delivery.otlp_sending import Sender, sender_of
+from otel_loggedmodel.delivery.signals import SPANS, Signal
 from otel_loggedmodel.delivery.spool import Pending, Spool, Stored
 from otel_loggedmodel.uninstrumented import uninstrumented
 
@@ -128,14 +127,16 @@ class Delivery:
         sender: What sends it.
         health: Where it is counted.
         name: Of the destination, for messages.
+        signal: What is in the requests.
     """
 
-    def __init__(self, spool: Spool, sender: Sender, health: Health, name: str) -> None:
+    def __init__(self, spool: Spool, sender: Sender, health: Health, name: str, signal: Signal = SPANS) -> None:
         self.far_end = FarEnd()
         self._spool = spool
         self._sender = sender
         self._health = health
         self._name = name
+        self._signal = signal
         self._deliveries = 0
         self._refused_in_a_row = 0
         self._failing: dict[object, _Failing] = {}
@@ -184,8 +185,9 @@ class Delivery:
             if not self.far_end.is_away:
                 warn_rarely(
                     f"away {self._name}",
-                    "%s takes no spans at present (%s): they are kept, and delivered when it does",
+                    "%s takes no %s at present (%s): they are kept, and delivered when it does",
                     self._name,
+                    self._signal.plural,
                     outcome.words,
                 )
             self.far_end.failed(outcome.retry_after)
@@ -209,9 +211,10 @@ class Delivery:
         if rejected or outcome.words:
             warn_rarely(
                 f"rejected {self._name}",
-                "%s took %d spans and rejected %d: %s",
+                "%s took %d %s and rejected %d: %s",
                 self._name,
                 count - rejected,
+                self._signal.plural,
                 rejected,
                 outcome.words or "it did not say why",
             )
@@ -222,9 +225,10 @@ class Delivery:
         self._health.drop(outcome.error_type, count)
         warn_rarely(
             f"refused {self._name} {outcome.error_type}",
-            "%s refused %d spans for good: %s",
+            "%s refused %d %s for good: %s",
             self._name,
             count,
+            self._signal.plural,
             outcome.words,
         )
 
@@ -233,7 +237,7 @@ class Delivery:
 
     def _take_apart(self, stored: Stored) -> None:
         self._failing.pop(stored.handle, None)
-        self._spool.replace(stored, otlp_payloads.halves(stored.payload))
+        self._spool.replace(stored, self._signal.codec.halves(stored.payload))
 
     def _set_aside(self, stored: Stored, outcome: Outcome) -> None:
         self._failing.pop(stored.handle, None)
@@ -297,10 +301,11 @@ class Drained:
 
 def drain(
     spool: Spool,
-    exporter: SpanExporter,
+    exporter: Any,
     *,
     deadline: float,
     on_progress: Callable[[int, Pending], None] | None = None,
+    signal: Signal = SPANS,
 ) -> Drained:
     """Deliver what waits in a spool until nothing is left, the far end refuses everything, or time is up.
 
@@ -309,9 +314,10 @@ def drain(
         exporter: Where it goes, and how.
         deadline: Of `time.monotonic`.
         on_progress: Called after each request with what was delivered and what is left.
+        signal: What waits there.
     """
     health = Health(lambda: spool.pending, meter_provider=metrics.NoOpMeterProvider())
-    delivery = Delivery(spool, sender_of(exporter), health, "the destination")
+    delivery = Delivery(spool, sender_of(exporter, signal), health, "the destination", signal)
     error: str | None = None
     with uninstrumented():
         while (now := time.monotonic()) < deadline:

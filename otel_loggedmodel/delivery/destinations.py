@@ -15,13 +15,20 @@ import urllib.parse
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from opentelemetry.sdk.trace.export import SpanExporter
-
 # Headers that exporters add to the user's own. They do not count: with a newer exporter, the destination is still the
 # same.
 _EXPORTERS_OWN_HEADERS: Final = frozenset(
     {"accept", "accept-encoding", "connection", "content-encoding", "content-type", "user-agent"}
 )
+_SPAN_EXPORTER: Final = "OTLPSpanExporter"
+_LOG_EXPORTER: Final = "OTLPLogExporter"
+_PACKAGE: Final = "opentelemetry.exporter.otlp.proto"
+_PROTOCOLS: Final = {
+    (f"{_PACKAGE}.http.trace_exporter", _SPAN_EXPORTER): "http/protobuf",
+    (f"{_PACKAGE}.grpc.trace_exporter", _SPAN_EXPORTER): "grpc",
+    (f"{_PACKAGE}.http._log_exporter", _LOG_EXPORTER): "http/protobuf",
+    (f"{_PACKAGE}.grpc._log_exporter", _LOG_EXPORTER): "grpc",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +60,7 @@ class Destination:
         return found
 
 
-def destination_of(exporter: SpanExporter) -> Destination | None:
+def destination_of(exporter: object) -> Destination | None:
     """Where an OTLP exporter sends to; None if that is not known. The exporters of this library say so themselves."""
     said = getattr(exporter, "destination", None)
     if isinstance(said, Destination):
@@ -63,11 +70,14 @@ def destination_of(exporter: SpanExporter) -> Destination | None:
     if protocol is None or not isinstance(endpoint, str):
         return None
     headers = sorted({(name.lower(), value) for name, value in _headers_of(exporter)})
-    told_apart = [header for header in headers if header[0] not in _EXPORTERS_OWN_HEADERS]
+    told_apart: list[object] = [header for header in headers if header[0] not in _EXPORTERS_OWN_HEADERS]
+    if _class_of(exporter) == _LOG_EXPORTER:
+        # Over gRPC the address is that of spans, and what waits for one service is nothing for the other.
+        told_apart.append("logs")
     return Destination(_digest([protocol, endpoint, *told_apart]), _without_secrets(endpoint), protocol)
 
 
-def unnamed_destination_of(exporter: SpanExporter) -> Destination:
+def unnamed_destination_of(exporter: object) -> Destination:
     """The destination of an exporter that does not say where it sends to: its class stands for it."""
     name = f"{type(exporter).__module__}.{type(exporter).__qualname__}"
     return Destination(_digest([name]), "", name)
@@ -88,18 +98,26 @@ def _without_secrets(endpoint: str) -> str:
     return f"{parts.scheme}://{address}{parts.path}" if parts.scheme else address + parts.path
 
 
-def protocol_of(exporter: SpanExporter) -> str | None:
+def protocol_of(exporter: object) -> str | None:
     """Told by the names of the classes, as importing the classes would take longer than importing this library."""
     for kind in type(exporter).__mro__:
-        if kind.__name__ == "OTLPSpanExporter":
-            if kind.__module__ == "opentelemetry.exporter.otlp.proto.http.trace_exporter":
-                return "http/protobuf"
-            if kind.__module__ == "opentelemetry.exporter.otlp.proto.grpc.trace_exporter":
-                return "grpc"
+        protocol = _PROTOCOLS.get((kind.__module__, kind.__name__))
+        if protocol is not None:
+            return protocol
     return None
 
 
-def _headers_of(exporter: SpanExporter) -> Iterable[tuple[str, str]]:
+def released_class_of(exporter: object) -> type | None:
+    """The class of opentelemetry-python that an OTLP exporter is of."""
+    return next((kind for kind in type(exporter).__mro__ if (kind.__module__, kind.__name__) in _PROTOCOLS), None)
+
+
+def _class_of(exporter: object) -> str:
+    released = released_class_of(exporter)
+    return "" if released is None else released.__name__
+
+
+def _headers_of(exporter: object) -> Iterable[tuple[str, str]]:
     """All headers that go with a request."""
     client = getattr(exporter, "_client", None)
     session = session_of(exporter)
@@ -109,7 +127,7 @@ def _headers_of(exporter: SpanExporter) -> Iterable[tuple[str, str]]:
             yield name, value if isinstance(value, str) else repr(value)
 
 
-def session_of(exporter: SpanExporter) -> Any:
+def session_of(exporter: object) -> Any:
     """The session that an exporter sends with over HTTP; None if it has none, or none yet."""
     client = getattr(exporter, "_client", None)
     return getattr(exporter, "_session", None) or getattr(getattr(client, "_transport", None), "_session", None)

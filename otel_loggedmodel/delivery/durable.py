@@ -21,22 +21,21 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from opentelemetry import metrics
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import SpanExporter
 
 from otel_loggedmodel._errors import swallow, warn_once, warn_rarely
 from otel_loggedmodel._forking import call_in_forked_child
-from otel_loggedmodel.delivery import otlp_payloads, spool
+from otel_loggedmodel.delivery import spool
 from otel_loggedmodel.delivery.bounded import shut_down
 from otel_loggedmodel.delivery.delivering import FIRST_RETRY_SECONDS, Delivery
 from otel_loggedmodel.delivery.destinations import Destination
 from otel_loggedmodel.delivery.health import COMPONENT_TYPE, Health
 from otel_loggedmodel.delivery.otlp_answers import Outcome, Verdict
-from otel_loggedmodel.delivery.otlp_payloads import is_record
 from otel_loggedmodel.delivery.otlp_sending import forget_connections, sender_of
+from otel_loggedmodel.delivery.signals import SPANS, Codec, Signal
 from otel_loggedmodel.delivery.spool import Kind, Pending, Spool
 from otel_loggedmodel.delivery.spool_survey import elsewhere
 from otel_loggedmodel.uninstrumented import uninstrumented
@@ -65,6 +64,7 @@ class DurableExporter(SpanExporter):
         meter_provider: Where metrics about all this go; the global one by default.
         clock: Seconds since the epoch; for tests.
         monotonic: Seconds that never jump; for tests. Ages are measured by it; backoff is in real time.
+        signal: What is exported: spans by default.
     """
 
     takes_requests_apart: Final = True
@@ -72,7 +72,7 @@ class DurableExporter(SpanExporter):
 
     def __init__(
         self,
-        exporter: SpanExporter,
+        exporter: Any,
         directory: Path | None,
         destination: Destination,
         *,
@@ -82,12 +82,16 @@ class DurableExporter(SpanExporter):
         meter_provider: metrics.MeterProvider | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        signal: Signal | None = None,
     ) -> None:
         self.wrapped = exporter
+        self._signal = SPANS if signal is None else signal
         self.destination = destination
         self._is_deferred = is_deferred
         self.directory = None if directory is None else directory / destination.key
         self._about = {"endpoint": destination.endpoint, "protocol": destination.protocol}
+        if self._signal is not SPANS:
+            self._about["signal"] = self._signal.key
         self._spool = Spool(
             self.directory,
             max_bytes=spool.MAX_BYTES if max_bytes is None else max_bytes,
@@ -99,7 +103,14 @@ class DurableExporter(SpanExporter):
             monotonic=monotonic,
         )
         component_type = getattr(exporter, "component_type", COMPONENT_TYPE)
-        self.health = Health(self._waiting, destination.server, meter_provider, component_type)
+        self.health = Health(
+            self._waiting,
+            destination.server,
+            meter_provider,
+            component_type,
+            self._signal.noun,
+            self._signal.unit,
+        )
         self._shut_down = False
         self._begin()
         call_in_forked_child(self._after_fork)
@@ -110,8 +121,8 @@ class DurableExporter(SpanExporter):
         self._begin()
 
     def _begin(self) -> None:
-        self._sender = sender_of(self.wrapped)
-        self._delivery = Delivery(self._spool, self._sender, self.health, self._name)
+        self._sender = sender_of(self.wrapped, self._signal)
+        self._delivery = Delivery(self._spool, self._sender, self.health, self._name, self._signal)
         self._changed = threading.Condition()
         self._delivering = threading.RLock()
         self._wake = threading.Event()
@@ -119,6 +130,10 @@ class DurableExporter(SpanExporter):
         self._stopping = False
         self._exporting = 0
         self._adopt_at = 0.0
+
+    @property
+    def _codec(self) -> Codec:
+        return self._signal.codec
 
     @property
     def _name(self) -> str:
@@ -134,7 +149,7 @@ class DurableExporter(SpanExporter):
         """What is waiting to be delivered."""
         return self._spool.pending
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def export(self, spans: Sequence[Any]) -> Any:
         """Try to export spans, and keep them if that fails for a reason that may pass.
 
         Returns:
@@ -143,12 +158,12 @@ class DurableExporter(SpanExporter):
         """
         if not spans:
             self._adopt()
-            return SpanExportResult.SUCCESS
+            return self._signal.success
         self.health.accept(len(spans))
         with self._changed:
             if self._shut_down:
                 self._drop("shutdown", len(spans), "the exporter is shut down")
-                return SpanExportResult.FAILURE
+                return self._signal.failure
             self._exporting += 1
         try:
             with uninstrumented():
@@ -156,8 +171,8 @@ class DurableExporter(SpanExporter):
                 return self._export(spans)
         except Exception:
             self._drop("internal", len(spans), "an error in otel_loggedmodel")
-            swallow("exporting spans")
-            return SpanExportResult.FAILURE
+            swallow(f"exporting {self._signal.plural}")
+            return self._signal.failure
         finally:
             with self._changed:
                 self._exporting -= 1
@@ -215,59 +230,59 @@ class DurableExporter(SpanExporter):
 
     # On the exporting thread
 
-    def _export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def _export(self, spans: Sequence[Any]) -> Any:
         if self._is_deferred:
             for start in range(0, len(spans), _MAX_DEFERRED_SPANS):
                 part, payload = self._encoded(spans[start : start + _MAX_DEFERRED_SPANS])
                 if part:
                     self._keep(part, payload)
-            return SpanExportResult.SUCCESS
+            return self._signal.success
         spans, payload = self._encoded(spans)
         if not spans:
-            return SpanExportResult.FAILURE
+            return self._signal.failure
         far_end = self._delivery.far_end
         if far_end.is_away and (self._spool.pending or far_end.seconds_to_next_try()):
             self._keep(spans, payload)
-            return SpanExportResult.SUCCESS
+            return self._signal.success
         outcome = self._sender.export(spans, payload)
         self._delivery.heard(outcome)
         if outcome.verdict is Verdict.DELIVERED:
             self._delivery.count_delivered(len(spans), outcome)
-            return SpanExportResult.SUCCESS
+            return self._signal.success
         if outcome.verdict is Verdict.REFUSED:
             self._delivery.count_refused(len(spans), outcome)
-            return SpanExportResult.FAILURE
-        if outcome.verdict is Verdict.MALFORMED and (models := [span for span in spans if is_record(span)]):
+            return self._signal.failure
+        if outcome.verdict is Verdict.MALFORMED and (models := [span for span in spans if self._codec.is_record(span)]):
             # Records are sent again some time later by whoever made them. Of other spans, these are the only copies.
             self._delivery.count_refused(len(models), outcome)
-            others = [span for span in spans if not is_record(span)]
+            others = [span for span in spans if not self._codec.is_record(span)]
             if others:
-                self._keep(others, otlp_payloads.encoded(others))
-            return SpanExportResult.FAILURE
+                self._keep(others, self._codec.encoded(others))
+            return self._signal.failure
         # If it was refused for its content, the thread finds out which part of it cannot be taken.
         self._keep(spans, payload)
-        return SpanExportResult.SUCCESS
+        return self._signal.success
 
-    def _encoded(self, spans: Sequence[ReadableSpan]) -> tuple[Sequence[ReadableSpan], bytes]:
+    def _encoded(self, spans: Sequence[Any]) -> tuple[Sequence[Any], bytes]:
         """The spans that can be encoded, and the request that exports them.
 
         One that cannot must not cost the others.
         """
         try:
-            return spans, otlp_payloads.encoded(spans)
+            return spans, self._codec.encoded(spans)
         except Exception:
-            kept = otlp_payloads.encodable(spans)
+            kept = self._codec.encodable(spans)
             self._drop("unencodable", len(spans) - len(kept), "they cannot be encoded")
-            return kept, otlp_payloads.encoded(kept)
+            return kept, self._codec.encoded(kept)
 
-    def _keep(self, spans: Sequence[ReadableSpan], payload: bytes) -> None:
-        models = [span for span in spans if is_record(span)]
+    def _keep(self, spans: Sequence[Any], payload: bytes) -> None:
+        models = [span for span in spans if self._codec.is_record(span)]
         if not models or len(models) == len(spans):
             self._spool.append(Kind.MODELS if models else Kind.SPANS, payload, len(spans))
         else:
-            others = [span for span in spans if not is_record(span)]
-            self._spool.append(Kind.MODELS, otlp_payloads.encoded(models), len(models))
-            self._spool.append(Kind.SPANS, otlp_payloads.encoded(others), len(others))
+            others = [span for span in spans if not self._codec.is_record(span)]
+            self._spool.append(Kind.MODELS, self._codec.encoded(models), len(models))
+            self._spool.append(Kind.SPANS, self._codec.encoded(others), len(others))
         self.health.keep(len(spans))
         self._wake_up()
 
@@ -297,14 +312,15 @@ class DurableExporter(SpanExporter):
         if others:
             warn_once(
                 f"elsewhere {self.directory}",
-                "spans for %s wait in %s, meant to go with other headers; `otel-loggedmodel spool drain` sends them",
+                "%s for %s wait in %s, meant to go with other headers; `otel-loggedmodel spool drain` sends them",
+                self._signal.plural,
                 self._name,
                 ", ".join(map(str, others)),
             )
 
     def _drop(self, reason: str, count: int, words: str) -> None:
         self.health.drop(reason, count)
-        warn_rarely(f"dropped {reason}", "%d spans for %s are lost: %s", count, self._name, words)
+        warn_rarely(f"dropped {reason}", "%d %s for %s are lost: %s", count, self._signal.plural, self._name, words)
 
     def _note_drop(self, reason: str, _: Kind, count: int) -> None:
         """The spool has given something up. It has logged that itself."""

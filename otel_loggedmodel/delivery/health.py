@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts what became of the spans that an exporter was handed, and reports it as OpenTelemetry metrics.
+"""Counts what became of the spans or log records that an exporter was handed, as OpenTelemetry metrics.
 
 Names are those of the semantic conventions, if they have one:
 https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/. `otel.sdk.exporter.span.exported` counts each span once:
@@ -41,6 +41,8 @@ class Health:
         meter_provider: Where metrics go. The default is the global one, but only if the environment asks for metrics:
             some users pay for each series, and have not asked for these by installing this library.
         component_type: What metrics call it.
+        noun: What is counted, as metrics call one: `span` or `log`.
+        unit: The unit that belongs to it.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class Health:
         attributes: Mapping[str, str | int] | None = None,
         meter_provider: metrics.MeterProvider | None = None,
         component_type: str = COMPONENT_TYPE,
+        noun: str = "span",
+        unit: str = "{span}",
     ) -> None:
         self._reset()
         self._pending = pending
@@ -56,23 +60,24 @@ class Health:
         self._attributes = {"otel.component.type": component_type, "otel.component.name": name, **(attributes or {})}
         if meter_provider is None and not environment.are_metrics_wanted():
             meter_provider = metrics.NoOpMeterProvider()
+        things = "log records" if noun == "log" else f"{noun}s"
         meter = metrics.get_meter("otel_loggedmodel", __version__, meter_provider)
         self._exported = meter.create_counter(
-            "otel.sdk.exporter.span.exported",
-            "{span}",
-            "The number of spans for which the export has finished, either successful or failed.",
+            f"otel.sdk.exporter.{noun}.exported",
+            unit,
+            f"The number of {things} for which the export has finished, either successful or failed.",
         )
         self._accepted = meter.create_counter(
-            "otel_loggedmodel.exporter.span.accepted", "{span}", "The number of spans that the exporter was handed."
+            f"otel_loggedmodel.exporter.{noun}.accepted", unit, f"The number of {things} that the exporter was handed."
         )
         self._kept = meter.create_counter(
-            "otel_loggedmodel.spool.span.stored", "{span}", "The number of spans that were kept for later delivery."
+            f"otel_loggedmodel.spool.{noun}.stored", unit, f"The number of {things} that were kept for later delivery."
         )
         meter.create_observable_up_down_counter(
-            "otel.sdk.exporter.span.inflight",
+            f"otel.sdk.exporter.{noun}.inflight",
             [self._observing(lambda waiting: waiting.spans + waiting.models)],
-            "{span}",
-            "The number of spans which were passed to the exporter, but that have not been exported yet.",
+            unit,
+            f"The number of {things} which were passed to the exporter, but that have not been exported yet.",
         )
         meter.create_observable_gauge(
             "otel_loggedmodel.spool.size",

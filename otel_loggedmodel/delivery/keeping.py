@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable
-from typing import TYPE_CHECKING
-
-from opentelemetry.sdk.trace.export import SpanExporter
+from typing import TYPE_CHECKING, Any
 
 from otel_loggedmodel import environment
 
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from otel_loggedmodel.delivery.durable import DurableExporter
+    from otel_loggedmodel.delivery.signals import Signal
 
 
 class Bounds:
@@ -62,8 +61,8 @@ class Bounds:
         return environment.spool_max_age() if self._max_age is None else self._max_age
 
 
-def durable(exporter: SpanExporter, bounds: Bounds) -> DurableExporter | None:
-    """What keeps an exporter's spans; None if it is not known where the exporter sends to."""
+def durable(exporter: Any, bounds: Bounds, signal: Signal | None = None) -> DurableExporter | None:
+    """What keeps an exporter's spans, or another signal's things; None if it is not known where they are sent to."""
     from otel_loggedmodel.delivery.destinations import destination_of, unnamed_destination_of
     from otel_loggedmodel.delivery.durable import DurableExporter
 
@@ -72,10 +71,12 @@ def durable(exporter: SpanExporter, bounds: Bounds) -> DurableExporter | None:
         if not bounds.has_directory:
             return None
         destination = unnamed_destination_of(exporter)
-    return DurableExporter(exporter, bounds.path, destination, max_bytes=bounds.bytes, max_age=bounds.seconds)
+    return DurableExporter(
+        exporter, bounds.path, destination, max_bytes=bounds.bytes, max_age=bounds.seconds, signal=signal
+    )
 
 
-def place_of(exporter: SpanExporter) -> Hashable | None:
+def place_of(exporter: object) -> Hashable | None:
     """A value that is equal for exporters that send to the same place as the same tenant; None if that is not known."""
     from otel_loggedmodel.delivery.destinations import destination_of
 

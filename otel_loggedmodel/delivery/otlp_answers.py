@@ -101,7 +101,7 @@ def _acknowledged_over_http(content: bytes, content_type: str) -> Outcome:
             return Outcome(
                 Verdict.DELIVERED,
                 cut(str(said.get("errorMessage") or "")),
-                rejected=max(0, int(said.get("rejectedSpans") or 0)),
+                rejected=max(0, int(said.get("rejectedSpans") or said.get("rejectedLogRecords") or 0)),
             )
     except Exception:
         return Outcome(Verdict.DELIVERED)
@@ -109,7 +109,7 @@ def _acknowledged_over_http(content: bytes, content_type: str) -> Outcome:
 
 
 def acknowledged(response: Any) -> Outcome:
-    """What an ExportTraceServiceResponse says."""
+    """What an ExportTraceServiceResponse says; that of another signal has the same fields under other names."""
     said = response.partial_success
     return Outcome(Verdict.DELIVERED, cut(said.error_message), rejected=max(0, said.rejected_spans))
 

@@ -51,7 +51,7 @@ def is_record(span: ReadableSpan) -> bool:
 
 def halves(payload: bytes) -> list[tuple[bytes, int]]:
     """A request in two halves, each with the number of its spans. With fewer than two spans it stays as it is."""
-    request = _parsed(payload)
+    request = parsed(payload)
     total = _count(request)
     if total < 2:
         return [(payload, total)]
@@ -84,7 +84,8 @@ def _count(request: ExportTraceServiceRequest) -> int:
     )
 
 
-def _parsed(payload: bytes) -> ExportTraceServiceRequest:
+def parsed(payload: bytes) -> ExportTraceServiceRequest:
+    """A request as a message."""
     from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
     return trace_service_pb2.ExportTraceServiceRequest.FromString(payload)
@@ -96,14 +97,14 @@ def _parsed(payload: bytes) -> ExportTraceServiceRequest:
 def decoded(payload: bytes) -> list[ReadableSpan]:
     """The spans of a request."""
     spans: list[ReadableSpan] = []
-    for resource_spans in _parsed(payload).resource_spans:
-        resource = Resource(_attributes_of(resource_spans.resource.attributes), resource_spans.schema_url or None)
+    for resource_spans in parsed(payload).resource_spans:
+        resource = Resource(attributes_of(resource_spans.resource.attributes), resource_spans.schema_url or None)
         for scope_spans in resource_spans.scope_spans:
             scope = InstrumentationScope(
                 scope_spans.scope.name,
                 scope_spans.scope.version or None,
                 scope_spans.schema_url or None,
-                _attributes_of(scope_spans.scope.attributes),
+                attributes_of(scope_spans.scope.attributes),
             )
             spans += [_decoded_span(span, resource, scope) for span in scope_spans.spans]
     return spans
@@ -119,8 +120,8 @@ def _decoded_span(span: Any, resource: Resource, scope: InstrumentationScope) ->
         context=_context_of(trace_id, span.span_id, span.trace_state, is_remote=False),
         parent=parent,
         resource=resource,
-        attributes=_attributes_of(span.attributes),
-        events=[Event(event.name, _attributes_of(event.attributes), event.time_unix_nano) for event in span.events],
+        attributes=attributes_of(span.attributes),
+        events=[Event(event.name, attributes_of(event.attributes), event.time_unix_nano) for event in span.events],
         links=[_link_of(link) for link in span.links],
         kind=SpanKind(max(0, span.kind - 1)),
         status=_status_of(span.status),
@@ -146,7 +147,7 @@ def _context_of(trace_id: int, span_id: bytes, trace_state: str, *, is_remote: b
 def _link_of(link: Any) -> Link:
     trace_id = int.from_bytes(link.trace_id, "big")
     context = _context_of(trace_id, link.span_id, link.trace_state, is_remote=bool(link.flags & _IS_REMOTE))
-    return Link(context, _attributes_of(link.attributes))
+    return Link(context, attributes_of(link.attributes))
 
 
 def _status_of(status: Any) -> Status:
@@ -155,16 +156,18 @@ def _status_of(status: Any) -> Status:
     return Status(code, status.message or None if code is StatusCode.ERROR else None)
 
 
-def _attributes_of(pairs: Iterable[Any]) -> dict[str, Any]:
-    return {pair.key: _value_of(pair.value) for pair in pairs}
+def attributes_of(pairs: Iterable[Any]) -> dict[str, Any]:
+    """Attributes as the SDK has them."""
+    return {pair.key: value_of(pair.value) for pair in pairs}
 
 
-def _value_of(value: Any) -> Any:
+def value_of(value: Any) -> Any:
+    """A value as the SDK has it; None for none."""
     kind = value.WhichOneof("value")
     if kind is None:
         return None
     if kind == "array_value":
-        return tuple(_value_of(item) for item in value.array_value.values)
+        return tuple(value_of(item) for item in value.array_value.values)
     if kind == "kvlist_value":
-        return _attributes_of(value.kvlist_value.values)
+        return attributes_of(value.kvlist_value.values)
     return getattr(value, kind)

@@ -16,12 +16,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-
-from otel_loggedmodel.delivery import otlp_payloads
 from otel_loggedmodel.delivery.bounded import Call
-from otel_loggedmodel.delivery.destinations import protocol_of, session_of
+from otel_loggedmodel.delivery.destinations import protocol_of, released_class_of, session_of
 from otel_loggedmodel.delivery.otlp_answers import (
     Outcome,
     Verdict,
@@ -30,6 +26,7 @@ from otel_loggedmodel.delivery.otlp_answers import (
     outcome_of_grpc,
     outcome_of_http,
 )
+from otel_loggedmodel.delivery.signals import SPANS, Signal
 
 DEFAULT_TIMEOUT_SECONDS: Final = 10.0
 # If the server has closed a kept-alive connection, that shows at once. What takes longer has another reason.
@@ -40,7 +37,6 @@ _GRACE_SECONDS: Final = 0.5
 _MAX_LATE: Final = 4
 _MAX_ANSWER_BYTES: Final = 1024 * 1024
 _CHUNK: Final = 4096
-_EXPORT_METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 _inherited: Final[list[object]] = []
 
@@ -56,11 +52,11 @@ class Sender(Protocol):
     def send(self, payload: bytes) -> Outcome:
         """Try once."""
 
-    def export(self, spans: Sequence[ReadableSpan], payload: bytes) -> Outcome:
+    def export(self, spans: Sequence[Any], payload: bytes) -> Outcome:
         """Try once, with spans of which `payload` is the encoding."""
 
 
-def sender_of(exporter: SpanExporter) -> Sender:
+def sender_of(exporter: Any, signal: Signal = SPANS) -> Sender:
     """What sends requests as the exporter would. The exporters of this library bring their own."""
     make_sender = getattr(exporter, "make_sender", None)
     if callable(make_sender):
@@ -71,18 +67,18 @@ def sender_of(exporter: SpanExporter) -> Sender:
         if protocol == "http/protobuf" and _sends_as_released(exporter):
             return _HttpSender.of(exporter)
         if protocol == "grpc" and _sends_as_released(exporter):
-            return _GrpcSender(exporter)
+            return _GrpcSender(exporter, signal)
     except AttributeError:
         pass  # a version that keeps what is needed in a way that is not known here
-    return _AnySender(exporter)
+    return _AnySender(exporter, signal)
 
 
 # What the exporters keep to themselves
 
 
-def _sends_as_released(exporter: SpanExporter) -> bool:
+def _sends_as_released(exporter: object) -> bool:
     """Whether no subclass, and nobody else, has replaced what does the sending."""
-    released = next(kind for kind in type(exporter).__mro__ if kind.__name__ == "OTLPSpanExporter")
+    released = released_class_of(exporter)
     names = ("export", "_export", "_export_serialized_spans", "_serialize_spans", "_translate_data")
     return not any(
         name in vars(exporter) or getattr(type(exporter), name, None) is not getattr(released, name, None)
@@ -90,7 +86,7 @@ def _sends_as_released(exporter: SpanExporter) -> bool:
     )
 
 
-def forget_connections(exporter: SpanExporter) -> None:
+def forget_connections(exporter: object) -> None:
     """In a forked child: leave the connections to the parent. It would otherwise get answers meant for the child."""
     for adapter in getattr(session_of(exporter), "adapters", {}).values():
         with contextlib.suppress(Exception):
@@ -153,7 +149,7 @@ class _HttpSender:
         is_concurrent = _is_plain(session) if session is not None else hasattr(transport, "_pool")
         return cls(post, _compressor(compression), timeout, is_concurrent=is_concurrent)
 
-    def export(self, spans: Sequence[ReadableSpan], payload: bytes) -> Outcome:
+    def export(self, spans: Sequence[Any], payload: bytes) -> Outcome:
         return self.send(payload)
 
     def send(self, payload: bytes) -> Outcome:
@@ -245,8 +241,9 @@ def _compressor(compression: str) -> Callable[[bytes], bytes]:
 class _GrpcSender:
     """OTLP over gRPC, through the exporter's own channel."""
 
-    def __init__(self, exporter: Any) -> None:
+    def __init__(self, exporter: Any, signal: Signal) -> None:
         self._exporter = exporter
+        self._signal = signal
         self._client = exporter._client  # AttributeError where there is none
         self._metadata = exporter._headers
         self.timeout = float(exporter._timeout)
@@ -255,7 +252,7 @@ class _GrpcSender:
         self._under_way = 0
         self._called: tuple[object, Callable[..., Any]] | None = None
 
-    def export(self, spans: Sequence[ReadableSpan], payload: bytes) -> Outcome:
+    def export(self, spans: Sequence[Any], payload: bytes) -> Outcome:
         return self.send(payload)
 
     def send(self, payload: bytes) -> Outcome:
@@ -293,17 +290,16 @@ class _GrpcSender:
         """The remote method, taking bytes."""
         channel = getattr(self._exporter, "_channel", None)
         if channel is None:  # before 1.31 there is only the stub, which encodes
-            from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
             export = self._exporter._client.Export
-            return lambda payload, **options: export(ExportTraceServiceRequest.FromString(payload), **options)
+            return lambda payload, **options: export(self._signal.codec.parsed(payload), **options)
         called = self._called
         if called is None or called[0] is not channel:
             from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
             method = channel.unary_unary(
-                _EXPORT_METHOD,
+                self._signal.method,
                 request_serializer=None,
+                # That of other signals differs in the names of its fields alone.
                 response_deserializer=ExportTraceServiceResponse.FromString,
             )
             self._called = called = (channel, method)
@@ -316,8 +312,9 @@ class _GrpcSender:
 class _AnySender:
     """Through the exporter itself. It says only SUCCESS or FAILURE, so any failure may pass."""
 
-    def __init__(self, exporter: SpanExporter) -> None:
+    def __init__(self, exporter: Any, signal: Signal) -> None:
         self._exporter = exporter
+        self._signal = signal
         # The specification lets an exporter assume that its calls do not overlap. Reentrant: an exporter that makes
         # spans must not wait for itself.
         self._one_at_a_time = threading.RLock()
@@ -326,16 +323,15 @@ class _AnySender:
         self.keeps_time = False
 
     def send(self, payload: bytes) -> Outcome:
-        return self.export(otlp_payloads.decoded(payload), payload)
+        return self.export(self._signal.codec.decoded(payload), payload)
 
-    def export(self, spans: Sequence[ReadableSpan], payload: bytes) -> Outcome:
+    def export(self, spans: Sequence[Any], payload: bytes) -> Outcome:
         try:
             with self._one_at_a_time:
                 result = self._exporter.export(spans)
         except Exception as error:
             return outcome_of_exception(error)
-        # Some exporters, against the interface, return nothing; they did not refuse.
-        if result is not SpanExportResult.FAILURE:
+        if not self._signal.is_failure(result):
             return Outcome(Verdict.DELIVERED)
         name = type(self._exporter).__qualname__
         return Outcome(Verdict.LATER, f"{name} answered FAILURE", "FAILURE")

@@ -55,12 +55,14 @@ class Destination:
         directory: Where.
         endpoint: The address, as it was noted; empty if it was not.
         protocol: The same for the protocol.
+        signal: `traces` or `logs`.
         owners: The processes whose it is.
     """
 
     directory: Path
     endpoint: str
     protocol: str
+    signal: str
     owners: tuple[Owner, ...]
 
     @property
@@ -87,7 +89,7 @@ def elsewhere(directory: Path, about: Mapping[str, str]) -> list[Path]:
     try:
         for path in _destinations(directory.parent):
             description = _description(path)
-            is_same = all(description.get(key) == about.get(key) for key in ("endpoint", "protocol"))
+            is_same = all(description.get(key) == about.get(key) for key in ("endpoint", "protocol", "signal"))
             if path != directory and is_same and any(_waiting(path)):
                 found.append(path)
     except OSError:
@@ -122,6 +124,7 @@ def _destination(directory: Path) -> Destination:
         directory,
         description.get("endpoint", ""),
         description.get("protocol", ""),
+        description.get("signal", "traces"),
         tuple(owner for owner in owners if owner.files or owner.is_running),
     )
 

@@ -40,6 +40,8 @@ def evaluate(
     resume_dir: str | PathLike[str] | None = None,
     progress: bool | None = None,
     tracer_provider: trace_api.TracerProvider | None = None,
+    as_events: bool = False,
+    logger_provider: Any = None,
 ) -> EvaluationResult:
     """Run a version over a data set and score it. The scores stand beside its latency, errors, tokens and cost.
 
@@ -70,6 +72,8 @@ def evaluate(
         progress: Whether to show a progress bar; by default on a terminal.
         tracer_provider: Makes and exports the spans. The default is the global one; if there is none, it is set up as
             by `instrument`.
+        as_events: Whether to send scores as log records, too, which is how OpenTelemetry has events.
+        logger_provider: Exports these; the global one by default.
 
     Raises:
         TypeError: An argument has the wrong type, or `predict_fn` does not take the inputs of the first row.
@@ -103,6 +107,8 @@ def evaluate(
         resume=resume,
         resume_dir=resume_dir,
         progress=progress,
+        as_events=as_events,
+        logger_provider=logger_provider,
     )
     return run(rows, judges, predict_fn, _version(model_id, predict_fn), options, tracer_provider)
 

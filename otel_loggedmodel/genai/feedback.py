@@ -25,6 +25,8 @@ def log_feedback(
     span_id: str | None = None,
     model_id: str | LoggedModel | None = None,
     tracer_provider: trace_api.TracerProvider | None = None,
+    as_events: bool = False,
+    logger_provider: Any = None,
 ) -> Feedback:
     """Say something of a trace. It goes out as a span of that trace, through the exporters that there are.
 
@@ -43,6 +45,8 @@ def log_feedback(
         model_id: The version whose work it is. If the trace is the current one, the default is the active version.
             Otherwise readers take that of the trace.
         tracer_provider: Exports it; the global one by default, set up as `instrument` does if need be.
+        as_events: Whether to send it as a log record, too, which is how OpenTelemetry has events.
+        logger_provider: Exports that; the global one by default.
 
     Returns:
         What was said.
@@ -51,6 +55,7 @@ def log_feedback(
         TypeError: An argument has the wrong type.
         ValueError: An id is none, there is no such source, there is neither value nor error, or a number is not finite.
     """
+    from otel_loggedmodel.genai.events import EventRecorder
     from otel_loggedmodel.genai.recording import Judged, Recorder, result_span
 
     if value is None and error is None:
@@ -76,7 +81,8 @@ def log_feedback(
         model_id = model_id.model_id
     model = None if model_id is None else check_name(model_id, "model_id")
     try:
-        recorder = Recorder(extended_provider(tracer_provider))
+        events = EventRecorder(logger_provider) if as_events else None
+        recorder = Recorder(extended_provider(tracer_provider), events)
         recorder.record([result_span(feedback, Judged(trace, span, model), recorder.resource)])
     except Exception:
         swallow("recording feedback")

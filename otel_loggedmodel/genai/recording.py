@@ -20,6 +20,7 @@ from otel_loggedmodel import attributes
 from otel_loggedmodel._errors import warn_once
 from otel_loggedmodel._providers import intake_of
 from otel_loggedmodel.genai.assessments import CODE, AssessmentError, Feedback, score_and_label
+from otel_loggedmodel.genai.events import EventRecorder
 from otel_loggedmodel.version import __version__
 from otel_loggedmodel.versions.identity import random_span_id, span_id_from, unknown_span_id_of
 from otel_loggedmodel.versions.records import KEPT_BY_SAMPLERS
@@ -154,10 +155,12 @@ class Recorder:
 
     Args:
         provider: The SDK's tracer provider. Any other has no processors, so nothing is recorded there.
+        events: Takes results as events, too; None if they are spans alone.
     """
 
-    def __init__(self, provider: Any) -> None:
+    def __init__(self, provider: Any, events: EventRecorder | None = None) -> None:
         self._provider = provider
+        self._events = events
         self._intake = intake_of(provider)
         if self._intake is None:
             warn_once(
@@ -183,8 +186,13 @@ class Recorder:
         if self._intake is not None:
             for span in spans:
                 self._intake(span)
+        if self._events is not None:
+            for span in spans:
+                if span.name == attributes.EVALUATION_RESULT:
+                    self._events.record(span)
 
     def flush(self) -> bool:
         """Have everything delivered that was handed over. This may wait for the backend."""
         flush = getattr(self._provider, "force_flush", None)
-        return bool(flush()) if callable(flush) else False
+        is_flushed = bool(flush()) if callable(flush) else False
+        return is_flushed if self._events is None else self._events.flush() and is_flushed

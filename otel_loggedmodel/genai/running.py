@@ -15,6 +15,7 @@ from otel_loggedmodel.genai.assessments import Feedback
 from otel_loggedmodel.genai.calling import Caller
 from otel_loggedmodel.genai.capturing import capture_of
 from otel_loggedmodel.genai.delivery import Delivery
+from otel_loggedmodel.genai.events import EventRecorder
 from otel_loggedmodel.genai.harness import worked
 from otel_loggedmodel.genai.journal import DoneRow, Journal, default_directory
 from otel_loggedmodel.genai.outcome import EvaluationResult, RowResult, Tally
@@ -48,6 +49,8 @@ class Options:
     resume: bool
     resume_dir: str | PathLike[str] | None
     progress: bool | None
+    as_events: bool = False
+    logger_provider: Any = None
 
 
 def run(
@@ -69,7 +72,8 @@ def run(
         tracer_provider: Makes and exports the spans; the global one by default.
     """
     provider = extended_provider(tracer_provider)
-    recorder, capture, caller = Recorder(provider), capture_of(provider), Caller()
+    events = EventRecorder(options.logger_provider) if options.as_events else None
+    recorder, capture, caller = Recorder(provider, events), capture_of(provider), Caller()
     session = Session(
         dataset,
         provider,

@@ -8,6 +8,7 @@ from typing import Final
 # Why spans are rejected, as the answer says it.
 REJECTIONS: Final = {
     "malformed": "content that is no OTLP",
+    "not_kept": "neither a version nor the name of an event that is read here",
     "parent_span_id": "a parent span id that is not 8 bytes",
     "span_id": "a span id that is not 8 bytes, or all zeros",
     "start_time": "a start that is missing, before 1971, or more than a day ahead",
@@ -18,7 +19,7 @@ _MOST_OF_AN_EXAMPLE: Final = 300
 
 @dataclass
 class Account:
-    """Counts, of one request.
+    """Counts, of one request. What is said of spans goes for log records, too.
 
     Attributes:
         rejected: Spans that are not stored, by the key of the reason in `REJECTIONS`.

@@ -13,12 +13,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final
 
-from otel_loggedmodel.server.metrics import Metrics
+from otel_loggedmodel.server.metrics import SignalMetrics
 from otel_loggedmodel.server.recent import Recent
 from otel_loggedmodel.server.refusing import RefusalError, busy, malformed, too_much_memory, unavailable
 from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.store.reading import StoreUnavailableError
-from otel_loggedmodel.store.writing import RefusedError, SpanWriter, TooMuchMemoryError
+from otel_loggedmodel.store.writing import RefusedError, TooMuchMemoryError, Writer
 
 _logger = logging.getLogger(__name__)
 
@@ -52,10 +52,12 @@ class Inserter:
         writer: Where they go.
         settings: How much waits, and how long.
         metrics: What is counted.
+        plural: What messages call what is stored: `spans` or `log records`.
     """
 
-    def __init__(self, writer: SpanWriter, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, writer: Writer, settings: Settings, metrics: SignalMetrics, plural: str = "spans") -> None:
         self._writer = writer
+        self._plural = plural
         self._settings = settings
         self._metrics = metrics
         self._changed = threading.Condition()
@@ -82,8 +84,8 @@ class Inserter:
 
         Args:
             digest: Of its content. What is being stored, or was lately, is not stored again.
-            payload: A serialized `ExportTraceServiceRequest`.
-            spans: How many are in it.
+            payload: A serialized request of OTLP.
+            spans: How many, or how many log records, are in it.
             memory: The bytes that storing it takes.
 
         Returns:
@@ -149,7 +151,7 @@ class Inserter:
             self._held_bytes + size > self._settings.queue_bytes
             or self._held_spans + spans > self._settings.queue_spans
         ):
-            raise busy(f"the queue is full: {self._held_spans} spans wait for being stored")
+            raise busy(f"the queue is full: {self._held_spans} {self._plural} wait for being stored")
 
     def _run(self) -> None:
         while batch := self._next_batch():
@@ -224,7 +226,7 @@ class Inserter:
     def _store_without_poison(self, batch: list[_Waiting], error: RefusedError) -> None:
         """Find the request that cannot be stored, by halves, so that no other is lost with it."""
         if len(batch) == 1:
-            _logger.warning("a request with %d spans cannot be stored: %s", batch[0].spans, error)
+            _logger.warning("a request with %d %s cannot be stored: %s", batch[0].spans, self._plural, error)
             self._release(batch, are_stored=False)
             batch[0].stored.set_exception(_refusal(batch[0], error))
             return
@@ -234,7 +236,7 @@ class Inserter:
 
     def _report_trouble(self, text: str) -> None:
         if self.trouble != text:
-            _logger.error("spans cannot be stored at the moment, and are left to their senders: %s", text)
+            _logger.error("%s cannot be stored at the moment, and are left to their senders: %s", self._plural, text)
         self._trouble = (text, time.monotonic())
 
     def _fail(self, batch: list[_Waiting], text: str) -> None:

@@ -5,21 +5,30 @@ import contextlib
 import hashlib
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsPartialSuccess,
+    ExportLogsServiceResponse,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTracePartialSuccess,
     ExportTraceServiceResponse,
 )
 
+from otel_loggedmodel.server import shapes
 from otel_loggedmodel.server.accounting import Account
 from otel_loggedmodel.server.checking import Checked, check
 from otel_loggedmodel.server.compression import decompress
+from otel_loggedmodel.server.log_checking import check_logs
 from otel_loggedmodel.server.otlp_json import from_json
-from otel_loggedmodel.server.outline import has_more_messages, has_more_spans
+from otel_loggedmodel.server.outline import OF_LOG_RECORDS, OF_SPANS, has_more_messages, has_more_spans
 from otel_loggedmodel.server.refusing import too_many_messages, too_many_spans
 from otel_loggedmodel.server.settings import Settings
+from otel_loggedmodel.server.shapes import Shape
 
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
@@ -36,26 +45,63 @@ class Decoded:
     Attributes:
         digest: Of its content, the same whenever the same is sent again.
         checked: What can be stored of it.
+        signal: What is in it.
     """
 
     digest: bytes
     checked: Checked
+    signal: "Signal"
 
-    def response(self) -> ExportTraceServiceResponse:
+    def response(self) -> Message:
         """What to answer once it was stored."""
         account = self.checked.account
         if not account.rejected:
-            return ExportTraceServiceResponse()
-        total = sum(account.rejected.values())
-        return ExportTraceServiceResponse(
-            partial_success=ExportTracePartialSuccess(
-                rejected_spans=total,
-                error_message=f"{total} of {total + self.checked.spans} spans were rejected: {account.reasons()}",
-            )
+            return self.signal.response(0, "")
+        rejected = sum(account.rejected.values())
+        total = rejected + self.checked.spans
+        return self.signal.response(
+            rejected, f"{rejected} of {total} {self.signal.shape.plural} were rejected: {account.reasons()}"
         )
 
 
-def decode(body: bytes, content_type: str, encoding: str, settings: Settings) -> Decoded:
+@dataclass(frozen=True)
+class Signal:
+    """What requests of one kind are decoded by.
+
+    Attributes:
+        shape: Of the requests.
+        outline: What has messages in it, as `outline` has it.
+        check: Sees what can be stored.
+        response: Makes the answer that says how many items were rejected, and why.
+    """
+
+    shape: Shape
+    outline: dict[int, Any]
+    check: Callable[[bytes, Settings, int, Account], Checked]
+    response: Callable[[int, str], Message]
+
+
+def _answer_spans(rejected: int, why: str) -> ExportTraceServiceResponse:
+    if not rejected:
+        return ExportTraceServiceResponse()
+    return ExportTraceServiceResponse(
+        partial_success=ExportTracePartialSuccess(rejected_spans=rejected, error_message=why)
+    )
+
+
+def _answer_log_records(rejected: int, why: str) -> ExportLogsServiceResponse:
+    if not rejected:
+        return ExportLogsServiceResponse()
+    return ExportLogsServiceResponse(
+        partial_success=ExportLogsPartialSuccess(rejected_log_records=rejected, error_message=why)
+    )
+
+
+SPANS: Final = Signal(shapes.SPANS, OF_SPANS, check, _answer_spans)
+LOG_RECORDS: Final = Signal(shapes.LOG_RECORDS, OF_LOG_RECORDS, check_logs, _answer_log_records)
+
+
+def decode(body: bytes, content_type: str, encoding: str, settings: Settings, signal: Signal = SPANS) -> Decoded:
     """Decompress, parse and check a request.
 
     Args:
@@ -63,6 +109,7 @@ def decode(body: bytes, content_type: str, encoding: str, settings: Settings) ->
         content_type: `PROTOBUF` or `JSON`.
         encoding: `identity`, `gzip`, `zstd` or `deflate`.
         settings: The limits.
+        signal: What is in it.
 
     Raises:
         RefusalError: It is malformed or too large.
@@ -76,11 +123,12 @@ def decode(body: bytes, content_type: str, encoding: str, settings: Settings) ->
     account = Account()
     with _large if len(plain) > _LARGE_BYTES else contextlib.nullcontext():
         if is_json:
-            payload = from_json(plain, settings.max_spans, account, settings.max_messages).SerializeToString()
+            request = from_json(plain, settings.max_spans, account, settings.max_messages, signal.shape.request)
+            payload = request.SerializeToString()
         elif has_more_spans(plain, settings.max_spans):
             raise too_many_spans(settings.max_spans)
-        elif has_more_messages(plain, settings.max_messages):
+        elif has_more_messages(plain, settings.max_messages, signal.outline):
             raise too_many_messages(settings.max_messages)
         else:
             payload = plain
-        return Decoded(digest, check(payload, settings, time.time_ns(), account))
+        return Decoded(digest, signal.check(payload, settings, time.time_ns(), account), signal)

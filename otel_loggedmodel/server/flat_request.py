@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OTLP's request as a type that tells which attribute values are lists or maps, without looking at each of them.
+"""OTLP's requests as types that tells which attribute values are lists or maps, without looking at each of them.
 
 Stores take neither (`store.writing.SpanWriter`), and few attributes are one. Looking at every value in Python costs
 more than all other checks of a span together, so protobuf does it: in `FlatRequest`, which reads and writes the same
@@ -11,8 +11,10 @@ from typing import Final, Protocol, TypeVar
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from opentelemetry.proto.common.v1 import common_pb2
+from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.resource.v1 import resource_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
@@ -30,7 +32,7 @@ class _HasFile(Protocol):
 
 def full_files() -> list[descriptor_pb2.FileDescriptorProto]:
     """OTLP's own types, each file after those that it needs; a copy."""
-    modules = (common_pb2, resource_pb2, trace_pb2, trace_service_pb2)
+    modules = (common_pb2, resource_pb2, trace_pb2, trace_service_pb2, logs_pb2, logs_service_pb2)
     return [_file_of(module.DESCRIPTOR) for module in modules]
 
 
@@ -76,6 +78,8 @@ _pool: Final = descriptor_pool.DescriptorPool()
 for _file in flat_files():
     _pool.Add(_file)
 FlatRequest: Final = _flat_type(trace_service_pb2.ExportTraceServiceRequest)
+FlatLogsRequest: Final = _flat_type(logs_service_pb2.ExportLogsServiceRequest)
+FlatLogRecord: Final = _flat_type(logs_pb2.LogRecord)
 FlatSpan: Final = _flat_type(trace_pb2.Span)
 FlatResource: Final = _flat_type(resource_pb2.Resource)
 FlatScope: Final = _flat_type(common_pb2.InstrumentationScope)

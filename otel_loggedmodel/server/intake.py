@@ -1,25 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way of a request with traces from either transport to the store, and how many may be on it."""
+"""The way of a request with spans or log records from either transport to the store, and how many may be on it."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from google.protobuf.message import Message
 
 from otel_loggedmodel.server.batching import Inserter
-from otel_loggedmodel.server.decoding import decode
-from otel_loggedmodel.server.metrics import Metrics
-from otel_loggedmodel.server.refusing import busy, unavailable
+from otel_loggedmodel.server.decoding import Signal, decode
+from otel_loggedmodel.server.metrics import SignalMetrics
+from otel_loggedmodel.server.refusing import Reason, RefusalError, busy, unavailable
 from otel_loggedmodel.server.settings import Settings
 
-TRACES_ONLY: Final = (
-    "this backend takes traces only: switch other exporters off with OTEL_METRICS_EXPORTER=none and "
-    "OTEL_LOGS_EXPORTER=none"
-)
+NO_SUCH_SIGNAL: Final = "this backend takes traces and log records, and answers for metrics: nothing else is known here"
+
+
+TRACES: Final = "traces"
+LOGS: Final = "logs"
+
+
+@dataclass(frozen=True)
+class Lane:
+    """The way of one kind of request.
+
+    Attributes:
+        signal: What is in it.
+        inserter: Where it goes.
+        metrics: What is counted.
+    """
+
+    signal: Signal
+    inserter: Inserter
+    metrics: SignalMetrics
 
 
 @dataclass(frozen=True)
@@ -32,7 +48,7 @@ class Taken:
     """
 
     stored: "Future[None]"
-    response: ExportTraceServiceResponse
+    response: Message
 
 
 class Place:
@@ -57,14 +73,12 @@ class Intake:
 
     Args:
         settings: The limits.
-        inserter: Where requests go.
-        metrics: What is counted.
+        lanes: Where requests go, by what is in them.
     """
 
-    def __init__(self, settings: Settings, inserter: Inserter, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, lanes: Mapping[str, Lane]) -> None:
         self._settings = settings
-        self._inserter = inserter
-        self._metrics = metrics
+        self._lanes = lanes
         self._lock = threading.Lock()
         self._in_flight = 0
         self._in_flight_bytes = 0
@@ -99,18 +113,25 @@ class Intake:
                 raise busy(f"{self._in_flight_bytes} bytes are in flight: send fewer at a time")
             self._in_flight_bytes += size
 
-    def take(self, body: bytes, content_type: str, encoding: str) -> "Future[Taken]":
+    def take(self, body: bytes, content_type: str, encoding: str, lane: str = TRACES) -> "Future[Taken]":
         """Decode a request and have it stored.
 
         Args:
             body: As it was sent.
             content_type: `decoding.PROTOBUF` or `decoding.JSON`.
             encoding: `identity`, `gzip`, `zstd` or `deflate`.
+            lane: What is in it: `TRACES` or `LOGS`.
 
         Returns:
             Done when it waits for being stored; or else failed with a `RefusalError`.
+
+        Raises:
+            RefusalError: Such requests are not taken here.
         """
-        return self._decoders.submit(self._take, body, content_type, encoding)
+        way = self._lanes.get(lane)
+        if way is None:
+            raise RefusalError(Reason.UNKNOWN, f"{lane} are not kept here")
+        return self._decoders.submit(self._take, body, content_type, encoding, way)
 
     def refuse_more(self) -> None:
         """Take nothing new; what was taken goes on."""
@@ -121,15 +142,15 @@ class Intake:
         """Wait for the decoding threads."""
         self._decoders.shutdown()
 
-    def _take(self, body: bytes, content_type: str, encoding: str) -> Taken:
-        decoded = decode(body, content_type, encoding, self._settings)
+    def _take(self, body: bytes, content_type: str, encoding: str, lane: Lane) -> Taken:
+        decoded = decode(body, content_type, encoding, self._settings, lane.signal)
         checked = decoded.checked
         for reason, count in checked.account.rejected.items():
-            self._metrics.rejected.labels(reason).inc(count)
+            lane.metrics.rejected.labels(reason).inc(count)
         for kind, count in checked.account.repaired.items():
-            self._metrics.repairs.labels(kind).inc(count)
+            lane.metrics.repairs.labels(kind).inc(count)
         if checked.spans:
-            stored = self._inserter.submit(decoded.digest, checked.payload, checked.spans, checked.memory)
+            stored = lane.inserter.submit(decoded.digest, checked.payload, checked.spans, checked.memory)
         else:
             stored = Future()
             stored.set_result(None)

@@ -15,12 +15,10 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _SPANS = (1, 10, 100, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
 
 
-class Metrics:
-    """The metrics of one backend, in a registry of their own.
+class SignalMetrics:
+    """What is counted of requests with spans, or with log records.
 
     Attributes:
-        requests: Answered requests with traces, by `transport` (`http`, `grpc`) and `code` (the status).
-        received_bytes: Of these, as they were sent, by `transport`.
         duplicates: Requests that had been stored, or were about to be, when they came again.
         accepted: Spans that were stored.
         rejected: Spans that were not, by `reason`.
@@ -31,6 +29,45 @@ class Metrics:
         last_insert: When the last one succeeded, in seconds since the epoch.
         queue_bytes: In the queue or being stored.
         queue_spans: In the queue or being stored.
+
+    Args:
+        registry: Where they are.
+        prefix: How their names begin.
+        noun: Several items in names.
+        plural: The same in words.
+    """
+
+    def __init__(self, registry: CollectorRegistry, prefix: str, noun: str = "spans", plural: str = "spans") -> None:
+        self.duplicates = Counter(
+            prefix + "duplicate_requests", "Requests that were not stored again", registry=registry
+        )
+        items = plural.capitalize()
+        self.accepted = Counter(f"{prefix}accepted_{noun}", f"{items} that were stored", registry=registry)
+        self.rejected = Counter(
+            f"{prefix}rejected_{noun}", f"{items} that were rejected", ["reason"], registry=registry
+        )
+        self.repairs = Counter(prefix + "repairs", f"Changes made to {plural}", ["kind"], registry=registry)
+        self.insert_seconds = Histogram(
+            prefix + "insert_seconds", "Duration of inserts", buckets=_SECONDS, registry=registry
+        )
+        self.insert_spans = Histogram(
+            f"{prefix}insert_{noun}", f"{items} in one insert", buckets=_SPANS, registry=registry
+        )
+        self.insert_failures = Counter(prefix + "insert_failures", "Inserts that failed", ["reason"], registry=registry)
+        self.last_insert = Gauge(
+            prefix + "last_insert_timestamp_seconds", "When the last insert succeeded", registry=registry
+        )
+        self.queue_bytes = Gauge(prefix + "queue_bytes", "Bytes that wait for being stored", registry=registry)
+        self.queue_spans = Gauge(f"{prefix}queue_{noun}", f"{items} that wait for being stored", registry=registry)
+
+
+class Metrics(SignalMetrics):
+    """The metrics of one backend, in a registry of their own.
+
+    Attributes:
+        requests: Answered requests of OTLP, by `transport` (`http`, `grpc`) and `code` (the status).
+        received_bytes: Of these, as they were sent, by `transport`.
+        logs: What is counted of requests with log records; this object itself is for spans.
         deleted: Spans that were deleted as too old.
         set_aside: Rows in parts of the store that are not read, as they are damaged.
         set_aside_parts: These parts.
@@ -43,28 +80,14 @@ class Metrics:
         self._upkeep: Upkeep | None = None
         registry = self._registry = CollectorRegistry()
         prefix = "otel_loggedmodel_"
+        super().__init__(registry, prefix)
+        self.logs = SignalMetrics(registry, prefix + "log_", "records", "log records")
         self.requests = Counter(
-            prefix + "requests", "Answered requests with traces", ["transport", "code"], registry=registry
+            prefix + "requests", "Answered requests of OTLP", ["transport", "code"], registry=registry
         )
         self.received_bytes = Counter(
-            prefix + "received_bytes", "Bytes of requests with traces, as sent", ["transport"], registry=registry
+            prefix + "received_bytes", "Bytes of requests of OTLP, as sent", ["transport"], registry=registry
         )
-        self.duplicates = Counter(
-            prefix + "duplicate_requests", "Requests that were not stored again", registry=registry
-        )
-        self.accepted = Counter(prefix + "accepted_spans", "Spans that were stored", registry=registry)
-        self.rejected = Counter(prefix + "rejected_spans", "Spans that were rejected", ["reason"], registry=registry)
-        self.repairs = Counter(prefix + "repairs", "Changes made to spans", ["kind"], registry=registry)
-        self.insert_seconds = Histogram(
-            prefix + "insert_seconds", "Duration of inserts", buckets=_SECONDS, registry=registry
-        )
-        self.insert_spans = Histogram(prefix + "insert_spans", "Spans in one insert", buckets=_SPANS, registry=registry)
-        self.insert_failures = Counter(prefix + "insert_failures", "Inserts that failed", ["reason"], registry=registry)
-        self.last_insert = Gauge(
-            prefix + "last_insert_timestamp_seconds", "When the last insert succeeded", registry=registry
-        )
-        self.queue_bytes = Gauge(prefix + "queue_bytes", "Bytes that wait for being stored", registry=registry)
-        self.queue_spans = Gauge(prefix + "queue_spans", "Spans that wait for being stored", registry=registry)
         self.deleted = Counter(prefix + "deleted_spans", "Spans that were deleted as too old", registry=registry)
         self.questions = Counter(
             prefix + "questions", "Answered questions of the JSON API", ["code"], registry=registry

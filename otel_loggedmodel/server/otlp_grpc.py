@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """OTLP over gRPC: https://opentelemetry.io/docs/specs/otlp/#otlpgrpc."""
 
+import functools
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +14,9 @@ from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untype
 from grpc_status import rpc_status  # type: ignore[import-untyped]
 
 from otel_loggedmodel.server.access import Access
+from otel_loggedmodel.server.declining import DeclinedMetrics, points_in
 from otel_loggedmodel.server.decoding import PROTOBUF
-from otel_loggedmodel.server.intake import TRACES_ONLY, Intake
+from otel_loggedmodel.server.intake import LOGS, NO_SUCH_SIGNAL, TRACES, Intake
 from otel_loggedmodel.server.metrics import Metrics
 from otel_loggedmodel.server.refusing import Reason, RefusalError, unavailable
 from otel_loggedmodel.server.settings import Settings
@@ -22,7 +24,11 @@ from otel_loggedmodel.server.settings import Settings
 _logger = logging.getLogger(__name__)
 
 _COLLECTOR: Final = "/opentelemetry.proto.collector."
-_TRACES: Final = _COLLECTOR + "trace.v1.TraceService/Export"
+_LANES: Final = {
+    _COLLECTOR + "trace.v1.TraceService/Export": TRACES,
+    _COLLECTOR + "logs.v1.LogsService/Export": LOGS,
+}
+_METRICS: Final = _COLLECTOR + "metrics.v1.MetricsService/Export"
 _HEALTH: Final = "/grpc.health.v1.Health/Check"
 # A serialized grpc.health.v1.HealthCheckResponse: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 _SERVING: Final = b"\x08\x01"
@@ -38,13 +44,25 @@ class OtlpGrpc(grpc.GenericRpcHandler):  # type: ignore[misc]
     """The services that OTLP exporters call, on bytes: a request is parsed once, where all are.
 
     Args:
+        settings: The limits.
         access: Who may send.
         intake: Where requests go.
         metrics: What is counted.
         trouble: Why nothing can be taken at the moment, or None.
+        declined: What requests with metrics are answered.
     """
 
-    def __init__(self, access: Access, intake: Intake, metrics: Metrics, trouble: Callable[[], str | None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        access: Access,
+        intake: Intake,
+        metrics: Metrics,
+        trouble: Callable[[], str | None],
+        declined: DeclinedMetrics,
+    ) -> None:
+        self._settings = settings
+        self._declined = declined
         self._access = access
         self._intake = intake
         self._metrics = metrics
@@ -53,24 +71,28 @@ class OtlpGrpc(grpc.GenericRpcHandler):  # type: ignore[misc]
     def service(self, handler_call_details: Any) -> Any:
         """The handler of a method, or None."""
         method = handler_call_details.method
-        if method == _TRACES:
-            return grpc.unary_unary_rpc_method_handler(self._export)
+        if (lane := _LANES.get(method)) is not None:
+            take = functools.partial(self._take, lane)
+            return grpc.unary_unary_rpc_method_handler(functools.partial(self._answer, take))
+        if method == _METRICS:
+            return grpc.unary_unary_rpc_method_handler(functools.partial(self._answer, self._decline))
         if method == _HEALTH:
             return grpc.unary_unary_rpc_method_handler(self._check_health)
         if method.startswith(_COLLECTOR):
             return grpc.unary_unary_rpc_method_handler(_refuse_other_signals)
         return None
 
-    def _export(self, request: bytes, context: Any) -> bytes:
+    def _answer(self, handle: Callable[[bytes, str], bytes], request: bytes, context: Any) -> bytes:
         self._metrics.received_bytes.labels("grpc").inc(len(request))
         try:
             metadata = dict(context.invocation_metadata())
-            self._access.check_token(metadata.get("authorization"), _address_of(context.peer()))
-            response = self._take(request)
+            sender = _address_of(context.peer())
+            self._access.check_token(metadata.get("authorization"), sender)
+            response = handle(request, sender)
         except RefusalError as error:
             refusal = error
         except Exception:
-            _logger.exception("a request with traces failed")
+            _logger.exception("a request failed")
             refusal = unavailable("the backend failed: its log says how")
         else:
             self._metrics.requests.labels("grpc", "OK").inc()
@@ -80,11 +102,14 @@ class OtlpGrpc(grpc.GenericRpcHandler):  # type: ignore[misc]
         context.abort_with_status(status)
         raise AssertionError("aborting raises")
 
-    def _take(self, request: bytes) -> bytes:
-        encoding = next((name for start, name in _ENCODINGS if request.startswith(start)), "identity")
+    def _decline(self, request: bytes, sender: str) -> bytes:
+        count = functools.partial(points_in, request, PROTOBUF, _encoding_of(request), self._settings)
+        return self._declined.answer(sender, count).SerializeToString()
+
+    def _take(self, lane: str, request: bytes, sender: str) -> bytes:
         with self._intake.place() as place:
             place.hold(len(request))
-            taken = self._intake.take(request, PROTOBUF, encoding).result()
+            taken = self._intake.take(request, PROTOBUF, _encoding_of(request), lane).result()
             taken.stored.result()
         return taken.response.SerializeToString()
 
@@ -108,13 +133,17 @@ def make_server(settings: Settings, handler: OtlpGrpc) -> tuple[grpc.Server, Thr
     return grpc.server(threads, handlers=[handler], options=options), threads
 
 
+def _encoding_of(request: bytes) -> str:
+    return next((name for start, name in _ENCODINGS if request.startswith(start)), "identity")
+
+
 def _address_of(peer: str) -> str:
     """The address in what gRPC says of a peer, such as `ipv4:127.0.0.1:50112` or `ipv6:%5B::1%5D:50112`."""
     return unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]")
 
 
 def _refuse_other_signals(request: bytes, context: Any) -> bytes:
-    context.abort_with_status(_status(RefusalError(Reason.UNKNOWN, TRACES_ONLY)))
+    context.abort_with_status(_status(RefusalError(Reason.UNKNOWN, NO_SUCH_SIGNAL)))
     raise AssertionError("aborting raises")
 
 

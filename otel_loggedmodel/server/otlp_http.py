@@ -2,8 +2,10 @@
 """OTLP over HTTP: https://opentelemetry.io/docs/specs/otlp/#otlphttp."""
 
 import asyncio
+import functools
 import logging
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -13,8 +15,9 @@ from starlette.routing import Route
 
 from otel_loggedmodel.server.access import Access
 from otel_loggedmodel.server.compression import check_encoding
+from otel_loggedmodel.server.declining import DeclinedMetrics, points_in
 from otel_loggedmodel.server.decoding import JSON, PROTOBUF
-from otel_loggedmodel.server.intake import TRACES_ONLY, Intake, Place
+from otel_loggedmodel.server.intake import LOGS, TRACES, Intake, Place
 from otel_loggedmodel.server.metrics import Metrics
 from otel_loggedmodel.server.refusing import Reason, RefusalError, body_too_large, unavailable
 from otel_loggedmodel.server.settings import Settings
@@ -22,7 +25,22 @@ from otel_loggedmodel.server.settings import Settings
 _logger = logging.getLogger(__name__)
 
 _PATH: Final = "/v1/traces"
+_LOGS_PATH: Final = "/v1/logs"
+_METRICS_PATH: Final = "/v1/metrics"
 _METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+class Sent(NamedTuple):
+    """A request that has arrived."""
+
+    body: bytes
+    content_type: str
+    encoding: str
+    lane: str
+    sender: str
+
+
+Handler = Callable[[Sent], Awaitable[Message]]
 
 
 class OtlpHttp:
@@ -33,10 +51,14 @@ class OtlpHttp:
         access: Who may send.
         intake: Where requests go.
         metrics: What is counted.
+        declined: What requests with metrics are answered.
     """
 
-    def __init__(self, settings: Settings, access: Access, intake: Intake, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, access: Access, intake: Intake, metrics: Metrics, declined: DeclinedMetrics
+    ) -> None:
         self._settings = settings
+        self._declined = declined
         self._access = access
         self._intake = intake
         self._metrics = metrics
@@ -44,15 +66,15 @@ class OtlpHttp:
     def routes(self) -> list[Route]:
         """The routes, for every method: wrong ones get an answer that OTLP clients understand."""
         return [
-            Route(_PATH, self._traces, methods=_METHODS),
-            Route("/v1/metrics", self._not_traces, methods=_METHODS),
-            Route("/v1/logs", self._not_traces, methods=_METHODS),
+            Route(_PATH, functools.partial(self._answer, self._store, TRACES), methods=_METHODS),
+            Route(_LOGS_PATH, functools.partial(self._answer, self._store, LOGS), methods=_METHODS),
+            Route(_METRICS_PATH, functools.partial(self._answer, self._decline, "metrics"), methods=_METHODS),
         ]
 
-    async def _traces(self, request: Request) -> Response:
+    async def _answer(self, handle: Handler, lane: str, request: Request) -> Response:
         content_type = _content_type(request)
         try:
-            answer = _answer(200, await self._export(request, content_type), content_type)
+            answer = _answer(200, await self._export(request, content_type, lane, handle), content_type)
         except RefusalError as error:
             answer = _refuse(error, content_type)
         except ClientDisconnect:
@@ -63,24 +85,16 @@ class OtlpHttp:
             answer = _refuse(unavailable("the backend shut down before this was stored"), content_type)
         except Exception:
             # 500 would make the client throw its spans away: https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes
-            _logger.exception("a request with traces failed")
+            _logger.exception("a request with %s failed", lane)
             answer = _refuse(unavailable("the backend failed: its log says how"), content_type)
         self._metrics.requests.labels("http", str(answer.status_code)).inc()
         return answer
 
-    async def _not_traces(self, request: Request) -> Response:
-        content_type = _content_type(request)
-        try:
-            self._access.check_token_of(request)
-        except RefusalError as error:
-            return _refuse(error, content_type)
-        return _refuse(RefusalError(Reason.UNKNOWN, TRACES_ONLY), content_type)
-
-    async def _export(self, request: Request, content_type: str) -> Message:
+    async def _export(self, request: Request, content_type: str, lane: str, handle: Handler) -> Message:
         self._access.check_origin(request.headers.get("origin"))
         self._access.check_token_of(request)
         if request.method != "POST":
-            raise RefusalError(Reason.WRONG_METHOD, f"traces are sent with POST, not {request.method}")
+            raise RefusalError(Reason.WRONG_METHOD, f"{lane} are sent with POST, not {request.method}")
         if content_type not in (PROTOBUF, JSON):
             raise RefusalError(
                 Reason.UNSUPPORTED, f"Content-Type {content_type!r} is not known here: send {PROTOBUF} or {JSON}"
@@ -90,9 +104,17 @@ class OtlpHttp:
         with self._intake.place() as place:
             body = await self._body(request, place)
             self._metrics.received_bytes.labels("http").inc(len(body))
-            taken = await asyncio.wrap_future(self._intake.take(body, content_type, encoding))
-            await asyncio.wrap_future(taken.stored)
+            return await handle(Sent(body, content_type, encoding, lane, _sender_of(request)))
+
+    async def _store(self, sent: Sent) -> Message:
+        taken = await asyncio.wrap_future(self._intake.take(sent.body, sent.content_type, sent.encoding, sent.lane))
+        await asyncio.wrap_future(taken.stored)
         return taken.response
+
+    async def _decline(self, sent: Sent) -> Message:
+        return self._declined.answer(
+            sent.sender, lambda: points_in(sent.body, sent.content_type, sent.encoding, self._settings)
+        )
 
     async def _body(self, request: Request, place: Place) -> bytes:
         limit = self._settings.max_body_bytes
@@ -130,6 +152,10 @@ async def _read(request: Request, place: Place, limit: int) -> bytes:
         place.hold(len(chunk))
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _sender_of(request: Request) -> str:
+    return "" if request.client is None else request.client.host
 
 
 def _content_type(request: Request) -> str:

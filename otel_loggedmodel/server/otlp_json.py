@@ -21,6 +21,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from otel_loggedmodel.server.accounting import Account
@@ -33,13 +34,24 @@ _NOT_FINITE: Final = frozenset({"NaN", "Infinity", "-Infinity"})
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 _ID_FIELDS: Final = frozenset({"trace_id", "span_id", "parent_span_id"})
 _COUNTED: Final = frozenset(
-    message.DESCRIPTOR.full_name for message in (ResourceSpans, ScopeSpans, Span, Span.Event, Span.Link)
+    message.DESCRIPTOR.full_name
+    for message in (ResourceSpans, ScopeSpans, Span, Span.Event, Span.Link, ResourceLogs, ScopeLogs, LogRecord)
 )
 # Of these, one that is wrong is left out, with the spans in it.
 _ISOLATED: Final = {
     "resource_spans": ResourceSpans.DESCRIPTOR.full_name,
     "scope_spans": ScopeSpans.DESCRIPTOR.full_name,
     "spans": Span.DESCRIPTOR.full_name,
+    "resource_logs": ResourceLogs.DESCRIPTOR.full_name,
+    "scope_logs": ScopeLogs.DESCRIPTOR.full_name,
+    "log_records": LogRecord.DESCRIPTOR.full_name,
+}
+_ITEMS: Final = frozenset({"spans", "log_records"})
+_INNER: Final = {
+    "resource_spans": "scope_spans",
+    "scope_spans": "spans",
+    "resource_logs": "scope_logs",
+    "scope_logs": "log_records",
 }
 # Nothing is read from these, so they are left out where they are no such number.
 _UNREAD: Final = frozenset({"flags", "dropped_attributes_count", "dropped_events_count", "dropped_links_count"})
@@ -54,8 +66,12 @@ _MOST_DIGITS: Final = 400
 
 
 def from_json(
-    body: bytes, max_spans: int, account: Account, max_messages: int = 2_000_000
-) -> ExportTraceServiceRequest:
+    body: bytes,
+    max_spans: int,
+    account: Account,
+    max_messages: int = 2_000_000,
+    request_type: type[Message] = ExportTraceServiceRequest,
+) -> Any:
     """A request from its JSON.
 
     Args:
@@ -63,12 +79,13 @@ def from_json(
         max_spans: That are taken, with their events, their links, and what they are in.
         account: Where it is counted what is left out, and what is repaired.
         max_messages: As `max_spans`, with all attributes and their values.
+        request_type: What it is a request of.
 
     Raises:
         RefusalError: Nothing in it is OTLP, and the text names the first place; or it has too many spans.
     """
     document = _parse(body, account)
-    request = ExportTraceServiceRequest()
+    request = request_type()
     reader = _Reader(max_spans, account, max_messages)
     try:
         reader.read(request, document, 0)
@@ -240,7 +257,7 @@ class _Reader:
         self._place.append(f"{field.json_name}[{number}]")
         try:
             self.read(parts.add(), item, depth + 1)
-            self.spans += field.name == "spans"
+            self.spans += field.name in _ITEMS
         except _WrongError as error:
             del parts[-1]
             self.spans, self._account.rejected["malformed"] = before
@@ -253,9 +270,9 @@ class _Reader:
 
 def _count_spans(item: object, name: str) -> int:
     """How many spans are in what is wrong."""
-    if name == "spans":
+    if name in _ITEMS:
         return 1
-    inner = "scope_spans" if name == "resource_spans" else "spans"
+    inner = _INNER[name]
     items = item.get(inner, item.get(_camel(inner))) if isinstance(item, dict) else None
     return sum(_count_spans(each, inner) for each in items) if isinstance(items, list) else 0
 

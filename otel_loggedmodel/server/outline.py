@@ -22,7 +22,15 @@ _VALUE: Final[dict[int, Any]] = {}
 _ATTRIBUTE: Final = {2: _VALUE}
 _VALUE.update({5: {1: _VALUE}, 6: {1: _ATTRIBUTE}})
 _SPAN: Final = {9: _ATTRIBUTE, 11: {3: _ATTRIBUTE}, 13: {4: _ATTRIBUTE}, 15: {}}
-_REQUEST: Final = {1: {1: {1: _ATTRIBUTE}, 2: {1: {3: _ATTRIBUTE}, 2: _SPAN}}}
+_LOG_RECORD: Final = {5: _VALUE, 6: _ATTRIBUTE}
+
+
+def _request_of(item: dict[int, Any]) -> dict[int, Any]:
+    return {1: {1: {1: _ATTRIBUTE}, 2: {1: {3: _ATTRIBUTE}, 2: item}}}
+
+
+OF_SPANS: Final = _request_of(_SPAN)
+OF_LOG_RECORDS: Final = _request_of(_LOG_RECORD)
 # The first byte of the tags of all these; it is another where a tag takes more bytes than it needs.
 _TAGS: Final = bytes(tag | more for tag in (10, 18, 26, 34, 42, 50, 74, 90, 106, 122) for more in (0, 128))
 # The parser goes half as deep.
@@ -30,7 +38,7 @@ _MAX_DEPTH: Final = 200
 
 
 def has_more_spans(body: bytes, limit: int) -> bool:
-    """Whether a serialized request has more spans, and messages that hold spans, than a limit.
+    """Whether a serialized request has more spans, or log records, and messages that hold spans, than a limit.
 
     What is no request at all may be either.
     """
@@ -39,22 +47,27 @@ def has_more_spans(body: bytes, limit: int) -> bool:
     return any(True for _ in itertools.islice(_outline(body), limit, None))
 
 
-def has_more_messages(body: bytes, limit: int) -> bool:
+def has_more_messages(body: bytes, limit: int, fields: dict[int, Any] = OF_SPANS) -> bool:
     """Whether a serialized request has more messages than a limit: spans, events, links, attributes and values.
 
     What is no request at all may be either.
+
+    Args:
+        body: The request.
+        limit: How many it may have.
+        fields: What has messages in it: `OF_SPANS` or `OF_LOG_RECORDS`.
     """
     # Each begins with one of a few bytes. Native code counts those, and there are fewer in nearly all requests.
     if len(body) - len(body.translate(None, _TAGS)) <= limit:
         return False
     try:
-        return any(True for _ in itertools.islice(_everything(body), limit, None))
+        return any(True for _ in itertools.islice(_everything(body, fields), limit, None))
     except (IndexError, OverflowError):
         return False  # as the parser will say
 
 
-def _everything(body: bytes) -> Iterator[None]:
-    position, end, fields = 0, len(body), _REQUEST
+def _everything(body: bytes, fields: dict[int, Any]) -> Iterator[None]:
+    position, end = 0, len(body)
     outer: list[tuple[int, int, dict[int, Any]]] = []
     while True:
         while position >= end:

@@ -7,11 +7,12 @@ day of a clock that runs wild is never made.
 
 import copy
 import re
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from google.protobuf.message import Message
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
@@ -37,6 +38,7 @@ _TOO_LONG_TO_READ: Final = 4
 
 # Where protobuf finds a list or a map in a `FlatRequest`.
 _PLACE: Final = re.compile(r"(?:(events|links)\[(\d+)\]\.)?attributes\[(\d+)\]\.value\.")
+_BODY: Final = "body."
 
 
 class _HasAttributes(Protocol):
@@ -44,6 +46,19 @@ class _HasAttributes(Protocol):
     def attributes(self) -> "RepeatedCompositeFieldContainer[KeyValue]": ...
 
     dropped_attributes_count: int
+
+
+def _value_at(owner: Any, place: str) -> AnyValue:
+    """The value where protobuf has found a list or a map."""
+    if place.startswith(_BODY):
+        body: AnyValue = owner.body
+        return body
+    match = _PLACE.match(place)
+    assert match is not None, place
+    part, part_number, number = match.groups()
+    holder = owner if part is None else getattr(owner, part)[int(part_number)]
+    value: AnyValue = holder.attributes[int(number)].value
+    return value
 
 
 class Repairs:
@@ -93,15 +108,11 @@ class Repairs:
                 self._cut(event, "name")
         return True
 
-    def make_texts(self, owner: Span | Resource | InstrumentationScope) -> None:
+    def make_texts(self, owner: Span | Resource | InstrumentationScope | LogRecord) -> None:
         """Make texts of the lists and maps in a part of a request."""
         places: list[str] = owner.FindInitializationErrors()  # type: ignore[union-attr]  # not in the stubs
         for place in places:
-            match = _PLACE.match(place)
-            assert match is not None, place
-            part, part_number, number = match.groups()
-            holder = owner if part is None else getattr(owner, part)[int(part_number)]
-            value = holder.attributes[int(number)].value
+            value = _value_at(owner, place)
             serialized = value.SerializePartialToString()
             # The same bytes, read as a type that has lists and maps.
             read = None

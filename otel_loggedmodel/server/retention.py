@@ -6,7 +6,7 @@ import threading
 from datetime import datetime, timedelta, timezone
 
 from otel_loggedmodel.server.metrics import Metrics
-from otel_loggedmodel.store.writing import SpanWriter
+from otel_loggedmodel.store.writing import LogRecordWriter, SpanWriter
 
 _logger = logging.getLogger(__name__)
 
@@ -18,6 +18,7 @@ class Retention:
         writer: Where they are.
         days: How old they may get.
         metrics: What is counted.
+        log_writer: Where log records are, if they are kept.
         first_seconds: After how long to begin; not at once, as starting is work enough.
         every_seconds: How often.
     """
@@ -29,10 +30,12 @@ class Retention:
         metrics: Metrics,
         first_seconds: float = 60.0,
         every_seconds: float = 3600.0,
+        log_writer: LogRecordWriter | None = None,
     ) -> None:
         self._writer = writer
         self._age = timedelta(days=days)
         self._metrics = metrics
+        self._log_writer = log_writer
         self._first_seconds = first_seconds
         self._every_seconds = every_seconds
         self._stopping = threading.Event()
@@ -52,7 +55,10 @@ class Retention:
         while not self._stopping.wait(seconds):
             seconds = self._every_seconds
             try:
-                deleted = self._writer.delete_before(datetime.now(timezone.utc) - self._age)
+                before = datetime.now(timezone.utc) - self._age
+                deleted = self._writer.delete_before(before)
+                if self._log_writer is not None:
+                    self._log_writer.delete_before(before)
             except Exception:
                 _logger.exception("old spans could not be deleted; trying again in %d s", seconds)
             else:

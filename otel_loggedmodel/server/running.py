@@ -26,7 +26,9 @@ from otel_loggedmodel.server.api import Api, answer_http_exception
 from otel_loggedmodel.server.batching import Inserter
 from otel_loggedmodel.server.connection import Connection, connection_class
 from otel_loggedmodel.server.cors import NamedOrigins
-from otel_loggedmodel.server.intake import Intake
+from otel_loggedmodel.server.declining import DeclinedMetrics
+from otel_loggedmodel.server.decoding import LOG_RECORDS, SPANS
+from otel_loggedmodel.server.intake import LOGS, TRACES, Intake, Lane
 from otel_loggedmodel.server.keeping import Keeping
 from otel_loggedmodel.server.listening import listen_grpc, listen_http, show_address
 from otel_loggedmodel.server.metrics import Metrics
@@ -38,7 +40,7 @@ from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.server.site import Site
 from otel_loggedmodel.store.reading import Reader
 from otel_loggedmodel.store.upkeep import Upkeep
-from otel_loggedmodel.store.writing import SpanWriter
+from otel_loggedmodel.store.writing import LogRecordWriter, SpanWriter
 
 _logger = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ def run(
     reader: Reader,
     on_ready: Callable[[Addresses], object] | None = None,
     upkeep: Upkeep | None = None,
+    log_writer: LogRecordWriter | None = None,
 ) -> int:
     """Run a backend until SIGTERM or SIGINT; a second one ends this process at once, with 1.
 
@@ -76,6 +79,7 @@ def run(
         reader: Who answers questions; it is called from several threads.
         on_ready: Called when the backend can be reached.
         upkeep: Who looks after the store, if anybody.
+        log_writer: Where log records go; None to take none.
 
     Returns:
         An exit code: 0 where all that was accepted was stored.
@@ -84,7 +88,7 @@ def run(
         SettingsError: It may not be run like this.
         CannotListenError: A port is taken.
     """
-    server = Server(settings, writer, reader, upkeep)
+    server = Server(settings, writer, reader, upkeep, log_writer)
     with _signals(server):
         return server.run(on_ready)
 
@@ -97,24 +101,40 @@ class Server:
         writer: Where spans go.
         reader: Who answers questions.
         upkeep: Who looks after the store, if anybody.
+        log_writer: Where log records go; None to take none.
 
     Raises:
         SettingsError: It may not be run like this.
     """
 
-    def __init__(self, settings: Settings, writer: SpanWriter, reader: Reader, upkeep: Upkeep | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        writer: SpanWriter,
+        reader: Reader,
+        upkeep: Upkeep | None = None,
+        log_writer: LogRecordWriter | None = None,
+    ) -> None:
         settings.check()
         self._settings = settings
         self._writer = writer
         self._metrics = Metrics()
         if upkeep is not None:
             self._metrics.watch_store(upkeep)
-        self._inserter = Inserter(writer, settings, self._metrics)
-        self._intake = Intake(settings, self._inserter, self._metrics)
+        self._log_writer = log_writer
+        spans = Inserter(writer, settings, self._metrics)
+        lanes = {TRACES: Lane(SPANS, spans, self._metrics)}
+        self._inserters = [spans]
+        if log_writer is not None:
+            records = Inserter(log_writer, settings, self._metrics.logs, LOG_RECORDS.shape.plural)
+            self._inserters.append(records)
+            lanes[LOGS] = Lane(LOG_RECORDS, records, self._metrics.logs)
+        self._intake = Intake(settings, lanes)
         self._questions = Questions(settings)
         access = Access(settings)
-        self._grpc = OtlpGrpc(access, self._intake, self._metrics, self.trouble)
-        otlp = OtlpHttp(settings, access, self._intake, self._metrics)
+        declined = DeclinedMetrics()
+        self._grpc = OtlpGrpc(settings, access, self._intake, self._metrics, self.trouble, declined)
+        otlp = OtlpHttp(settings, access, self._intake, self._metrics, declined)
         api = Api(reader, self._questions, access, self._metrics, self.trouble)
         self._keeping = Keeping(upkeep, access)
         self._site = Site(reader, self._questions, access, settings, self._metrics, api)
@@ -129,7 +149,9 @@ class Server:
 
     def trouble(self) -> str | None:
         """Why nothing can be stored at the moment, or None."""
-        return "the backend is shutting down" if self.is_stopping else self._inserter.trouble
+        if self.is_stopping:
+            return "the backend is shutting down"
+        return next((trouble for inserter in self._inserters if (trouble := inserter.trouble) is not None), None)
 
     def stop(self) -> None:
         """Take nothing new, store what was accepted, and let `run` return; safe in any thread or signal handler."""
@@ -156,10 +178,11 @@ class Server:
             stack.callback(self._intake.close)
             grpc, grpc_server = self._listen_grpc(stack)
             if settings.retention_days is not None:
-                retention = Retention(self._writer, settings.retention_days, self._metrics)
+                retention = Retention(self._writer, settings.retention_days, self._metrics, log_writer=self._log_writer)
                 retention.start()
                 stack.callback(retention.close)
-            self._inserter.start()
+            for inserter in self._inserters:
+                inserter.start()
             self._site.start()
             stack.callback(self._site.close)
             try:
@@ -174,8 +197,8 @@ class Server:
                 if grpc_server is not None:
                     grpc_server.wait_for_termination()
             finally:
-                was_stored = self._inserter.close(self._give_up_at - time.monotonic())
-        return 0 if was_stored else 1
+                were_stored = [inserter.close(self._give_up_at - time.monotonic()) for inserter in self._inserters]
+        return 0 if all(were_stored) else 1
 
     def _listen_grpc(self, stack: contextlib.ExitStack) -> tuple[str | None, Any]:
         """The address and the server, which is not started; or nothing where none is wanted."""
@@ -206,7 +229,8 @@ class Server:
         self.is_stopping = True
         self._give_up_at = time.monotonic() + self._settings.grace_seconds
         self._intake.refuse_more()
-        self._inserter.hurry()
+        for inserter in self._inserters:
+            inserter.hurry()
         if grpc_server is not None:
             grpc_server.stop(self._settings.grace_seconds)
 

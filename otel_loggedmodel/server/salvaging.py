@@ -8,34 +8,34 @@ character, and a Collector passes them on. What is garbled beyond that is left o
 from typing import Any, Final, TypeVar
 
 from google.protobuf.message import DecodeError, Message
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from otel_loggedmodel.server import loose_types
 from otel_loggedmodel.server.accounting import Account
-from otel_loggedmodel.server.flat_request import FlatRequest, FlatResource, FlatScope, FlatSpan
+from otel_loggedmodel.server.flat_request import FlatResource, FlatScope
 from otel_loggedmodel.server.refusing import malformed
+from otel_loggedmodel.server.shapes import SPANS, Shape
 
 _M = TypeVar("_M", bound=Message)
 
 # Of all that is odd in one request: it takes two seconds to look through so many messages.
 _MOST_LOOKED_THROUGH: Final = 1_000_000
 
-_LooseSpan: Final = loose_types.flat.type("trace.v1.Span")
 _LooseResource: Final = loose_types.flat.type("resource.v1.Resource")
 _LooseScope: Final = loose_types.flat.type("common.v1.InstrumentationScope")
 _LooseValue: Final = loose_types.full.type("common.v1.AnyValue")
 
 
-def salvage(body: bytes, account: Account) -> ExportTraceServiceRequest:
+def salvage(body: bytes, account: Account, shape: Shape = SPANS) -> Any:
     """What can be read of a request.
 
     Args:
-        body: A serialized `ExportTraceServiceRequest` that protobuf does not read.
+        body: A serialized request that protobuf does not read.
         account: Where it is counted what could not be read, and what was repaired.
+        shape: What kind of request it is.
 
     Returns:
-        A `FlatRequest`.
+        A request of the flat type.
 
     Raises:
         RefusalError: Nothing of it can be read.
@@ -43,11 +43,11 @@ def salvage(body: bytes, account: Account) -> ExportTraceServiceRequest:
     try:
         envelope = loose_types.Envelope.FromString(body)
     except DecodeError as error:
-        raise malformed(f"the body is no ExportTraceServiceRequest: {error}") from error
-    salvager = _Salvager(account)
+        raise malformed(f"the body is no {shape.name}: {error}") from error
+    salvager = _Salvager(account, shape)
     request = salvager.read(envelope)
-    if salvager.spans == 0 and account.rejected:
-        raise malformed(f"the body is no ExportTraceServiceRequest: {account.example}")
+    if salvager.items == 0 and account.rejected:
+        raise malformed(f"the body is no {shape.name}: {account.example}")
     return request
 
 
@@ -68,40 +68,45 @@ def read_value(serialized: bytes, account: Account) -> AnyValue | None:
 
 
 class _Salvager:
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, shape: Shape) -> None:
         self._account = account
+        self._shape = shape
         self._left = _MOST_LOOKED_THROUGH
-        self.spans = 0
+        self.items = 0
 
-    def read(self, envelope: Any) -> ExportTraceServiceRequest:
-        request = FlatRequest()
+    def read(self, envelope: Any) -> Any:
+        shape = self._shape
+        request = shape.flat_request()
+        # The envelope's fields have the names of a request's with spans; the numbers are those of both.
         for number, each in enumerate(envelope.resource_spans):
-            place = f"resource_spans[{number}]"
+            place = f"{shape.resources}[{number}]"
             resource = self._read(FlatResource, _LooseResource, b"".join(each.resource))
             if isinstance(resource, str):
                 count = sum(len(scope_spans.spans) for scope_spans in each.scope_spans)
                 self._account.reject_malformed(count, f"{place}.resource {resource}")
                 continue
-            resource_spans = request.resource_spans.add()
-            resource_spans.resource.CopyFrom(resource)
+            read_resource = getattr(request, shape.resources).add()
+            read_resource.resource.CopyFrom(resource)
             for scope_number, scope_spans in enumerate(each.scope_spans):
-                self._read_scope(resource_spans, scope_spans, f"{place}.scope_spans[{scope_number}]")
+                self._read_scope(read_resource, scope_spans, f"{place}.{shape.scopes}[{scope_number}]")
         return request
 
-    def _read_scope(self, resource_spans: Any, each: Any, place: str) -> None:
+    def _read_scope(self, read_resource: Any, each: Any, place: str) -> None:
+        shape = self._shape
         scope = self._read(FlatScope, _LooseScope, b"".join(each.scope))
         if isinstance(scope, str):
             self._account.reject_malformed(len(each.spans), f"{place}.scope {scope}")
             return
-        scope_spans = resource_spans.scope_spans.add()
-        scope_spans.scope.CopyFrom(scope)
+        read_scope = getattr(read_resource, shape.scopes).add()
+        read_scope.scope.CopyFrom(scope)
+        items = getattr(read_scope, shape.items)
         for number, serialized in enumerate(each.spans):
-            span = self._read(FlatSpan, _LooseSpan, serialized)
-            if isinstance(span, str):
-                self._account.reject_malformed(1, f"{place}.spans[{number}] {span}")
+            item = self._read(shape.flat_item, shape.loose_item, serialized)
+            if isinstance(item, str):
+                self._account.reject_malformed(1, f"{place}.{shape.items}[{number}] {item}")
             else:
-                scope_spans.spans.append(span)
-                self.spans += 1
+                items.append(item)
+                self.items += 1
 
     def _read(self, wanted: type[_M], loose_type: type[Any], serialized: bytes) -> _M | str:
         """A message, or what is wrong with it."""

@@ -29,12 +29,14 @@ class Weight:
         spans: How many are in it.
         parts: How many attributes, events and links its spans have.
         repeated: The bytes of each resource and scope times the spans that these are stored with.
+        plural: What messages call the spans; log records are weighed, too.
     """
 
     size: int = 0
     spans: int = 0
     parts: int = 0
     repeated: int = 0
+    plural: str = "spans"
 
     @property
     def memory(self) -> int:
@@ -50,10 +52,13 @@ class Weight:
         )
         if self.repeated * 2 > self.memory:
             return (
-                f"{text}: its resource and scope are stored with each of its {self.spans} spans. Send fewer spans at a"
-                " time, or shorter attributes of the resource"
+                f"{text}: its resource and scope are stored with each of its {self.spans} {self.plural}. Send fewer"
+                f" {self.plural} at a time, or shorter attributes of the resource"
             )
-        return f"{text}: it has {self.spans} spans with {self.parts} attributes, events and links. Send fewer at a time"
+        return (
+            f"{text}: it has {self.spans} {self.plural} with {self.parts} attributes, events and links. Send fewer at a"
+            " time"
+        )
 
 
 def parts_of(span: Span) -> int:

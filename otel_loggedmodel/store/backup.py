@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from otel_loggedmodel.store import schema
+from otel_loggedmodel.store import log_schema, schema
 from otel_loggedmodel.store.database import Database, one, quoted, text
 from otel_loggedmodel.store.engine_errors import first_line
+from otel_loggedmodel.store.log_schema import LOGS
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
 from otel_loggedmodel.store.writing import StoreFullError
 
@@ -35,7 +36,7 @@ class Backup:
 
 
 def make(database: Database, path: Path) -> Backup:
-    """Write all spans into a new file, where the name ends like one, else into a new directory.
+    """Write all spans and log records into a new file, where the name ends like one, else into a new directory.
 
     Raises:
         ReadingError: There is something already.
@@ -49,7 +50,9 @@ def make(database: Database, path: Path) -> Backup:
     # Under another name until it is whole: what is left of one that was interrupted is not taken for a backup.
     partial = path.with_name(f".partial-{uuid.uuid4().hex}-{path.name}")
     try:
-        database.command(f"BACKUP TABLE {schema.SPANS} TO File({text(_target(partial))})")
+        tables = [schema.SPANS, *([LOGS] if log_schema.is_there(database) else [])]
+        listed = ", ".join(f"TABLE {table}" for table in tables)
+        database.command(f"BACKUP {listed} TO File({text(_target(partial))})")
         # What was said is in it.
         partial.chmod(0o700 if partial.is_dir() else 0o600)
         partial.rename(path)
@@ -63,7 +66,7 @@ def make(database: Database, path: Path) -> Backup:
 
 
 def restore(database: Database, path: Path) -> Backup:
-    """Add the spans of a backup that the store does not have.
+    """Add the spans and log records of a backup that the store does not have.
 
     Raises:
         ReadingError: There is no backup.
@@ -89,9 +92,35 @@ def restore(database: Database, path: Path) -> Backup:
                 WHERE _partition_id = {text(day["id"])} AND cityHash64(TraceId, SpanId, Timestamp) NOT IN (
                     SELECT cityHash64(TraceId, SpanId, Timestamp) FROM {schema.SPANS}
                     WHERE _partition_id = {text(day["id"])})""")
+        if _has_log_records(database, path, aside):
+            _add_log_records(database, aside)
     finally:
         database.command(f"DROP DATABASE {aside} SYNC")
     return Backup(path=str(path), spans=_count(database, quoted(schema.SPANS)) - before)
+
+
+def _has_log_records(database: Database, path: Path, aside: str) -> bool:
+    """Read the log records of a backup, if there are any: those of stores that never got one have none."""
+    try:
+        database.command(f"RESTORE TABLE default.{LOGS} AS {aside}.{LOGS} FROM File({text(_target(path))})")
+    except StoreFullError:
+        raise
+    except StoreUnavailableError as error:
+        if "NOT_FOUND" in str(error) or "not found in backup" in str(error):
+            return False
+        raise
+    return True
+
+
+def _add_log_records(database: Database, aside: str) -> None:
+    database.command(log_schema.exporter_table())
+    key = "cityHash64(Timestamp, TraceId, SpanId, EventName, Body, toString(LogAttributes))"
+    for day in database.query(f"SELECT DISTINCT _partition_id AS id FROM {aside}.{LOGS}"):
+        # By day, as with spans.
+        database.command(f"""
+            INSERT INTO {LOGS} SELECT * FROM {aside}.{LOGS}
+            WHERE _partition_id = {text(day["id"])} AND {key} NOT IN (
+                SELECT {key} FROM {LOGS} WHERE _partition_id = {text(day["id"])})""")
 
 
 def _read(database: Database, path: Path, aside: str) -> None:

@@ -11,13 +11,13 @@ import hashlib
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any, Final
 
 from otel_loggedmodel.store import counted, schema
 from otel_loggedmodel.store.counts import Counts
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.filling import Filler, notice_damage
+from otel_loggedmodel.store.otlp_sql import ATTRIBUTES, otlp_settings, texts, time
 
 _INPUT: Final = "otel_loggedmodel_otlp_in"
 _VIEW: Final = "otel_loggedmodel_otlp_in_mv"
@@ -46,57 +46,25 @@ message Event { fixed64 time_unix_nano = 1; string name = 2; repeated KeyValue a
 message Link { bytes trace_id = 1; bytes span_id = 2; string trace_state = 3; repeated KeyValue attributes = 4; }
 message Status { string message = 2; int32 code = 3; }
 """
-_VALUE: Final = (
-    "Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4,"
-    " 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64,"
-    " bytes_value String)"
-)
-_ATTRIBUTES: Final = f"Array(Tuple(key String, value {_VALUE}))"
 _RESOURCE_SPANS: Final = f"""\
 Array(Tuple(
-    resource Tuple(attributes {_ATTRIBUTES}),
+    resource Tuple(attributes {ATTRIBUTES}),
     scope_spans Array(Tuple(
         scope Tuple(name String, version String),
         spans Array(Tuple(
             trace_id String, span_id String, trace_state String, parent_span_id String, name String, kind Int32,
-            start_time_unix_nano UInt64, end_time_unix_nano UInt64, attributes {_ATTRIBUTES},
-            events Array(Tuple(time_unix_nano UInt64, name String, attributes {_ATTRIBUTES})),
-            links Array(Tuple(trace_id String, span_id String, trace_state String, attributes {_ATTRIBUTES})),
+            start_time_unix_nano UInt64, end_time_unix_nano UInt64, attributes {ATTRIBUTES},
+            events Array(Tuple(time_unix_nano UInt64, name String, attributes {ATTRIBUTES})),
+            links Array(Tuple(trace_id String, span_id String, trace_state String, attributes {ATTRIBUTES})),
             status Tuple(message String, code Int32)
         ))
     ))
 ))"""
 
 
-def _number(value: str) -> str:
-    """A double as Go's JSON has it: with an exponent below 1e-6 and from 1e21 on, and its sign there."""
-    return (
-        f"multiIf(isNaN({value}), 'NaN', isInfinite({value}), if({value} > 0, 'Infinity', '-Infinity'),"
-        f" {value} = 0, if(bitAnd(reinterpretAsUInt64({value}), 9223372036854775808) = 0, '0', '-0'),"
-        f" abs({value}) >= 1e21, replaceRegexpOne(toString({value}), 'e(\\\\d)', 'e+\\\\1'),"
-        f" toString({value}))"
-    )
-
-
-def _texts(attributes: str) -> str:
-    value = "pair.value"
-    text = (
-        f"multiIf({value}.value = 'string_value', {value}.string_value,"
-        f" {value}.value = 'int_value', toString({value}.int_value),"
-        f" {value}.value = 'double_value', {_number(value + '.double_value')},"
-        f" {value}.value = 'bool_value', if({value}.bool_value, 'true', 'false'),"
-        f" {value}.value = 'bytes_value', base64Encode({value}.bytes_value), '')"
-    )
-    return f"CAST(arrayMap(pair -> (pair.key, {text}), {attributes}) AS Map(LowCardinality(String), String))"
-
-
-def _time(nanoseconds: str) -> str:
-    return f"fromUnixTimestamp64Nano(toInt64({nanoseconds}))"
-
-
 _SELECT: Final = f"""\
 SELECT
-    {_time("span.start_time_unix_nano")} AS Timestamp,
+    {time("span.start_time_unix_nano")} AS Timestamp,
     lower(hex(span.trace_id)) AS TraceId,
     lower(hex(span.span_id)) AS SpanId,
     lower(hex(span.parent_span_id)) AS ParentSpanId,
@@ -109,47 +77,26 @@ SELECT
     ResourceAttributes,
     scope_spans.scope.name AS ScopeName,
     scope_spans.scope.version AS ScopeVersion,
-    {_texts("span.attributes")} AS SpanAttributes,
+    {texts("span.attributes")} AS SpanAttributes,
     span.end_time_unix_nano - span.start_time_unix_nano AS Duration,
     transform(span.status.code, [0, 1, 2], ['Unset', 'Ok', 'Error'], '') AS StatusCode,
     span.status.message AS StatusMessage,
-    arrayMap(event -> {_time("event.time_unix_nano")}, span.events) AS `Events.Timestamp`,
+    arrayMap(event -> {time("event.time_unix_nano")}, span.events) AS `Events.Timestamp`,
     arrayMap(event -> event.name, span.events) AS `Events.Name`,
-    arrayMap(event -> {_texts("event.attributes")}, span.events) AS `Events.Attributes`,
+    arrayMap(event -> {texts("event.attributes")}, span.events) AS `Events.Attributes`,
     arrayMap(link -> lower(hex(link.trace_id)), span.links) AS `Links.TraceId`,
     arrayMap(link -> lower(hex(link.span_id)), span.links) AS `Links.SpanId`,
     arrayMap(link -> link.trace_state, span.links) AS `Links.TraceState`,
-    arrayMap(link -> {_texts("link.attributes")}, span.links) AS `Links.Attributes`
+    arrayMap(link -> {texts("link.attributes")}, span.links) AS `Links.Attributes`
 FROM (
     SELECT arrayJoin(scope_spans.spans) AS span, scope_spans, ResourceAttributes FROM (
         SELECT arrayJoin(resource_spans.scope_spans) AS scope_spans, ResourceAttributes FROM (
             SELECT arrayJoin(resource_spans) AS resource_spans,
-                {_texts("resource_spans.resource.attributes")} AS ResourceAttributes
+                {texts("resource_spans.resource.attributes")} AS ResourceAttributes
             FROM {_INPUT}
         )
     )
 )"""
-
-_MESSAGE: Final = "Request"
-
-
-def _settings(directory: Path | None) -> dict[str, Any]:
-    """How to read a request.
-
-    The embedded engine gets the schema as a file; a text it would copy into the working directory.
-    """
-    settings: dict[str, Any] = {"input_format_protobuf_oneof_presence": 1}
-    if directory is None:
-        return {
-            **settings,
-            "format_schema_source": "string",
-            "format_schema": _PROTO,
-            "format_schema_message_name": _MESSAGE,
-        }
-    path = directory / f"otlp-{hashlib.sha256(_PROTO.encode()).hexdigest()[:16]}.proto"
-    if not path.exists():
-        path.write_text(_PROTO, encoding="utf-8")
-    return {**settings, "format_schema": f"{path}:{_MESSAGE}"}
 
 
 class OtlpWriter:
@@ -179,7 +126,7 @@ class OtlpWriter:
             notice_damage(database, database.directory)
         _make_input(database)
         self._filler = Filler(database) if is_embedded and schema.missing_days(database) else None
-        self._settings = _settings(database.directory)
+        self._settings = otlp_settings(database.directory, _PROTO)
         self.counts = Counts(database)
 
     def insert(self, requests: Sequence[bytes]) -> None:

@@ -64,6 +64,7 @@ class Scope:
             none (`doubling`).
         torn: How many of these are steps of runs that time alone puts together (`torn`).
         is_wide: Whether all spans are asked, and not only what counts.
+        has_logged: Whether there are results of evaluations among log records (`log_scores`).
     """
 
     columns: schema.Columns
@@ -77,6 +78,7 @@ class Scope:
     is_entangled: bool = True
     moves: Query = Query("")
     torn: int = 0
+    has_logged: bool = False
     is_wide: bool = False
 
     @property

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from otel_loggedmodel.conventions.scopes import SWITCHES
-from otel_loggedmodel.store import adding, pricing, scores
+from otel_loggedmodel.store import adding, log_scores, pricing, scores
 from otel_loggedmodel.store.call_column import COST_BIT, FAILED_BIT, TOKENS_BIT, UNCACHED_BIT
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
@@ -69,6 +69,11 @@ def notes(database: Database, scope: Scope, measured: "Measurement") -> Iterator
             " into the trace of the longer step that they are within by time. Of runs that overlap, fewer are counted."
         )
     yield from _labelled(database, scope)
+    if scope.has_logged and (unmatched := database.query(log_scores.unmatched(scope.columns).sql)[0]["count"]):
+        yield (
+            f"Of the evaluations that came as log records, {unmatched} {'is' if unmatched == 1 else 'are'} not counted,"
+            " as no span or response of a version is known that they could be about."
+        )
     if measured.strays:
         yield (
             f"{_calls(measured.strays)} of language models in traces of these versions carry no version, and do not"

@@ -10,6 +10,7 @@ from otel_loggedmodel.environment import OTEL_LOGGEDMODEL_PRICES
 from otel_loggedmodel.store import layout, price_file, pricing, schema
 from otel_loggedmodel.store.database import Database, open_database, second
 from otel_loggedmodel.store.ingest import OtlpWriter
+from otel_loggedmodel.store.log_ingest import LogWriter
 from otel_loggedmodel.store.price_file import NO_FILE, PriceFile
 from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import StoreUnavailableError
@@ -22,12 +23,14 @@ class Store:
 
     Attributes:
         writer: Takes spans.
+        log_writer: Takes log records.
         reader: Answers questions, beside the writer.
         upkeep: Says what is damaged, repairs, makes backups.
         name: What messages call it.
     """
 
     writer: OtlpWriter
+    log_writer: LogWriter
     reader: StoreReader
     upkeep: Upkeep
     name: str
@@ -54,7 +57,8 @@ def open_store(url: str, prices: str | None = None) -> Store:
         if database.directory is not None:
             layout.keep_definitions(database.directory)
         other = second(database)
-        return Store(writer, StoreReader(other, own), Upkeep(other, writer.counts), database.name)
+        reader, upkeep = StoreReader(other, own), Upkeep(other, writer.counts)
+        return Store(writer, LogWriter(database), reader, upkeep, database.name)
     except BaseException:
         database.close()
         raise

@@ -16,6 +16,8 @@ from otel_loggedmodel.store import (
     comparing,
     doubling,
     listing,
+    log_schema,
+    log_scores,
     naming,
     noting,
     pricing,
@@ -26,6 +28,7 @@ from otel_loggedmodel.store import (
     sightings,
     stray,
     torn,
+    trace_logs,
 )
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
 from otel_loggedmodel.store.chart_results import Activities, Behaviour
@@ -84,6 +87,8 @@ class StoreReader:
         self._inspected_at = time.monotonic()
         self._catalogue: tuple[object, Catalogue] | None = None
         self._loading = threading.Lock()
+        # Made when the first log record arrives.
+        self._has_logs = False
 
     def versions(self, which: VersionFilter = ALL_VERSIONS, selection: Selection = EVERYTHING) -> list[Version]:
         """The versions, as `Reader.versions` says."""
@@ -175,18 +180,22 @@ class StoreReader:
 
     def datasets(self) -> list[Dataset]:
         """The data sets, as `Reader.datasets` says."""
-        query = scores.datasets(self._columns)
+        query = scores.datasets(self._columns, has_logged=self._has_logged())
         rows = self._database.query(query.sql, query.parameters)
         return [Dataset(digest=row["digest"], name=row["name"] or None) for row in rows]
 
     def revision(self) -> str:
         """A text that changes when spans are stored or deleted, as `Reader.revision` says."""
         (row,) = self._database.query(f"SELECT count() AS spans FROM {schema.SPANS}")
-        return str(row["spans"])
+        if not self._has_log_records():
+            return str(row["spans"])
+        (logged,) = self._database.query(f"SELECT count() AS records FROM {log_schema.LOGS}")
+        return f"{row['spans']}-{logged['records']}"
 
     def trace(self, trace_id: str, most: int | None = None) -> Trace:
         """One trace, as `Reader.trace` says."""
-        return listing.trace(self._database, self._columns, trace_id, most)
+        found = listing.trace(self._database, self._columns, trace_id, most)
+        return trace_logs.with_log_records(self._database, found) if self._has_log_records() else found
 
     def close(self) -> None:
         """Let go of the store."""
@@ -256,7 +265,17 @@ class StoreReader:
         """The same without prices, for what asks for no cost."""
         unclaimed = scores.unclaimed(self._columns)
         has_unclaimed = bool(self._database.query(unclaimed.sql, unclaimed.parameters))
-        return replace(self._unscored(known, model_ids, selection, seen), has_unclaimed=has_unclaimed)
+        scope = self._unscored(known, model_ids, selection, seen)
+        return replace(scope, has_unclaimed=has_unclaimed, has_logged=self._has_logged())
+
+    def _has_logged(self) -> bool:
+        """Whether there are results of evaluations among log records."""
+        return self._has_log_records() and log_scores.are_there(self._database)
+
+    def _has_log_records(self) -> bool:
+        """Whether there is a table of log records."""
+        self._has_logs = self._has_logs or log_schema.is_there(self._database)
+        return self._has_logs
 
     def _unscored(
         self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The SQL that finds the results of evaluations: of which version, by which scorer, on which row of which data set.
 
-A result is a span named `gen_ai.evaluation.result`, child of the span it judges, or an event of that name on a span. A
-label that says whether it passed is 1 or 0. Results with another label are of no number: how many there are of each is
-told apart.
+A result is a span named `gen_ai.evaluation.result`, child of the span it judges, or an event of that name, on a span or
+as a log record (`log_scores`). A label that says whether it passed is 1 or 0. Results with another label are of no
+number: how many there are of each is told apart.
 """
 
 from dataclasses import replace
 from typing import Final
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
-from otel_loggedmodel.store import schema
+from otel_loggedmodel.store import log_scores, schema
 from otel_loggedmodel.store.measuring import START, Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
 
@@ -37,7 +37,7 @@ def results(scope: Scope, *, is_labelled: bool = False) -> Query:
     """
     spans, parameters = scope.wide.spans.sql, {**scope.spans.parameters, **scope.version.parameters}
     wanted = f"name != '' AND value IS NULL AND attributes['{_LABEL}'] != ''" if is_labelled else _HAS_VALUE
-    if scope.model_ids is not None and (scope.aliases or scope.has_unclaimed):
+    if scope.model_ids is not None and (scope.aliases or scope.has_unclaimed or scope.has_logged):
         wanted += " AND version IN {model_ids:Array(String)}"
         parameters["model_ids"] = list(scope.model_ids)
     selection = scope.selection
@@ -63,6 +63,9 @@ def results(scope: Scope, *, is_labelled: bool = False) -> Query:
     parts = [_results_in_spans(scope.wide, spans), _results_in_events(scope.wide, spans)]
     if scope.has_unclaimed:
         parts.append(_unclaimed_results(scope))
+    if scope.has_logged:
+        parts.append(log_scores.results(scope))
+        wanted += " AND version != ''"
     return Query(
         f"""
         SELECT version, TraceId, judged, at, attributes, attributes['gen_ai.evaluation.name'] AS name,
@@ -126,14 +129,18 @@ def labels(scope: Scope) -> Query:
     )
 
 
-def datasets(columns: schema.Columns) -> Query:
+def datasets(columns: schema.Columns, *, has_logged: bool = False) -> Query:
     """One row for each data set that there are results on: `digest` and `name`, the one used last first."""
+    found = f"""
+            SELECT SpanAttributes['{_PREFIX}dataset'] AS digest, SpanAttributes['{_PREFIX}dataset_name'] AS name,
+                Timestamp
+            FROM {columns.spans}
+            WHERE {_IS_RESULT} AND LoggedModelRole = 'evaluation' AND digest != ''"""
+    if has_logged:
+        found += f" UNION ALL {log_scores.datasets()}"
     return Query(
         f"""
-        SELECT SpanAttributes['{_PREFIX}dataset'] AS digest,
-            argMax(SpanAttributes['{_PREFIX}dataset_name'], Timestamp) AS name
-        FROM {columns.spans}
-        WHERE {_IS_RESULT} AND LoggedModelRole = 'evaluation' AND digest != ''
+        SELECT digest, argMax(name, Timestamp) AS name FROM ({found})
         GROUP BY digest ORDER BY max(Timestamp) DESC, digest LIMIT {_MOST_DATASETS}"""
     )
 

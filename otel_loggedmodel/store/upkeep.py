@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from otel_loggedmodel.store import backup, counted, filling, layout, schema
+from otel_loggedmodel.store import backup, counted, filling, layout, log_schema, schema
 from otel_loggedmodel.store.backup import Backup
 from otel_loggedmodel.store.counts import Counts
 from otel_loggedmodel.store.database import Database, text
@@ -97,7 +97,8 @@ class Upkeep:
         """
         directory = self._check_embedded()
         with self._changing:
-            done = [line for table in _TABLES for line in self._set_broken_aside(table)]
+            tables = [*_TABLES, *([log_schema.LOGS] if log_schema.is_there(self._database) else [])]
+            done = [line for table in tables for line in self._set_broken_aside(table)]
             if self._set_broken_aside(counted.TABLE):
                 filling.notice_damage(self._database, directory)
                 schema.prepare(self._database)

@@ -20,7 +20,15 @@ class TooMuchMemoryError(RefusedError):
     """Storing these spans takes more memory than the store has or may take; fewer of them may pass."""
 
 
-class SpanWriter(Protocol):
+class Writer(Protocol):
+    """Takes requests of OTLP. Safe to use from several threads; calls may wait for one another."""
+
+    def insert(self, requests: Sequence[bytes]) -> None:
+        """Store what is in them, as `SpanWriter.insert` says of spans."""
+        ...
+
+
+class SpanWriter(Writer, Protocol):
     """Takes spans. Safe to use from several threads; calls may wait for one another."""
 
     def insert(self, requests: Sequence[bytes]) -> None:
@@ -43,4 +51,12 @@ class SpanWriter(Protocol):
 
     def close(self) -> None:
         """Let go of the store, after the calls that are running."""
+        ...
+
+
+class LogRecordWriter(Writer, Protocol):
+    """Takes log records; the same for `ExportLogsServiceRequest` messages."""
+
+    def delete_before(self, time: datetime) -> int:
+        """Delete log records of before. Returns how many there were."""
         ...

@@ -179,7 +179,7 @@ def test_what_it_says_when_it_is_ready(tmp_path: Path) -> None:
     assert f"spans      chdb://{tmp_path}, kept for 7 days\n" in said
     assert "OTLP/gRPC  off\n" in said
     assert f"export OTEL_EXPORTER_OTLP_ENDPOINT={address} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n" in said
-    assert "  export OTEL_METRICS_EXPORTER=none OTEL_LOGS_EXPORTER=none" in said
+    assert "  export OTEL_METRICS_EXPORTER=none  # metrics are not stored\n" in said
     assert "OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20<token>" in said
     assert f"otel-loggedmodel models --store {address}\n" in said
     assert "s3cret" not in said

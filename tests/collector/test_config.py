@@ -28,7 +28,7 @@ SWITCHES = {
         "CLICKHOUSE_CREATE_SCHEMA": "false",
         "CLICKHOUSE_TTL": "720h",
     },
-    "file": {"FILE": "file"},
+    "file": {"FILE": "file", "LOGS_FILE": "file/logs"},
     "otlp": {"OTLP": "otlp_http"},
     "otlp elsewhere": {
         "OTLP": "otlp_http",

@@ -32,6 +32,28 @@ def test_node(serving: Serving, protocol: str, limit: int | None) -> None:
     check_javascript(trace, told, limit=limit, service="sender")
 
 
+@pytest.mark.parametrize("protocol", ["http/json", "grpc"])
+def test_log_records_of_node(serving: Serving, protocol: str) -> None:
+    version = f"m-node-{protocol.replace('/', '-')}"
+    variables = {
+        **node_packages.environment(REQUIRED, *NODE_PACKAGES),
+        "OTEL_LOGS_EXPORTER": "otlp",
+        "OTEL_RESOURCE_ATTRIBUTES": f"logged_model.id={version}",
+    }
+    trace, told = sent(["node", str(HERE / "node_logs.cjs")], serving, protocol, None, variables)
+    (span,) = trace["spans"]
+    assert span["span_id"] == told["request"]["spanId"]
+    events = {event["name"]: event["attributes"] for event in span["events"]}
+    assert events["gen_ai.user.message"]["content"] == "hello from Node"
+    assert events["gen_ai.user.message"]["nested"] == '[1, null, {"a": 0.5}]'
+    assert [event["name"] for event in span["events"]].count("gen_ai.evaluation.result") == 2
+    (measured,) = serving.get("/api/v1/compare", {"version": version})["versions"]
+    assert {name: score["mean"] for name, score in measured["scores"].items()} == {
+        "in context": 0.25,
+        "by response": 1.0,
+    }
+
+
 @limits
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_go(serving: Serving, protocol: str, limit: int | None) -> None:

@@ -65,10 +65,11 @@ class MemoryWriter:
 class Backend:
     """A backend that runs in a thread until it is stopped."""
 
-    def __init__(self, settings: Settings, writer: Any, reader: Any) -> None:
+    def __init__(self, settings: Settings, writer: Any, reader: Any, log_writer: Any = None) -> None:
         self.writer = writer
+        self.log_writer = log_writer
         self.reader = reader
-        self.server = Server(settings, writer, reader)
+        self.server = Server(settings, writer, reader, log_writer=log_writer)
         self.exit_code: int | None = None
         self._error: BaseException | None = None
         self._ready = threading.Event()

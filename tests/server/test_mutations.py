@@ -16,25 +16,29 @@ from pathlib import Path
 import grpc
 import pytest
 
+from asking import ask
 from backend.sending import call
 from backend.serving import Serving
 from effort import times
+from log_requests import in_json, odd_requests
 
 from .mutating import corpus, mutated, mutated_json
 
-SECONDS = float(os.environ.get("OTEL_LOGGEDMODEL_FUZZ_SECONDS") or times(full=60, quick=4)) / 4
+SECONDS = float(os.environ.get("OTEL_LOGGEDMODEL_FUZZ_SECONDS") or times(full=60, quick=4)) / 6
 SEED = int(os.environ.get("OTEL_LOGGEDMODEL_FUZZ_SEED") or time.time_ns())
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 ANSWERS = {200, 400, 413}
 CODES = {grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED}
 MORE_MIB = 300
+LOG_REQUESTS = [made.SerializeToString() for made in odd_requests()]
+LOG_REQUESTS_IN_JSON = [in_json(made) for made in odd_requests()]
 
 
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """With a real store: what is accepted can be stored, or the answer would be another."""
     directory = tmp_path_factory.mktemp("mutations")
-    with Serving(directory / "log", "--data", directory / "data") as started:
+    with Serving(directory / "log", "--data", directory / "data", "--logs", "all") as started:
         assert started.post(corpus("complete.bin")[0]).status == 200
         before = started.rss_mib
         yield started
@@ -69,7 +73,17 @@ def over_grpc(serving: Serving, rng: random.Random) -> tuple[bytes, object]:
     return body, grpc.StatusCode.OK
 
 
-@pytest.mark.parametrize("send", [over_protobuf, over_json, compressed, over_grpc])
+def log_records(serving: Serving, rng: random.Random) -> tuple[bytes, object]:
+    body = mutated(rng, LOG_REQUESTS)
+    return body, ask(serving.http, "POST", "/v1/logs", body, {"content-type": PROTOBUF}).status
+
+
+def log_records_in_json(serving: Serving, rng: random.Random) -> tuple[bytes, object]:
+    body = mutated_json(rng, LOG_REQUESTS_IN_JSON)
+    return body, ask(serving.http, "POST", "/v1/logs", body, {"content-type": JSON}).status
+
+
+@pytest.mark.parametrize("send", [over_protobuf, over_json, compressed, over_grpc, log_records, log_records_in_json])
 def test_mutated_requests(serving: Serving, send: Callable[[Serving, random.Random], tuple[bytes, object]]) -> None:
     rng = random.Random(SEED)
     end = time.monotonic() + SECONDS

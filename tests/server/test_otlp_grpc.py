@@ -79,11 +79,10 @@ def test_the_same_over_both_transports_is_stored_once(shared: Backend) -> None:
     assert len(shared.writer.requests) == stored
 
 
-@pytest.mark.parametrize("service", ["logs.v1.LogsService", "metrics.v1.MetricsService"])
-def test_other_signals_are_told_how_to_be_switched_off(shared: Backend, service: str) -> None:
-    error = refusal(shared, b"", method=f"/opentelemetry.proto.collector.{service}/Export")
+def test_other_signals_are_told_which_are_known(shared: Backend) -> None:
+    error = refusal(shared, b"", method="/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export")
     assert error.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert "OTEL_LOGS_EXPORTER=none" in error.details()
+    assert "takes traces and log records" in error.details()
 
 
 def test_other_services_are_not_there(shared: Backend) -> None:

@@ -195,7 +195,7 @@ def test_when_the_grace_is_over_what_is_left_is_given_back(serve: Callable[..., 
     for thread in threads:  # by the listener, as the insert still runs
         thread.join(20)
     assert statuses == [503] * 3
-    wait_until(lambda: backend.server._inserter._give_up_at is not None)
+    wait_until(lambda: backend.server._inserters[0]._give_up_at is not None)
     backend.writer.gate.set()
     assert backend.stop() == 1
     assert len(backend.writer.requests) == 1

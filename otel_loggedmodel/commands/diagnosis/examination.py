@@ -4,7 +4,16 @@
 from collections.abc import Iterator
 from typing import Final
 
-from otel_loggedmodel.commands.diagnosis import arriving, keeping, reaching, sending, stating, surroundings, tracking
+from otel_loggedmodel.commands.diagnosis import (
+    arriving,
+    keeping,
+    log_records,
+    reaching,
+    sending,
+    stating,
+    surroundings,
+    tracking,
+)
 from otel_loggedmodel.commands.diagnosis.endpoint import Endpoint, EndpointError, endpoint_of_environment
 from otel_loggedmodel.commands.diagnosis.steps import Deadline, Outcome, Step
 from otel_loggedmodel.presenting.texts import without_secrets
@@ -57,6 +66,9 @@ def examine(seconds: float = SECONDS) -> Iterator[Step]:
         return
     step = sending.export(span, deadline)
     yield step
+    logged = log_records.look(deadline)
+    if logged is not None:
+        yield logged
     if step.outcome is Outcome.OK:
         yield arriving.look_for(f"{span.context.trace_id:032x}", endpoint, deadline)
 

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which log records of a request are kept, and whether they may be stored as they are.
+
+Records that say nothing of any version are many, and are kept where somebody asked for them. What is kept by default
+has a version, on itself or on its resource, or is an event that is read here (`conventions.log_events`).
+"""
+
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+
+from otel_loggedmodel.attributes import ID
+from otel_loggedmodel.conventions import log_events
+from otel_loggedmodel.server.accounting import Account
+from otel_loggedmodel.server.checking import Checked
+from otel_loggedmodel.server.flat_request import FlatLogsRequest
+from otel_loggedmodel.server.log_repairing import LogRepairs
+from otel_loggedmodel.server.refusing import too_much_memory
+from otel_loggedmodel.server.repairing import EARLIEST_NS, LATEST_AHEAD_NS, NO_SPAN_ID, NO_TRACE_ID
+from otel_loggedmodel.server.salvaging import salvage
+from otel_loggedmodel.server.settings import Settings
+from otel_loggedmodel.server.shapes import LOG_RECORDS
+from otel_loggedmodel.server.weighing import Weight
+
+_ID_BYTES: Final = ID.encode()
+_NAME_BYTES: Final = log_events.NAME_ATTRIBUTE.encode()
+
+
+def check_logs(body: bytes, settings: Settings, now_ns: int, account: Account | None = None) -> Checked:
+    """See what of a request with log records is to be stored, and make it so that it can be.
+
+    Args:
+        body: A serialized `ExportLogsServiceRequest`.
+        settings: The limits, and whether all records are kept.
+        now_ns: The time, since the epoch.
+        account: What was removed and changed before, if anything.
+
+    Raises:
+        RefusalError: It is no such request, or storing it takes too much memory.
+    """
+    account = Account() if account is None else account
+    size = len(body)
+    try:
+        request: Any = FlatLogsRequest.FromString(body)
+    except DecodeError:
+        request = salvage(body, account, LOG_RECORDS)
+        # U+FFFD takes three bytes, and may stand for one.
+        size *= 3
+    check = _Check(request, body, settings, now_ns, account, may_be_large=size > settings.max_value_bytes)
+    check.run()
+    # As for spans, what was checked is stored, and not the bytes that came.
+    request.DiscardUnknownFields()
+    payload = request.SerializeToString()
+    weight = check.weight
+    weight.size = len(payload)
+    if weight.memory > settings.max_memory_bytes:
+        raise too_much_memory(weight.complaint(settings.max_memory_bytes))
+    return Checked(payload, weight.spans, account, weight.memory)
+
+
+class _Check:
+    def __init__(
+        self, request: Any, body: bytes, settings: Settings, now_ns: int, account: Account, *, may_be_large: bool
+    ) -> None:
+        self._request = request
+        self._now_ns = now_ns
+        self._latest_ns = now_ns + LATEST_AHEAD_NS
+        self._has_lists = not request.IsInitialized()
+        self._may_be_large = may_be_large
+        self._max_attributes = settings.max_attributes
+        self._max_bytes = settings.max_value_bytes
+        self._account = account
+        self._keeps_all = settings.keep_all_logs
+        # Looking through the attributes of each record takes longer than all else, and is in vain in most requests
+        # that have no version.
+        self._may_have_ids = _ID_BYTES in body
+        self._may_have_names = _NAME_BYTES in body
+        self.repairs = LogRepairs(settings, self._latest_ns, account, may_be_large=may_be_large)
+        self.weight = Weight(plural=LOG_RECORDS.plural)
+
+    def run(self) -> None:
+        """Leave out what is not kept, make the rest such that it may be stored, and weigh it."""
+        weight = self.weight
+        for resource_logs in self._request.resource_logs:
+            resource = resource_logs.resource
+            if not self._has_sound_attributes(resource):
+                self.repairs.repair_attributes(resource)
+            if self._has_lists:
+                self.repairs.make_texts(resource)
+            resource_size = len(resource.SerializePartialToString()) + len(resource_logs.schema_url)
+            keeps_all = self._keeps_all or (
+                self._may_have_ids and any(attribute.key == ID for attribute in resource.attributes)
+            )
+            for scope_logs in resource_logs.scope_logs:
+                if not keeps_all:
+                    self._leave_out(scope_logs)
+                scope = scope_logs.scope
+                if not self._has_sound_attributes(scope):
+                    self.repairs.repair_scope(scope)
+                if self._has_lists:
+                    self.repairs.make_texts(scope)
+                for record in scope_logs.log_records:
+                    self._check_record(record)
+                records = len(scope_logs.log_records)
+                weight.spans += records
+                scope_size = len(scope.SerializePartialToString()) + len(scope_logs.schema_url)
+                weight.repeated += records * (resource_size + scope_size)
+
+    def _leave_out(self, scope_logs: Any) -> None:
+        records = scope_logs.log_records
+        kept = [record for record in records if self._is_kept(record)]
+        if len(kept) == len(records):
+            return
+        self._account.rejected["not_kept"] += len(records) - len(kept)
+        left = type(scope_logs)(log_records=kept)
+        del records[:]
+        records.MergeFrom(left.log_records)
+
+    def _is_kept(self, record: Any) -> bool:
+        if record.event_name in log_events.READ:
+            return True
+        if not self._may_have_ids and not self._may_have_names:
+            return False
+        # Our own processor writes the id last.
+        for attribute in reversed(record.attributes):
+            key = attribute.key
+            if key == ID:
+                return True
+            if key == log_events.NAME_ATTRIBUTE and attribute.value.string_value in log_events.READ:
+                return True
+        return False
+
+    def _check_record(self, record: Any) -> None:
+        if not self._is_sound(record):
+            self.repairs.repair_record(record, self._now_ns)
+        self.weight.parts += len(record.attributes)
+        if self._has_lists:
+            self.repairs.make_texts(record)
+
+    def _is_sound(self, record: Any) -> bool:
+        trace_id, span_id = record.trace_id, record.span_id
+        has_ids = (
+            len(trace_id) == 16 and len(span_id) == 8 and trace_id != NO_TRACE_ID and span_id != NO_SPAN_ID
+        ) or not (trace_id or span_id)
+        return (
+            has_ids
+            and EARLIEST_NS <= (record.time_unix_nano or record.observed_time_unix_nano) <= self._latest_ns
+            and len(record.attributes) <= self._max_attributes
+            and not (self._may_be_large and len(record.SerializePartialToString()) > self._max_bytes)
+        )
+
+    def _has_sound_attributes(self, owner: Any) -> bool:
+        return len(owner.attributes) <= self._max_attributes and (
+            not self._may_be_large or len(owner.SerializePartialToString()) <= self._max_bytes
+        )

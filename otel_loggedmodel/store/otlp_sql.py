@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The SQL that reads OTLP: what attributes and values are in protobuf, and which texts the Collector makes of them.
+
+Lists and maps are no part of it: they come as texts (`SpanWriter.insert`), since reading nested ones costs half of the
+throughput.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Final
+
+VALUE: Final = (
+    "Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4,"
+    " 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64,"
+    " bytes_value String)"
+)
+ATTRIBUTES: Final = f"Array(Tuple(key String, value {VALUE}))"
+
+
+def _number(value: str) -> str:
+    """A double as Go's JSON has it: with an exponent below 1e-6 and from 1e21 on, and its sign there."""
+    return (
+        f"multiIf(isNaN({value}), 'NaN', isInfinite({value}), if({value} > 0, 'Infinity', '-Infinity'),"
+        f" {value} = 0, if(bitAnd(reinterpretAsUInt64({value}), 9223372036854775808) = 0, '0', '-0'),"
+        f" abs({value}) >= 1e21, replaceRegexpOne(toString({value}), 'e(\\\\d)', 'e+\\\\1'),"
+        f" toString({value}))"
+    )
+
+
+def text_of(value: str) -> str:
+    """The text of a value, as the Collector's exporter writes it."""
+    return (
+        f"multiIf({value}.value = 'string_value', {value}.string_value,"
+        f" {value}.value = 'int_value', toString({value}.int_value),"
+        f" {value}.value = 'double_value', {_number(value + '.double_value')},"
+        f" {value}.value = 'bool_value', if({value}.bool_value, 'true', 'false'),"
+        f" {value}.value = 'bytes_value', base64Encode({value}.bytes_value), '')"
+    )
+
+
+def texts(attributes: str) -> str:
+    """Attributes as a map of texts."""
+    pairs = f"arrayMap(pair -> (pair.key, {text_of('pair.value')}), {attributes})"
+    return f"CAST({pairs} AS Map(LowCardinality(String), String))"
+
+
+def time(nanoseconds: str) -> str:
+    """A time since the epoch."""
+    return f"fromUnixTimestamp64Nano(toInt64({nanoseconds}))"
+
+
+_MESSAGE: Final = "Request"
+
+
+def otlp_settings(directory: Path | None, proto: str) -> dict[str, Any]:
+    """How to read a request.
+
+    The embedded engine gets the schema as a file; a text it would copy into the working directory.
+
+    Args:
+        directory: Of the embedded engine; None for one on a server.
+        proto: What can be in a request, as a file of protobuf with a message `Request`.
+    """
+    settings: dict[str, Any] = {"input_format_protobuf_oneof_presence": 1}
+    if directory is None:
+        return {
+            **settings,
+            "format_schema_source": "string",
+            "format_schema": proto,
+            "format_schema_message_name": _MESSAGE,
+        }
+    path = directory / f"otlp-{hashlib.sha256(proto.encode()).hexdigest()[:16]}.proto"
+    if not path.exists():
+        path.write_text(proto, encoding="utf-8")
+    return {**settings, "format_schema": f"{path}:{_MESSAGE}"}
