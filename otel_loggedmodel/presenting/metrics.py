@@ -18,7 +18,7 @@ _OPTIONAL: Final = (
     "tokens.reasoning",
     "tool_calls_per_trace",
 )
-_TESTS: Final = {"mcnemar": "McNemar", "wilcoxon": "Wilcoxon", "welch": "Welch"}
+_TESTS: Final = {"mcnemar": "McNemar", "paired_t": "paired t", "welch": "Welch", "rates": "rates"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,6 @@ from otel_loggedmodel.store import (
     noting,
     pricing,
     rows,
-    sampling,
     schema,
     scores,
     sightings,
@@ -131,9 +130,9 @@ class StoreReader:
             notes=(
                 *self._notes(known, model_ids, seen),
                 *noting.notes(self._database, scope, measured),
-                *sampling.notes(self._database, scope, measured),
                 *measured.notes(),
             ),
+            unit=measured.unit,
         )
 
     def rows(

@@ -48,7 +48,7 @@ def results(scope: Scope, *, is_labelled: bool = False) -> Query:
         scope = replace(scope, selection=replace(selection, dataset=None))
     if selection.production:
         wanted += " AND dataset = ''"
-    if replace(selection, dataset=None) != EVERYTHING:
+    if replace(selection, dataset=None, by=None) != EVERYTHING:
         wanted += (
             f" AND ((toString(version), TraceId) IN (SELECT toString({scope.version.sql}), TraceId"
             f" FROM {scope.columns.spans} WHERE {spans} AND {scope.begins.sql}){_or_evaluated_then(selection)})"
@@ -75,7 +75,7 @@ def results(scope: Scope, *, is_labelled: bool = False) -> Query:
 
 def _or_evaluated_then(selection: Selection) -> str:
     """What a data set's own outputs are selected by: they were scored, and no version made a trace of them."""
-    if replace(selection, since=None, until=None, dataset=None) != EVERYTHING:
+    if replace(selection, since=None, until=None, dataset=None, by=None) != EVERYTHING:
         return ""
     times = [
         f"at {comparison} toUnixTimestamp64Nano({{{name}:DateTime64(9, 'UTC')}})"
@@ -90,7 +90,7 @@ def groups(scope: Scope) -> Query:
 
     Columns: `version`, `name`, `source`, `scorer`, `dataset`, `dataset_name`, `count`, `mean`, `variance` (NaN of one
     value), `at`; and of rows of a data set `rows` (hashes of their keys) and `values`, in the same order, and
-    `is_portable`, whether their keys mean the same rows in another data set.
+    `is_portable`, whether their keys mean the same rows in another data set; `is_binary`, whether each value is 0 or 1.
     """
     found = results(scope)
     return Query(
@@ -98,6 +98,7 @@ def groups(scope: Scope) -> Query:
         SELECT version, name, source, scorer, dataset, max(last_name) AS dataset_name,
             countArray(values) AS count, avgArray(values) AS mean, varSampStableArray(values) AS variance,
             max(last_at) AS at, min(is_digest) AS is_portable,
+            min(arrayAll(one -> one IN (0, 1), values)) AS is_binary,
             groupArrayIf(cityHash64(row), dataset != '' AND row != '') AS rows,
             groupArrayIf(values[1], dataset != '' AND row != '') AS row_values
         FROM (

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many traces a stored trace stands for, as the samplers say that kept it.
+
+What is said on the entry span holds for the trace. The first of these that is said counts:
+
+- `logged_model.adjusted_count`: so many;
+- the threshold in the trace state of OpenTelemetry's consistent sampling
+  (https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/);
+- `_MS.sampleRate`, the percentage that samplers of Azure Monitor leave on spans
+  (https://learn.microsoft.com/azure/azure-monitor/app/opentelemetry-sampling);
+- `SampleRate`, one in how many, of Honeycomb's samplers
+  (https://docs.honeycomb.io/manage-data-volume/sample/sampled-data-in-honeycomb/);
+- `logged_model.sampling.ratio`, which `collector-config.yaml` leaves on what its tail sampling keeps: the share of the
+  traces without an error. Of those with one it keeps all.
+
+Means and rates of sampled traces are Hajek's: each trace counts as often as it stands for (Hajek, 1971; Horvitz and
+Thompson, 1952, "A generalization of sampling without replacement").
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.measuring import Scope
+from otel_loggedmodel.store.schema import call
+
+ADJUSTED_COUNT: Final = "logged_model.adjusted_count"
+RATIO: Final = "logged_model.sampling.ratio"
+_AZURE: Final = "_MS.sampleRate"
+_HONEYCOMB: Final = "SampleRate"
+ATTRIBUTES: Final = (ADJUSTED_COUNT, _AZURE, _HONEYCOMB, RATIO)
+STATE: Final = "th in their trace state"
+# The largest that consistent sampling can say.
+MOST: Final = 2.0**56
+# The threshold is of 14 hexadecimal digits, less zeros at its end; in 16 it is a fraction of 2^64.
+_THRESHOLD: Final = "extract(TraceState, '(?:^|,)[ \\t]*ot=(?:[^,;]*;)*th:([0-9a-f]{1,14})(?:[;, \\t]|$)')"
+_REJECTED: Final = f"reinterpretAsUInt64(reverse(unhex(rightPad({_THRESHOLD}, 16, '0')))) / pow(2, 64)"
+HAS_STATE: Final = "position(TraceState, 'th:') > 0"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one way of saying it comes to in one version.
+
+    Attributes:
+        least: The smallest weight.
+        most: The largest.
+        wrong: Traces that say what cannot be.
+        example: One such value.
+    """
+
+    least: float
+    most: float
+    wrong: int
+    example: str
+
+
+def weight_sql(ways: frozenset[str], failed: str) -> str:
+    """The weight that an entry span says; 0 where it says none, or what cannot be.
+
+    Args:
+        ways: How it is said in what is asked for: of `ATTRIBUTES` and `STATE`.
+        failed: Whether the trace has an error, as SQL.
+    """
+    parts = [
+        f"{_is_said(way)}, {_weight(way, failed)}" for way in (ADJUSTED_COUNT, STATE, *ATTRIBUTES[1:]) if way in ways
+    ]
+    return f"multiIf({', '.join(parts)}, 0.)" if parts else "0."
+
+
+def said(database: Database, scope: Scope, ways: frozenset[str]) -> Mapping[str, Mapping[str, Said]]:
+    """What each version says in each way, by the way and the version."""
+    found: dict[str, dict[str, Said]] = {}
+    version, spans, entry = scope.version, scope.spans, scope.entry
+    for way in sorted(ways):
+        rows = database.query(
+            f"""
+            SELECT version, minIf(weight, weight > 0) AS least, max(weight) AS most, countIf(weight = 0) AS wrong,
+                anyIf(text, weight = 0) AS example
+            FROM (
+                SELECT toString({version.sql}) AS version, {_weight(way, "0")} AS weight, {_text(way)} AS text
+                FROM {scope.columns.spans} WHERE {spans.sql} AND {entry.sql} AND {_is_said(way)}
+            )
+            GROUP BY version""",
+            {**version.parameters, **spans.parameters, **entry.parameters},
+        )
+        found[way] = {
+            row["version"]: Said(float(row["least"]), float(row["most"]), int(row["wrong"]), row["example"])
+            for row in rows
+        }
+    return found
+
+
+def notes(found: Mapping[str, Mapping[str, Said]], names: Mapping[str, str]) -> Iterator[str]:
+    """What a reader has to know of samplers.
+
+    Args:
+        found: What `said` says.
+        names: What versions are called, by their ids, in order.
+    """
+    for way, versions in found.items():
+        where = way if way == STATE else f"{way} on spans"
+        for model_id, name in names.items():
+            one = versions.get(model_id)
+            if one is None:
+                continue
+            if one.most > 1:
+                kind = "traces without an error" if way == RATIO else "traces"
+                yield (
+                    f"A sampler kept {_share(one)} of the {kind} of {name}, as {where} says: rates, means and quantiles"
+                    " count each trace as often as it says; counts and totals are of the traces that are here."
+                )
+            if one.wrong:
+                yield (
+                    f"{one.wrong} {'trace' if one.wrong == 1 else 'traces'} of {name} say with {where} what cannot be"
+                    f" ({one.example[:40]!r}): {_EXPECTED[way]}."
+                )
+
+
+_EXPECTED: Final = {
+    ADJUSTED_COUNT: "it is a number from 1 to 2^56, how many traces this one stands for",
+    STATE: "it is a threshold of 1 to 14 hexadecimal digits",
+    _AZURE: "it is a percentage above 0 and at most 100",
+    _HONEYCOMB: "it is one in how many, a number from 1 to 2^56",
+    RATIO: "it is a share above 0 and at most 1",
+}
+
+
+def _is_said(way: str) -> str:
+    return f"{_THRESHOLD} != ''" if way == STATE else f"mapContains(SpanAttributes, '{way}')"
+
+
+def _text(way: str) -> str:
+    return "TraceState" if way == STATE else f"SpanAttributes['{way}']"
+
+
+def _weight(way: str, failed: str) -> str:
+    number = f"toFloat64OrZero(SpanAttributes['{way}'])"
+    raw = {
+        STATE: f"1 / (1 - {_REJECTED})",
+        ADJUSTED_COUNT: number,
+        _HONEYCOMB: number,
+        _AZURE: f"if({number} > 0, 100 / {number}, 0.)",
+        RATIO: f"if({number} > 0, if({failed}, least(1., 1 / {number}), 1 / {number}), 0.)",
+    }[way]
+    # Rounding may leave a little less than one.
+    return f"if({raw} >= 1 - 1e-9 AND {raw} <= {MOST!r}, {raw}, 0.)"
+
+
+def failed_traces(scope: Scope) -> str:
+    """The traces that have an error, whichever of their spans has it, as SQL of a list of hashes."""
+    return f"SELECT {call('trace')} FROM {scope.columns.spans} WHERE StatusCode IN ('Error', 'STATUS_CODE_ERROR')"
+
+
+def _share(one: Said) -> str:
+    least, most = (f"{100 / number:.3g}" for number in (one.most, one.least))
+    return f"{least} %" if least == most else f"{least} to {most} %"
