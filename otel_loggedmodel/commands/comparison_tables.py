@@ -24,8 +24,8 @@ from otel_loggedmodel.store.results import (
 
 HOW_TO_READ: Final = (
     "Each version is held against A. better, worse: a difference that chance does not explain (95 %, corrected for the "
-    "number of metrics) and that is larger than what hardly matters. same: within what hardly matters. unknown: neither, "
-    "for the reason beside it."
+    "number of metrics) and that is larger than what hardly matters. same: within what hardly matters. unknown: "
+    "neither, for the reason beside it."
 )
 _LABEL_CHARACTERS: Final = 24
 _SYMBOLS: Final = {

@@ -113,6 +113,12 @@ def change_of(metric: Metric, difference: Difference) -> str:
     return ("+" if difference.delta >= 0 else "") + metric.write(difference.delta)
 
 
+def written_range(metric: Metric, interval: tuple[float, float], *, is_change: bool = False) -> str:
+    """An interval of values, or of changes of them, for reading: `812 ms to 1,490 ms`."""
+    write = formatting.points if metric.is_rate and is_change else metric.write
+    return f"{write(interval[0])} to {write(interval[1])}"
+
+
 def compared_of(evaluation: ScoreComparison | None) -> str:
     """What of a score was compared, and how: `30 rows, 3 higher, 9 lower (McNemar)`."""
     if evaluation is None:
