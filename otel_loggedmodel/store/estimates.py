@@ -35,6 +35,7 @@ class Moments:
         yy: The same of the squares of `y`.
         units: How many units have any of it.
         largest: The largest `y` of a unit.
+        hits: How many units have a `y` other than 0.
     """
 
     x: float = 0.0
@@ -44,6 +45,7 @@ class Moments:
     yy: float = 0.0
     units: int = 0
     largest: float = 0.0
+    hits: int = 0
 
     def __add__(self, other: "Moments") -> "Moments":
         return Moments(
@@ -54,6 +56,7 @@ class Moments:
             self.yy + other.yy,
             self.units + other.units,
             max(self.largest, other.largest),
+            self.hits + other.hits,
         )
 
     @property
@@ -94,6 +97,7 @@ class Estimate:
         effective: How many units of one size would say as much.
         counts: Successes and tries, where it is a rate of independent tries.
         is_one_valued: Whether it is a rate of which all or none are successes.
+        hits: How many units have anything of what is counted; None for all.
     """
 
     value: float
@@ -102,6 +106,7 @@ class Estimate:
     effective: float
     counts: tuple[float, float] | None = None
     is_one_valued: bool = False
+    hits: int | None = None
 
     @property
     def freedom(self) -> float:
@@ -118,15 +123,18 @@ class Estimate:
     def tries(self) -> float:
         """Of a rate: how many independent tries would say as much (Korn and Graubard, 1998).
 
-        Where nothing varies, each effective unit is one.
+        Where nothing varies, each effective unit is one. How much rare failures of sessions vary is known from the few
+        sessions that have any: these are the degrees of freedom.
         """
         if self.counts is not None:
             return self.counts[1]
+        freedom = self.freedom
         if self.is_one_valued or self.variance <= 0:
             tries = self.effective
         else:
             tries = self.value * (1 - self.value) / self.variance
-        return max(tries * (Z / student.critical_value(CONFIDENCE, self.freedom)) ** 2, 1.0)
+            freedom = freedom if self.hits is None else max(min(freedom, self.hits - 1), 1)
+        return max(tries * (Z / student.critical_value(CONFIDENCE, freedom)) ** 2, 1.0)
 
     @property
     def rate_interval(self) -> Interval:
@@ -165,6 +173,7 @@ def estimate(moments: Moments) -> Estimate | None:
         effective=moments.effective,
         counts=(moments.y, moments.x) if moments.is_simple else None,
         is_one_valued=ratio <= 0 or ratio >= 1,
+        hits=moments.hits,
     )
 
 
@@ -197,6 +206,7 @@ def stratified(strata: Mapping[int, Moments], shares: Mapping[int, float]) -> Es
         units=max(sum(moments.units for moments in counted.values()) - len(counted) + 1, 1),
         effective=1 / inverse,
         is_one_valued=value <= 0 or value >= 1,
+        hits=sum(moments.hits for moments in counted.values()),
     )
 
 

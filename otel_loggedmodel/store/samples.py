@@ -113,9 +113,9 @@ def _named(row: Row) -> dict[str, Any]:
 
 def _moments(sums: Sequence[float], most: Sequence[float]) -> dict[str, Moments]:
     size = len(VALUES)
-    x, y, xx, xy, yy, units = (sums[start : start + size] for start in range(0, 6 * size, size))
+    x, y, xx, xy, yy, units, hits = (sums[start : start + size] for start in range(0, 7 * size, size))
     return {
-        name: Moments(x[at], y[at], xx[at], xy[at], yy[at], round(units[at]), most[at])
+        name: Moments(x[at], y[at], xx[at], xy[at], yy[at], round(units[at]), most[at], round(hits[at]))
         for at, name in enumerate(VALUES)
     }
 
@@ -154,12 +154,12 @@ def _measured(scope: Scope, model_ids: Sequence[str], design: Design, *, is_plai
 
 
 _HALF: Final = len(_SUMS)
-# Over units: sums of x and y, of their squares and products, and how many have any.
+# Over units: sums of x and y, of their squares and products, and how many have any of either.
 _MOMENTS: Final = f"""\
 sumForEach(arrayConcat(parts, arrayMap(x -> x * x, arraySlice(parts, 1, {_HALF})),
     arrayMap((x, y) -> x * y, arraySlice(parts, 1, {_HALF}), arraySlice(parts, {_HALF + 1})),
     arrayMap(y -> y * y, arraySlice(parts, {_HALF + 1})),
-    arrayMap(x -> toFloat64(x > 0), arraySlice(parts, 1, {_HALF})))) AS sums,
+    arrayMap(one -> toFloat64(one > 0), parts))) AS sums,
     maxForEach(arraySlice(parts, {_HALF + 1})) AS most"""
 
 
@@ -210,7 +210,7 @@ def _by_unit(traces: str, design: Design) -> str:
                 max(last) AS last, groupArray(({parts})) AS tuples
             FROM ({strata}) GROUP BY version
         )"""
-    named = ", ".join(f"arraySort(one -> one.1, arrayFlatten({name})) AS sorted_{name}" for _, name in _lists(design))
+    named = ", ".join(f"arraySort(arrayFlatten({name})) AS sorted_{name}" for _, name in _lists(design))
     cumulated = ", ".join(f"arrayCumSum(one -> one.2, sorted_{name}) AS cumulated_{name}" for _, name in _lists(design))
     points = ", ".join(f"{_points(name)} AS points_{name}" for _, name in _lists(design))
     tallies = ", ".join(f"{_tallies(name)} AS tallies_{name}" for _, name in _lists(design))

@@ -20,7 +20,7 @@ from otel_loggedmodel.store.design import stratum_of
 # Fewer traces in what both have, of either version, tell less than all of them do.
 _FEWEST: Final = 100
 # Of one of the two versions, so much has to lie where both are.
-_LEAST_SHARED: Final = 0.5
+_LEAST_SHARED: Final = 0.2
 _MOST_STRATA: Final = 1000
 _FEWEST_IN_STRATUM: Final = 4
 _MOST_NAMED: Final = 3
