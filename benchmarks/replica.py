@@ -5,11 +5,11 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from benchmarks.sample import Sample
 from otel_loggedmodel.store import comparing, samples, strata
 from otel_loggedmodel.store.design import Design, stratum_of
 from otel_loggedmodel.store.estimates import Moments
@@ -22,43 +22,10 @@ from otel_loggedmodel.store.traffic import Designs
 LEVELS = np.array(list(QUANTILES.values()))
 
 
-@dataclass
-class Sample:
-    """Traces of a version; every array has one value for each.
-
-    Attributes:
-        latency: In ms.
-        failed: Whether it failed.
-        tokens: Input tokens; output tokens are a tenth of them.
-        unit: The conversation it belongs to; none where each is by itself.
-        weight: How many traces it stands for; none where each counts once.
-        route: A number for the name of its entry span.
-        hour: Since 1970.
-        failed_calls: Calls of models that failed; by default none.
-    """
-
-    latency: np.ndarray
-    failed: np.ndarray
-    tokens: np.ndarray
-    unit: np.ndarray | None = None
-    weight: np.ndarray | None = None
-    route: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
-    hour: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
-
-    failed_calls: np.ndarray = field(default_factory=lambda: np.zeros(0))
-
-    def __post_init__(self) -> None:
-        if not len(self.failed_calls):
-            self.failed_calls = np.zeros(len(self.latency))
-        if not len(self.route):
-            self.route = np.zeros(len(self.latency), int)
-        if not len(self.hour):
-            self.hour = np.full(len(self.latency), 500_000)
-
-    @property
-    def traffic(self) -> Traffic:
-        cells, counts = np.unique(np.stack([self.route, self.hour]), axis=1, return_counts=True)
-        return Traffic({(int(a), int(b)): int(n) for (a, b), n in zip(cells.T, counts, strict=True)})
+def traffic_of(sample: Sample) -> Traffic:
+    """What is looked at to decide within what versions are compared."""
+    cells, counts = np.unique(np.stack([sample.route, sample.hour]), axis=1, return_counts=True)
+    return Traffic({(int(a), int(b)): int(n) for (a, b), n in zip(cells.T, counts, strict=True)})
 
 
 def compared(base: Sample, candidate: Sample, made: Plan | None = None) -> Comparison:
@@ -69,7 +36,7 @@ def compared(base: Sample, candidate: Sample, made: Plan | None = None) -> Compa
         candidate: The other.
         made: What they are compared within; by default what the project plans.
     """
-    made = strata.plan(base.traffic, candidate.traffic) if made is None else made
+    made = strata.plan(traffic_of(base), traffic_of(candidate)) if made is None else made
     has_units = base.unit is not None
     has_weights = base.weight is not None or candidate.weight is not None
     together = Design(units="conversation" if has_units else "trace", weight="mark_weight" if has_weights else "1.")

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.replica import Sample
+from benchmarks.sample import Sample
 
 Rng = np.random.Generator
 Draw = Callable[[Rng], tuple[Sample, Sample]]
 _START = 500_000
+# Of log-normal latencies, exp(sigma^2 / 2) of the median.
+MEAN_MS = float(800 * np.exp(0.125))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from benchmarks import replica
+from benchmarks.sample import Sample
 from clickhouse_server import ClickHouseServer
 from otel_loggedmodel.store import samples, strata, traffic
 from otel_loggedmodel.store.queries import StoreReader
@@ -93,13 +94,13 @@ def reader(clickhouse_server: ClickHouseServer) -> Iterator[StoreReader]:
         yield opened
 
 
-def sample(kind: str, side: str) -> replica.Sample:
+def sample(kind: str, side: str) -> Sample:
     traces = TRACES[kind][side]
 
     def column(name: str) -> np.ndarray:
         return np.array([trace[name] for trace in traces])
 
-    return replica.Sample(
+    return Sample(
         column("latency"),
         column("failed"),
         column("tokens"),
