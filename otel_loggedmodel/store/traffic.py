@@ -203,7 +203,7 @@ def _marks(scope: Scope, ways: frozenset[str], attribute: str | None, *, has_rou
     spans, entry = scope.spans, scope.entry
     columns = []
     if ways:
-        failed = f"{call('trace')} IN ({weights.failed_traces(scope)})" if weights.RATIO in ways else "0"
+        failed = f"{call('trace')} IN ({weights.failed_traces(scope)})" if weights.PERCENT in ways else "0"
         columns.append(f"argMin({weights.weight_sql(ways, failed)}, Timestamp) AS mark_weight")
     if attribute is not None:
         columns.append(f"maxIf(cityHash64({_VALUE}), {_VALUE} != '') AS mark_unit")

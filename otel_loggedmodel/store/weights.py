@@ -10,8 +10,9 @@ What is said on the entry span holds for the trace. The first of these that is s
   (https://learn.microsoft.com/azure/azure-monitor/app/opentelemetry-sampling);
 - `SampleRate`, one in how many, of Honeycomb's samplers
   (https://docs.honeycomb.io/manage-data-volume/sample/sampled-data-in-honeycomb/);
-- `logged_model.sampling.ratio`, which `collector-config.yaml` leaves on what its tail sampling keeps: the share of the
-  traces without an error. Of those with one it keeps all.
+
+and beside it, as that sampler comes after all others, `logged_model.sampling.percent`, which `collector-config.yaml`
+leaves on what its tail sampling keeps: the percentage of the traces without an error. Of those with one it keeps all.
 
 Means and rates of sampled traces are Hajek's: each trace counts as often as it stands for (Hajek, 1971; Horvitz and
 Thompson, 1952, "A generalization of sampling without replacement").
@@ -26,10 +27,10 @@ from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.schema import call
 
 ADJUSTED_COUNT: Final = "logged_model.adjusted_count"
-RATIO: Final = "logged_model.sampling.ratio"
+PERCENT: Final = "logged_model.sampling.percent"
 _AZURE: Final = "_MS.sampleRate"
 _HONEYCOMB: Final = "SampleRate"
-ATTRIBUTES: Final = (ADJUSTED_COUNT, _AZURE, _HONEYCOMB, RATIO)
+ATTRIBUTES: Final = (ADJUSTED_COUNT, _AZURE, _HONEYCOMB, PERCENT)
 STATE: Final = "th in their trace state"
 # The largest that consistent sampling can say.
 MOST: Final = 2.0**56
@@ -63,10 +64,12 @@ def weight_sql(ways: frozenset[str], failed: str) -> str:
         ways: How it is said in what is asked for: of `ATTRIBUTES` and `STATE`.
         failed: Whether the trace has an error, as SQL.
     """
-    parts = [
-        f"{_is_said(way)}, {_weight(way, failed)}" for way in (ADJUSTED_COUNT, STATE, *ATTRIBUTES[1:]) if way in ways
-    ]
-    return f"multiIf({', '.join(parts)}, 0.)" if parts else "0."
+    first = ", ".join(
+        f"{_is_said(way)}, {_weight(way, failed)}" for way in (ADJUSTED_COUNT, STATE, *ATTRIBUTES[1:3]) if way in ways
+    )
+    head = f"multiIf({first}, -1.)" if first else "-1."
+    tail = f"if({_is_said(PERCENT)}, {_weight(PERCENT, failed)}, -1.)" if PERCENT in ways else "-1."
+    return f"if({head} < 0 AND {tail} < 0, 0., if({head} < 0, 1., {head}) * if({tail} < 0, 1., {tail}))"
 
 
 def said(database: Database, scope: Scope, ways: frozenset[str]) -> Mapping[str, Mapping[str, Said]]:
@@ -106,7 +109,7 @@ def notes(found: Mapping[str, Mapping[str, Said]], names: Mapping[str, str]) -> 
             if one is None:
                 continue
             if one.most > 1:
-                kind = "traces without an error" if way == RATIO else "traces"
+                kind = "traces without an error" if way == PERCENT else "traces"
                 yield (
                     f"A sampler kept {_share(one)} of the {kind} of {name}, as {where} says: rates, means and quantiles"
                     " count each trace as often as it says; counts and totals are of the traces that are here."
@@ -123,7 +126,7 @@ _EXPECTED: Final = {
     STATE: "it is a threshold of 1 to 14 hexadecimal digits",
     _AZURE: "it is a percentage above 0 and at most 100",
     _HONEYCOMB: "it is one in how many, a number from 1 to 2^56",
-    RATIO: "it is a share above 0 and at most 1",
+    PERCENT: "it is a percentage above 0 and at most 100",
 }
 
 
@@ -142,7 +145,7 @@ def _weight(way: str, failed: str) -> str:
         ADJUSTED_COUNT: number,
         _HONEYCOMB: number,
         _AZURE: f"if({number} > 0, 100 / {number}, 0.)",
-        RATIO: f"if({number} > 0, if({failed}, least(1., 1 / {number}), 1 / {number}), 0.)",
+        PERCENT: f"if({number} > 0, if({failed}, least(1., 100 / {number}), 100 / {number}), 0.)",
     }[way]
     # Rounding may leave a little less than one.
     return f"if({raw} >= 1 - 1e-9 AND {raw} <= {MOST!r}, {raw}, 0.)"

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Comparisons at the edges: nothing, too little, nothing that varies, and the same version twice."""
 
-import dataclasses
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,7 +18,7 @@ from otel_loggedmodel.store.reading import (
     UnknownTraceError,
     UnknownVersionError,
 )
-from otel_loggedmodel.store.results import LatencyMs, Reason, Tokens, Verdict, VersionMetrics
+from otel_loggedmodel.store.results import LatencyMs, Tokens, Verdict, VersionMetrics
 
 START_NS = 1_795_000_000 * 10**9
 Send = Callable[..., list[str]]
@@ -34,7 +33,6 @@ def send(store: Store) -> Send:
         milliseconds: Sequence[float],
         failed: Sequence[bool] = (),
         trace_state: str = "",
-        name: str = "answer",
         **attributes: float | str,
     ) -> list[str]:
         """Store a trace for each duration, and return their ids."""
@@ -44,7 +42,7 @@ def send(store: Store) -> Send:
             span = spans.add(
                 trace_id=rng.getrandbits(128).to_bytes(16, "big"),
                 span_id=rng.getrandbits(64).to_bytes(8, "big"),
-                name=name,
+                name="answer",
                 trace_state=trace_state,
                 start_time_unix_nano=START_NS + place * 10**9,
                 end_time_unix_nano=START_NS + place * 10**9 + round(duration * 1e6),
@@ -200,109 +198,6 @@ def test_what_consistent_sampling_left_out_is_told(
     send("some", [100.0] * 5, trace_state=trace_state)
     said = f"A sampler kept {share} % of the traces of some, as th in their trace state says: {KEPT}"
     assert sampled(store, "some") == ([] if share is None else [said])
-
-
-def test_sampled_traces_count_as_often_as_they_stand_for(store: Store, send: Send) -> None:
-    """All of the errors were kept, and one in ten of the others: the share of errors is that of the traffic."""
-    send("whole", [100.0] * 1000, [True] * 10)
-    send("some", [100.0] * 10, [True] * 10, **{"logged_model.adjusted_count": 1.0})
-    send("some", [100.0] * 99, **{"logged_model.adjusted_count": 10})
-    compared = store.reader.compare(["whole", "some"])
-    whole, some = compared.versions
-    assert (some.traces, some.errors, some.error_rate) == (109, 10, pytest.approx(0.01))
-    assert whole.error_rate == pytest.approx(0.01)
-    found = compared.differences[0].metrics["error_rate"]
-    assert (found.verdict, found.delta) == (Verdict.UNKNOWN, pytest.approx(0))
-
-
-def test_weights_that_some_traces_lack_leave_no_verdict(store: Store, send: Send) -> None:
-    send("v1", [100.0] * 40)
-    send("v2", [200.0] * 20, trace_state="ot=th:8")
-    send("v2", [200.0] * 20)
-    compared = store.reader.compare(["v1", "v2"])
-    assert {one.reason for one in compared.differences[0].metrics.values()} == {Reason.WEIGHTS_MISSING}
-    assert any(note.startswith("20 of 40 traces of v2 do not say how many they stand for") for note in compared.notes)
-
-
-def test_traces_of_one_conversation_are_one_unit(store: Store, send: Send) -> None:
-    """Nine conversations say less than nine hundred traces."""
-    for version, milliseconds in ("v1", 100.0), ("v2", 150.0):
-        for conversation in range(9):
-            send(version, [milliseconds + conversation] * 100, **{"session.id": f"{version} {conversation}"})
-    compared = store.reader.compare(["v1", "v2"])
-    assert compared.unit == "conversation"
-    assert [(version.traces, version.units) for version in compared.versions] == [(900, 9), (900, 9)]
-    assert {one.reason for one in compared.differences[0].metrics.values()} == {Reason.TOO_FEW}
-    by_trace = store.reader.compare(["v1", "v2"], Selection(by="trace"))
-    assert by_trace.differences[0].metrics["latency_ms.p50"].verdict is Verdict.WORSE
-    assert by_trace.versions[0].conversations == compared.versions[0].conversations
-    assert [version.latency_ms for version in by_trace.versions] == [
-        LatencyMs(
-            **{key: pytest.approx(value) for key, value in dataclasses.asdict(version.latency_ms).items()}  # type: ignore[arg-type]
-        )
-        for version in compared.versions
-    ]
-
-
-def test_traces_are_put_together_by_an_attribute(store: Store, send: Send) -> None:
-    for place in range(30):
-        send("v1", [100.0 + place] * 3, **{"tenant": f"t{place}", "user.id": f"u{place // 3}"})
-    (version,) = store.reader.compare(["v1"], Selection(by="tenant")).versions
-    assert version.units == 30
-    assert store.reader.compare(["v1"], Selection(by="session")).versions[0].units == 10
-    with pytest.raises(ReadingError, match="no trace of these versions has the attribute 'team'"):
-        store.reader.compare(["v1"], Selection(by="team"))
-
-
-def test_a_changed_mix_of_routes_is_no_difference(store: Store, send: Send) -> None:
-    rng = random.Random(3)
-    for version, slow in ("v1", 80), ("v2", 200):
-        send(version, [rng.gauss(100, 10) for _ in range(400 - slow)], name="fast")
-        send(version, [rng.gauss(900, 90) for _ in range(slow)], name="slow")
-    compared = store.reader.compare(["v1", "v2"])
-    assert compared.versions[1].latency_ms.mean == pytest.approx(500, rel=0.1)
-    found = compared.differences[0].metrics
-    assert {one.adjusted for one in found.values()} == {"route"}
-    assert not {Verdict.BETTER, Verdict.WORSE} & {one.verdict for one in found.values()}
-    assert found["latency_ms.mean"].ratio == pytest.approx(1, abs=0.03)
-    assert any("(fast 80 to 50 %; slow 20 to 50 %)" in note for note in compared.notes)
-
-
-def test_spans_that_end_before_they_begin_have_no_latency(store: Store, send: Send) -> None:
-    send("v1", [100.0] * 30)
-    send("v2", [100.0] * 27 + [-5.0] * 3)
-    compared = store.reader.compare(["v1", "v2"])
-    assert compared.versions[1].traces == 30
-    assert compared.versions[1].latency_ms == compared.versions[0].latency_ms
-    assert any(note.startswith("3 spans of v2 end before they begin") for note in compared.notes)
-
-
-def test_one_trace_that_is_most_of_a_sum_is_told(store: Store, send: Send) -> None:
-    send("v1", [100.0] * 99 + [36_000_000.0])
-    (note,) = [note for note in store.reader.compare(["v1"]).notes if "of the sum" in note]
-    assert note.startswith("One trace of v1 is 100 % of the sum of its latency:")
-    assert "whose mean is 100 ms" in note
-
-
-def test_entry_spans_of_one_trace_are_one_unit(store: Store) -> None:
-    message = ExportTraceServiceRequest()
-    spans = message.resource_spans.add().scope_spans.add().spans
-    for number, (version, tokens) in enumerate([("v1", 10), ("v2", 20)]):
-        for place in range(25):
-            span = spans.add(
-                trace_id=bytes([number + 1]) * 16,
-                span_id=(number * 100 + place + 1).to_bytes(8, "big"),
-                parent_span_id=b"\xff" * 8,
-                name="answer",
-                start_time_unix_nano=START_NS + place * 10**9,
-                end_time_unix_nano=START_NS + place * 10**9 + 10**6,
-            )
-            add(span, {"logged_model.id": version, "logged_model.name": version, "gen_ai.usage.input_tokens": tokens})
-    store.writer.insert([message.SerializeToString()])
-    compared = store.reader.compare(["v1", "v2"])
-    assert [(version.traces, version.units) for version in compared.versions] == [(25, 1), (25, 1)]
-    tokens_in = compared.differences[0].metrics["tokens.input_per_trace"]
-    assert (tokens_in.base, tokens_in.candidate, tokens_in.reason) == (10, 20, Reason.TOO_FEW)
 
 
 def test_the_same_version_twice_is_a_mistake(store: Store, send: Send) -> None:
