@@ -11,6 +11,7 @@ _PRECISION: Final = 1e-15
 _TINY: Final = 1e-300
 _ENOUGH: Final = 1e-13
 _MOST_FREEDOM: Final = 1e6
+_MANY: Final = 200.0
 
 
 def two_sided_p(t: float, freedom: float) -> float:
@@ -36,12 +37,26 @@ def critical_value(confidence: float, freedom: float) -> float:
     freedom = min(freedom, _MOST_FREEDOM)
     # Newton's method. The probability is convex, and the normal distribution's value is below: each step comes closer.
     value = NormalDist().inv_cdf((1 + confidence) / 2)
+    if freedom > _MANY:
+        # Abramowitz and Stegun, 26.7.5: of so many, there is no more to find.
+        return _expanded(value, freedom)
     for _ in range(_STEPS):
         step = (two_sided_p(value, freedom) - (1 - confidence)) / (2 * _density(value, freedom))
         value += step
         if abs(step) <= _ENOUGH * value:
             break
     return value
+
+
+def _expanded(z: float, freedom: float) -> float:
+    """Student's value from the normal distribution's, by the first terms of its expansion."""
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92_160,
+    )
+    return z + sum(term / freedom**power for power, term in enumerate(terms, 1))
 
 
 def _density(t: float, freedom: float) -> float:
