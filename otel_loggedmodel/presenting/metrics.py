@@ -18,7 +18,13 @@ _OPTIONAL: Final = (
     "tokens.reasoning",
     "tool_calls_per_trace",
 )
-_TESTS: Final = {"mcnemar": "McNemar", "paired_t": "paired t", "welch": "Welch", "rates": "rates"}
+_TESTS: Final = {
+    "mcnemar": "McNemar",
+    "paired_t": "paired t",
+    "grouped_t": "t by group",
+    "welch": "Welch",
+    "rates": "rates",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

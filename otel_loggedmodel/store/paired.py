@@ -7,6 +7,8 @@ https://arxiv.org/abs/2411.00640). In plain Python, as SciPy would take the comm
 
 - Pass or fail, where every value is 0 or 1: McNemar's test, and Newcombe's interval for paired rates. A bootstrap of
   rows that did not change has no width, which would say more than is known.
+- Rows that belong together (questions on one passage, one question ten times): the mean difference as a ratio of sums
+  over groups, with its t-test (Miller, 2024, section 2.2).
 - Numbers: the mean difference, with the interval of the bootstrap-t, which knows that differences of few rows are
   skewed; with more than `BOOTSTRAP_PAIRS` pairs that of the paired t-test, which is nearly the same then (Efron and
   Tibshirani, 1993, "An introduction to the bootstrap", chapter 12). The p-value belongs to the interval.
@@ -22,6 +24,7 @@ from statistics import NormalDist, fmean, stdev
 from typing import Final
 
 from otel_loggedmodel.store import student
+from otel_loggedmodel.store.estimates import Moments
 from otel_loggedmodel.store.statistics import CONFIDENCE, Interval, Z, p_value_of, wilson
 
 # With fewer there is no verdict. Of ten rows, six that change to one side are beyond chance.
@@ -46,7 +49,7 @@ class PairedTest:
     """What pairs of values come to.
 
     Attributes:
-        test: `mcnemar` or `paired_t`.
+        test: `mcnemar`, `paired_t` or `grouped_t`.
         base: Mean of the first values.
         candidate: Mean of the second values.
         higher: Pairs of which the second value is higher.
@@ -76,18 +79,26 @@ def changes(base: Sequence[float], candidate: Sequence[float]) -> tuple[int, int
     return higher, lower, len(differences) - higher - lower
 
 
-def tested(base: Sequence[float], candidate: Sequence[float]) -> PairedTest:
+def tested(
+    base: Sequence[float],
+    candidate: Sequence[float],
+    groups: Sequence[int] | None = None,  # noqa: PT028 - no test of pytest's
+) -> PairedTest:
     """Test pairs of values.
 
     Args:
         base: The first value of each pair; at least two.
         candidate: The second, in the same order.
+        groups: What each has in common with those that belong together; None where each is by itself.
     """
     differences = [_difference(before, after) for before, after in zip(base, candidate, strict=True)]
     higher, lower, _ = changes(base, candidate)
     is_binary = {*base, *candidate} <= {0.0, 1.0}
     before, after = fmean(base), fmean(candidate)
-    if is_binary:
+    if groups is not None:
+        effect_size = after - before if is_binary else rank_biserial(differences)
+        interval, p_value = _grouped_test(differences, groups)
+    elif is_binary:
         interval = rates_interval(
             both=sum(value == 1 == other for value, other in zip(base, candidate, strict=True)),
             base_only=lower,
@@ -104,7 +115,7 @@ def tested(base: Sequence[float], candidate: Sequence[float]) -> PairedTest:
         else:
             interval, p_value = mean_test(differences)
     return PairedTest(
-        test="mcnemar" if is_binary else "paired_t",
+        test="grouped_t" if groups is not None else "mcnemar" if is_binary else "paired_t",
         base=before,
         candidate=after,
         higher=higher,
@@ -181,6 +192,28 @@ def mean_test(differences: Sequence[float]) -> tuple[Interval, float]:
     reach = mean / error / (high if mean > 0 else -low)
     p_value = student.two_sided_p(reach * critical, count - 1)
     return (mean - high * error, mean - low * error), max(p_value, least)
+
+
+def of_groups(values: Sequence[float], groups: Sequence[int]) -> Moments:
+    """Sums over groups of values."""
+    sums: dict[int, tuple[int, float]] = {}
+    for value, group in zip(values, groups, strict=True):
+        count, total = sums.get(group, (0, 0.0))
+        sums[group] = count + 1, total + value
+    moments = Moments()
+    for count, total in sums.values():
+        hit = int(total != 0)
+        moments += Moments(count, total, count * count, count * total, total * total, 1, total, hit)
+    return moments
+
+
+def _grouped_test(differences: Sequence[float], groups: Sequence[int]) -> tuple[Interval, float]:
+    moments = of_groups(differences, groups)
+    mean, error = moments.y / moments.x, math.sqrt(moments.variance)
+    if not error:
+        return (mean, mean), 2.0 ** (1 - moments.units) if mean else 1.0
+    half = student.critical_value(CONFIDENCE, moments.units - 1) * error
+    return (mean - half, mean + half), student.two_sided_p(mean / error, moments.units - 1)
 
 
 def _studentized(differences: Sequence[float], mean: float) -> Interval:

@@ -210,8 +210,8 @@ class ScoreComparison:
     """What was compared of an evaluation of two versions; results of different scorers never are.
 
     Attributes:
-        test: `mcnemar` or `paired_t` of pairs of rows, `rates` or `welch` of values without pairs, None where nothing
-            could be compared.
+        test: `mcnemar`, `paired_t` or, of rows that belong together, `grouped_t` of pairs of rows; `rates` or `welch`
+            of values without pairs; None where nothing could be compared.
         pairs: Rows that both versions have; 0 where values were compared without pairs.
         higher: Pairs where the candidate's value is higher.
         lower: Pairs where it is lower.

@@ -15,12 +15,12 @@ What is not compared is said in notes.
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, Final
 
 from otel_loggedmodel.store import paired, statistics
-from otel_loggedmodel.store.estimates import Estimate, means_differ, rates_contrast
+from otel_loggedmodel.store.estimates import Estimate, estimate, means_differ, rates_contrast
 from otel_loggedmodel.store.results import Difference, Reason, Score, ScoreComparison, ScoreGroup
 
 _DIGEST_CHARACTERS: Final = 8
@@ -42,6 +42,7 @@ class Group:
         is_portable: Whether keys of rows mean the same rows in another data set.
         is_binary: Whether every value is 0 or 1.
         rows: The values of rows, by the hash of their keys.
+        groups: What rows have in common that belong together, by the same; of a row by itself, its own hash.
     """
 
     source: str = ""
@@ -55,6 +56,7 @@ class Group:
     is_portable: bool = False
     is_binary: bool = False
     rows: Mapping[int, float]
+    groups: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def kind(self) -> tuple[str, str]:
@@ -82,6 +84,7 @@ def read(found: Sequence[Mapping[str, Any]]) -> Scores:
                 is_portable=bool(row["is_portable"]),
                 is_binary=bool(row["is_binary"]),
                 rows=dict(zip(row["rows"], row["row_values"], strict=True)),
+                groups=dict(zip(row["rows"], row["row_groups"], strict=True)),
             )
         )
     return by_name
@@ -116,12 +119,14 @@ class Pair:
         row: Hash of its key.
         base: The first version's value.
         candidate: The other's.
+        group: What it has in common with rows that belong together; of a row by itself, its hash.
     """
 
     datasets: tuple[str, str]
     row: int
     base: float
     candidate: float
+    group: int = 0
 
 
 @dataclass(frozen=True)
@@ -188,18 +193,20 @@ class Match:
 
     def _paired(self) -> Difference:
         before, after = [pair.base for pair in self.pairs], [pair.candidate for pair in self.pairs]
-        if len(self.pairs) < paired.MIN_PAIRS:
+        groups = [pair.group for pair in self.pairs]
+        is_grouped = len(set(groups)) < len(groups) and any(groups)
+        if min(len(self.pairs), len(set(groups)) if is_grouped else len(groups)) < paired.MIN_PAIRS:
             found = statistics.difference(fmean(before), fmean(after))
             return replace(found, evaluation=self._counted(None, before, after))
-        test = paired.tested(before, after)
+        test = paired.tested(before, after, groups if is_grouped else None)
         found = statistics.difference(
             test.base, test.candidate, interval=test.interval, effect_size=test.effect_size, p_value=test.p_value
         )
         return replace(
             found,
             evaluation=self._counted(test.test, before, after),
-            base_units=len(self.pairs),
-            candidate_units=len(self.pairs),
+            base_units=len(set(groups)) if is_grouped else len(groups),
+            candidate_units=len(set(groups)) if is_grouped else len(groups),
         )
 
     def _counted(self, test: str | None, before: Sequence[float], after: Sequence[float]) -> ScoreComparison:
@@ -310,7 +317,7 @@ def _matches(base: Sequence[Group], candidate: Sequence[Group]) -> Iterator[tupl
 def _pairs(base: Sequence[Group], candidate: Sequence[Group]) -> list[Pair]:
     after = {group.dataset: group.rows for group in candidate}
     return [
-        Pair((group.dataset, group.dataset), row, value, after[group.dataset][row])
+        Pair((group.dataset, group.dataset), row, value, after[group.dataset][row], group.groups.get(row, row))
         for group in sorted(base, key=lambda group: group.dataset)
         if group.dataset in after
         for row, value in sorted(group.rows.items())
@@ -322,22 +329,26 @@ def _pairs_across(base: Sequence[Group], candidate: Sequence[Group]) -> list[Pai
     """Pairs by the key alone, each of the newest data sets that have it."""
     before, after = _by_row(base), _by_row(candidate)
     return [
-        Pair((before[row][0], after[row][0]), row, before[row][1], after[row][1])
+        Pair((before[row][0], after[row][0]), row, before[row][1], after[row][1], before[row][2])
         for row in sorted(before)
         if row in after
     ]
 
 
-def _by_row(groups: Sequence[Group]) -> dict[int, tuple[str, float]]:
-    found: dict[int, tuple[str, float]] = {}
+def _by_row(groups: Sequence[Group]) -> dict[int, tuple[str, float, int]]:
+    found: dict[int, tuple[str, float, int]] = {}
     for group in groups:  # the newest first
         if group.is_portable:
             for row, value in group.rows.items():
-                found.setdefault(row, (group.dataset, value))
+                found.setdefault(row, (group.dataset, value, group.groups.get(row, row)))
     return found
 
 
 def _estimate(group: Group) -> Estimate:
+    if len(set(group.groups.values())) < len(group.groups) == group.count:
+        found = estimate(paired.of_groups(list(group.rows.values()), [group.groups[row] for row in group.rows]))
+        assert found is not None
+        return found
     return Estimate(
         value=group.mean,
         variance=group.variance / group.count,

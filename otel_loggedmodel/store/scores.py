@@ -28,8 +28,8 @@ IS_DIGEST: Final = "match(row, '^[0-9a-f]{16}$')"
 def results(scope: Scope, *, is_labelled: bool = False) -> Query:
     """One row for each result: `version`, `TraceId`, `judged` (span id), `at` (ns), `attributes`, `name`, `value`.
 
-    And `source`, `scorer`, `dataset`, `dataset_name` and `row`, each empty where the result does not say. With a
-    selection of traces, only results on traces that were asked for count; a data set is that of the result.
+    And `source`, `scorer`, `dataset`, `dataset_name`, `row` and `row_group`, each empty where the result does not say.
+    With a selection of traces, only results on traces that were asked for count; a data set is that of the result.
 
     Args:
         scope: Of which versions.
@@ -57,8 +57,11 @@ def results(scope: Scope, *, is_labelled: bool = False) -> Query:
         # Results come later than what they judge.
         spans = replace(scope, selection=EVERYTHING).spans.sql
     details = ", ".join(
-        f"attributes['{_PREFIX}{detail}'] AS {detail}"
-        for detail in ("source", "scorer", "dataset", "dataset_name", "row")
+        f"attributes['{_PREFIX}{detail}'] AS {name}"
+        for detail, name in (
+            *((detail, detail) for detail in ("source", "scorer", "dataset", "dataset_name", "row")),
+            ("group", "row_group"),
+        )
     )
     parts = [_results_in_spans(scope, spans), _results_in_events(scope, spans)]
     if scope.has_unclaimed:
@@ -89,7 +92,8 @@ def groups(scope: Scope) -> Query:
     """One row for each version, evaluation, scorer and data set, the newest first.
 
     Columns: `version`, `name`, `source`, `scorer`, `dataset`, `dataset_name`, `count`, `mean`, `variance` (NaN of one
-    value), `at`; and of rows of a data set `rows` (hashes of their keys) and `values`, in the same order, and
+    value), `at`; and of rows of a data set `rows` (hashes of their keys), `row_values` and `row_groups` (of what those
+    have in common that belong together; else of the key), in the same order, and
     `is_portable`, whether their keys mean the same rows in another data set; `is_binary`, whether each value is 0 or 1.
     """
     found = results(scope)
@@ -100,12 +104,13 @@ def groups(scope: Scope) -> Query:
             max(last_at) AS at, min(is_digest) AS is_portable,
             min(arrayAll(one -> one IN (0, 1), values)) AS is_binary,
             groupArrayIf(cityHash64(row), dataset != '' AND row != '') AS rows,
-            groupArrayIf(values[1], dataset != '' AND row != '') AS row_values
+            groupArrayIf(values[1], dataset != '' AND row != '') AS row_values,
+            groupArrayIf(cityHash64(if(together = '', row, together)), dataset != '' AND row != '') AS row_groups
         FROM (
             -- What was said of one row several times is one value.
             SELECT toString(version) AS version, name, source, scorer, dataset, row, {IS_DIGEST} AS is_digest,
                 if(row = '', groupArray(value), [avg(value)]) AS values, max(at) AS last_at,
-                max(dataset_name) AS last_name
+                max(dataset_name) AS last_name, max(row_group) AS together
             FROM ({found.sql})
             GROUP BY version, name, source, scorer, dataset, row
         )

@@ -243,3 +243,35 @@ def test_entry_spans_of_one_trace_are_one_unit(versions: Versions) -> None:
     assert [(version.traces, version.units) for version in compared.versions] == [(25, 1), (25, 1)]
     tokens_in = compared.differences[0].metrics["tokens.input_per_trace"]
     assert (tokens_in.base, tokens_in.candidate, tokens_in.reason) == (10, 20, Reason.TOO_FEW)
+
+
+def test_rows_of_a_group_are_one_unit(versions: Versions) -> None:
+    for place, version in enumerate(("v1", "v2")):
+        message = ExportTraceServiceRequest()
+        spans = message.resource_spans.add().scope_spans.add().spans
+        rng = random.Random(version)
+        for row in range(60):
+            span = spans.add(
+                trace_id=rng.randbytes(16),
+                span_id=rng.randbytes(8),
+                parent_span_id=b"12345678",
+                name="gen_ai.evaluation.result",
+                start_time_unix_nano=START_NS + row,
+                end_time_unix_nano=START_NS + row,
+            )
+            add(
+                span,
+                {
+                    "logged_model.id": versions.name(version),
+                    "gen_ai.evaluation.name": "kind",
+                    "gen_ai.evaluation.score.value": 0.5 + 0.1 * place * (row // 5 % 3) + row / 1000,
+                    "logged_model.evaluation.dataset": "d1",
+                    "logged_model.evaluation.row": f"r{row}",
+                    "logged_model.evaluation.group": f"passage {row // 5}",
+                },
+            )
+        versions.keep(message)
+    found = versions.compare("v1", "v2").differences[0].metrics["scores.kind"]
+    assert found.evaluation is not None
+    assert (found.evaluation.test, found.evaluation.pairs, found.base_units) == ("grouped_t", 60, 12)
+    assert (found.delta, found.verdict) == (pytest.approx(0.1), Verdict.BETTER)

@@ -5,6 +5,7 @@ import random
 import statistics
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pytest
 import scipy.stats
 from hypothesis import given
@@ -32,6 +33,11 @@ def group(values: Mapping[int, float] | Sequence[float], **details: object) -> G
 
 def evaluation(found: Match) -> ScoreComparison:
     difference = found.difference()
+    assert difference.evaluation is not None
+    return difference.evaluation
+
+
+def evaluation_of(difference: Difference) -> ScoreComparison:
     assert difference.evaluation is not None
     return difference.evaluation
 
@@ -157,3 +163,45 @@ def test_values_that_do_not_vary_are_the_same_or_not() -> None:
     same, other = (match([group([0.5] * 20)], [group([value] * 20)]).difference() for value in (0.5, 0.6))
     assert (same.p_value, same.interval) == (1.0, (0.0, 0.0))
     assert (other.p_value, other.interval) == (0.0, (pytest.approx(0.1), pytest.approx(0.1)))
+
+
+def test_rows_that_belong_together_say_less_than_as_many_others() -> None:
+    """Ten questions on each of twelve passages, of which some got worse: twelve things were looked at."""
+    rng = random.Random(4)
+    base, candidate = {}, {}
+    for passage in range(12):
+        shift = rng.gauss(0, 0.2)
+        for question in range(10):
+            base[passage * 10 + question] = rng.random()
+            candidate[passage * 10 + question] = base[passage * 10 + question] + shift + rng.gauss(0, 0.02)
+    together = {row: 1000 + row // 10 for row in base}
+    single, grouped = (
+        match([group(base, groups=groups)], [group(candidate, groups=groups)]).difference() for groups in ({}, together)
+    )
+    assert evaluation_of(single).test == "paired_t"
+    assert evaluation_of(grouped).test == "grouped_t"
+    assert (single.delta, single.base_units) == (pytest.approx(grouped.delta), 120)
+    assert grouped.base_units == 12
+    passages = [np.mean([candidate[row] - base[row] for row in base if row // 10 == one]) for one in range(12)]
+    expected = scipy.stats.ttest_1samp(passages, 0)
+    assert grouped.p_value == pytest.approx(expected.pvalue, rel=1e-9)
+    assert grouped.interval == pytest.approx(tuple(expected.confidence_interval()), rel=1e-9)
+
+
+def test_nine_groups_are_too_few() -> None:
+    values = {row: float(row % 2) for row in range(90)}
+    together = {row: 1000 + row // 10 for row in values}
+    found = match([group(values, groups=together)], [group(values, groups=together)]).difference()
+    assert (found.p_value, evaluation_of(found).pairs) == (None, 90)
+
+
+def test_passes_without_pairs_are_rates() -> None:
+    few, many = ([1.0] * count for count in (20, 20))
+    sure = match([group(few, is_binary=True)], [group(many, is_binary=True)]).difference()
+    assert evaluation_of(sure).test == "rates"
+    # Twenty of twenty is not all.
+    assert sure.interval == (pytest.approx(-0.161, abs=1e-3), pytest.approx(0.161, abs=1e-3))
+    better = match(
+        [group([1.0] * 93 + [0.0] * 7, is_binary=True)], [group([1.0] * 98 + [0.0] * 2, is_binary=True)]
+    ).difference()
+    assert better.p_value == pytest.approx(scipy.stats.fisher_exact([[93, 7], [98, 2]]).pvalue, rel=1e-6)
