@@ -32,14 +32,15 @@ BENCHMARKS = {
     "largest": "the page of the largest trace that is taken, beside an earlier commit: --against COMMIT",
     "queries": "how long the backend takes to answer with a million and ten million spans, and what room it takes",
     "endurance": "whether the backend grows under an hour of mixed load (--minutes); it runs where it is named",
+    "verdicts": "how often verdicts are wrong, and find what there is, in traffic of which the truth is known",
     "pages": "how long a browser takes to show the pages of as many spans",
 }
 # These can be cut short with --quick.
-BACKEND = {"ingest", "log_ingest", "receiving", "questions", "queries", "pages", "mlflow"}
+BACKEND = {"ingest", "log_ingest", "receiving", "questions", "queries", "pages", "mlflow", "verdicts"}
 # These measure an earlier commit in the same run.
 BESIDE_EARLIER = {"against", "receiving", "questions", "largest"}
 # These run where they are named, as they take long or compare with a commit that is chosen.
-NAMED = {"endurance", "receiving", "questions", "largest"}
+NAMED = {"endurance", "receiving", "questions", "largest", "verdicts"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

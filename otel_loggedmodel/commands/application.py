@@ -25,6 +25,7 @@ from otel_loggedmodel.commands import (
     show,
     spool,
     traces,
+    watch,
 )
 from otel_loggedmodel.commands.printing import complain, write
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError, UnknownVersionError
@@ -123,6 +124,7 @@ _add(app, compare.compare, compare.EXAMPLES)
 _add(app, traces.traces, traces.EXAMPLES)
 _add(app, evaluate.evaluate, evaluate.EXAMPLES)
 _add(app, gate.gate, gate.EXAMPLES)
+_add(app, watch.watch, watch.EXAMPLES)
 _add(app, env.env, env.EXAMPLES)
 _add(app, doctor.doctor, doctor.EXAMPLES)
 _add(_store, prepare.prepare, prepare.EXAMPLES)

@@ -2,6 +2,7 @@
 """`compare`: versions side by side."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -10,6 +11,8 @@ import typer
 from otel_loggedmodel.commands import opening, options, printing
 from otel_loggedmodel.pages.addresses import Chosen
 from otel_loggedmodel.store.reading import RowFilter
+from otel_loggedmodel.store.results import Comparison
+from otel_loggedmodel.store.statistics import Margins, judged
 
 EXAMPLES: Final = """
 otel-loggedmodel compare my-agent-v1 my-agent-v2
@@ -44,6 +47,8 @@ def compare(
     production: options.Production = False,
     prompt: options.Prompt = None,
     agent: options.Agent = None,
+    by: options.By = None,
+    margin: options.Margins = None,
     store: options.Store = None,
     prices: options.Prices = None,
     token_file: options.TokenFile = None,
@@ -57,13 +62,14 @@ def compare(
 ) -> None:
     """Compare versions: latency, errors, tokens, cost, scores, and which differences are real."""
     selection = options.read_selection(
-        since, until, service, attribute, dataset=dataset, production=production, prompt=prompt, agent=agent
+        since, until, service, attribute, dataset=dataset, production=production, prompt=prompt, agent=agent, by=by
     )
+    margins = options.read_margins(margin)
     with_rows = rows or score is not None
     if with_rows and len(versions) < 2:
         raise typer.BadParameter("rows are held against those of the first version: name at least two")
     with opening.reader(store, token_file, "Comparing versions", prices) as reader:
-        comparison = reader.compare(versions, selection)
+        comparison = _with_margins(reader.compare(versions, selection), margins)
         changes = reader.rows(versions, RowFilter(score=score, limit=limit), selection) if with_rows else []
         if html is not None:
             from otel_loggedmodel.pages.report import report
@@ -93,6 +99,20 @@ def compare(
 
         parts += rendered_rows(comparison, changes)
     printing.show(*parts)
+
+
+def _with_margins(comparison: Comparison, margins: Margins) -> Comparison:
+    """The comparison with verdicts by other margins than usual."""
+    if not margins:
+        return comparison
+    found = judged([differences.metrics for differences in comparison.differences], margins)
+    return replace(
+        comparison,
+        differences=tuple(
+            replace(differences, metrics=metrics)
+            for differences, metrics in zip(comparison.differences, found, strict=True)
+        ),
+    )
 
 
 def _write(path: Path, text: str) -> None:

@@ -24,7 +24,8 @@ from otel_loggedmodel.store.results import (
 
 HOW_TO_READ: Final = (
     "Each version is held against A. better, worse: a difference that chance does not explain (95 %, corrected for the "
-    "number of metrics) and that is large enough to matter. same: too small to matter. unknown: too few traces to tell."
+    "number of metrics) and that is larger than what hardly matters. same: within what hardly matters. unknown: "
+    "neither, for the reason beside it."
 )
 _LABEL_CHARACTERS: Final = 24
 _SYMBOLS: Final = {
@@ -58,6 +59,12 @@ def verdict_text(verdict: Verdict, *, ascii_only: bool = False) -> Text:
     """A verdict as a symbol and a word, so that it is clear without colours."""
     symbol, plain_symbol, style = _SYMBOLS[verdict]
     return Text(f"{plain_symbol if ascii_only else symbol} {verdict}", style)
+
+
+def _with_reason(difference: Difference, *, ascii_only: bool) -> Text:
+    """The verdict, and why it is none."""
+    text = verdict_text(difference.verdict, ascii_only=ascii_only)
+    return text if difference.reason is None else text.append(f": {difference.reason}")
 
 
 def label_of(position: int) -> str:
@@ -133,7 +140,7 @@ def _metric_table(comparison: Comparison, candidates: Sequence[int], console: Co
 def _judged(difference: Difference | None, metric: Metric, console: Console) -> list[Text]:
     if difference is None:
         return [Text(), Text()]
-    verdict = verdict_text(difference.verdict, ascii_only=console.options.ascii_only)
+    verdict = _with_reason(difference, ascii_only=console.options.ascii_only)
     return [Text(change_of(metric, difference), verdict.style), verdict]
 
 
@@ -176,7 +183,7 @@ def _compared_value(comparison: Comparison, position: int, metric: Metric) -> tu
 def _detail_tables(comparison: Comparison, console: Console) -> list[RenderableType]:
     tables: list[RenderableType] = []
     for position, differences in enumerate(comparison.differences, start=1):
-        headers = ["95 % interval", "effect size", "p", "p, corrected", "verdict"]
+        headers = [f"{comparison.unit}s", "95 % interval", "effect size", "p", "p, corrected", "verdict"]
         has_scores = any(difference.evaluation is not None for difference in differences.metrics.values())
         table = plain_table(f"{label_of(position)} - A", *headers, *(["compared"] if has_scores else []))
         for metric in metrics_of(comparison.versions):
@@ -185,15 +192,23 @@ def _detail_tables(comparison: Comparison, console: Console) -> list[RenderableT
                 continue
             table.add_row(
                 Text(clean(metric.label)),
+                _units(difference),
                 _interval(difference, metric),
                 formatting.ABSENT if difference.effect_size is None else f"{difference.effect_size:+.2f}",
                 formatting.p_value(difference.p_value),
                 formatting.p_value(difference.p_value_adjusted),
-                verdict_text(difference.verdict, ascii_only=console.options.ascii_only),
+                _with_reason(difference, ascii_only=console.options.ascii_only),
                 *([compared_of(difference.evaluation)] if has_scores else []),
             )
         tables.append(table)
     return tables
+
+
+def _units(difference: Difference) -> str:
+    """How many independent units the two values are of."""
+    if not difference.candidate_units:
+        return formatting.ABSENT
+    return f"{formatting.count(difference.base_units)}, {formatting.count(difference.candidate_units)}"
 
 
 def _interval(difference: Difference, metric: Metric) -> str:

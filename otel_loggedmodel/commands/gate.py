@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`gate`: fail a build whose version is worse than the last."""
 
-import enum
 import os
 import sys
 from pathlib import Path
@@ -9,21 +8,28 @@ from typing import Annotated, Final
 
 import typer
 
-from otel_loggedmodel.commands import gating, opening, options, printing
-from otel_loggedmodel.commands.gating import GateResult, Outcome
-from otel_loggedmodel.commands.rulefile import RuleFile, read_rule_file
-from otel_loggedmodel.commands.rules import ANY_METRIC_WORSE, Rule, RuleError, parse_rule
+from otel_loggedmodel.commands import opening, options, printing
+from otel_loggedmodel.commands.bar import read_bar
+from otel_loggedmodel.commands.gating import GateResult, OnUnknown, Outcome
 from otel_loggedmodel.presenting import formatting
 
 EXAMPLES: Final = """
 A rule is one condition, or several joined with `and`:
   error_rate > 0.05                  the value; for rates also 5%
   latency_ms.p95 > +10%              against the baseline; also 1.1x
-  error_rate > +0.01                 against the baseline, absolute
+  error_rate > +1pp                  against the baseline, in percentage points
+  latency_ms.p95 > +200              against the baseline, absolute
   scores.correctness < 0.8           a score; scores."my score"
   worse(cost_usd_per_trace)          worse, and chance does not explain it
   latency_ms.p95 > +10% and worse    both, of the same metric
+  worse(error_rate, 0.2pp)           worse by more than that; else by 5 %, of scores
+                                     2 %, of the error rate a fifth of it
   worse                              any metric is worse: the default
+
+A limit is held against the 95 % interval: all of it beyond the limit fails, none of
+it passes, and else it is unknown. Verdicts are corrected for the metrics that rules
+name. What --require names has to be shown:
+  not_worse(scores.correctness, 2%)  worse by no more than that, at the 95 % level
 
 Metrics: error_rate, latency_ms.p50 .p90 .p95 .p99 .mean, first_chunk_ms.p50 (and so on),
 tokens.input_per_trace,
@@ -33,15 +39,8 @@ calls_per_trace, tool_calls_per_trace, tokens.cache_read, tokens.cache_write, to
 A metric that was not measured never passes: that is exit code 2. Nor does a
 score of fewer values than --min-scores, or of which none can be compared.
 
-otel-loggedmodel gate my-agent-v1 my-agent-v2 --fail-if 'error_rate > +1%' --junit gate.xml
+otel-loggedmodel gate my-agent-v1 my-agent-v2 --fail-if 'error_rate > +1pp' --junit gate.xml
 """
-
-
-class OnUnknown(str, enum.Enum):
-    """What happens to a rule that depends on a verdict of `unknown`."""
-
-    PASS = "pass"  # noqa: S105 - no password
-    FAIL = "fail"
 
 
 def gate(
@@ -53,10 +52,17 @@ def gate(
             "--fail-if", metavar="RULE", help="Fail if this holds of the candidate. Repeatable. Default: worse"
         ),
     ] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option("--require", metavar="DEMAND", help="Pass only if this is shown: not_worse(METRIC, MARGIN)."),
+    ] = None,
+    margin: options.Margins = None,
     rules: Annotated[
         Path | None,
         typer.Option(
-            "--rules", metavar="FILE", help="TOML file with fail_if = [RULE, ...], min_traces, min_scores and unknown."
+            "--rules",
+            metavar="FILE",
+            help="TOML file with fail_if = [RULE, ...], require, margins, min_traces, min_scores and unknown.",
         ),
     ] = None,
     min_traces: Annotated[
@@ -75,8 +81,20 @@ def gate(
     ] = None,
     unknown: Annotated[
         OnUnknown | None,
-        typer.Option("--unknown", help="What a rule with `worse` does where the verdict is unknown. Default: pass"),
+        typer.Option(
+            "--unknown",
+            help="What a rule does that cannot be decided yet; `wait` is exit code 2. Default: pass, and wait for what"
+            " is required.",
+        ),
     ] = None,
+    repeated: Annotated[
+        bool,
+        typer.Option(
+            "--repeated",
+            help="For who asks again and again while traffic arrives: with intervals and p-values that hold however"
+            " often they are looked at. They take some four times the traces.",
+        ),
+    ] = False,
     junit: Annotated[
         Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, a test case a rule.")
     ] = None,
@@ -91,6 +109,7 @@ def gate(
     production: options.Production = False,
     prompt: options.Prompt = None,
     agent: options.Agent = None,
+    by: options.By = None,
     store: options.Store = None,
     prices: options.Prices = None,
     token_file: options.TokenFile = None,
@@ -98,44 +117,30 @@ def gate(
 ) -> None:
     """Fail a build on a regression: exit code 0 passes, 1 fails, 2 says that there is not enough data."""
     selection = options.read_selection(
-        since, until, service, attribute, dataset=dataset, production=production, prompt=prompt, agent=agent
+        since, until, service, attribute, dataset=dataset, production=production, prompt=prompt, agent=agent, by=by
     )
-    try:
-        file = RuleFile() if rules is None else read_rule_file(rules)
-        parsed = _rules(fail_if or [], file)
-        on_unknown = unknown or OnUnknown(file.unknown or OnUnknown.PASS)
-    except RuleError as error:
-        raise typer.BadParameter(str(error)) from None
-    except ValueError:
-        raise typer.BadParameter(f"--rules {rules}: unknown is `pass` or `fail`") from None
-    needed = _first_given(min_traces, file.min_traces, gating.DEFAULT_MIN_TRACES)
-    needed_scores = _first_given(min_scores, file.min_scores, gating.DEFAULT_MIN_SCORES)
+    bar = read_bar(
+        fail_if,
+        require,
+        rules,
+        margin,
+        min_traces=min_traces,
+        min_scores=min_scores,
+        unknown=unknown,
+    )
     with opening.reader(store, token_file, "Comparing versions", prices) as reader:
         comparison = reader.compare([baseline, candidate], selection)
-    result = gating.judged(
-        comparison,
-        parsed,
-        min_traces=needed,
-        min_scores=needed_scores,
-        unknown_fails=on_unknown is OnUnknown.FAIL,
-    )
+    result = bar.judged(comparison, repeated=repeated)
     if json:
         printing.show_json(result)
     else:
-        _show_table(result)
-    _report(result, junit, github, json)
+        show_table(result)
+    report(result, junit, github, json)
     raise typer.Exit(result.exit_code)
 
 
-def _first_given(*numbers: int | None) -> int:
-    return next(number for number in numbers if number is not None)
-
-
-def _rules(texts: list[str], file: RuleFile) -> list[Rule]:
-    return [parse_rule(text) for text in (*file.fail_if, *texts)] or [ANY_METRIC_WORSE]
-
-
-def _report(result: GateResult, junit: Path | None, github: bool, json: bool) -> None:
+def report(result: GateResult, junit: Path | None, github: bool, json: bool) -> None:
+    """Write what became of a candidate for other programs: JUnit XML, and what GitHub reads."""
     from otel_loggedmodel.commands import reports
 
     if junit is not None:
@@ -155,7 +160,8 @@ def _report(result: GateResult, junit: Path | None, github: bool, json: bool) ->
             printing.complain(f"GITHUB_STEP_SUMMARY cannot be written: {error}")
 
 
-def _show_table(result: GateResult) -> None:
+def show_table(result: GateResult) -> None:
+    """Print what became of a candidate."""
     from rich.text import Text
 
     from otel_loggedmodel.commands.tables import Column, fitted

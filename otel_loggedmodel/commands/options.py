@@ -10,6 +10,7 @@ import typer
 from otel_loggedmodel import environment
 from otel_loggedmodel.presenting.selecting import TIME_HELP, parse_pair, selection_of
 from otel_loggedmodel.store.reading import Selection
+from otel_loggedmodel.store.statistics import Margin
 
 STORE_VARIABLE: Final = environment.OTEL_LOGGEDMODEL_STORE
 _STORE: Final = "Where the spans are"
@@ -90,6 +91,40 @@ Agent = Annotated[
     typer.Option("--agent", metavar="NAME", help="In which this agent takes part.", rich_help_panel=_SELECTION),
 ]
 
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        metavar="WHAT",
+        help="Which traces are one unit for intervals and tests: `session` (those of one gen_ai.conversation.id,"
+        " session.id or user.id), `trace` (each by itself), or an attribute. Default: those of one conversation, where"
+        " they say it.",
+        rich_help_panel=_SELECTION,
+    ),
+]
+Margins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--margin",
+        metavar="METRIC=MARGIN",
+        help="Up to where a difference hardly matters: 5% of the first version's value, 0.2pp of a rate, or a number."
+        " Repeatable.",
+    ),
+]
+
+
+def read_margins(texts: Sequence[str] | None) -> dict[str, Margin]:
+    """The margins that METRIC=MARGIN options describe, or a usage error."""
+    from otel_loggedmodel.commands.rules import RuleError, parse_margin
+
+    found: dict[str, Margin] = {}
+    for metric, text in read_pairs(texts, "--margin").items():
+        try:
+            found[metric] = parse_margin(metric, text)
+        except RuleError as error:
+            raise typer.BadParameter(str(error), param_hint="--margin") from None
+    return found
+
 
 def read_selection(
     since: str | None,
@@ -101,6 +136,7 @@ def read_selection(
     production: bool = False,
     prompt: str | None = None,
     agent: str | None = None,
+    by: str | None = None,
 ) -> Selection:
     """The selection that the options describe, or a usage error."""
     try:
@@ -113,6 +149,7 @@ def read_selection(
             production=production,
             prompt=prompt,
             agent=agent,
+            by=by,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

@@ -7,9 +7,14 @@ fail_if = [
   "error_rate > 0.05",
   "latency_ms.p95 > +10% and worse",
 ]
+require = ["not_worse(scores.correctness, 2%)"]
+
+[margins]
+error_rate = "0.2pp"
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +30,17 @@ class RuleFile:
         fail_if: The rules.
         min_traces: How many traces each version needs.
         min_scores: How many values of a score each version needs.
-        unknown: `pass` or `fail`.
+        unknown: `pass`, `fail` or `wait`.
+        require: What the candidate has to show.
+        margins: Up to where a difference hardly matters, by metric.
     """
 
     fail_if: tuple[str, ...] = ()
     min_traces: int | None = None
     min_scores: int | None = None
     unknown: str | None = None
+    require: tuple[str, ...] = ()
+    margins: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_rule_file(path: Path) -> RuleFile:

@@ -2,30 +2,38 @@
 """The gate's rules: when a candidate fails.
 
     rule       = condition { "and" condition }
-    condition  = metric comparison limit | "worse(" metric ")" | "worse"
+    condition  = metric comparison limit | "worse(" metric ["," margin] ")" | "worse"
+    demand     = "not_worse(" metric "," margin ")"
     comparison = ">" | ">=" | "<" | "<="
     limit      = number          the value itself            error_rate > 0.05
                | number "%"      the same, of a rate         error_rate > 5%
                | sign number     change from the baseline    error_rate > +0.01
+               | sign number "pp" the same, of a rate        error_rate > +1pp
                | sign number "%" the same, in parts of it    latency_ms.p95 > +10%
                | number "x"      the same, as a multiple     cost_usd_per_trace > 1.2x
                | "(" [sign] number ")"  a value below zero   scores.sentiment < (-0.5)
+    margin     = number | number "%" (of the baseline's value) | number "pp"
     metric     = a name from `metrics`, or "scores." and the name of a score, in quotes if it is no plain word
 
 `worse(metric)` holds if the comparison calls the metric worse. It does so for differences that chance does not explain.
 `worse` after a condition means that condition's metric. Alone it means every metric.
+
+A demand is no rule: a candidate has to meet it. `not_worse` is met where the metric is shown to be worse by no more
+than the margin.
 """
 
 import enum
+import itertools
 import math
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from otel_loggedmodel.presenting.metrics import BY_KEY, SCORE_PREFIX, metric_named
 from otel_loggedmodel.presenting.texts import clean, did_you_mean
+from otel_loggedmodel.store.statistics import Margin
 
 COMPARISONS: Final[dict[str, Callable[[float, float], bool]]] = {
     ">": operator.gt,
@@ -36,9 +44,10 @@ COMPARISONS: Final[dict[str, Callable[[float, float], bool]]] = {
 _TOKEN: Final = re.compile(
     r"""\s*(?:
         (?P<name>[^\W\d][\w-]*(?:\.(?:[\w-]+|"(?:[^"\\]|\\.)*"))*)
-      | (?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?:%|x\b)?)
+      | (?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?:%|x\b|pp\b)?)
       | (?P<comparison>[<>]=?)
       | (?P<parenthesis>[()])
+      | (?P<comma>,)
     )""",
     re.VERBOSE,
 )
@@ -100,18 +109,42 @@ class Threshold:
     comparison: str
     limit: Limit
 
+    @property
+    def is_inclusive(self) -> bool:
+        """Whether the limit itself is beyond it."""
+        return self.comparison.endswith("=")
+
     def __str__(self) -> str:
         return f"{written(self.metric)} {self.comparison} {self.limit}"
 
 
 @dataclass(frozen=True)
 class Worse:
-    """Holds if the comparison calls a metric worse. If no metric is named, any of them."""
+    """Holds if the comparison calls a metric worse. If no metric is named, any of them.
+
+    Attributes:
+        metric: Which.
+        margin: Up to where a difference hardly matters, if not as usual.
+    """
 
     metric: str | None = None
+    margin: Margin | None = None
 
     def __str__(self) -> str:
-        return "worse" if self.metric is None else f"worse({written(self.metric)})"
+        if self.metric is None:
+            return "worse"
+        return f"worse({written(self.metric)}{'' if self.margin is None else f', {written_margin(self.margin)}'})"
+
+
+@dataclass(frozen=True)
+class NotWorse:
+    """Is met if a metric is shown to be worse by no more than a margin (Schuirmann, 1987)."""
+
+    metric: str
+    margin: Margin
+
+    def __str__(self) -> str:
+        return f"not_worse({written(self.metric)}, {written_margin(self.margin)})"
 
 
 @dataclass(frozen=True)
@@ -142,6 +175,63 @@ def parse_rule(text: str) -> Rule:
     return _Parser(text).rule()
 
 
+def parse_demand(text: str) -> NotWorse:
+    """The demand that a text describes.
+
+    Raises:
+        RuleError: It describes none.
+    """
+    return _Parser(text).demand()
+
+
+def parse_margin(metric: str, text: str) -> Margin:
+    """The margin of a metric that a text describes: `5%` of the baseline's value, `0.2pp` of a rate, or a number.
+
+    Raises:
+        RuleError: There is no such metric, or it is no margin.
+    """
+    return _Parser(f"worse({metric}, {text})").margin_alone()
+
+
+def check_together(rules: Sequence[Rule]) -> None:
+    """See that each rule can fail something, and that something can pass all of them.
+
+    Raises:
+        RuleError: Conditions of one rule exclude each other, or whatever a metric is, one of two rules fails.
+    """
+    for rule in rules:
+        for one, other in _facing(rule.conditions):
+            if not _can_hold_together(one, other):
+                raise RuleError(f"rule `{rule}`: `{one}` and `{other}` exclude each other, so that it never fails")
+    for one, other in _facing([rule.conditions[0] for rule in rules if len(rule.conditions) == 1]):
+        is_gap = one.limit.number == other.limit.number and not (one.is_inclusive or other.is_inclusive)
+        if one.limit.number <= other.limit.number and not is_gap:
+            raise RuleError(f"rules `{one}` and `{other}` contradict each other: whatever it is, one of them fails")
+
+
+def _facing(conditions: "Sequence[Threshold | Worse]") -> Iterator[tuple[Threshold, Threshold]]:
+    """Two conditions that bound one metric from two sides by limits of one kind; the one from below first."""
+    limits = [condition for condition in conditions if isinstance(condition, Threshold)]
+    for one, other in itertools.permutations(limits, 2):
+        if (
+            (one.metric, one.limit.against) == (other.metric, other.limit.against)
+            and one.comparison.startswith(">")
+            and other.comparison.startswith("<")
+        ):
+            yield one, other
+
+
+def _can_hold_together(one: Threshold, other: Threshold) -> bool:
+    if one.limit.number == other.limit.number:
+        return one.is_inclusive and other.is_inclusive
+    return one.limit.number < other.limit.number
+
+
+def written_margin(margin: Margin) -> str:
+    """A margin as it is written in a rule."""
+    return f"{_plain(_rounded(margin.relative * 100))}%" if margin.relative else _plain(margin.least)
+
+
 def written(metric: str) -> str:
     """A metric's name as it is written in a rule."""
     score = metric.removeprefix(SCORE_PREFIX)
@@ -164,8 +254,7 @@ class _Parser:
         while self._is_word("and"):
             self._advance()
             conditions.append(self._condition(conditions[-1]))
-        if self._kind is not None:
-            raise self._error(f"what is {self._word!r} doing here? Join conditions with `and`")
+        self._check_end("Join conditions with `and`")
         return Rule(tuple(conditions), source=clean(self._text.strip()))
 
     def _condition(self, before: Threshold | Worse | None) -> Threshold | Worse:
@@ -175,16 +264,59 @@ class _Parser:
                 return Worse(before.metric if before else None)
             self._advance()
             metric = self._metric()
+            margin = self._margin(metric) if self._kind == "comma" else None
             self._expect(")")
-            if not metric_named(metric).has_verdict:
-                raise self._error(f"no comparison judges {metric}: give it a limit, such as `{metric} > +10%`")
-            return Worse(metric)
+            self._check_verdict(metric)
+            return Worse(metric, margin)
+        if self._is_word("not_worse"):
+            raise self._error("not_worse is no reason to fail, but something to show: give it to --require")
         metric = self._metric()
         if self._kind != "comparison":
             raise self._error(f"after {written(metric)} goes one of > >= < <=")
         comparison = self._word
         self._advance()
         return Threshold(metric, comparison, self._limit(metric))
+
+    def demand(self) -> NotWorse:
+        if not self._is_word("not_worse"):
+            raise self._error("what a candidate has to show is written not_worse(METRIC, MARGIN)")
+        self._advance()
+        self._expect("(")
+        metric = self._metric()
+        if self._kind != "comma":
+            raise self._error(f"by how much may it be worse? Write not_worse({written(metric)}, 2%)")
+        margin = self._margin(metric)
+        self._expect(")")
+        self._check_end("A demand stands alone")
+        self._check_verdict(metric)
+        return NotWorse(metric, margin)
+
+    def margin_alone(self) -> Margin:
+        condition = self._condition(None)
+        if not isinstance(condition, Worse) or condition.margin is None or self._kind is not None:
+            raise self._error("that is no margin: write 5%, 0.2pp or a number")
+        return condition.margin
+
+    def _margin(self, metric: str) -> Margin:
+        self._advance()
+        if self._kind != "number" or self._word.endswith("x"):
+            raise self._error("a margin is a number: 5% of the baseline's value, 0.2pp of a rate, or a value")
+        word = self._word
+        if word[0] in "+-":
+            raise self._error(f"a margin has no sign: {word} says how much worse is too much, so write {word[1:]}")
+        self._advance()
+        if word.endswith("%"):
+            return Margin(relative=_rounded(self._number(word[:-1]) / 100))
+        return Margin(least=self._points(metric, word) if word.endswith("pp") else self._number(word))
+
+    def _points(self, metric: str, word: str) -> float:
+        if not metric_named(metric).is_rate and not metric.startswith(SCORE_PREFIX):
+            raise self._error(f"{metric} is not a rate, and has no percentage points: write {word[:-2]}% or a number")
+        return _rounded(self._number(word[:-2]) / 100)
+
+    def _check_verdict(self, metric: str) -> None:
+        if not metric_named(metric).has_verdict:
+            raise self._error(f"no comparison judges {metric}: give it a limit, such as `{metric} > +10%`")
 
     def _metric(self) -> str:
         if self._kind != "name":
@@ -204,7 +336,7 @@ class _Parser:
     def _limit(self, metric: str) -> Limit:
         if self._is_next("parenthesis", "("):
             self._advance()
-            if self._kind != "number" or self._word[-1] in "%x":
+            if self._kind != "number" or self._word[-1] in "%xp":
                 raise self._error("in parentheses goes a plain number, such as (-0.5)")
             limit = Limit(self._number(self._word))
             self._advance()
@@ -218,6 +350,10 @@ class _Parser:
             if self_is_signed:
                 raise self._error(f"{word} has a sign: write 1.2x for a fifth more, 0.8x for a fifth less")
             return Limit(_rounded(self._number(word[:-1]) - 1), Against.PART)
+        if word.endswith("pp"):
+            if not self_is_signed:
+                raise self._error(f"{word} has no sign: write +{word} for that much more than the baseline")
+            return Limit(self._points(metric, word), Against.DIFFERENCE)
         if word.endswith("%"):
             part = _rounded(self._number(word[:-1]) / 100)
             if self_is_signed:
@@ -237,6 +373,10 @@ class _Parser:
         if not self._is_next("parenthesis", parenthesis):
             raise self._error(f"a {parenthesis} is missing")
         self._advance()
+
+    def _check_end(self, hint: str) -> None:
+        if self._kind is not None:
+            raise self._error(f"what is {self._word!r} doing here? {hint}")
 
     def _is_word(self, word: str) -> bool:
         return self._is_next("name", word)

@@ -41,6 +41,7 @@ class Judged:
         dataset: Digest of the data set, or None.
         dataset_name: What that is called, or None.
         row: Key of the row, or None.
+        group: What it has in common with rows that belong together, or None.
     """
 
     trace_id: int
@@ -49,6 +50,7 @@ class Judged:
     dataset: str | None = None
     dataset_name: str | None = None
     row: str | None = None
+    group: str | None = None
 
 
 def result_span(
@@ -139,6 +141,7 @@ def _attributes_of(feedback: Feedback, judged: Judged, scorer: str | None) -> di
         attributes.EVALUATION_DATASET: judged.dataset or None,
         attributes.EVALUATION_DATASET_NAME: judged.dataset_name,
         attributes.EVALUATION_ROW: judged.row,
+        attributes.EVALUATION_GROUP: judged.group,
         attributes.EVALUATION_SCORER: scorer,
         attributes.SAMPLING_PRIORITY: 1,
     }

@@ -37,6 +37,8 @@ class Row:
         trace_id: Of that trace, or None.
         span_id: Of the span in it that is judged, or None.
         tags: What else is to be said of it.
+        group: What rows have in common that belong together, as questions on one passage: the record's `group`, or its
+            tag of this name, or the key of the first row with equal inputs. None where that is the row itself.
     """
 
     number: int
@@ -48,6 +50,7 @@ class Row:
     trace_id: str | None = None
     span_id: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    group: str | None = None
 
 
 class RowReader:
@@ -92,28 +95,33 @@ class RowReader:
         if trace is not None and not _is_present(trace_id):
             trace_id = trace_id_of(trace)
         tags = values.get("tags")
+        tags = {str(key): str(value) for key, value in tags.items()} if isinstance(tags, Mapping) else {}
+        key, first = self._key(record, inputs, trace_id)
+        group = record.get("group") if _is_present(record.get("group")) else tags.get("group")
         return Row(
             number=number,
-            key=self._key(record, inputs, trace_id),
+            key=key,
             inputs=inputs,
             outputs=values["outputs"] if "outputs" in values and values["outputs"] is not None else MISSING,
             expectations=_parsed(values.get("expectations")),
             trace=trace,
             trace_id=trace_id if _is_present(trace_id) else None,
             span_id=values.get("span_id") if _is_present(values.get("span_id")) else None,
-            tags={str(key): str(value) for key, value in tags.items()} if isinstance(tags, Mapping) else {},
+            tags=tags,
+            group=str(group) if _is_present(group) else first if first != key else None,
         )
 
-    def _key(self, record: Mapping[Any, Any], inputs: Any, trace_id: Any) -> str:
+    def _key(self, record: Mapping[Any, Any], inputs: Any, trace_id: Any) -> tuple[str, str]:
+        """The key of a row, and that of the first that is as it."""
         own = next((record[name] for name in ID_FIELDS if _is_present(record.get(name))), None)
         if own is None and inputs is None and trace_id is not None:
             own = trace_id
         if own is None:
             key = digest(inputs)
             count = self._count(key)
-            return key if count == 0 else digest([inputs, count])
+            return (key if count == 0 else digest([inputs, count])), key
         count = self._count(str(own))
-        return str(own) if count == 0 else f"{own}#{count + 1}"
+        return (str(own) if count == 0 else f"{own}#{count + 1}"), str(own)
 
     def _count(self, key: str) -> int:
         # A hash of the key takes a third of the key's room.

@@ -187,6 +187,7 @@ class Worker:
             own_dataset or self._dataset.digest or None,
             said.get(attributes.EVALUATION_DATASET_NAME) or self._dataset.name,
             own_row or (row.key if self._dataset.digest else None),
+            row.group,
         )
         outputs = row.outputs
         if outputs is MISSING:
@@ -195,7 +196,8 @@ class Worker:
         return _Output(outputs, judged, inputs, lambda: trace)
 
     def _judged(self, row: Row, trace_id: int, span_id: int) -> Judged:
-        return Judged(trace_id, span_id, self._model_id, self._dataset.digest or None, self._dataset.name, row.key)
+        dataset = self._dataset
+        return Judged(trace_id, span_id, self._model_id, dataset.digest or None, dataset.name, row.key, row.group)
 
 
 class _NothingToJudgeError(Exception):

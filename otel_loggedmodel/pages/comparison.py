@@ -125,9 +125,8 @@ def _cell(metric: Metric, text: str, count: int | None, difference: Difference |
     write = formatting.points if metric.is_rate else metric.write
     low, high = difference.interval
     said = f"{write(low)} to {write(high)}"
-    picture = charts.interval(
-        low, high, difference.delta, meaning_of(metric.key).margin(difference.base), f"95 % interval {said}"
-    )
+    margin = meaning_of(metric.key).margin(difference.base) if difference.margin is None else difference.margin
+    picture = charts.interval(low, high, difference.delta, margin, f"95 % interval {said}")
     return Cell(text, count, difference, change_of(metric, difference), compared, said, picture)
 
 

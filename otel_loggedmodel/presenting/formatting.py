@@ -54,6 +54,13 @@ def milliseconds(value: float | None) -> str:
     return f"{'-' if value < 0 else ''}{minutes:,} min {seconds} s"
 
 
+def duration(seconds: float) -> str:
+    """A long time: `40 min`, `3 h`, `12 days`."""
+    if seconds < 5400:
+        return f"{max(round(seconds / 60), 1)} min"
+    return f"{round(seconds / 3600)} h" if seconds < 172_800 else f"{round(seconds / 86_400):,} days"
+
+
 def rate(value: float | None) -> str:
     """A part of one in percent: `1.25 %`."""
     return _or_absent(value) or f"{(value or 0) * 100:.2f} %"

@@ -18,7 +18,13 @@ _OPTIONAL: Final = (
     "tokens.reasoning",
     "tool_calls_per_trace",
 )
-_TESTS: Final = {"mcnemar": "McNemar", "wilcoxon": "Wilcoxon", "welch": "Welch"}
+_TESTS: Final = {
+    "mcnemar": "McNemar",
+    "paired_t": "paired t",
+    "grouped_t": "t by group",
+    "welch": "Welch",
+    "rates": "rates",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +117,12 @@ def change_of(metric: Metric, difference: Difference) -> str:
     if difference.delta is None:
         return formatting.ABSENT
     return ("+" if difference.delta >= 0 else "") + metric.write(difference.delta)
+
+
+def written_range(metric: Metric, interval: tuple[float, float], *, is_change: bool = False) -> str:
+    """An interval of values, or of changes of them, for reading: `812 ms to 1,490 ms`."""
+    write = formatting.points if metric.is_rate and is_change else metric.write
+    return f"{write(interval[0])} to {write(interval[1])}"
 
 
 def compared_of(evaluation: ScoreComparison | None) -> str:

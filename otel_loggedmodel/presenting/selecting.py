@@ -63,6 +63,7 @@ def selection_of(
     production: bool = False,
     prompt: str | None = None,
     agent: str | None = None,
+    by: str | None = None,
 ) -> Selection:
     """The selection that options describe.
 
@@ -85,6 +86,7 @@ def selection_of(
         production=production,
         prompt=None if prompt is None else prompt_of(prompt),
         agent=agent,
+        by=by or None,
     )
 
 

@@ -53,6 +53,7 @@ _SELECTION: Final = [
     _query("production", _FLAG, "Leave out what was evaluated on data sets."),
     _query("prompt", _TEXT, "Traces that use a prompt of this name, or with @ and its version, that version of it."),
     _query("agent", _TEXT, "Traces in which the agent of this name takes part."),
+    _query("by", _TEXT, "Which traces are one unit where versions are compared: session, trace, or an attribute."),
 ]
 _VERSION: Final = _path("version", "An id, the beginning of one that is of no other, or a name: its newest version.")
 

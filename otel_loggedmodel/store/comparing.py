@@ -6,33 +6,40 @@ over all metrics that are shown.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Final
 
-from otel_loggedmodel.store import differences, samples, statistics, stray, uncached
+from otel_loggedmodel.store import differences, samples, statistics, stray, traffic, uncached, weights
 from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.design import SIMPLE, Design
+from otel_loggedmodel.store.estimates import Moments
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.results import (
     Conversations,
     Difference,
     LatencyMs,
+    Reason,
     Score,
     Tokens,
     VersionDifferences,
     VersionMetrics,
 )
-from otel_loggedmodel.store.samples import QUANTILES, Row
+from otel_loggedmodel.store.samples import QUANTILES, Quantile, Row
 from otel_loggedmodel.store.score_comparison import Match, Scores, match, read, score_of
 from otel_loggedmodel.store.scores import groups
+from otel_loggedmodel.store.traffic import Designs
 
 _MEANS: Final = {
     "latency_ms.mean": "latencies",
     "tokens.input_per_trace": "inputs",
     "tokens.output_per_trace": "outputs",
     "cost_usd_per_trace": "costs",
-    "failed_calls": "failures",
+    "failed_calls": "failed_calls",
 }
 # Values of which some are not known are not those of all traces: beyond this part of them there is no verdict.
 _MOST_UNKNOWN: Final = 0.01
+# From this part of a sum on, one unit says more of the mean than all others.
+_LOPSIDED: Final = 0.5
 
 
 def measure(database: Database, scope: Scope, names: Mapping[str, str | None]) -> "Measurement":
@@ -44,9 +51,19 @@ def measure(database: Database, scope: Scope, names: Mapping[str, str | None]) -
         names: The name of each version, by its id, where it has one.
     """
     model_ids = list(scope.model_ids or ())
-    rows = samples.rows(database, scope, model_ids)
+    designs = traffic.designs(database, scope, model_ids)
+    within = {}
+    if len(model_ids) == 2 and designs.plans[model_ids[1]].shares:
+        rows = samples.rows(database, scope, model_ids, designs.of(model_ids[1]))
+        within[model_ids[1]] = rows
+    else:
+        rows = samples.rows(database, scope, model_ids, designs.together)
+        for candidate in _with_shares(designs, model_ids):
+            pair = [model_ids[0], candidate]
+            within[candidate] = samples.rows(database, replace(scope, model_ids=pair), pair, designs.of(candidate))
     writing = uncached.may_have_written(database, scope) if any(row["uncached"] for row in rows.values()) else ()
-    return Measurement(model_ids, rows, _scores(database, scope), names, stray.calls_of(database, scope), writing)
+    found = Measured(rows, within, designs)
+    return Measurement(model_ids, found, _scores(database, scope), names, stray.calls_of(database, scope), writing)
 
 
 def matches(database: Database, scope: Scope) -> dict[str, dict[str, Match]]:
@@ -81,12 +98,35 @@ def _all_matches(model_ids: Sequence[str], scores: Mapping[str, Scores]) -> dict
     return {candidate: _matches(scores[base], scores[candidate]) for candidate in candidates}
 
 
+# Comparing within parts of the traffic asks for each two versions: of more, the others are compared as a whole.
+_MOST_WITHIN: Final = 8
+
+
+def _with_shares(designs: Designs, model_ids: Sequence[str]) -> list[str]:
+    return [one for one in model_ids[1:] if designs.plans[one].shares][:_MOST_WITHIN]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the store says of the traces of some versions.
+
+    Attributes:
+        rows: Their numbers, by version, where there are traces.
+        within: Of a version that is compared within parts of the traffic: its row and that of the first, likewise.
+        designs: How they are compared.
+    """
+
+    rows: Mapping[str, Row]
+    within: Mapping[str, Mapping[str, Row]] = field(default_factory=dict)
+    designs: Designs = field(default_factory=Designs)
+
+
 class Measurement:
     """What was measured of some versions.
 
     Args:
         model_ids: The versions, in order.
-        rows: Their numbers, by version, where there are traces.
+        measured: Their numbers.
         scores: Their scores, by version and name.
         names: Their names, by version.
         strays: How many calls in their traces carry no version, by version.
@@ -100,7 +140,7 @@ class Measurement:
     def __init__(
         self,
         model_ids: Sequence[str],
-        rows: Mapping[str, Row],
+        measured: Measured,
         scores: Mapping[str, Scores],
         names: Mapping[str, str | None],
         strays: Mapping[str, int],
@@ -109,7 +149,8 @@ class Measurement:
         self._model_ids = model_ids
         self.strays = strays
         self._writing = writing
-        self._rows = rows
+        self._measured = measured
+        self._rows = measured.rows
         self._scores = scores
         self.matches = _all_matches(model_ids, scores)
         self.versions = [self._metrics(model_id, names.get(model_id)) for model_id in model_ids]
@@ -134,22 +175,25 @@ class Measurement:
             name=name,
             traces=traces,
             errors=row["errors"],
-            error_rate=row["errors"] / traces,
-            latency_ms=_latency(row["quantiles"], row["mean"]),
+            error_rate=_mean(row, "failures"),
+            latency_ms=_latency(row["quantiles"], _mean(row, "latencies")),
             tokens=Tokens(
                 **{kind: self._total(row, kind) for kind in _TOKENS},
-                input_per_trace=_each(row["said_input"], row["said_traces"] if is_said else 0),
-                output_per_trace=_each(row["said_output"], row["said_traces"] if is_said else 0),
+                input_per_trace=_mean(row, "inputs") if is_said else None,
+                output_per_trace=_mean(row, "outputs") if is_said else None,
             ),
             cost_usd=row["cost"] if is_priced and self._is_whole(row) else None,
-            cost_usd_per_trace=_each(row["priced_cost"], row["priced_traces"] if is_priced else 0),
+            cost_usd_per_trace=_mean(row, "costs") if is_priced else None,
             scores=scores,
             calls_per_trace=row["calls"] / traces,
-            failed_calls=row["failed_calls"] / traces,
+            failed_calls=_mean(row, "failed_calls"),
             tool_calls_per_trace=row["tool_calls"] / traces,
-            first_chunk_ms=_latency(row["chunk_quantiles"], row["chunk_mean"]) if row["chunks"] else LatencyMs(),
+            first_chunk_ms=_latency(row["chunk_quantiles"], _mean(row, "chunks")),
             conversations=_conversations(row, is_priced),
             cut_off=row["cut_off"],
+            units=row["moments"]["failures"].units,
+            first_ms=row["first"] // 1_000_000,
+            last_ms=row["last"] // 1_000_000,
         )
 
     def _is_priced(self, row: Row) -> bool:
@@ -199,26 +243,59 @@ class Measurement:
         """How many traces there are of agents, in versions without a call of a model."""
         return sum(row["mute"] for row in self._rows.values() if row["calls"] == 0)
 
+    @property
+    def unit(self) -> str:
+        """What is independent of each other."""
+        return self._measured.designs.together.units
+
     def notes(self) -> Iterator[str]:
-        """What a reader of the scores has to know."""
+        """What a reader of the differences has to know."""
+        names = {version.model_id: version.name or version.model_id for version in self.versions}
+        yield from self._measured.designs.notes(self._model_ids, names)
+        yield from self._of_rows(names)
         for candidate in self._model_ids[1:]:
             for name, matched in self.matches[candidate].items():
                 yield from matched.notes(name, candidate)
 
     def _differences(self, base_id: str, candidate_id: str) -> dict[str, Difference]:
-        base, candidate = self._rows.get(base_id), self._rows.get(candidate_id)
+        pair = self._measured.within.get(candidate_id, self._rows)
+        base, candidate = pair.get(base_id), pair.get(candidate_id)
         found: dict[str, Difference] = {}
         if base is not None and candidate is not None:
-            found["error_rate"] = differences.rate_difference(base, candidate)
-            found.update(differences.quantile_differences(base, candidate))
-            found.update(self._mean_differences(base, candidate))
-            if base["chunks"] and candidate["chunks"]:
-                found.update(differences.chunk_differences(base, candidate))
+            design = self._measured.designs.of(candidate_id) if pair is not self._rows or self._is_pair else SIMPLE
+            found["error_rate"] = differences.rate_difference(base, candidate, design)
+            found.update(differences.quantile_differences(base, candidate, design))
+            found.update(self._mean_differences(base, candidate, design))
+            if all(row["moments"]["chunks"].units for row in (base, candidate)):
+                found.update(differences.chunk_differences(base, candidate, design))
+            if any(0 < row["unweighted"] < row["traces"] for row in (base, candidate)):
+                found = {metric: _without_verdict(one) for metric, one in found.items()}
         for name, matched in self.matches[candidate_id].items():
             found[f"scores.{name}"] = matched.difference()
         return found
 
-    def _mean_differences(self, base: Row, candidate: Row) -> dict[str, Difference]:
+    @property
+    def _is_pair(self) -> bool:
+        return len(self._model_ids) == 2
+
+    def _of_rows(self, names: Mapping[str, str]) -> Iterator[str]:
+        """What of the traces themselves makes numbers other than they look."""
+        for model_id, row in self._rows.items():
+            name = names[model_id]
+            if row["untimed"]:
+                yield (
+                    f"{row['untimed']} {'span' if row['untimed'] == 1 else 'spans'} of {name} end before they begin, as"
+                    " clocks that are set do: their latency is not known, and is left out."
+                )
+            if 0 < row["unweighted"] < row["traces"]:
+                yield (
+                    f"{row['unweighted']} of {row['traces']} traces of {name} do not say how many they stand for, and"
+                    " others do: there is no verdict on it. Have the sampler mark all that it keeps, with"
+                    f" {weights.ADJUSTED_COUNT} on the entry span, or 1 where it keeps all."
+                )
+            yield from _lopsided(row, name, self.unit)
+
+    def _mean_differences(self, base: Row, candidate: Row, design: Design) -> dict[str, Difference]:
         found = {}
         for metric, values in _MEANS.items():
             known = [self._known_mean(row, metric) for row in (base, candidate)]
@@ -226,24 +303,20 @@ class Measurement:
                 continue
             is_known = all(_is_known(row, metric) for row in (base, candidate))
             if None in known or not is_known:
-                found[metric] = statistics.difference(*known)
+                found[metric] = replace(statistics.difference(*known), reason=Reason.NOT_KNOWN)
             else:
-                found[metric] = differences.tested(
-                    candidate[f"welch_{values}"], known, [base["traces"], candidate["traces"]]
-                )
+                found[metric] = differences.mean_difference(values, base, candidate, design)
         return found
 
     def _known_mean(self, row: Row, metric: str) -> float | None:
         """The mean that is shown of a version."""
-        if metric.startswith("tokens."):
-            which = "said_input" if metric == "tokens.input_per_trace" else "said_output"
-            return _each(row[which], row["said_traces"] if self._is_said(row) else 0)
-        if metric == "cost_usd_per_trace":
-            return _each(row["priced_cost"], row["priced_traces"] if self._is_priced(row) else 0)
-        if metric == "failed_calls":
-            has_calls = any(other["calls"] for other in self._rows.values())
-            return row["failed_calls"] / row["traces"] if has_calls else None
-        return float(row["mean"])
+        if metric.startswith("tokens.") and not self._is_said(row):
+            return None
+        if metric == "cost_usd_per_trace" and not self._is_priced(row):
+            return None
+        if metric == "failed_calls" and not any(other["calls"] for other in self._rows.values()):
+            return None
+        return _mean(row, _MEANS[metric])
 
 
 _TOKENS: Final = ("input", "output", "cache_read", "cache_write", "reasoning")
@@ -255,15 +328,33 @@ def _is_known(row: Row, metric: str) -> bool:
     return bool(row[which] >= (1 - _MOST_UNKNOWN) * row["traces"])
 
 
-def _each(total: float, number: int) -> float | None:
-    return total / number if number else None
+def _without_verdict(one: Difference) -> Difference:
+    return replace(one, interval=None, p_value=None, reason=Reason.WEIGHTS_MISSING)
 
 
-def _latency(quantiles: Any, mean: float) -> LatencyMs:
-    return LatencyMs(
-        **{name: quantile[0] for name, quantile in zip(QUANTILES, quantiles, strict=True)},
-        mean=mean,
-    )
+def _lopsided(row: Row, name: str, unit: str) -> Iterator[str]:
+    """Which sums are those of one unit, more or less."""
+    for values, what in (("latencies", "latency"), ("costs", "cost"), ("inputs", "input tokens")):
+        moments: Moments = row["moments"][values]
+        if moments.units >= statistics.MIN_SAMPLES and moments.largest > _LOPSIDED * moments.y:
+            # What the largest counts for is not known; of traces it is 1.
+            others = (moments.y - moments.largest) / max(moments.x - 1, 1)
+            write = f"{others:.4g}" + (" ms" if values == "latencies" else "")
+            yield (
+                f"One {unit} of {name} is {100 * moments.largest / moments.y:.0f} % of the sum of its {what}: the mean"
+                f" says little of the others, whose mean is {write}. Medians and other quantiles do not depend on it."
+            )
+
+
+def _mean(row: Row, name: str) -> float | None:
+    moments: Moments = row["moments"][name]
+    return moments.ratio
+
+
+def _latency(quantiles: Sequence[Quantile], mean: float | None) -> LatencyMs:
+    if mean is None:
+        return LatencyMs()
+    return LatencyMs(**{name: found.value for name, found in zip(QUANTILES, quantiles, strict=True)}, mean=mean)
 
 
 def _conversations(row: Row, is_priced: bool) -> Conversations | None:

@@ -32,6 +32,14 @@ _COMMENT: Final = "otel-loggedmodel"
 _MISSING: Final = " without "
 _ERROR_CHARACTERS: Final = 120
 
+# Attributes by which samplers say how many traces one stands for (`weights`).
+SAMPLING: Final = ("logged_model.adjusted_count", "_MS.sampleRate", "SampleRate", "logged_model.sampling.percent")
+# What was asked of the application, of an entry span.
+ROUTE: Final = (
+    "multiIf(SpanAttributes['http.route'] != '', SpanAttributes['http.route'],"
+    " SpanAttributes['gen_ai.agent.name'] != '', SpanAttributes['gen_ai.agent.name'], toString(SpanName))"
+)
+
 # Name, type with its codec, and how it follows from a span; of each entry span what lists and comparisons show.
 _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
     ("Timestamp", "DateTime64(9) CODEC(Delta, ZSTD(1))", "Timestamp"),
@@ -56,14 +64,13 @@ _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
     ),
     ("LoggedModelDataset", "LowCardinality(String) CODEC(ZSTD(1))", f"SpanAttributes['{EVALUATION_DATASET}']"),
     ("LoggedModelDatasetName", "LowCardinality(String) CODEC(ZSTD(1))", f"SpanAttributes['{EVALUATION_DATASET_NAME}']"),
-    ("LoggedModelSampleRate", "LowCardinality(String) CODEC(ZSTD(1))", "SpanAttributes['_MS.sampleRate']"),
-    # What was asked of the application.
+    # What samplers left on it.
     (
-        "LoggedModelRoute",
-        "LowCardinality(String) CODEC(ZSTD(1))",
-        "multiIf(LoggedModelRole != 'entry', '', SpanAttributes['http.route'] != '', SpanAttributes['http.route'],"
-        " SpanAttributes['gen_ai.agent.name'] != '', SpanAttributes['gen_ai.agent.name'], SpanName)",
+        "LoggedModelSampling",
+        "Map(LowCardinality(String), String) CODEC(ZSTD(1))",
+        f"mapFilter((key, text) -> {sql.one_of('key', SAMPLING)}, SpanAttributes)",
     ),
+    ("LoggedModelRoute", "LowCardinality(String) CODEC(ZSTD(1))", f"if(LoggedModelRole != 'entry', '', {ROUTE})"),
     # What kind of error it ended with: its type, that of an exception, or what its status says.
     (
         "LoggedModelError",

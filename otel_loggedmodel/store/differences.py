@@ -1,105 +1,120 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the numbers of two versions differ, and whether that is real, from their rows of `samples`.
+"""How the numbers of two versions differ, and how certain that is, from their rows of `samples`.
 
-- latency quantiles: exact, with the confidence limits of order statistics; the median is tested by the Mann-Whitney
-  rank test, the others by the interval of their difference;
-- means (latency, tokens, cost): Welch's t-test;
-- error rate: Fisher's exact test on small counts, else the z-test of two proportions, with Newcombe's interval.
+The value that is shown, its interval and its p-value are of one quantity:
+
+- means (latency, tokens, cost, failed calls) are ratios of sums over independent units (`estimates`);
+- the error rate is one, too, with Wilson's interval of as many tries as say as much;
+- quantiles have the limits of order statistics, and the p-value that belongs to the interval of their difference.
+
+Within strata (`Design.strata`), all of these are of the traffic that both versions have, each stratum with one share.
 """
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 from otel_loggedmodel.store import statistics
-from otel_loggedmodel.store.results import Difference
-from otel_loggedmodel.store.samples import QUANTILES, Row
+from otel_loggedmodel.store.design import SIMPLE, Design
+from otel_loggedmodel.store.estimates import Estimate, estimate, means_differ, rates_contrast, stratified
+from otel_loggedmodel.store.results import Difference, Reason
+from otel_loggedmodel.store.samples import QUANTILES, Quantile, Row
 
 
-def _enough(base: int, candidate: int) -> bool:
-    return min(base, candidate) >= statistics.MIN_SAMPLES
-
-
-def rate_difference(base: Row, candidate: Row) -> Difference:
+def rate_difference(base: Row, candidate: Row, design: Design = SIMPLE) -> Difference:
     """The difference of the shares of traces that failed."""
-    counts = (base["errors"], base["traces"], candidate["errors"], candidate["traces"])
-    base_rate, rate = counts[0] / counts[1], counts[2] / counts[3]
-    if not _enough(counts[1], counts[3]):
-        return statistics.difference(base_rate, rate, effect_size=rate - base_rate)
-    return statistics.difference(
-        base_rate,
-        rate,
-        interval=statistics.mover(base_rate, statistics.wilson(*counts[:2]), rate, statistics.wilson(*counts[2:])),
-        effect_size=rate - base_rate,
-        p_value=statistics.rates_differ(*counts),
-    )
+    return _tested("failures", base, candidate, design, is_rate=True)
 
 
-def quantile_differences(base: Row, candidate: Row) -> dict[str, Difference]:
+def mean_difference(name: str, base: Row, candidate: Row, design: Design = SIMPLE) -> Difference:
+    """The difference of two means, by the name of what is added up."""
+    return _tested(name, base, candidate, design)
+
+
+def quantile_differences(base: Row, candidate: Row, design: Design = SIMPLE) -> dict[str, Difference]:
     """The differences of the quantiles of latency, by metric."""
-    return _quantiles_differ(
-        "latency_ms",
-        (base["quantiles"], candidate["quantiles"]),
-        (base["traces"], candidate["traces"]),
-        _values(candidate["rank_latencies"]),
-    )
+    return _quantiles_differ("latency_ms", ("quantiles", "within", "latencies"), base, candidate, design)
 
 
-def chunk_differences(base: Row, candidate: Row) -> dict[str, Difference]:
+def chunk_differences(base: Row, candidate: Row, design: Design = SIMPLE) -> dict[str, Difference]:
     """The differences of the time to the first part of streamed answers, by metric."""
-    sizes = (base["chunks"], candidate["chunks"])
-    found = _quantiles_differ(
-        "first_chunk_ms",
-        (base["chunk_quantiles"], candidate["chunk_quantiles"]),
-        sizes,
-        _values(candidate["rank_chunks"]),
-    )
-    means = [base["chunk_mean"], candidate["chunk_mean"]]
-    found["first_chunk_ms.mean"] = tested(candidate["welch_chunks"], means, sizes)
+    found = _quantiles_differ("first_chunk_ms", ("chunk_quantiles", "chunks_within", "chunks"), base, candidate, design)
+    found["first_chunk_ms.mean"] = mean_difference("chunks", base, candidate, design)
     return found
+
+
+def _tested(name: str, base: Row, candidate: Row, design: Design, *, is_rate: bool = False) -> Difference:
+    found = _adjusted(name, base, candidate, design)
+    by = design.by if found else None
+    before, after = found or (estimate(base["moments"][name]), estimate(candidate["moments"][name]))
+    if before is None or after is None:
+        return statistics.difference(None, None)
+    units = _units(name, base, candidate)
+    plain = replace(
+        statistics.difference(before.value, after.value, effect_size=after.value - before.value if is_rate else None),
+        base_units=units[0],
+        candidate_units=units[1],
+        adjusted=by,
+    )
+    if min(units) < statistics.MIN_SAMPLES:
+        return replace(plain, reason=Reason.TOO_FEW)
+    contrast = (rates_contrast if is_rate else means_differ)(before, after)
+    return replace(
+        plain,
+        interval=contrast.interval,
+        p_value=contrast.p_value,
+        base_interval=contrast.base_interval,
+        candidate_interval=contrast.candidate_interval,
+    )
+
+
+def _adjusted(name: str, base: Row, candidate: Row, design: Design) -> tuple[Estimate, Estimate] | None:
+    """The estimates within strata, where both versions have something of any."""
+    shares = {
+        code: share
+        for code, share in design.strata.items()
+        if all(code in row["strata"] and row["strata"][code][name].x > 0 for row in (base, candidate))
+    }
+    if not shares:
+        return None
+    before, after = (
+        stratified({code: found[name] for code, found in row["strata"].items()}, shares) for row in (base, candidate)
+    )
+    return None if before is None or after is None else (before, after)
+
+
+def _units(name: str, base: Row, candidate: Row) -> tuple[int, int]:
+    return base["moments"][name].units, candidate["moments"][name].units
 
 
 def _quantiles_differ(
-    name: str, quantiles: tuple[Any, Any], sizes: tuple[int, int], rank_test: tuple[float, ...]
+    metric: str, names: tuple[str, str, str], base: Row, candidate: Row, design: Design
 ) -> dict[str, Difference]:
+    plain, within, counted = names
+    is_adjusted = bool(base[within]) and bool(candidate[within])
+    units = _units(counted, base, candidate)
     found = {}
-    u_statistic, rank_p_value = rank_test
-    # Of all pairs, the part where the candidate's value is higher less the part where it is lower.
-    effect_size = 1 - 2 * u_statistic / (sizes[0] * sizes[1])
-    for place, which in enumerate(QUANTILES):
-        before, after = quantiles[0][place], quantiles[1][place]
-        interval = p_value = None
-        if None not in (*before, *after) and _enough(*sizes):
-            interval = statistics.mover(before[0], before[1:], after[0], after[1:])
-            by_interval = statistics.p_value_of(after[0] - before[0], interval)
-            p_value = rank_p_value if which == "p50" and math.isfinite(rank_p_value) else by_interval
-        found[f"{name}.{which}"] = statistics.difference(
-            before[0],
-            after[0],
-            interval=interval,
-            effect_size=effect_size if which == "p50" else None,
-            p_value=p_value,
+    before: Quantile
+    after: Quantile
+    for before, after, which in zip(
+        *(row[within if is_adjusted else plain] for row in (base, candidate)), QUANTILES, strict=True
+    ):
+        one = replace(
+            statistics.difference(before.value, after.value),
+            base_units=units[0],
+            candidate_units=units[1],
+            adjusted=design.by if is_adjusted else None,
+            reason=Reason.TOO_FEW,
         )
+        limits = (before.low, before.high, after.low, after.high)
+        if min(units) >= statistics.MIN_SAMPLES and None not in limits:
+            base_interval, candidate_interval = (before.low, before.high), (after.low, after.high)
+            interval = statistics.mover(before.value, base_interval, after.value, candidate_interval)  # type: ignore[arg-type]
+            one = replace(
+                one,
+                interval=interval,
+                p_value=statistics.p_value_of(after.value - before.value, interval),
+                base_interval=base_interval,  # type: ignore[arg-type]
+                candidate_interval=candidate_interval,  # type: ignore[arg-type]
+                reason=None,
+            )
+        found[f"{metric}.{which}"] = one
     return found
-
-
-def tested(test: Any, means: Sequence[float | None], sizes: Sequence[int]) -> Difference:
-    """The difference of two means, from the result of Welch's test, which says base less candidate.
-
-    Args:
-        test: Its result.
-        means: Of the base and of the candidate, where they are known.
-        sizes: How many values there are of each.
-    """
-    _, p_value, low, high, *_ = _values(test)
-    base_mean, mean = means
-    if not _enough(*sizes) or base_mean is None or mean is None:
-        return statistics.difference(base_mean, mean)
-    interval = (-high, -low)
-    if math.isnan(p_value):  # neither side varies
-        interval, p_value = (mean - base_mean, mean - base_mean), float(mean == base_mean)
-    return statistics.difference(base_mean, mean, interval=interval, p_value=p_value)
-
-
-def _values(row: Any) -> tuple[float, ...]:
-    return tuple(row.values()) if isinstance(row, Mapping) else tuple(row)

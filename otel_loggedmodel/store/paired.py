@@ -7,12 +7,15 @@ https://arxiv.org/abs/2411.00640). In plain Python, as SciPy would take the comm
 
 - Pass or fail, where every value is 0 or 1: McNemar's test, and Newcombe's interval for paired rates. A bootstrap of
   rows that did not change has no width, which would say more than is known.
-- Numbers: Wilcoxon's signed-rank test, and a bootstrap interval of the mean difference; with more than
-  `BOOTSTRAP_PAIRS` pairs the interval of the paired t-test, which is nearly the same then (Efron and Tibshirani, 1993,
-  "An introduction to the bootstrap", chapters 12 and 13).
+- Rows that belong together (questions on one passage, one question ten times): the mean difference as a ratio of sums
+  over groups, with its t-test (Miller, 2024, section 2.2).
+- Numbers: the mean difference, with the interval of the bootstrap-t, which knows that differences of few rows are
+  skewed; with more than `BOOTSTRAP_PAIRS` pairs that of the paired t-test, which is nearly the same then (Efron and
+  Tibshirani, 1993, "An introduction to the bootstrap", chapter 12). The p-value belongs to the interval.
 """
 
 import math
+import operator
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -21,22 +24,24 @@ from statistics import NormalDist, fmean, stdev
 from typing import Final
 
 from otel_loggedmodel.store import student
-from otel_loggedmodel.store.statistics import CONFIDENCE, Interval, wilson
+from otel_loggedmodel.store.estimates import Moments
+from otel_loggedmodel.store.statistics import CONFIDENCE, Interval, Z, p_value_of, wilson
 
 # With fewer there is no verdict. Of ten rows, six that change to one side are beyond chance.
 MIN_PAIRS: Final = 10
-BOOTSTRAP_PAIRS: Final = 1000
+BOOTSTRAP_PAIRS: Final = 200
 # The ends of the interval are known to about a twentieth of its width then.
 RESAMPLES: Final = 2000
 _SEED: Final = 20240411
 
-# Up to here the distributions are summed up exactly.
-_EXACT_SIGNED_RANKS: Final = 50
+# Up to here the distribution is summed up exactly.
 _EXACT_MCNEMAR: Final = 1000
 # What is less than that in parts of the values is a rounding error, and no difference.
 _ROUNDING: Final = 1e-12
 # Where fewer rows changed, resampling them says little about those that did not.
 _FEW_CHANGED: Final = 5
+# Beyond any critical value.
+_FAR: Final = 1e6
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class PairedTest:
     """What pairs of values come to.
 
     Attributes:
-        test: `mcnemar` or `wilcoxon`.
+        test: `mcnemar`, `paired_t` or `grouped_t`.
         base: Mean of the first values.
         candidate: Mean of the second values.
         higher: Pairs of which the second value is higher.
@@ -74,18 +79,26 @@ def changes(base: Sequence[float], candidate: Sequence[float]) -> tuple[int, int
     return higher, lower, len(differences) - higher - lower
 
 
-def tested(base: Sequence[float], candidate: Sequence[float]) -> PairedTest:
+def tested(
+    base: Sequence[float],
+    candidate: Sequence[float],
+    groups: Sequence[int] | None = None,  # noqa: PT028 - no test of pytest's
+) -> PairedTest:
     """Test pairs of values.
 
     Args:
         base: The first value of each pair; at least two.
         candidate: The second, in the same order.
+        groups: What each has in common with those that belong together; None where each is by itself.
     """
     differences = [_difference(before, after) for before, after in zip(base, candidate, strict=True)]
     higher, lower, _ = changes(base, candidate)
     is_binary = {*base, *candidate} <= {0.0, 1.0}
     before, after = fmean(base), fmean(candidate)
-    if is_binary:
+    if groups is not None:
+        effect_size = after - before if is_binary else rank_biserial(differences)
+        interval, p_value = _grouped_test(differences, groups)
+    elif is_binary:
         interval = rates_interval(
             both=sum(value == 1 == other for value, other in zip(base, candidate, strict=True)),
             base_only=lower,
@@ -94,14 +107,15 @@ def tested(base: Sequence[float], candidate: Sequence[float]) -> PairedTest:
         )
         p_value, effect_size = mcnemar(higher, lower), after - before
     else:
-        p_value, effect_size = signed_rank(differences)
+        effect_size = rank_biserial(differences)
         if higher + lower < _FEW_CHANGED:
             values = [*base, *candidate]
             interval = _of_few_changes(differences, max(values) - min(values))
+            p_value = p_value_of(after - before, interval) if higher + lower else 1.0
         else:
-            interval = mean_interval(differences)
+            interval, p_value = mean_test(differences)
     return PairedTest(
-        test="mcnemar" if is_binary else "wilcoxon",
+        test="grouped_t" if groups is not None else "mcnemar" if is_binary else "paired_t",
         base=before,
         candidate=after,
         higher=higher,
@@ -146,38 +160,80 @@ def rates_interval(both: int, base_only: int, candidate_only: int, neither: int)
     return after - before - below, after - before + above
 
 
-def signed_rank(differences: Sequence[float]) -> tuple[float, float]:
-    """The two-sided p-value of Wilcoxon's signed-rank test, and the matched-pairs rank-biserial correlation.
+def rank_biserial(differences: Sequence[float]) -> float:
+    """The matched-pairs rank-biserial correlation (Kerby, 2014, "The simple difference formula").
 
-    Differences of 0 are left out (Wilcoxon, 1945, "Individual comparisons by ranking methods"). Exact for up to fifty
-    others, ties included: every choice of signs is counted. Above, the normal approximation, with its variance
-    corrected for ties. The correlation is that of Kerby, 2014, "The simple difference formula".
+    Between -1 and 1; differences of 0 are left out.
     """
     changes = [difference for difference in differences if difference]
-    count = len(changes)
-    if not count:
-        return 1.0, 0.0
-    ranks, ties = _doubled_ranks([abs(change) for change in changes])
-    positive = sum(rank for rank, change in zip(ranks, changes, strict=True) if change > 0)
-    total = count * (count + 1)  # twice the sum of all ranks
-    if count <= _EXACT_SIGNED_RANKS:
-        p_value = _exact_signed_ranks(ranks, min(positive, total - positive))
-    else:
-        variance = count * (count + 1) * (2 * count + 1) / 24 - sum(size**3 - size for size in ties) / 48
-        p_value = 2 * NormalDist().cdf(-abs(positive - total / 2) / 2 / math.sqrt(variance))
-    return p_value, (2 * positive - total) / total
+    ranks = _doubled_ranks([abs(change) for change in changes])
+    total = sum(ranks)
+    return (
+        sum(rank if change > 0 else -rank for rank, change in zip(ranks, changes, strict=True)) / total
+        if total
+        else 0.0
+    )
 
 
-def mean_interval(differences: Sequence[float]) -> Interval:
-    """The interval of a mean: the percentiles of a bootstrap with a fixed seed, or with many values Student's."""
+def mean_test(differences: Sequence[float]) -> tuple[Interval, float]:
+    """The interval of a mean, and the two-sided p-value that belongs to it.
+
+    The bootstrap-t with a fixed seed, or with many values Student's t-test. No p-value is smaller than that of the sign
+    test of values that all have one sign.
+    """
     count, mean = len(differences), fmean(differences)
-    if count > BOOTSTRAP_PAIRS:
-        half = student.critical_value(CONFIDENCE, count - 1) * stdev(differences, mean) / math.sqrt(count)
-        return mean - half, mean + half
+    error = stdev(differences, mean) / math.sqrt(count)
+    least = 2.0 ** (1 - count)
+    if not error:
+        return (mean, mean), least if mean else 1.0
+    critical = student.critical_value(CONFIDENCE, count - 1)
+    low, high = (-critical, critical) if count > BOOTSTRAP_PAIRS else _studentized(differences, mean)
+    # How far the mean is from 0, in parts of how far it has to be.
+    reach = mean / error / (high if mean > 0 else -low)
+    p_value = student.two_sided_p(reach * critical, count - 1)
+    return (mean - high * error, mean - low * error), max(p_value, least)
+
+
+def of_groups(values: Sequence[float], groups: Sequence[int]) -> Moments:
+    """Sums over groups of values."""
+    sums: dict[int, tuple[int, float]] = {}
+    for value, group in zip(values, groups, strict=True):
+        count, total = sums.get(group, (0, 0.0))
+        sums[group] = count + 1, total + value
+    moments = Moments()
+    for count, total in sums.values():
+        hit = int(total != 0)
+        moments += Moments(count, total, count * count, count * total, total * total, 1, total, hit)
+    return moments
+
+
+def _grouped_test(differences: Sequence[float], groups: Sequence[int]) -> tuple[Interval, float]:
+    moments = of_groups(differences, groups)
+    mean, error = moments.y / moments.x, math.sqrt(moments.variance)
+    if not error:
+        return (mean, mean), 2.0 ** (1 - moments.units) if mean else 1.0
+    half = student.critical_value(CONFIDENCE, moments.units - 1) * error
+    return (mean - half, mean + half), student.two_sided_p(mean / error, moments.units - 1)
+
+
+def _studentized(differences: Sequence[float], mean: float) -> Interval:
+    """Between which values the studentized mean of resamples lies, as often as the confidence says."""
+    count = len(differences)
     choose = random.Random(_SEED).choices  # noqa: S311 - no secret
-    means = sorted(math.fsum(choose(differences, k=count)) / count for _ in range(RESAMPLES))
+    values = [difference - mean for difference in differences]
+    found = []
+    for _ in range(RESAMPLES):
+        drawn = choose(values, k=count)
+        sum_, squares = math.fsum(drawn), math.fsum(map(operator.mul, drawn, drawn))
+        variance = squares - sum_ * sum_ / count
+        if variance > _ROUNDING * squares:
+            found.append(sum_ / math.sqrt(variance * count / (count - 1)))
+        else:  # all drawn are equal, or nearly
+            found.append(math.copysign(_FAR, sum_) if sum_ else 0.0)
+    found.sort()
     tail = round(RESAMPLES * (1 - CONFIDENCE) / 2)
-    return means[tail - 1], means[-tail]
+    # Narrower than the normal distribution's would claim more than is known.
+    return min(found[tail - 1], -Z), max(found[-tail], Z)
 
 
 def _difference(before: float, after: float) -> float:
@@ -192,25 +248,14 @@ def _combined(one: float, other: float, correlation: float) -> float:
     return math.sqrt(max(one * one - 2 * correlation * one * other + other * other, 0.0))
 
 
-def _doubled_ranks(sizes: Sequence[float]) -> tuple[list[int], list[int]]:
-    """Twice the rank of each, the mean of their ranks for those that tie, and how many tie at each rank."""
+def _doubled_ranks(sizes: Sequence[float]) -> list[int]:
+    """Twice the rank of each, the mean of their ranks for those that tie."""
     ties = Counter(sizes)
     doubled, below = {}, 0
     for size in sorted(ties):
         doubled[size] = 2 * below + ties[size] + 1
         below += ties[size]
-    return [doubled[size] for size in sizes], list(ties.values())
-
-
-def _exact_signed_ranks(ranks: Sequence[int], smaller: int) -> float:
-    """The p-value of the smaller of the two sums of ranks, by counting the signs that give each sum."""
-    ways = [1] + [0] * sum(ranks)
-    reached = 0
-    for rank in ranks:
-        reached += rank
-        for place in range(reached, rank - 1, -1):
-            ways[place] += ways[place - rank]
-    return min(1.0, sum(ways[: smaller + 1]) / (1 << len(ranks)) * 2)
+    return [doubled[size] for size in sizes]
 
 
 def _of_few_changes(differences: Sequence[float], span: float) -> Interval:

@@ -22,7 +22,6 @@ from otel_loggedmodel.store import (
     noting,
     pricing,
     rows,
-    sampling,
     schema,
     scores,
     sightings,
@@ -139,9 +138,9 @@ class StoreReader:
             notes=(
                 *self._notes(known, model_ids, seen),
                 *noting.notes(self._database, scope, measured),
-                *sampling.notes(self._database, scope, measured),
                 *measured.notes(),
             ),
+            unit=measured.unit,
         )
 
     def rows(

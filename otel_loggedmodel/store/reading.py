@@ -64,6 +64,8 @@ class Selection:
         production: Leave out what was evaluated on data sets.
         prompt: Traces that use this prompt; with its version after a line feed, this version of it.
         agent: Traces in which this agent takes part.
+        by: Which traces are one unit where versions are compared: those of one session (`session`), each by itself
+            (`trace`), or those with one value of an attribute of this name. By default those of one conversation.
     """
 
     since: datetime | None = None
@@ -74,6 +76,7 @@ class Selection:
     production: bool = False
     prompt: str | None = None
     agent: str | None = None
+    by: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("since", "until"):
@@ -83,6 +86,8 @@ class Selection:
 
 
 EVERYTHING = Selection()
+BY_SESSION = "session"
+BY_TRACE = "trace"
 
 
 @dataclass(frozen=True, kw_only=True)

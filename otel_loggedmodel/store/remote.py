@@ -252,3 +252,5 @@ def _selected(selection: Selection) -> Iterator[tuple[str, Any]]:
         yield "prompt", selection.prompt.replace("\n", "@")
     if selection.agent is not None:
         yield "agent", selection.agent
+    if selection.by is not None:
+        yield "by", selection.by

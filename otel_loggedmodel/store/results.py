@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 class Verdict(str, enum.Enum):
     """What a difference amounts to.
 
-    `better` and `worse` are differences that chance does not explain and that are large enough to matter; `same` is a
-    difference that is known to be too small to matter; `unknown` is everything else: there are too few traces to tell.
+    `better` and `worse` are differences that chance does not explain and that are larger than the margin, which is
+    what hardly matters; `same` is a difference that is known to be within the margin; `unknown` is everything else, for
+    a `Reason`.
     """
 
     UNKNOWN = "unknown"
@@ -28,6 +29,29 @@ class Verdict(str, enum.Enum):
     def __str__(self) -> str:
         """The text alone."""
         return self.value
+
+
+class Reason(str, enum.Enum):
+    """Why a verdict is `unknown`.
+
+    `too_few`: fewer independent traces than a verdict takes, or than this quantile takes. `within_chance`: a difference
+    that chance explains, which need not be one that is too small to matter. `at_the_margin`: a real difference, and no
+    larger than what hardly matters, as far as is known. `not_known`: some of what is compared does not say its value.
+    `not_comparable`: there is nothing to hold against each other. `weights_missing`: a sampler has kept some traces
+    rather than others, and not all of them say how many they stand for. For the last three, more traffic changes
+    nothing.
+    """
+
+    TOO_FEW = "too_few"
+    WITHIN_CHANCE = "within_chance"
+    AT_THE_MARGIN = "at_the_margin"
+    NOT_KNOWN = "not_known"
+    NOT_COMPARABLE = "not_comparable"
+    WEIGHTS_MISSING = "weights_missing"
+
+    def __str__(self) -> str:
+        """In words."""
+        return self.value.replace("_", " ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +179,9 @@ class VersionMetrics:
         first_chunk_ms: Until the first part of a streamed answer, over calls that say it.
         conversations: What the traces are turns of; None where they do not say.
         cut_off: How many of the traces lack their beginning.
+        units: How many independent units the traces are: themselves, or conversations, as `Comparison.unit` says.
+        first_ms: When the first of them began, in ms; None without traces.
+        last_ms: When the last of them began.
     """
 
     model_id: str
@@ -173,6 +200,9 @@ class VersionMetrics:
     first_chunk_ms: LatencyMs = field(default_factory=LatencyMs)
     conversations: Conversations | None = None
     cut_off: int = 0
+    units: int = 0
+    first_ms: int | None = None
+    last_ms: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,8 +210,8 @@ class ScoreComparison:
     """What was compared of an evaluation of two versions; results of different scorers never are.
 
     Attributes:
-        test: `mcnemar` or `wilcoxon` of pairs of rows, `welch` of values without pairs, None where nothing could be
-            compared.
+        test: `mcnemar`, `paired_t` or, of rows that belong together, `grouped_t` of pairs of rows; `rates` or `welch`
+            of values without pairs; None where nothing could be compared.
         pairs: Rows that both versions have; 0 where values were compared without pairs.
         higher: Pairs where the candidate's value is higher.
         lower: Pairs where it is lower.
@@ -215,14 +245,21 @@ class Difference:
         delta: `candidate - base`.
         ratio: `candidate / base`; None where `base` is 0.
         interval: The 95 % confidence interval of `delta`, its low and its high end.
-        effect_size: Between -1 and 1, positive where the candidate's values are higher: Cliff's delta for values that
-            are ranked, the matched-pairs rank-biserial correlation for pairs that are, the difference of the rates for
-            rates.
+        effect_size: Between -1 and 1, positive where the candidate's values are higher: the matched-pairs rank-biserial
+            correlation for pairs that are ranked, the difference of the rates for rates.
         p_value: The probability of a difference this large where there is none; not corrected.
         p_value_adjusted: The same, corrected by Holm's method for all metrics that were looked at together.
         verdict: What it amounts to.
+        reason: Why that is `unknown`; None where it is not.
+        margin: The largest difference that hardly matters.
         evaluation: For scores, what was compared. Where that is pairs of rows, `base` and `candidate` are means of
             those rows alone.
+        base_interval: The 95 % confidence interval of `base`.
+        candidate_interval: The same of `candidate`.
+        base_units: How many independent units `base` is of.
+        candidate_units: The same of `candidate`.
+        adjusted: Where the two versions had different traffic, what they were compared within: `route`, `hour` or
+            `route and hour`. `base` and `candidate` are of the traffic that both have then, and not of all traces.
     """
 
     base: float | None = None
@@ -235,6 +272,13 @@ class Difference:
     p_value_adjusted: float | None = None
     verdict: Verdict = Verdict.UNKNOWN
     evaluation: ScoreComparison | None = None
+    reason: Reason | None = None
+    margin: float | None = None
+    base_interval: tuple[float, float] | None = None
+    candidate_interval: tuple[float, float] | None = None
+    base_units: int = 0
+    candidate_units: int = 0
+    adjusted: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,12 +320,14 @@ class Comparison:
         differences: Of each version but the first to the first.
         configuration: What they are made of, where that differs.
         notes: What a reader of the numbers has to know, in sentences.
+        unit: What is independent of each other: `trace`, `conversation`, or the name of an attribute.
     """
 
     versions: tuple[VersionMetrics, ...]
     differences: tuple[VersionDifferences, ...] = ()
     configuration: tuple[ConfigurationDifference, ...] = ()
     notes: tuple[str, ...] = ()
+    unit: str = "trace"
 
 
 @dataclass(frozen=True, kw_only=True)

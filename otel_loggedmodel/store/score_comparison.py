@@ -7,7 +7,7 @@ several scorers the one that was used last:
 
 1. pairs: rows of a data set that both versions have (`paired`);
 2. pairs of rows that ask the same, of data sets of different digest, as where a row was added;
-3. values without pairs, of one data set or of production, by Welch's t-test.
+3. values without pairs, of one data set or of production: pass or fail as rates, others as means.
 
 What is not compared is said in notes.
 """
@@ -15,12 +15,13 @@ What is not compared is said in notes.
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, Final
 
-from otel_loggedmodel.store import paired, statistics, student
-from otel_loggedmodel.store.results import Difference, Score, ScoreComparison, ScoreGroup
+from otel_loggedmodel.store import paired, statistics
+from otel_loggedmodel.store.estimates import Estimate, estimate, means_differ, rates_contrast
+from otel_loggedmodel.store.results import Difference, Reason, Score, ScoreComparison, ScoreGroup
 
 _DIGEST_CHARACTERS: Final = 8
 
@@ -39,7 +40,9 @@ class Group:
         variance: Of them, as a sample's; NaN of one.
         at: When the last was given, in ns.
         is_portable: Whether keys of rows mean the same rows in another data set.
+        is_binary: Whether every value is 0 or 1.
         rows: The values of rows, by the hash of their keys.
+        groups: What rows have in common that belong together, by the same; of a row by itself, its own hash.
     """
 
     source: str = ""
@@ -51,7 +54,9 @@ class Group:
     variance: float = math.nan
     at: int = 0
     is_portable: bool = False
+    is_binary: bool = False
     rows: Mapping[int, float]
+    groups: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def kind(self) -> tuple[str, str]:
@@ -77,7 +82,9 @@ def read(found: Sequence[Mapping[str, Any]]) -> Scores:
                 variance=row["variance"],
                 at=row["at"],
                 is_portable=bool(row["is_portable"]),
+                is_binary=bool(row["is_binary"]),
                 rows=dict(zip(row["rows"], row["row_values"], strict=True)),
+                groups=dict(zip(row["rows"], row["row_groups"], strict=True)),
             )
         )
     return by_name
@@ -112,12 +119,14 @@ class Pair:
         row: Hash of its key.
         base: The first version's value.
         candidate: The other's.
+        group: What it has in common with rows that belong together; of a row by itself, its hash.
     """
 
     datasets: tuple[str, str]
     row: int
     base: float
     candidate: float
+    group: int = 0
 
 
 @dataclass(frozen=True)
@@ -178,18 +187,27 @@ class Match:
             return self._unpaired(*self.unpaired)
         means = [score_of(groups).mean if groups else None for groups in (self.base, self.candidate)]
         found = statistics.difference(*means)
-        return replace(found, evaluation=ScoreComparison()) if None not in means else found
+        if None in means:
+            return replace(found, reason=Reason.NOT_KNOWN)
+        return replace(found, evaluation=ScoreComparison(), reason=Reason.NOT_COMPARABLE)
 
     def _paired(self) -> Difference:
         before, after = [pair.base for pair in self.pairs], [pair.candidate for pair in self.pairs]
-        if len(self.pairs) < paired.MIN_PAIRS:
+        groups = [pair.group for pair in self.pairs]
+        is_grouped = len(set(groups)) < len(groups) and any(groups)
+        if min(len(self.pairs), len(set(groups)) if is_grouped else len(groups)) < paired.MIN_PAIRS:
             found = statistics.difference(fmean(before), fmean(after))
             return replace(found, evaluation=self._counted(None, before, after))
-        test = paired.tested(before, after)
+        test = paired.tested(before, after, groups if is_grouped else None)
         found = statistics.difference(
             test.base, test.candidate, interval=test.interval, effect_size=test.effect_size, p_value=test.p_value
         )
-        return replace(found, evaluation=self._counted(test.test, before, after))
+        return replace(
+            found,
+            evaluation=self._counted(test.test, before, after),
+            base_units=len(set(groups)) if is_grouped else len(groups),
+            candidate_units=len(set(groups)) if is_grouped else len(groups),
+        )
 
     def _counted(self, test: str | None, before: Sequence[float], after: Sequence[float]) -> ScoreComparison:
         """What was compared, also of pairs that are too few to be tested."""
@@ -200,9 +218,17 @@ class Match:
         if min(base.count, candidate.count) < statistics.MIN_SAMPLES:
             found = statistics.difference(base.mean, candidate.mean)
             return replace(found, evaluation=self._evaluation(None))
-        interval, p_value = _welch(base, candidate)
-        found = statistics.difference(base.mean, candidate.mean, interval=interval, p_value=p_value)
-        return replace(found, evaluation=self._evaluation("welch"))
+        is_rate = base.is_binary and candidate.is_binary
+        contrast = (rates_contrast if is_rate else means_differ)(*(_estimate(one) for one in (base, candidate)))
+        found = statistics.difference(base.mean, candidate.mean, interval=contrast.interval, p_value=contrast.p_value)
+        return replace(
+            found,
+            evaluation=self._evaluation("rates" if is_rate else "welch"),
+            base_interval=contrast.base_interval,
+            candidate_interval=contrast.candidate_interval,
+            base_units=base.count,
+            candidate_units=candidate.count,
+        )
 
     def _evaluation(self, test: str | None) -> ScoreComparison:
         source, scorer = self.kind or ("", "")
@@ -291,7 +317,7 @@ def _matches(base: Sequence[Group], candidate: Sequence[Group]) -> Iterator[tupl
 def _pairs(base: Sequence[Group], candidate: Sequence[Group]) -> list[Pair]:
     after = {group.dataset: group.rows for group in candidate}
     return [
-        Pair((group.dataset, group.dataset), row, value, after[group.dataset][row])
+        Pair((group.dataset, group.dataset), row, value, after[group.dataset][row], group.groups.get(row, row))
         for group in sorted(base, key=lambda group: group.dataset)
         if group.dataset in after
         for row, value in sorted(group.rows.items())
@@ -303,32 +329,33 @@ def _pairs_across(base: Sequence[Group], candidate: Sequence[Group]) -> list[Pai
     """Pairs by the key alone, each of the newest data sets that have it."""
     before, after = _by_row(base), _by_row(candidate)
     return [
-        Pair((before[row][0], after[row][0]), row, before[row][1], after[row][1])
+        Pair((before[row][0], after[row][0]), row, before[row][1], after[row][1], before[row][2])
         for row in sorted(before)
         if row in after
     ]
 
 
-def _by_row(groups: Sequence[Group]) -> dict[int, tuple[str, float]]:
-    found: dict[int, tuple[str, float]] = {}
+def _by_row(groups: Sequence[Group]) -> dict[int, tuple[str, float, int]]:
+    found: dict[int, tuple[str, float, int]] = {}
     for group in groups:  # the newest first
         if group.is_portable:
             for row, value in group.rows.items():
-                found.setdefault(row, (group.dataset, value))
+                found.setdefault(row, (group.dataset, value, group.groups.get(row, row)))
     return found
 
 
-def _welch(base: Group, candidate: Group) -> tuple[statistics.Interval, float]:
-    """The interval of the difference of two means, and its p-value (Welch, 1947)."""
-    parts = [group.variance / group.count for group in (base, candidate)]
-    delta, error = candidate.mean - base.mean, math.sqrt(sum(parts))
-    if not error:
-        return (delta, delta), float(delta == 0)
-    freedom = sum(parts) ** 2 / sum(
-        part * part / (group.count - 1) for part, group in zip(parts, (base, candidate), strict=True)
+def _estimate(group: Group) -> Estimate:
+    if len(set(group.groups.values())) < len(group.groups) == group.count:
+        found = estimate(paired.of_groups(list(group.rows.values()), [group.groups[row] for row in group.rows]))
+        assert found is not None
+        return found
+    return Estimate(
+        value=group.mean,
+        variance=group.variance / group.count,
+        units=group.count,
+        effective=group.count,
+        counts=(round(group.mean * group.count), group.count) if group.is_binary else None,
     )
-    half = student.critical_value(statistics.CONFIDENCE, freedom) * error
-    return (delta - half, delta + half), student.two_sided_p(delta / error, freedom)
 
 
 def _names(groups: Sequence[Group], kind: str, otherwise: str) -> str:

@@ -28,8 +28,8 @@ IS_DIGEST: Final = "match(row, '^[0-9a-f]{16}$')"
 def results(scope: Scope, *, is_labelled: bool = False) -> Query:
     """One row for each result: `version`, `TraceId`, `judged` (span id), `at` (ns), `attributes`, `name`, `value`.
 
-    And `source`, `scorer`, `dataset`, `dataset_name` and `row`, each empty where the result does not say. With a
-    selection of traces, only results on traces that were asked for count; a data set is that of the result.
+    And `source`, `scorer`, `dataset`, `dataset_name`, `row` and `row_group`, each empty where the result does not say.
+    With a selection of traces, only results on traces that were asked for count; a data set is that of the result.
 
     Args:
         scope: Of which versions.
@@ -48,7 +48,7 @@ def results(scope: Scope, *, is_labelled: bool = False) -> Query:
         scope = replace(scope, selection=replace(selection, dataset=None))
     if selection.production:
         wanted += " AND dataset = ''"
-    if replace(selection, dataset=None) != EVERYTHING:
+    if replace(selection, dataset=None, by=None) != EVERYTHING:
         wanted += (
             f" AND ((toString(version), TraceId) IN (SELECT toString({scope.version.sql}), TraceId"
             f" FROM {scope.source} WHERE {scope.spans.sql} AND {scope.begins.sql}){_or_evaluated_then(selection)})"
@@ -57,8 +57,11 @@ def results(scope: Scope, *, is_labelled: bool = False) -> Query:
         # Results come later than what they judge.
         spans = replace(scope.wide, selection=EVERYTHING).spans.sql
     details = ", ".join(
-        f"attributes['{_PREFIX}{detail}'] AS {detail}"
-        for detail in ("source", "scorer", "dataset", "dataset_name", "row")
+        f"attributes['{_PREFIX}{detail}'] AS {name}"
+        for detail, name in (
+            *((detail, detail) for detail in ("source", "scorer", "dataset", "dataset_name", "row")),
+            ("group", "row_group"),
+        )
     )
     parts = [_results_in_spans(scope.wide, spans), _results_in_events(scope.wide, spans)]
     if scope.has_unclaimed:
@@ -78,7 +81,7 @@ def results(scope: Scope, *, is_labelled: bool = False) -> Query:
 
 def _or_evaluated_then(selection: Selection) -> str:
     """What a data set's own outputs are selected by: they were scored, and no version made a trace of them."""
-    if replace(selection, since=None, until=None, dataset=None) != EVERYTHING:
+    if replace(selection, since=None, until=None, dataset=None, by=None) != EVERYTHING:
         return ""
     times = [
         f"at {comparison} toUnixTimestamp64Nano({{{name}:DateTime64(9, 'UTC')}})"
@@ -92,8 +95,9 @@ def groups(scope: Scope) -> Query:
     """One row for each version, evaluation, scorer and data set, the newest first.
 
     Columns: `version`, `name`, `source`, `scorer`, `dataset`, `dataset_name`, `count`, `mean`, `variance` (NaN of one
-    value), `at`; and of rows of a data set `rows` (hashes of their keys) and `values`, in the same order, and
-    `is_portable`, whether their keys mean the same rows in another data set.
+    value), `at`; and of rows of a data set `rows` (hashes of their keys), `row_values` and `row_groups` (of what those
+    have in common that belong together; else of the key), in the same order, and
+    `is_portable`, whether their keys mean the same rows in another data set; `is_binary`, whether each value is 0 or 1.
     """
     found = results(scope)
     return Query(
@@ -101,13 +105,15 @@ def groups(scope: Scope) -> Query:
         SELECT version, name, source, scorer, dataset, max(last_name) AS dataset_name,
             countArray(values) AS count, avgArray(values) AS mean, varSampStableArray(values) AS variance,
             max(last_at) AS at, min(is_digest) AS is_portable,
+            min(arrayAll(one -> one IN (0, 1), values)) AS is_binary,
             groupArrayIf(cityHash64(row), dataset != '' AND row != '') AS rows,
-            groupArrayIf(values[1], dataset != '' AND row != '') AS row_values
+            groupArrayIf(values[1], dataset != '' AND row != '') AS row_values,
+            groupArrayIf(cityHash64(if(together = '', row, together)), dataset != '' AND row != '') AS row_groups
         FROM (
             -- What was said of one row several times is one value.
             SELECT toString(version) AS version, name, source, scorer, dataset, row, {IS_DIGEST} AS is_digest,
                 if(row = '', groupArray(value), [avg(value)]) AS values, max(at) AS last_at,
-                max(dataset_name) AS last_name
+                max(dataset_name) AS last_name, max(row_group) AS together
             FROM ({found.sql})
             GROUP BY version, name, source, scorer, dataset, row
         )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which differences are real: intervals, tests and verdicts, from what ClickHouse has counted.
 
-ClickHouse does what needs every value: quantiles with their confidence limits, Welch's t-test, the Mann-Whitney rank
-test. What needs no more than counts is here.
+ClickHouse does what needs every value: sums, and quantiles with their confidence limits. What needs no more is here and
+in `estimates`.
 """
 
 import math
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Final
 
-from otel_loggedmodel.store.results import Difference, Verdict
+from otel_loggedmodel.store.results import Difference, Reason, Verdict
 
 CONFIDENCE: Final = 0.95
 SIGNIFICANCE: Final = 0.05
@@ -27,34 +27,57 @@ Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
+class Margin:
+    """Up to where a difference hardly matters.
+
+    Attributes:
+        relative: The part of the first version's value.
+        least: In the metric's own unit; the larger of the two holds.
+        most: In the metric's own unit; no more than this.
+    """
+
+    relative: float = 0.0
+    least: float = 0.0
+    most: float = math.inf
+
+    def of(self, base: float) -> float:
+        """The largest difference to a value that hardly matters."""
+        return min(max(self.relative * abs(base), self.least), self.most)
+
+
+@dataclass(frozen=True)
 class Meaning:
     """What a difference of a metric means.
 
     Attributes:
         higher_is_better: Whether more is better.
-        relative_margin: The part of the first version's value up to which a difference does not matter.
-        absolute_margin: The same in the metric's own unit; the larger of the two holds.
+        allowed: Up to where a difference hardly matters, unless somebody says otherwise.
     """
 
     higher_is_better: bool = False
-    relative_margin: float = 0.05
-    absolute_margin: float = 0.0
+    allowed: Margin = Margin(relative=0.05)
 
     def margin(self, base: float) -> float:
         """The largest difference to a value that does not matter."""
-        return max(self.relative_margin * abs(base), self.absolute_margin)
+        return self.allowed.of(base)
+
+
+# A fifth of a rate: 0.1 to 0.8 % is a difference, and 5 to 6 % hardly is.
+_OF_RATES: Final = Meaning(allowed=Margin(relative=0.2, least=0.001, most=0.01))
+_OF_SCORES: Final = Meaning(higher_is_better=True, allowed=Margin(relative=0.02))
+_OF_OTHERS: Final = Meaning()
+Margins = Mapping[str, Margin]
+NO_MARGINS: Final[Margins] = {}
 
 
 def meaning_of(metric: str) -> Meaning:
     """What differences of a metric mean, by its name as in `VersionDifferences.metrics`."""
     if metric == "error_rate":
-        return Meaning(relative_margin=0.0, absolute_margin=0.01)
-    if metric.startswith("scores."):
-        return Meaning(higher_is_better=True, relative_margin=0.02)
-    return Meaning()
+        return _OF_RATES
+    return _OF_SCORES if metric.startswith("scores.") else _OF_OTHERS
 
 
-def wilson(successes: int, total: int) -> Interval:
+def wilson(successes: float, total: float) -> Interval:
     """The confidence interval of a rate (Wilson, 1927, "Probable inference")."""
     rate, z2 = successes / total, Z * Z
     middle = (rate + z2 / (2 * total)) / (1 + z2 / total)
@@ -82,14 +105,17 @@ def p_value_of(delta: float, interval: Interval) -> float:
     return 2 * NormalDist().cdf(-abs(delta) * Z / half) if half > 0 else 0.0
 
 
-def rates_differ(base_successes: int, base_total: int, successes: int, total: int) -> float:
-    """The two-sided p-value of two rates: Fisher's exact test on small counts, else the pooled z-test."""
+def rates_differ(base_successes: float, base_total: float, successes: float, total: float) -> float:
+    """The two-sided p-value of two rates: Fisher's exact test on small counts, else the pooled z-test.
+
+    Counts that are not whole, as those of tries that say as much as others, are rounded for Fisher's test.
+    """
     everything, all_successes = base_total + total, base_successes + successes
     rate = all_successes / everything
-    if rate in {0.0, 1.0}:
+    if rate <= 0 or rate >= 1:
         return 1.0
     if min(rate, 1 - rate) * min(base_total, total) < _LEAST_EXPECTED:
-        return _fisher(base_successes, base_total, successes, total)
+        return _fisher(*map(round, (base_successes, base_total, successes, total)))
     error = math.sqrt(rate * (1 - rate) * (1 / base_total + 1 / total))
     return 2 * NormalDist().cdf(-abs(successes / total - base_successes / base_total) / error)
 
@@ -98,6 +124,9 @@ def _fisher(base_successes: int, base_total: int, successes: int, total: int) ->
     all_successes = base_successes + successes
     low, high = max(0, all_successes - base_total), min(all_successes, total)
     constant = _log_choose(base_total + total, all_successes)
+
+    if base_total < 1 or total < 1:
+        return 1.0
 
     def probability(count: int) -> float:
         return math.exp(_log_choose(total, count) + _log_choose(base_total, all_successes - count) - constant)
@@ -141,11 +170,16 @@ def difference(
     )
 
 
-def judged(differences: Sequence[Mapping[str, Difference]]) -> list[dict[str, Difference]]:
+def judged(
+    differences: Sequence[Mapping[str, Difference]], margins: Margins = NO_MARGINS
+) -> list[dict[str, Difference]]:
     """Differences with their corrected p-values and verdicts; the correction is over all of them.
+
+    What cannot differ by chance, as neither version varies and both are equal, takes no part in the correction.
 
     Args:
         differences: For each version, by the name of the metric.
+        margins: Up to where a difference hardly matters, by the name of the metric, where that is not as usual.
     """
     tested = [
         (place, metric)
@@ -153,21 +187,38 @@ def judged(differences: Sequence[Mapping[str, Difference]]) -> list[dict[str, Di
         for metric, one in metrics.items()
         if one.p_value is not None
     ]
-    corrected = holm([differences[place][metric].p_value or 0.0 for place, metric in tested])
-    results = [dict(metrics) for metrics in differences]
-    for (place, metric), p_value in zip(tested, corrected, strict=True):
-        one = replace(results[place][metric], p_value_adjusted=p_value)
-        results[place][metric] = replace(one, verdict=_verdict(metric, one))
-    return results
+    varying = [key for key in tested if differences[key[0]][key[1]].interval != (0.0, 0.0)]
+    corrected = holm([differences[place][metric].p_value or 0.0 for place, metric in varying])
+    p_values = {
+        **{key: differences[key[0]][key[1]].p_value for key in tested},
+        **dict(zip(varying, corrected, strict=True)),
+    }
+    return [
+        {
+            metric: _judged(metric, replace(one, p_value_adjusted=p_values.get((place, metric))), margins)
+            for metric, one in metrics.items()
+        }
+        for place, metrics in enumerate(differences)
+    ]
 
 
-def _verdict(metric: str, one: Difference) -> Verdict:
-    if one.interval is None or one.p_value_adjusted is None or one.base is None or one.delta is None:
-        return Verdict.UNKNOWN
+def _judged(metric: str, one: Difference, margins: Margins) -> Difference:
     meaning = meaning_of(metric)
+    margin = None if one.base is None else margins.get(metric, meaning.allowed).of(one.base)
+    verdict, reason = _verdict(one, margin, higher_is_better=meaning.higher_is_better)
+    return replace(one, verdict=verdict, reason=reason, margin=margin)
+
+
+def _verdict(one: Difference, margin: float | None, *, higher_is_better: bool) -> tuple[Verdict, Reason | None]:
+    if one.base is None or one.delta is None or margin is None:
+        return Verdict.UNKNOWN, one.reason or Reason.NOT_KNOWN
+    if one.interval is None or one.p_value_adjusted is None:
+        return Verdict.UNKNOWN, one.reason or Reason.TOO_FEW
     low, high = one.interval
-    if max(abs(low), abs(high)) <= meaning.margin(one.base):
-        return Verdict.SAME
+    if max(abs(low), abs(high)) <= margin:
+        return Verdict.SAME, None
     if one.p_value_adjusted >= SIGNIFICANCE or low <= 0 <= high:
-        return Verdict.UNKNOWN
-    return Verdict.BETTER if (one.delta > 0) == meaning.higher_is_better else Verdict.WORSE
+        return Verdict.UNKNOWN, Reason.WITHIN_CHANCE
+    if abs(one.delta) <= margin:
+        return Verdict.UNKNOWN, Reason.AT_THE_MARGIN
+    return (Verdict.BETTER if (one.delta > 0) == higher_is_better else Verdict.WORSE), None

@@ -8,19 +8,21 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Comparison(_message.Message):
-    __slots__ = ("versions", "differences", "configuration", "notes")
+    __slots__ = ("versions", "differences", "configuration", "notes", "unit")
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
     CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
     versions: _containers.RepeatedCompositeFieldContainer[VersionMetrics]
     differences: _containers.RepeatedCompositeFieldContainer[VersionDifferences]
     configuration: _containers.RepeatedCompositeFieldContainer[ConfigurationDifference]
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, versions: _Optional[_Iterable[_Union[VersionMetrics, _Mapping]]] = ..., differences: _Optional[_Iterable[_Union[VersionDifferences, _Mapping]]] = ..., configuration: _Optional[_Iterable[_Union[ConfigurationDifference, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    unit: str
+    def __init__(self, versions: _Optional[_Iterable[_Union[VersionMetrics, _Mapping]]] = ..., differences: _Optional[_Iterable[_Union[VersionDifferences, _Mapping]]] = ..., configuration: _Optional[_Iterable[_Union[ConfigurationDifference, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class VersionMetrics(_message.Message):
-    __slots__ = ("model_id", "name", "traces", "errors", "error_rate", "latency_ms", "tokens", "cost_usd", "scores", "cost_usd_per_trace", "calls_per_trace", "failed_calls", "tool_calls_per_trace", "first_chunk_ms", "conversations", "cut_off")
+    __slots__ = ("model_id", "name", "traces", "errors", "error_rate", "latency_ms", "tokens", "cost_usd", "scores", "cost_usd_per_trace", "calls_per_trace", "failed_calls", "tool_calls_per_trace", "first_chunk_ms", "conversations", "cut_off", "units", "first_ms", "last_ms")
     class ScoresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -44,6 +46,9 @@ class VersionMetrics(_message.Message):
     FIRST_CHUNK_MS_FIELD_NUMBER: _ClassVar[int]
     CONVERSATIONS_FIELD_NUMBER: _ClassVar[int]
     CUT_OFF_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_MS_FIELD_NUMBER: _ClassVar[int]
+    LAST_MS_FIELD_NUMBER: _ClassVar[int]
     model_id: str
     name: str
     traces: int
@@ -60,7 +65,10 @@ class VersionMetrics(_message.Message):
     first_chunk_ms: LatencyMs
     conversations: Conversations
     cut_off: int
-    def __init__(self, model_id: _Optional[str] = ..., name: _Optional[str] = ..., traces: _Optional[int] = ..., errors: _Optional[int] = ..., error_rate: _Optional[float] = ..., latency_ms: _Optional[_Union[LatencyMs, _Mapping]] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., cost_usd: _Optional[float] = ..., scores: _Optional[_Mapping[str, Score]] = ..., cost_usd_per_trace: _Optional[float] = ..., calls_per_trace: _Optional[float] = ..., failed_calls: _Optional[float] = ..., tool_calls_per_trace: _Optional[float] = ..., first_chunk_ms: _Optional[_Union[LatencyMs, _Mapping]] = ..., conversations: _Optional[_Union[Conversations, _Mapping]] = ..., cut_off: _Optional[int] = ...) -> None: ...
+    units: int
+    first_ms: int
+    last_ms: int
+    def __init__(self, model_id: _Optional[str] = ..., name: _Optional[str] = ..., traces: _Optional[int] = ..., errors: _Optional[int] = ..., error_rate: _Optional[float] = ..., latency_ms: _Optional[_Union[LatencyMs, _Mapping]] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., cost_usd: _Optional[float] = ..., scores: _Optional[_Mapping[str, Score]] = ..., cost_usd_per_trace: _Optional[float] = ..., calls_per_trace: _Optional[float] = ..., failed_calls: _Optional[float] = ..., tool_calls_per_trace: _Optional[float] = ..., first_chunk_ms: _Optional[_Union[LatencyMs, _Mapping]] = ..., conversations: _Optional[_Union[Conversations, _Mapping]] = ..., cut_off: _Optional[int] = ..., units: _Optional[int] = ..., first_ms: _Optional[int] = ..., last_ms: _Optional[int] = ...) -> None: ...
 
 class Conversations(_message.Message):
     __slots__ = ("count", "turns", "cost_usd", "latency_ms")
@@ -148,7 +156,7 @@ class VersionDifferences(_message.Message):
     def __init__(self, model_id: _Optional[str] = ..., metrics: _Optional[_Mapping[str, Difference]] = ...) -> None: ...
 
 class Difference(_message.Message):
-    __slots__ = ("base", "candidate", "delta", "ratio", "p_value", "verdict", "interval", "effect_size", "p_value_adjusted", "evaluation")
+    __slots__ = ("base", "candidate", "delta", "ratio", "p_value", "verdict", "interval", "effect_size", "p_value_adjusted", "evaluation", "reason", "margin", "base_interval", "candidate_interval", "base_units", "candidate_units", "adjusted")
     class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         unknown: _ClassVar[Difference.Verdict]
@@ -159,6 +167,20 @@ class Difference(_message.Message):
     better: Difference.Verdict
     worse: Difference.Verdict
     same: Difference.Verdict
+    class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        too_few: _ClassVar[Difference.Reason]
+        within_chance: _ClassVar[Difference.Reason]
+        at_the_margin: _ClassVar[Difference.Reason]
+        not_known: _ClassVar[Difference.Reason]
+        not_comparable: _ClassVar[Difference.Reason]
+        weights_missing: _ClassVar[Difference.Reason]
+    too_few: Difference.Reason
+    within_chance: Difference.Reason
+    at_the_margin: Difference.Reason
+    not_known: Difference.Reason
+    not_comparable: Difference.Reason
+    weights_missing: Difference.Reason
     BASE_FIELD_NUMBER: _ClassVar[int]
     CANDIDATE_FIELD_NUMBER: _ClassVar[int]
     DELTA_FIELD_NUMBER: _ClassVar[int]
@@ -169,6 +191,13 @@ class Difference(_message.Message):
     EFFECT_SIZE_FIELD_NUMBER: _ClassVar[int]
     P_VALUE_ADJUSTED_FIELD_NUMBER: _ClassVar[int]
     EVALUATION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MARGIN_FIELD_NUMBER: _ClassVar[int]
+    BASE_INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    BASE_UNITS_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_UNITS_FIELD_NUMBER: _ClassVar[int]
+    ADJUSTED_FIELD_NUMBER: _ClassVar[int]
     base: float
     candidate: float
     delta: float
@@ -179,7 +208,14 @@ class Difference(_message.Message):
     effect_size: float
     p_value_adjusted: float
     evaluation: ScoreComparison
-    def __init__(self, base: _Optional[float] = ..., candidate: _Optional[float] = ..., delta: _Optional[float] = ..., ratio: _Optional[float] = ..., p_value: _Optional[float] = ..., verdict: _Optional[_Union[Difference.Verdict, str]] = ..., interval: _Optional[_Iterable[float]] = ..., effect_size: _Optional[float] = ..., p_value_adjusted: _Optional[float] = ..., evaluation: _Optional[_Union[ScoreComparison, _Mapping]] = ...) -> None: ...
+    reason: Difference.Reason
+    margin: float
+    base_interval: _containers.RepeatedScalarFieldContainer[float]
+    candidate_interval: _containers.RepeatedScalarFieldContainer[float]
+    base_units: int
+    candidate_units: int
+    adjusted: str
+    def __init__(self, base: _Optional[float] = ..., candidate: _Optional[float] = ..., delta: _Optional[float] = ..., ratio: _Optional[float] = ..., p_value: _Optional[float] = ..., verdict: _Optional[_Union[Difference.Verdict, str]] = ..., interval: _Optional[_Iterable[float]] = ..., effect_size: _Optional[float] = ..., p_value_adjusted: _Optional[float] = ..., evaluation: _Optional[_Union[ScoreComparison, _Mapping]] = ..., reason: _Optional[_Union[Difference.Reason, str]] = ..., margin: _Optional[float] = ..., base_interval: _Optional[_Iterable[float]] = ..., candidate_interval: _Optional[_Iterable[float]] = ..., base_units: _Optional[int] = ..., candidate_units: _Optional[int] = ..., adjusted: _Optional[str] = ...) -> None: ...
 
 class ScoreComparison(_message.Message):
     __slots__ = ("test", "pairs", "higher", "lower", "equal", "base_count", "candidate_count", "source", "scorer", "datasets")

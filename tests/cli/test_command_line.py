@@ -20,7 +20,7 @@ from .conftest import unboxed
 from .terminal import environment, program, run_in_terminal
 
 Run = Callable[..., Result]
-COMMANDS = ("serve", "models", "show", "compare", "traces", "gate", "env", "doctor")
+COMMANDS = ("serve", "models", "show", "compare", "traces", "gate", "watch", "env", "doctor")
 TWO = "reader.comparison = compared(metrics(V1), metrics(V2), {'latency_ms.p95': Verdict.WORSE})"
 
 

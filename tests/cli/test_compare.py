@@ -135,11 +135,13 @@ def test_details(rows: Callable[..., dict[str, list[str]]], reader: MemoryReader
         effect_size=0.21,
         p_value=0.0004,
         p_value_adjusted=0.004,
+        base_units=1200,
+        candidate_units=300,
     )
     differences = [VersionDifferences(model_id=V2, metrics={"latency_ms.p95": judged})]
     reader.comparison = Comparison(versions=[metrics(V1), metrics(V2)], differences=differences)
     found = rows("v1", "v2", "--details")
-    assert found["latency p95"] == ["120 ms to 480 ms", "+0.21", "<0.001", "0.004", "✗ worse"]
+    assert found["latency p95"] == ["1,200, 300", "120 ms to 480 ms", "+0.21", "<0.001", "0.004", "✗ worse"]
 
 
 def test_json_is_the_comparison(run: Run, reader: MemoryReader) -> None:
@@ -147,7 +149,7 @@ def test_json_is_the_comparison(run: Run, reader: MemoryReader) -> None:
     output = run("compare", "v1", "v2", "--json").stdout
     assert not {"\x1b", "\x9b", "\u202e", "\u2028"} & set(output)
     printed = json.loads(output)
-    assert set(printed) == {"versions", "differences", "configuration", "notes"}
+    assert set(printed) == {"versions", "differences", "configuration", "notes", "unit"}
     assert printed["versions"][0]["name"] == HOSTILE
     assert printed["versions"][1]["latency_ms"] == {
         "p50": 812.4,
@@ -304,7 +306,7 @@ def test_rows_in_json_are_beside_the_comparison(run: Run, reader: MemoryReader) 
     reader.comparison = paired()
     reader.changed_rows = [change(V2, HOSTILE, -1.0, HOSTILE)]
     printed = json.loads(run("compare", "v1", "v2", "--rows", "--json").stdout)
-    assert set(printed) == {"versions", "differences", "configuration", "notes", "rows"}
+    assert set(printed) == {"versions", "differences", "configuration", "notes", "unit", "rows"}
     assert printed["rows"][0]["base"]["output"] == HOSTILE
     assert printed["differences"][0]["metrics"]["scores.correct"]["evaluation"]["lower"] == 9
 
@@ -321,7 +323,7 @@ def test_hostile_rows_stay_on_their_lines(run: Run, reader: MemoryReader) -> Non
     ("changes", "text"),
     [
         ({}, "30 rows, 2 higher, 9 lower (McNemar)"),
-        ({"test": "wilcoxon"}, "30 rows, 2 higher, 9 lower (Wilcoxon)"),
+        ({"test": "paired_t"}, "30 rows, 2 higher, 9 lower (paired t)"),
         ({"test": None, "pairs": 8}, "8 rows, too few"),
         ({"test": "welch", "pairs": 0, "base_count": 1200}, "1,200 and 30 values (Welch)"),
         ({"test": None, "pairs": 0}, "30 and 30 values, too few"),

@@ -120,7 +120,7 @@ def test_rules_in_a_file(run: Run, tmp_path: Path) -> None:
         (b'fail_iff = ["worse"]', "Did you mean 'fail_if'?"),
         (b'fail_if = "worse"', "Expected `array`"),
         (b"fail_if = [1]", "Expected `str`"),
-        (b'unknown = "perhaps"', "unknown is `pass` or `fail`"),
+        (b'unknown = "perhaps"', "unknown is `pass`, `fail` or `wait`"),
         (b"fail_if = [", "is no TOML"),
         (b"\xff\xfe", "is no TOML"),
         (b'fail_if = ["latency > 3"]', "there is no metric"),

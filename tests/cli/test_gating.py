@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules held against comparisons."""
 
+import dataclasses
 import itertools
 import math
 
@@ -8,9 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_loggedmodel.commands.gating import GateResult, Outcome, judged
-from otel_loggedmodel.commands.rules import ANY_METRIC_WORSE, parse_rule
-from otel_loggedmodel.store.results import Comparison, LatencyMs, Score, ScoreComparison, Verdict, VersionDifferences
+from otel_loggedmodel.commands.gating import GateResult, OnUnknown, Outcome, judged
+from otel_loggedmodel.commands.rules import ANY_METRIC_WORSE, RuleError, parse_demand, parse_rule
+from otel_loggedmodel.store.results import (
+    Comparison,
+    LatencyMs,
+    Reason,
+    Score,
+    ScoreComparison,
+    Verdict,
+    VersionDifferences,
+)
+from otel_loggedmodel.store.statistics import Margin
 
 from .doubles import V1, V2, compared, difference, metrics
 
@@ -66,7 +76,7 @@ def test_verdicts(rule: str, verdict: Verdict, outcome: Outcome, code: int, stri
     verdicts = {"latency_ms.p95": verdict}
     assert gate(rule, verdicts=verdicts).rules[0].outcome is outcome
     assert gate(rule, verdicts=verdicts).exit_code == code
-    assert gate(rule, verdicts=verdicts, unknown_fails=True).exit_code == strict_code
+    assert gate(rule, verdicts=verdicts, unknown=OnUnknown.FAIL).exit_code == strict_code
 
 
 def test_a_small_difference_that_is_real_passes_a_rule_with_both() -> None:
@@ -223,7 +233,7 @@ def test_whatever_the_numbers_absence_and_regressions_never_pass(
     )
     rules = [f"scores.s > {part * 100:+}%", "scores.s > (0)", "worse(scores.s)", "worse"]
     for rule, strict in itertools.product(rules, [unknown_fails]):
-        result = judged(comparison, [parse_rule(rule)], unknown_fails=strict)
+        result = judged(comparison, [parse_rule(rule)], unknown=OnUnknown.FAIL if strict else OnUnknown.PASS)
         is_known = candidate is not None and math.isfinite(candidate)
         is_base_known = base is not None and math.isfinite(base)
         if not is_known and (rule != "worse" or is_base_known):
@@ -237,3 +247,158 @@ def test_a_comparison_without_differences_has_no_verdicts() -> None:
     comparison = Comparison(versions=[BASELINE, SAME])
     assert judged(comparison, [ANY_METRIC_WORSE]).exit_code == 2
     assert judged(comparison, [parse_rule("worse(error_rate)")]).exit_code == 2
+
+
+def measured(
+    metric: str, base: float, candidate: float, half: float, p_value: float = 0.001, **more: object
+) -> Comparison:
+    """A comparison in which one metric has an interval, and another none that matters."""
+    delta = candidate - base
+    one = difference(base, candidate, Verdict.UNKNOWN, interval=(delta - half, delta + half), p_value=p_value, **more)
+    rates = {"error_rate": {"error_rate": candidate}, "latency_ms.p95": {"latency_ms": LatencyMs(p95=candidate)}}
+    values = {"error_rate": {"error_rate": base}, "latency_ms.p95": {"latency_ms": LatencyMs(p95=base)}}
+    return Comparison(
+        versions=[
+            metrics(V1, **values.get(metric, {})),
+            metrics(V2, **rates.get(metric, {}), first_ms=0, last_ms=3_600_000),
+        ],
+        differences=[VersionDifferences(model_id=V2, metrics={metric: one})],
+    )
+
+
+@pytest.mark.parametrize(
+    ("half", "rule", "outcome"),
+    [
+        (50.0, "latency_ms.p95 > +20%", Outcome.FAILED),
+        (150.0, "latency_ms.p95 > +20%", Outcome.UNKNOWN),
+        (50.0, "latency_ms.p95 > +40%", Outcome.PASSED),
+        (150.0, "latency_ms.p95 > +40%", Outcome.UNKNOWN),
+        (50.0, "latency_ms.p95 > +200", Outcome.FAILED),
+        (50.0, "latency_ms.p95 > +200 and worse", Outcome.FAILED),
+        (150.0, "latency_ms.p95 > +200 and worse", Outcome.UNKNOWN),
+        (50.0, "latency_ms.p95 < +20%", Outcome.PASSED),
+        (150.0, "latency_ms.p95 < +20%", Outcome.UNKNOWN),
+    ],
+)
+def test_limits_hold_the_interval(half: float, rule: str, outcome: Outcome) -> None:
+    result = judged(measured("latency_ms.p95", 1000.0, 1300.0, half), [parse_rule(rule)])
+    assert result.rules[0].outcome is outcome
+
+
+def test_a_limit_by_itself_holds_the_interval_of_the_candidate() -> None:
+    def outcome(rule: str, low: float, high: float) -> Outcome:
+        comparison = measured(
+            "error_rate", 0.01, (low + high) / 2, 0.02, candidate_interval=(low, high), base_interval=(0.0, 0.02)
+        )
+        return judged(comparison, [parse_rule(rule)]).rules[0].outcome
+
+    assert outcome("error_rate > 5%", 0.052, 0.07) is Outcome.FAILED
+    assert outcome("error_rate > 5%", 0.04, 0.08) is Outcome.UNKNOWN
+    assert outcome("error_rate > 5%", 0.04, 0.05) is Outcome.PASSED
+
+
+def test_what_follows_from_the_baseline_is_as_uncertain_as_that() -> None:
+    """Of three times the baseline, its own interval counts three times."""
+    own = {"base_interval": (900.0, 1100.0), "candidate_interval": (3400.0, 3600.0)}
+    comparison = measured("latency_ms.p95", 1000.0, 3500.0, 141.0, **own)
+    assert judged(comparison, [parse_rule("latency_ms.p95 > +2300")]).rules[0].outcome is Outcome.FAILED
+    assert judged(comparison, [parse_rule("latency_ms.p95 > 3.3x")]).rules[0].outcome is Outcome.UNKNOWN
+    assert judged(comparison, [parse_rule("latency_ms.p95 > 3.1x")]).rules[0].outcome is Outcome.FAILED
+
+
+def test_an_unknown_rule_says_what_it_could_have_found_and_what_it_takes() -> None:
+    comparison = measured("latency_ms.p95", 1000.0, 1060.0, 100.0, p_value=0.2, base_units=1204, candidate_units=1204)
+    result = judged(comparison, [parse_rule("worse(latency_ms.p95)")])
+    (found,) = result.rules[0].findings
+    assert (found.outcome, found.verdict, found.reason) == (Outcome.UNKNOWN, Verdict.UNKNOWN, Reason.WITHIN_CHANCE)
+    # (1.96 + 0.84) / 1.96 half-widths, and (142.9 / 60)^2 times as many traces.
+    assert found.smallest == pytest.approx(142.9, abs=0.1)
+    assert found.traces_needed == pytest.approx(1204 * (142.9 / 60) ** 2, rel=0.01)
+    assert found.seconds_needed == pytest.approx(3600 * ((142.9 / 60) ** 2 - 1), rel=0.01)
+    assert found.text == (
+        "latency_ms.p95 is unknown (within chance): 1,000 ms to 1,060 ms (+6.0 %); the smallest change that would have"
+        " been found is +143 ms (14 %); a decision takes some 6,900 traces of each, 5 h more at the present rate"
+    )
+
+
+def test_unknown_passes_fails_or_waits() -> None:
+    comparison = measured("latency_ms.p95", 1000.0, 1060.0, 100.0, p_value=0.2)
+    rules = [parse_rule("worse(latency_ms.p95)"), parse_rule("latency_ms.p95 > +8%")]
+
+    def ended(**options: OnUnknown) -> tuple[Outcome, int, str]:
+        result = judged(comparison, rules, **options)
+        return result.outcome, result.exit_code, result.reason
+
+    assert ended() == (Outcome.PASSED, 0, "2 rules passed, 2 of them for want of evidence")
+    assert ended(unknown=OnUnknown.FAIL) == (Outcome.FAILED, 1, "2 of 2 rules failed")
+    assert ended(unknown=OnUnknown.WAIT) == (Outcome.NO_DATA, 2, "2 of 2 rules cannot be decided yet")
+
+
+def test_verdicts_are_corrected_for_what_rules_name() -> None:
+    many = {
+        "error_rate": difference(0.02, 0.042, Verdict.UNKNOWN, interval=(0.008, 0.036), p_value=0.02),
+        **{
+            f"scores.s{place}": difference(0.5, 0.5, Verdict.UNKNOWN, interval=(-0.1, 0.1), p_value=0.9)
+            for place in range(9)
+        },
+    }
+    comparison = Comparison(
+        versions=[metrics(V1), metrics(V2)], differences=[VersionDifferences(model_id=V2, metrics=many)]
+    )
+    assert judged(comparison, [parse_rule("worse(error_rate)")]).outcome is Outcome.FAILED
+    assert judged(comparison, [parse_rule("worse")]).rules[0].outcome is Outcome.UNKNOWN
+
+
+def test_margins_are_those_of_the_rule_the_option_and_the_metric() -> None:
+    comparison = measured("error_rate", 0.001, 0.008, 0.002)
+
+    def outcome(rule: str, **margins: Margin) -> Outcome:
+        return judged(comparison, [parse_rule(rule)], margins=margins).rules[0].outcome
+
+    # A fifth of the rate, and at least a tenth of a percentage point.
+    assert outcome("worse(error_rate)") is Outcome.FAILED
+    assert outcome("worse(error_rate, 1pp)") is Outcome.PASSED
+    assert outcome("worse(error_rate)", error_rate=Margin(least=0.01)) is Outcome.PASSED
+    assert outcome("worse(error_rate, 0.1pp)", error_rate=Margin(least=0.01)) is Outcome.FAILED
+    with pytest.raises(RuleError, match="two margins"):
+        judged(comparison, [parse_rule("worse(error_rate, 1pp)"), parse_rule("worse(error_rate, 2pp)")])
+
+
+@pytest.mark.parametrize(
+    ("base", "candidate", "half", "outcome", "code"),
+    [
+        (0.80, 0.80, 0.015, Outcome.PASSED, 0),
+        (0.80, 0.80, 0.03, Outcome.UNKNOWN, 2),
+        (0.80, 0.70, 0.03, Outcome.FAILED, 1),
+        # The one-sided limit is closer than that of the 95 % interval.
+        (0.80, 0.80, 0.0185, Outcome.PASSED, 0),
+    ],
+)
+def test_what_is_required_has_to_be_shown(
+    base: float, candidate: float, half: float, outcome: Outcome, code: int
+) -> None:
+    comparison = evaluated(Verdict.UNKNOWN, base=base, candidate=candidate)
+    found = dataclasses.replace(
+        comparison.differences[0].metrics["scores.correct"],
+        interval=(candidate - base - half, candidate - base + half),
+        p_value=0.5,
+    )
+    comparison = dataclasses.replace(
+        comparison, differences=[VersionDifferences(model_id=V2, metrics={"scores.correct": found})]
+    )
+    result = judged(comparison, [], [parse_demand("not_worse(scores.correct, 2%)")])
+    assert (result.rules[0].outcome, result.exit_code) == (outcome, code)
+    # Who says that unknown passes gets that.
+    if outcome is Outcome.UNKNOWN:
+        passing = judged(comparison, [], [parse_demand("not_worse(scores.correct, 2%)")], unknown=OnUnknown.PASS)
+        assert passing.exit_code == 0
+
+
+def test_asking_again_and_again_takes_more_to_decide() -> None:
+    comparison = measured("latency_ms.p95", 1000.0, 1120.0, 80.0, p_value=0.003)
+    rule = parse_rule("worse(latency_ms.p95)")
+    assert judged(comparison, [rule]).outcome is Outcome.FAILED
+    repeated = judged(comparison, [rule], repeated=True)
+    assert (repeated.rules[0].outcome, repeated.repeated) == (Outcome.UNKNOWN, True)
+    clear = measured("latency_ms.p95", 1000.0, 1300.0, 80.0, p_value=1e-12)
+    assert judged(clear, [rule], repeated=True).outcome is Outcome.FAILED

@@ -163,6 +163,30 @@ def test_our_sampler_keeps_a_share_of_ordinary_traces(sampling: Collector) -> No
     assert 1 <= len(kept) < 60
 
 
+def test_what_our_sampler_keeps_says_what_share_that_is(sampling: Collector) -> None:
+    """On entry spans; without sampling, nothing does."""
+    root = Span("failed", error=True)
+    step = root.child("step", error=True)
+
+    sampling.send([step])
+    sampling.send([root])
+
+    after_the_sampler(sampling)
+    said = {
+        span.name: span.attributes.get("logged_model.sampling.percent")
+        for span in sampling.spans()
+        if span.trace_id == root.trace_id
+    }
+    assert said == {"failed": 1, "step": None}
+
+
+def test_without_our_sampler_nothing_says_a_share(run_collector: RunCollector) -> None:
+    with run_collector({"KEEP_PERCENT": "10"}) as collector:
+        collector.send([Span("whole")])
+        wait_until(lambda: bool(list(collector.spans())), "the span")
+        assert [span.attributes.get("logged_model.sampling.percent") for span in collector.spans()] == [None]
+
+
 def test_our_sampler_keeps_every_trace_with_an_error_whole(sampling: Collector) -> None:
     roots = [Span("root", error=True) for _ in range(100)]
     # The step ends, and is sent, before the failure of the whole is known.

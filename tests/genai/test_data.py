@@ -146,3 +146,19 @@ def test_a_file_that_is_not_there_is_an_error_of_the_call(tmp_path: Path) -> Non
         dataset_of(tmp_path / "none.jsonl", None)
     with pytest.raises(TypeError, match="row 0 is str"):
         dataset_of(["text"], None)
+
+
+def test_rows_that_belong_together_say_what_they_have_in_common() -> None:
+    from otel_loggedmodel.genai.rows import RowReader
+
+    records = [
+        {"inputs": {"q": "a"}},
+        {"inputs": {"q": "a"}},
+        {"inputs": {"q": "b"}, "group": "passage 1"},
+        {"inputs": {"q": "c"}, "tags": {"group": "passage 1"}},
+        {"inputs": {"q": "d"}, "id": "7"},
+        {"inputs": {"q": "d"}, "id": "7"},
+    ]
+    found = list(RowReader().read(records))
+    assert [row.group for row in found] == [None, found[0].key, "passage 1", "passage 1", None, "7"]
+    assert len({row.key for row in found}) == len(records)

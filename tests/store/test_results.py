@@ -39,7 +39,14 @@ def filled(kind: Any) -> Any:
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         return kind(**{field.name: filled(hints[field.name]) for field in dataclasses.fields(kind)})
-    return {str: HOSTILE, int: 2**60 + 1, float: 0.1, bool: True, results.Verdict: results.Verdict.WORSE}[kind]
+    return {
+        str: HOSTILE,
+        int: 2**60 + 1,
+        float: 0.1,
+        bool: True,
+        results.Verdict: results.Verdict.WORSE,
+        results.Reason: results.Reason.TOO_FEW,
+    }[kind]
 
 
 @pytest.mark.parametrize("kind", ANSWERS, ids=lambda kind: kind.__name__)

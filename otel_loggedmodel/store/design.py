@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How traces are compared: which are independent, how often each counts, and within which parts of the traffic.
+
+A `Design` is made of SQL over rows of `measuring.traces`, joined by trace with `marks` where those do not have it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from otel_loggedmodel.store.measuring import Query
+
+_NOTHING: Final = Query("")
+# What makes one number of a route and an hour; Python works it out as ClickHouse does, in 64 bits.
+_SPREAD: Final = 0x9E3779B97F4A7C15
+HOUR_NS: Final = 3_600_000_000_000
+
+
+@dataclass(frozen=True)
+class Design:
+    """How traces are compared.
+
+    Attributes:
+        unit: What a trace is a part of, and which is independent of others, as SQL; a hash.
+        units: What that is called: `trace`, `conversation`, or the name of an attribute.
+        weight: How many traces it stands for, as SQL.
+        is_unweighted: Whether it does not say so although others do, as SQL.
+        stratum: Which part of the traffic it belongs to, as SQL; a hash.
+        marks: More of traces, by `trace`, that the others are made of.
+        broken: The traces of which a span ends before it begins.
+        strata: Of the strata that count the share that each has; none where all traces are held together.
+        by: What strata are made of, in words: `route`, `hour`, `route and hour`.
+    """
+
+    unit: str = "trace"
+    units: str = "trace"
+    weight: str = "1."
+    is_unweighted: str = "0"
+    stratum: str = "toUInt64(0)"
+    marks: Query = _NOTHING
+    broken: Query = _NOTHING
+    strata: Mapping[int, float] = field(default_factory=dict)
+    by: str = ""
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether a trace is more or less than one unit that counts once."""
+        return self.units != "trace" or self.weight != "1." or bool(self.strata)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Of the strata."""
+        if not self.strata:
+            return {}
+        return {"strata": list(self.strata), "shares": list(self.strata.values())}
+
+
+SIMPLE: Final = Design()
+
+
+def stratum_of(route: int, hour: int) -> int:
+    """The number of the stratum of a route, a hash, and an hour since 1970; of either 0 where it does not matter."""
+    return route ^ (hour * _SPREAD) % 2**64
+
+
+def stratum_sql(route: str, hour: str) -> str:
+    """The same as SQL."""
+    return f"bitXor(toUInt64({route}), toUInt64({hour}) * toUInt64({_SPREAD}))"
