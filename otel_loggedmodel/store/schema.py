@@ -103,7 +103,7 @@ class Columns:
     def __init__(self, present: Collection[str], *, is_counted: bool) -> None:
         self._present = present
         self.spans = self._of()
-        self.counted = counted.TABLE if is_counted else f"({counted.rows(self.spans)})"
+        self.counted = counted.TABLE if is_counted else f"({counted.as_read(self.spans)})"
         self.is_prepared = is_counted and self.spans == SPANS
 
     def _of(self, where: str = "") -> str:
