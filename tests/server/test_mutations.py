@@ -22,7 +22,7 @@ from effort import times
 
 from .mutating import corpus, mutated, mutated_json
 
-SECONDS = float(os.environ.get("OTEL_LOGGEDMODEL_FUZZ_SECONDS") or times(full=60, quick=4)) / 4
+SECONDS = float(os.environ.get("OTEL_LOGGEDMODEL_FUZZ_SECONDS") or times(full=60, quick=2)) / 4
 SEED = int(os.environ.get("OTEL_LOGGEDMODEL_FUZZ_SEED") or time.time_ns())
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 ANSWERS = {200, 400, 413}
