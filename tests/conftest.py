@@ -65,7 +65,7 @@ hypothesis.settings.register_profile(
     # A busy machine is slow, and nothing is wrong with that.
     deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
-    max_examples=times(full=100, quick=30),
+    max_examples=times(full=100, quick=15),
 )
 hypothesis.settings.load_profile("default")
 

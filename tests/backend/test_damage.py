@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from asking import ask
-from effort import some
+from effort import only_in_full, some
 
 from .sending import Traces
 from .serving import Serving, command
@@ -195,7 +195,6 @@ def copied_without_its_links(data: Path) -> None:
             with_nonsense_in_a_definition,
             copied_without_its_links,
         ],
-        quick=2,
     ),
 )
 def test_a_store_that_the_engine_would_not_open_as_it_was(
@@ -241,16 +240,18 @@ def test_a_backup_makes_a_new_store(tmp_path: Path, data: Path, name: str) -> No
         assert spans_of(serving) == 4 * SPANS_AN_INSERT
 
 
+@only_in_full
 def test_what_is_no_backup(tmp_path: Path) -> None:
     (tmp_path / "file.tar").write_bytes(b"no backup")
     (tmp_path / "file").write_bytes(b"no backup")
     (tmp_path / "directory").mkdir()
-    for name, code in some([("directory", 2), ("file.tar", 3), ("nothing", 2), ("file", 2)], quick=2):
+    for name, code in (("directory", 2), ("file.tar", 3), ("nothing", 2), ("file", 2)):
         done = command("store", "restore", tmp_path / name, "--store", f"chdb://{tmp_path / 'data'}")
         assert (done.returncode, "Traceback" in done.stderr) == (code, False), done
         assert ("file.tar cannot be read as a backup" in done.stderr) is (code == 3)
 
 
+@only_in_full
 def test_a_backup_that_was_cut_and_what_a_killed_restoring_left(tmp_path: Path, data: Path) -> None:
     backup, new = tmp_path / "backup.tar", tmp_path / "new"
     assert command("store", "backup", backup, "--store", f"chdb://{data}").returncode == 0

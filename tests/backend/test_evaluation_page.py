@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.terminal import environment
+from effort import only_in_full
 from waiting import wait_until
 
 from .serving import Serving
@@ -20,6 +21,7 @@ FILES = dict(re.findall(r"^```python\n# (\S+)\n(.*?)^```", PAGE, re.DOTALL | re.
 COMMANDS = re.findall(r"^```console\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
 
+@only_in_full
 def test_the_page_works_as_printed(tmp_path: Path) -> None:
     with Serving(tmp_path / "log", "--data", tmp_path / "data") as backend:
         variables = environment(

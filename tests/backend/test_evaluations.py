@@ -20,6 +20,7 @@ from opentelemetry.trace import format_trace_id
 import otel_loggedmodel
 from asking import ask
 from cli.terminal import environment
+from effort import some
 from otel_loggedmodel.genai import scorers, search_traces
 from waiting import wait_until
 
@@ -208,14 +209,17 @@ def test_the_command_evaluates_a_function_of_a_module(serving, project) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [
-        (["app:nothing", "--data", "rows.csv", "--scorers", "quality"], "app has no nothing"),
-        (["nowhere:f", "--data", "rows.csv", "--scorers", "quality"], "there is no module nowhere"),
-        (["answer", "--data", "rows.csv", "--scorers", "quality"], "not of the form"),
-        (["app:answer", "--data", "none.csv", "--scorers", "quality"], "none.csv"),
-        (["app:answer", "--data", "rows.csv", "--scorers", "app"], "app has no scorers"),
-        (["app:answer", "--data", "rows.csv", "--scorers", "quality", "--param", "a=b"], "give it a --name"),
-    ],
+    some(
+        [
+            (["app:nothing", "--data", "rows.csv", "--scorers", "quality"], "app has no nothing"),
+            (["nowhere:f", "--data", "rows.csv", "--scorers", "quality"], "there is no module nowhere"),
+            (["answer", "--data", "rows.csv", "--scorers", "quality"], "not of the form"),
+            (["app:answer", "--data", "none.csv", "--scorers", "quality"], "none.csv"),
+            (["app:answer", "--data", "rows.csv", "--scorers", "app"], "app has no scorers"),
+            (["app:answer", "--data", "rows.csv", "--scorers", "quality", "--param", "a=b"], "give it a --name"),
+        ],
+        quick=2,
+    ),
 )
 def test_wrong_usage_of_the_command_is_said(serving, project, arguments, message) -> None:
     outcome = run(project, serving, *arguments)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from asking import ask
-from effort import times
+from effort import only_in_full
 from waiting import wait_until
 
 from .sending import Load, Traces
@@ -77,12 +77,13 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         holder.communicate()
 
 
+@only_in_full
 def test_no_acknowledged_span_is_lost(tmp_path: Path, disk: Disk) -> None:
     with (
         Serving(tmp_path / "log", "--data", disk.path / "data", wrapper=disk.wrapper) as serving,
         Load(serving, Traces("full", 1), spans=200, clients=3) as load,
     ):
-        for _ in range(times(full=4, quick=1)):
+        for _ in range(4):
             known = len(load.acknowledged)
             wait_until(lambda known=known: len(load.acknowledged) > known + 2000)
             load.refusals.clear()

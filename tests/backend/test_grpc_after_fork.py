@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.terminal import environment
+from effort import only_in_full
 from waiting import wait_until
 
 from .serving import Serving
@@ -53,6 +54,7 @@ provider.shutdown()
 """
 
 
+@only_in_full
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="there are no forks here")
 def test_grpc_after_a_fork(tmp_path: Path) -> None:
     with Serving(tmp_path / "log", "--data", tmp_path / "data") as serving:

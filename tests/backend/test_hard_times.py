@@ -15,7 +15,7 @@ import pytest
 
 from cli.terminal import environment
 from clickhouse_server import ClickHouseServer
-from effort import times
+from effort import only_in_full, times
 from otel_loggedmodel.store import schema
 
 from .conftest import KEPT
@@ -75,6 +75,7 @@ def assert_all_is_there(tmp_path: Path, data: Path) -> None:
         assert len(serving.trace_ids("kept")) == KEPT
 
 
+@only_in_full
 def test_a_directory_that_another_program_has(tmp_path: Path, kept: Path) -> None:
     """That has embedded ClickHouse open, and knows nothing of this one's lock."""
     with ClickHouseServer(tmp_path):
@@ -82,6 +83,7 @@ def test_a_directory_that_another_program_has(tmp_path: Path, kept: Path) -> Non
     assert_all_is_there(tmp_path, kept)
 
 
+@only_in_full
 def test_a_store_of_a_newer_release(tmp_path: Path, kept: Path) -> None:
     newer = schema.SCHEMA_VERSION + 1
     mark(tmp_path, f"otel-loggedmodel schema {newer}")

@@ -6,14 +6,14 @@ from pathlib import Path
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from asking import ask
-from effort import times
+from effort import only_in_full
 
 from .sending import Traces
 from .serving import Serving, command
 
-IDS = times(full=100_000, quick=20_000)
+IDS = 100_000
 AT_ONCE = 10_000
-MORE_MIB = times(full=800, quick=400)
+MORE_MIB = 800
 
 
 def requests_with_ids(count: int, first: int) -> bytes:
@@ -26,6 +26,7 @@ def requests_with_ids(count: int, first: int) -> bytes:
     return request.SerializeToString()
 
 
+@only_in_full
 def test_an_id_for_each_request(tmp_path: Path) -> None:
     with Serving(tmp_path / "log", "--data", tmp_path / "data") as serving:
         for first in range(0, IDS, AT_ONCE):

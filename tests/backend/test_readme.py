@@ -12,6 +12,7 @@ import pytest
 
 from cli.terminal import environment
 from clickhouse_server import ClickHouseServer
+from effort import only_in_full
 from programs import STEADY_CLOCK, run
 
 from .serving import Serving
@@ -88,6 +89,7 @@ def test_the_story_of_quality_is_caught_by_its_gate(backend: Serving, tmp_path: 
     assert "10 of 30 rows lower" in gate.stdout
 
 
+@only_in_full
 def test_the_same_commands_run_on_a_cluster(
     backend: Serving, clickhouse_server: ClickHouseServer, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from asking import held_spans, is_stopping
 from clickhouse_server import ClickHouseServer
-from effort import some, times
+from effort import only_in_full, some, times
 from waiting import wait_until
 
 from .sending import Load, Traces
@@ -56,6 +56,7 @@ def test_what_was_accepted_is_answered_before_it_ends(tmp_path: Path) -> None:
     assert stored == {one for (ids, _), status in zip(requests, statuses, strict=True) if status == 200 for one in ids}
 
 
+@only_in_full
 def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     """For where the first cannot: the cluster does not answer, and an insert is waited for."""
     with (

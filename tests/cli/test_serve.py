@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import pytest
 from typer.testing import Result
 
 import programs
+from otel_loggedmodel.commands.diagnosis.steps import Deadline
 
 from .conftest import unboxed
 from .terminal import environment
@@ -73,6 +75,14 @@ def backend(data: Path, *options: str, **variables: str) -> Iterator[Backend]:
     assert (process.returncode, output) == (0, ""), errors
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The doctor waits as long as a busy machine may take, instead of as long as somebody at a terminal does."""
+    monkeypatch.setattr(Deadline, "__init__", lambda self, _: setattr(self, "_end", time.monotonic() + 120))
+    monkeypatch.setattr(Deadline, "at_most", lambda self, _: self.seconds_left)
+
+
+@pytest.mark.usefixtures("patience")
 def test_the_whole_story(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = tmp_path / "data"
     with backend(data) as running:
@@ -128,6 +138,7 @@ def run_to_end(*arguments: str, **variables: str) -> "subprocess.CompletedProces
     )
 
 
+@pytest.mark.usefixtures("patience")
 def test_a_backend_with_a_token(run: Run, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("s3cret\n")

@@ -245,13 +245,12 @@ def demo_until(moment: str, tmp_path: Path, *arguments: str) -> "Iterator[tuple[
     ("number", "moment"),
     some(
         [
-            (signal.SIGTERM, "starting three"),
             (signal.SIGINT, "asking"),
+            (signal.SIGTERM, "starting three"),
             (signal.SIGINT, "starting the backend"),
             (signal.SIGTERM, "stopping"),
             (signal.SIGINT, "otel-loggedmodel models"),
         ],
-        quick=2,
     ),
 )
 def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path, number: signal.Signals, moment: str) -> None:

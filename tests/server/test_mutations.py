@@ -24,7 +24,7 @@ from log_requests import in_json, odd_requests
 
 from .mutating import corpus, mutated, mutated_json
 
-SECONDS = float(os.environ.get("OTEL_LOGGEDMODEL_FUZZ_SECONDS") or times(full=60, quick=4)) / 6
+SECONDS = float(os.environ.get("OTEL_LOGGEDMODEL_FUZZ_SECONDS") or times(full=60, quick=2)) / 6
 SEED = int(os.environ.get("OTEL_LOGGEDMODEL_FUZZ_SEED") or time.time_ns())
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 ANSWERS = {200, 400, 413}

@@ -15,7 +15,7 @@ from one_odd_span import SPANS, OneOdd, span_ids
 from .backends import Backend, spans_of
 
 on_one_backend = settings(
-    max_examples=times(300, quick=60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=times(300, quick=30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

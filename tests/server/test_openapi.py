@@ -105,7 +105,7 @@ def questions(draw: st.DrawFn) -> tuple[str, str]:
 
 
 @given(questions())
-@settings(max_examples=times(full=500, quick=40), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=times(full=500, quick=20), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_asked_the_answer_is_described(serving: Serving, question: tuple[str, str]) -> None:
     path, target = question
     answer = ask(serving.http, "GET", target)

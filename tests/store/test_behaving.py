@@ -11,6 +11,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from clickhouse_server import ClickHouseServer
+from effort import some
 from otel_loggedmodel.store.chart_results import Activities, Behaviour, Point
 from otel_loggedmodel.store.opening import Store
 from otel_loggedmodel.store.queries import StoreReader
@@ -53,7 +54,7 @@ def quantile(values: list[float], level: float) -> float:
     return below + (above - below) * (position - math.floor(position))
 
 
-@pytest.mark.parametrize("selection", SELECTIONS)
+@pytest.mark.parametrize("selection", some(list(SELECTIONS), quick=2))
 def test_parts_of_time_have_the_traces_that_began_in_them(
     reader: StoreReader, traffic: Traffic, selection: str
 ) -> None:
@@ -110,7 +111,7 @@ def test_the_version_before_is_the_one_made_before_it(reader: StoreReader, traff
     assert [version.previous for version in found.versions] == [None, ids["base"], None, ids["referred_first"], None]
 
 
-@pytest.mark.parametrize("selection", SELECTIONS)
+@pytest.mark.parametrize("selection", some(list(SELECTIONS), quick=2))
 def test_the_distribution_has_every_latency_once(reader: StoreReader, traffic: Traffic, selection: str) -> None:
     arguments = selected(traffic, selection)
     ids = [traffic.versions[role].model_id for role in ROLES]

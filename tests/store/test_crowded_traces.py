@@ -72,7 +72,7 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("shape", some(list(SHAPES), quick=3))
+@pytest.mark.parametrize("shape", some(list(SHAPES), quick=2))
 def test_many_entry_spans_in_one_trace(store: Store, monkeypatch: pytest.MonkeyPatch, shape: str) -> None:
     parent_of, traces, tokens = SHAPES[shape]
     sent(store, "crowd", parent_of)

@@ -9,6 +9,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from clickhouse_server import ClickHouseServer
+from effort import some
 from otel_loggedmodel.conventions import scopes
 from otel_loggedmodel.store.results import Comparison, VersionMetrics
 from planted_traces import write_attributes
@@ -133,11 +134,15 @@ def request(version: str, number: int, case: Case) -> bytes:
     return message.SerializeToString()
 
 
+# Each is asked about alone, as what a version beside it tells makes a difference.
+TRIED = some(list(CASES), quick=12)
+
+
 @pytest.fixture(scope="module")
 def comparisons(clickhouse_server: ClickHouseServer) -> Iterator[dict[str, Comparison]]:
     requests = [request(f"v{number}", number, case) for number, case in enumerate(CASES.values(), 1)]
     with filled(clickhouse_server, requests) as reader:
-        yield {name: reader.compare([f"v{number}"]) for number, name in enumerate(CASES, 1)}
+        yield {name: reader.compare([f"v{number}"]) for number, name in enumerate(TRIED, 1)}
 
 
 def known_of(metrics: VersionMetrics) -> dict[str, float | None]:
@@ -151,7 +156,7 @@ def known_of(metrics: VersionMetrics) -> dict[str, float | None]:
     }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", TRIED)
 def test_what_is_not_told_is_not_known(comparisons: dict[str, Comparison], name: str) -> None:
     case, comparison = CASES[name], comparisons[name]
     expected = {key: value if value is None else pytest.approx(value) for key, value in case.known.items()}

@@ -18,6 +18,7 @@ from clickhouse_connect.driver.exceptions import Error
 from backend.sending import Traces
 from clickhouse_server import READ_ONLY_USER, ClickHouseServer
 from collector.running import free_ports
+from effort import some
 from otel_loggedmodel import store
 from otel_loggedmodel.store import server_address as addresses
 from otel_loggedmodel.store.database import open_database
@@ -280,7 +281,7 @@ def test_what_waiting_cannot_help_is_said_at_once(monkeypatch: pytest.MonkeyPatc
 # The engine in this process
 
 
-@pytest.mark.parametrize("zone", ["Foo/Bar", ":Nowhere", "CET-1CEST"])
+@pytest.mark.parametrize("zone", some(["Foo/Bar", ":Nowhere", "CET-1CEST"]))
 def test_a_time_zone_that_the_engine_does_not_know_is_named(tmp_path: Path, zone: str) -> None:
     program = "import sys; from otel_loggedmodel.cli import main; sys.argv[0] = 'otel-loggedmodel'; main()"
     done = subprocess.run(
