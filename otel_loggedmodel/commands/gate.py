@@ -187,4 +187,5 @@ def show_table(result: GateResult) -> None:
         for role, version in (("baseline ", result.baseline), ("candidate", result.candidate))
     ]
     end = Text(f"{str(result.outcome).upper()}: {clean(result.reason)}", f"bold {styles[result.outcome]}")
-    printing.show(*versions, *fitted(columns), end)
+    notes = [Text(f"Note: {clean(note)}", "yellow") for note in result.notes]
+    printing.show(*versions, *fitted(columns), end, *notes)

@@ -294,6 +294,13 @@ class Measurement:
                     f" {weights.ADJUSTED_COUNT} on the entry span, or 1 where it keeps all."
                 )
             yield from _lopsided(row, name, self.unit)
+            units = row["moments"]["failures"].units
+            if units < statistics.MIN_SAMPLES <= row["traces"]:
+                yield (
+                    f"The {row['traces']} traces of {name} are of {units} {self.unit}{'' if units == 1 else 's'}, and"
+                    f" {statistics.MIN_SAMPLES} are needed for a verdict. `--by trace` takes each for independent; where"
+                    " they are not, verdicts are wrong more often than they say."
+                )
 
     def _mean_differences(self, base: Row, candidate: Row, design: Design) -> dict[str, Difference]:
         found = {}

@@ -155,7 +155,7 @@ def test_hours_that_nothing_shares_are_told_and_routes_held_apart_all_the_same()
     notes = list(strata.notes(made, "v1", "v2", {ord("a"): "chat", ord("b"): "search"}))
     assert notes[0].startswith("v1 and v2 have no hour in common")
     assert "(chat 80 to 50 %; search 20 to 50 %)" in notes[1]
-    assert notes[2].startswith("v2 is compared with v1 within each route")
+    assert notes[2].startswith("v2 is compared with v1 within each route, as their traffic differs in it: changes (*)")
 
 
 def test_too_little_in_common_is_no_ground_to_stand_on() -> None:

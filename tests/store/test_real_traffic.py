@@ -105,6 +105,7 @@ def test_sampled_traces_count_as_often_as_they_stand_for(versions: Versions) -> 
     assert whole.error_rate == pytest.approx(0.01)
     found = compared.differences[0].metrics["error_rate"]
     assert (found.verdict, found.delta) == (Verdict.UNKNOWN, pytest.approx(0))
+    assert any(note.startswith("Traces of whole do not say how many they stand for") for note in compared.notes)
 
 
 def test_what_our_collector_kept_counts_as_often_as_it_stands_for(versions: Versions) -> None:
@@ -168,6 +169,10 @@ def test_traces_of_one_conversation_are_one_unit(versions: Versions) -> None:
     assert compared.unit == "conversation"
     assert [(version.traces, version.units) for version in compared.versions] == [(900, 9), (900, 9)]
     assert {one.reason for one in compared.differences[0].metrics.values()} == {Reason.TOO_FEW}
+    assert any(
+        note.startswith("The 900 traces of v1 are of 9 conversations, and 20 are needed for a verdict.")
+        for note in compared.notes
+    )
     by_trace = versions.compare("v1", "v2", by="trace")
     assert by_trace.differences[0].metrics["latency_ms.p50"].verdict is Verdict.WORSE
     assert by_trace.versions[0].conversations == compared.versions[0].conversations
