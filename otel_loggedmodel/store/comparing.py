@@ -298,8 +298,8 @@ class Measurement:
             if units < statistics.MIN_SAMPLES <= row["traces"]:
                 yield (
                     f"The {row['traces']} traces of {name} are of {units} {self.unit}{'' if units == 1 else 's'}, and"
-                    f" {statistics.MIN_SAMPLES} are needed for a verdict. `--by trace` takes each for independent; where"
-                    " they are not, verdicts are wrong more often than they say."
+                    f" {statistics.MIN_SAMPLES} are needed for a verdict. `--by trace` takes each for independent;"
+                    " where they are not, verdicts are wrong more often than they say."
                 )
 
     def _mean_differences(self, base: Row, candidate: Row, design: Design) -> dict[str, Difference]:
