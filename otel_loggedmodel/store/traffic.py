@@ -49,6 +49,15 @@ class Designs:
         hour = f"intDiv(arrayMin(entries.start), {HOUR_NS})" if made.hour else "0"
         return replace(self.together, stratum=stratum_sql(route, hour), strata=made.shares, by=made.by)
 
+    def within(self, candidate: str, shares: Mapping[int, float]) -> "Designs":
+        """The same, where a version is compared within these strata."""
+        return replace(self, plans={**self.plans, candidate: replace(self.plans[candidate], shares=shares)})
+
+    def without(self, candidate: str) -> "Designs":
+        """The same, where a version is compared as a whole."""
+        whole = replace(self.plans[candidate], by="", shares={})
+        return replace(self, plans={**self.plans, candidate: whole})
+
     def notes(self, model_ids: Sequence[str], names: Mapping[str, str]) -> Iterator[str]:
         """What a reader has to know."""
         yield from weights.notes(self.said, names)
