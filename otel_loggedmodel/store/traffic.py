@@ -88,12 +88,15 @@ def designs(database: Database, scope: Scope, model_ids: Sequence[str]) -> Desig
     if any(row["stated"] for row in found):
         ways.add(weights.STATE)
     said = weights.said(database, scope, frozenset(ways)) if ways else {}
-    # A way in which nothing is said to be more than one changes nothing.
-    used = frozenset(
-        way for way, versions in said.items() if any(one.most > 1 or one.wrong for one in versions.values())
-    )
+    # Where every trace that says so stands for itself, nothing changes.
+    changes = any(one.most > 1 or one.wrong for versions in said.values() for one in versions.values())
+    used = frozenset(said) if changes else frozenset()
     base = Traffic(traffic.get(model_ids[0], {}))
-    plans = {one: strata.plan(base, Traffic(traffic.get(one, {}))) for one in model_ids[1:]}
+    # Rows of a data set are no traffic: whoever runs them decides when.
+    plans = {
+        one: Plan() if scope.selection.dataset is not None else strata.plan(base, Traffic(traffic.get(one, {})))
+        for one in model_ids[1:]
+    }
     has_talks = any(row["turns"] for row in found)
     has_routes = any(made.route and made.shares for made in plans.values())
     return Designs(
