@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,12 @@ def compared(base: Sample, candidate: Sample, made: Plan | None = None) -> Compa
     designs = Designs(together=together, plans={"b": made})
     design = designs.of("b")
     rows = {"a": row("a", base, design, made), "b": row("b", candidate, design, made)}
+    left = comparing.still_shared(made.shares, list(rows.values()))
+    if len(left) < len(made.shares):
+        made = replace(made, shares=left, by=made.by if left else "")
+        designs = replace(designs, plans={"b": made})
+        design = designs.of("b")
+        rows = {"a": row("a", base, design, made), "b": row("b", candidate, design, made)}
     within = {"b": rows} if made.shares else {}
     measured = comparing.Measurement(["a", "b"], comparing.Measured(rows, within, designs), {"a": {}, "b": {}}, {}, {})
     return Comparison(versions=tuple(measured.versions), differences=tuple(measured.differences()), unit=measured.unit)

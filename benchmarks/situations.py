@@ -74,7 +74,7 @@ def sessions(each: int, correlation: float, count: int = 2000, *, slower: float 
     return lambda rng: (one(rng, 1.0), one(rng, slower))
 
 
-def sampled(*, errors: tuple[float, float] = (0.01, 0.01), both: bool = False, traffic: int = 20_000) -> Draw:
+def sampled(*, errors: tuple[float, float] = (0.01, 0.01), both: bool = False, traffic: int = 10_000) -> Draw:
     """All errors were kept of the first version, and one in ten of its other traces; the second was not sampled."""
 
     def kept(sample: Sample, rng: Rng) -> Sample:
@@ -93,7 +93,7 @@ def sampled(*, errors: tuple[float, float] = (0.01, 0.01), both: bool = False, t
     return draw
 
 
-def thinned(share: float = 0.25, traffic: int = 20_000) -> Draw:
+def thinned(share: float = 0.25, traffic: int = 10_000) -> Draw:
     """A consistent probability sampler on routes: fast ones are kept in part, and say with what threshold."""
 
     def draw(rng: Rng) -> tuple[Sample, Sample]:

@@ -34,7 +34,7 @@ def tallied(situation: Situation, metrics: Metrics, runs: int) -> dict[str, floa
         interval = differences["latency_ms.mean"].interval
         if situation.truth is not None and interval is not None:
             intervals += 1
-            covered += interval[0] <= situation.truth * MEAN_MS <= interval[1]
+            covered += bool(interval[0] <= situation.truth * MEAN_MS <= interval[1])
     return {
         "false": false / runs,
         "found": found / runs if situation.changed else None,

@@ -26,7 +26,7 @@ from otel_loggedmodel.commands.rules import Rule, parse_demand, parse_rule
 from otel_loggedmodel.store import paired, statistics
 from otel_loggedmodel.store.results import Comparison, Score, ScoreComparison, VersionDifferences, VersionMetrics
 
-RUNS = 400
+RUNS = 200
 QUICK_RUNS = 60
 # The last whose verdicts took every trace for independent and of equal weight.
 BEFORE = "4579f3a8e831"

@@ -141,7 +141,9 @@ def _judged(difference: Difference | None, metric: Metric, console: Console) -> 
     if difference is None:
         return [Text(), Text()]
     verdict = _with_reason(difference, ascii_only=console.options.ascii_only)
-    return [Text(change_of(metric, difference), verdict.style), verdict]
+    # What a note tells of.
+    mark = "*" if difference.adjusted else ""
+    return [Text(change_of(metric, difference) + mark, verdict.style), verdict]
 
 
 def _difference(differences: Sequence[VersionDifferences], position: int, metric: Metric) -> Difference | None:

@@ -15,31 +15,31 @@ from otel_loggedmodel.presenting import formatting
 
 EXAMPLES: Final = """
 A rule is one condition, or several joined with `and`:
-  error_rate > 0.05                  the value; for rates also 5%
-  latency_ms.p95 > +10%              against the baseline; also 1.1x
-  error_rate > +1pp                  against the baseline, in percentage points
-  latency_ms.p95 > +200              against the baseline, absolute
-  scores.correctness < 0.8           a score; scores."my score"
-  worse(cost_usd_per_trace)          worse, and chance does not explain it
-  latency_ms.p95 > +10% and worse    both, of the same metric
-  worse(error_rate, 0.2pp)           worse by more than that; else by 5 %, of scores
-                                     2 %, of the error rate a fifth of it
-  worse                              any metric is worse: the default
+  error_rate > 0.05                 the value; for rates also 5%
+  latency_ms.p95 > +10%             against the baseline; also 1.1x
+  error_rate > +1pp                 against it, in percentage points
+  latency_ms.p95 > +200             against it, absolute
+  scores.correctness < 0.8          a score; scores."my score"
+  worse(cost_usd_per_trace)         worse, and chance does not explain it
+  worse(error_rate, 0.2pp)          worse by more than this margin
+  latency_ms.p95 > +10% and worse   both, of the same metric
+  worse                             any metric is worse: the default
 
-A limit is held against the 95 % interval: all of it beyond the limit fails, none of
-it passes, and else it is unknown. Verdicts are corrected for the metrics that rules
-name. What --require names has to be shown:
-  not_worse(scores.correctness, 2%)  worse by no more than that, at the 95 % level
+A limit is held against the 95 % interval: all of it beyond the limit fails,
+none of it passes, and else it is unknown. Verdicts are corrected for the
+metrics that rules name. What --require names has to be shown:
+  not_worse(scores.correctness, 2%) worse by no more than that
 
-Metrics: error_rate, latency_ms.p50 .p90 .p95 .p99 .mean, first_chunk_ms.p50 (and so on),
-tokens.input_per_trace,
-tokens.output_per_trace, cost_usd_per_trace, failed_calls (for each trace), scores.NAME,
+Metrics: error_rate, latency_ms.p50 .p90 .p95 .p99 .mean, first_chunk_ms.p50
+(and so on), tokens.input_per_trace, tokens.output_per_trace,
+cost_usd_per_trace, failed_calls (for each trace), scores.NAME,
 and for limits also traces, errors, tokens.input, tokens.output, cost_usd,
-calls_per_trace, tool_calls_per_trace, tokens.cache_read, tokens.cache_write, tokens.reasoning.
+calls_per_trace, tool_calls_per_trace, tokens.cache_read, tokens.cache_write,
+tokens.reasoning.
 A metric that was not measured never passes: that is exit code 2. Nor does a
 score of fewer values than --min-scores, or of which none can be compared.
 
-otel-loggedmodel gate my-agent-v1 my-agent-v2 --fail-if 'error_rate > +1pp' --junit gate.xml
+otel-loggedmodel gate my-agent-v1 my-agent-v2 --fail-if 'error_rate > +1pp'
 """
 
 
@@ -187,4 +187,5 @@ def show_table(result: GateResult) -> None:
         for role, version in (("baseline ", result.baseline), ("candidate", result.candidate))
     ]
     end = Text(f"{str(result.outcome).upper()}: {clean(result.reason)}", f"bold {styles[result.outcome]}")
-    printing.show(*versions, *fitted(columns), end)
+    notes = [Text(f"Note: {clean(note)}", "yellow") for note in result.notes]
+    printing.show(*versions, *fitted(columns), end, *notes)

@@ -126,6 +126,7 @@ class Holding:
         )
         named = metric_named(metric)
         why = f" ({difference.reason})" if difference.reason is not None else ""
+        about = f"{_rows(difference)}{_within(difference)}"
         found = None
         if difference.verdict is Verdict.UNKNOWN:
             found = evidence.of(difference, self._tests, self._versions[1])
@@ -133,7 +134,7 @@ class Holding:
             metric=metric,
             outcome=outcome,
             text=f"{metric} is {difference.verdict}{why}: {named.write(baseline)} to {named.write(candidate)} "
-            f"({change_of(named, difference)}){_rows(difference)}{evidence.text(found, named, baseline)}",
+            f"({change_of(named, difference)}){about}{evidence.text(found, named, baseline)}",
             baseline=baseline,
             candidate=candidate,
             verdict=difference.verdict,
@@ -229,10 +230,10 @@ class Holding:
     def _compared(self, metric: str) -> tuple[float | None, float | None]:
         """The values that are held against each other.
 
-        For scores, they are those of the rows that both versions have.
+        For scores, they are those of the rows that both versions have; where the traffic differed, of what both had.
         """
         difference = self._differences.get(metric)
-        if difference is None or difference.evaluation is None:
+        if difference is None or (difference.evaluation is None and difference.adjusted is None):
             return self._values(metric)
         return _finite(difference.base), _finite(difference.candidate)
 
@@ -286,6 +287,10 @@ def _wider(difference: Difference, times: float) -> float:
 def _rows(difference: Difference) -> str:
     found = difference.evaluation
     return f", {found.lower} of {found.pairs} rows lower, {found.higher} higher" if found and found.pairs else ""
+
+
+def _within(difference: Difference) -> str:
+    return f", within each {difference.adjusted.replace(' and ', ' in each ')}" if difference.adjusted else ""
 
 
 def _telling_apart(

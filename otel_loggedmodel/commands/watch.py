@@ -21,12 +21,13 @@ from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.reading import StoreUnavailableError, UnknownVersionError
 
 EXAMPLES: Final = """
-Rules are those of `gate`. Each look is a whole comparison, with intervals and p-values
-that hold however often they are looked at. It ends as soon as a rule fails (exit code 1)
-or all of them pass (0); at the deadline, what is still unknown ends with 2, or as
---unknown says.
+Rules are those of `gate`. Each look is a whole comparison, with intervals and
+p-values that hold however often they are looked at. It ends as soon as a rule
+fails (exit code 1) or all of them pass (0); at the deadline, what is still
+unknown ends with 2, or as --unknown says.
 
-otel-loggedmodel watch my-agent-v1 my-agent-v2 --since 1h --fail-if 'worse(error_rate)' --every 1m --deadline 2h
+otel-loggedmodel watch my-agent-v1 my-agent-v2 --since 1h --deadline 2h
+otel-loggedmodel watch v1 v2 --fail-if 'worse(error_rate)' --every 30s
 """
 _SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")

@@ -121,13 +121,18 @@ def _cell(metric: Metric, text: str, count: int | None, difference: Difference |
         return Cell(text, count)
     compared = compared_of(difference.evaluation)
     if difference.interval is None or difference.delta is None or difference.base is None:
-        return Cell(text, count, difference, change_of(metric, difference), compared)
+        return Cell(text, count, difference, _change(metric, difference), compared)
     write = formatting.points if metric.is_rate else metric.write
     low, high = difference.interval
     said = f"{write(low)} to {write(high)}"
     margin = meaning_of(metric.key).margin(difference.base) if difference.margin is None else difference.margin
     picture = charts.interval(low, high, difference.delta, margin, f"95 % interval {said}")
-    return Cell(text, count, difference, change_of(metric, difference), compared, said, picture)
+    return Cell(text, count, difference, _change(metric, difference), compared, said, picture)
+
+
+def _change(metric: Metric, difference: Difference) -> str:
+    """The change, marked where a note tells within what it is one."""
+    return change_of(metric, difference) + ("*" if difference.adjusted else "")
 
 
 def _tally(differences: Mapping[str, Difference]) -> list[tuple[Verdict, int, str]]:

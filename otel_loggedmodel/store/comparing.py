@@ -11,7 +11,7 @@ from typing import Final
 
 from otel_loggedmodel.store import differences, samples, statistics, stray, traffic, uncached, weights
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.design import SIMPLE, Design
+from otel_loggedmodel.store.design import Design
 from otel_loggedmodel.store.estimates import Moments
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.results import (
@@ -52,15 +52,19 @@ def measure(database: Database, scope: Scope, names: Mapping[str, str | None]) -
     """
     model_ids = list(scope.model_ids or ())
     designs = traffic.designs(database, scope, model_ids)
+    rows: Mapping[str, Row] = {}
     within = {}
-    if len(model_ids) == 2 and designs.plans[model_ids[1]].shares:
-        rows = samples.rows(database, scope, model_ids, designs.of(model_ids[1]))
-        within[model_ids[1]] = rows
-    else:
+    # Of two versions, one question tells all.
+    if len(model_ids) != 2 or not designs.plans[model_ids[1]].shares:
         rows = samples.rows(database, scope, model_ids, designs.together)
-        for candidate in _with_shares(designs, model_ids):
-            pair = [model_ids[0], candidate]
-            within[candidate] = samples.rows(database, replace(scope, model_ids=pair), pair, designs.of(candidate))
+    for place, candidate in enumerate(one for one in model_ids[1:] if designs.plans[one].shares):
+        if place >= _MOST_WITHIN:
+            designs = designs.without(candidate)
+            continue
+        pair, designs = _within(database, scope, [model_ids[0], candidate], designs)
+        rows = rows or pair
+        if designs.plans[candidate].shares:
+            within[candidate] = pair
     writing = uncached.may_have_written(database, scope) if any(row["uncached"] for row in rows.values()) else ()
     found = Measured(rows, within, designs)
     return Measurement(model_ids, found, _scores(database, scope), names, stray.calls_of(database, scope), writing)
@@ -100,10 +104,38 @@ def _all_matches(model_ids: Sequence[str], scores: Mapping[str, Scores]) -> dict
 
 # Comparing within parts of the traffic asks for each two versions: of more, the others are compared as a whole.
 _MOST_WITHIN: Final = 8
+_LEAST_LEFT: Final = 0.5
 
 
-def _with_shares(designs: Designs, model_ids: Sequence[str]) -> list[str]:
-    return [one for one in model_ids[1:] if designs.plans[one].shares][:_MOST_WITHIN]
+def _within(
+    database: Database, scope: Scope, pair: Sequence[str], designs: Designs
+) -> tuple[Mapping[str, Row], Designs]:
+    """The rows of two versions that are compared within parts of the traffic, and how that is done."""
+    candidate = pair[1]
+    scope = replace(scope, model_ids=list(pair))
+    rows = samples.rows(database, scope, pair, designs.of(candidate))
+    shares = designs.plans[candidate].shares
+    left = still_shared(shares, list(rows.values()))
+    if not left:
+        return rows, designs.without(candidate)
+    if len(left) == len(shares):
+        return rows, designs
+    designs = designs.within(candidate, left)
+    return samples.rows(database, scope, pair, designs.of(candidate)), designs
+
+
+def still_shared(shares: Mapping[int, float], rows: Sequence[Row]) -> Mapping[int, float]:
+    """The shares of the strata in which each version has units; none where too little is left.
+
+    A conversation is where its first trace is: what traces have in common, conversations need not.
+    """
+    left = {
+        code: share
+        for code, share in shares.items()
+        if all(code in row["strata"] and row["strata"][code]["failures"].x > 0 for row in rows)
+    }
+    total = sum(left.values())
+    return {code: share / total for code, share in left.items()} if total >= _LEAST_LEFT else {}
 
 
 @dataclass(frozen=True)
@@ -262,7 +294,7 @@ class Measurement:
         base, candidate = pair.get(base_id), pair.get(candidate_id)
         found: dict[str, Difference] = {}
         if base is not None and candidate is not None:
-            design = self._measured.designs.of(candidate_id) if pair is not self._rows or self._is_pair else SIMPLE
+            design = self._measured.designs.of(candidate_id)
             found["error_rate"] = differences.rate_difference(base, candidate, design)
             found.update(differences.quantile_differences(base, candidate, design))
             found.update(self._mean_differences(base, candidate, design))
@@ -273,10 +305,6 @@ class Measurement:
         for name, matched in self.matches[candidate_id].items():
             found[f"scores.{name}"] = matched.difference()
         return found
-
-    @property
-    def _is_pair(self) -> bool:
-        return len(self._model_ids) == 2
 
     def _of_rows(self, names: Mapping[str, str]) -> Iterator[str]:
         """What of the traces themselves makes numbers other than they look."""
@@ -294,6 +322,13 @@ class Measurement:
                     f" {weights.ADJUSTED_COUNT} on the entry span, or 1 where it keeps all."
                 )
             yield from _lopsided(row, name, self.unit)
+            units = row["moments"]["failures"].units
+            if units < statistics.MIN_SAMPLES <= row["traces"]:
+                yield (
+                    f"The {row['traces']} traces of {name} are of {units} {self.unit}{'' if units == 1 else 's'}, and"
+                    f" {statistics.MIN_SAMPLES} are needed for a verdict. `--by trace` takes each for independent;"
+                    " where they are not, verdicts are wrong more often than they say."
+                )
 
     def _mean_differences(self, base: Row, candidate: Row, design: Design) -> dict[str, Difference]:
         found = {}

@@ -47,7 +47,7 @@ def _tested(name: str, base: Row, candidate: Row, design: Design, *, is_rate: bo
     before, after = found or (estimate(base["moments"][name]), estimate(candidate["moments"][name]))
     if before is None or after is None:
         return statistics.difference(None, None)
-    units = _units(name, base, candidate)
+    units = _units(name, base, candidate, design if by else SIMPLE)
     plain = replace(
         statistics.difference(before.value, after.value, effect_size=after.value - before.value if is_rate else None),
         base_units=units[0],
@@ -81,8 +81,15 @@ def _adjusted(name: str, base: Row, candidate: Row, design: Design) -> tuple[Est
     return None if before is None or after is None else (before, after)
 
 
-def _units(name: str, base: Row, candidate: Row) -> tuple[int, int]:
-    return base["moments"][name].units, candidate["moments"][name].units
+def _units(name: str, base: Row, candidate: Row, design: Design) -> tuple[int, int]:
+    """How many units there are of each version: within strata, of those that count."""
+    if not design.strata:
+        return base["moments"][name].units, candidate["moments"][name].units
+    before, after = (
+        sum(row["strata"][code][name].units for code in design.strata if code in row["strata"])
+        for row in (base, candidate)
+    )
+    return before, after
 
 
 def _quantiles_differ(
@@ -90,7 +97,7 @@ def _quantiles_differ(
 ) -> dict[str, Difference]:
     plain, within, counted = names
     is_adjusted = bool(base[within]) and bool(candidate[within])
-    units = _units(counted, base, candidate)
+    units = _units(counted, base, candidate, design if is_adjusted else SIMPLE)
     found = {}
     before: Quantile
     after: Quantile

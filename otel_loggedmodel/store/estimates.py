@@ -128,13 +128,14 @@ class Estimate:
         """
         if self.counts is not None:
             return self.counts[1]
-        freedom = self.freedom
+        whole = (Z / student.critical_value(CONFIDENCE, self.freedom)) ** 2
         if self.is_one_valued or self.variance <= 0:
-            tries = self.effective
-        else:
-            tries = self.value * (1 - self.value) / self.variance
-            freedom = freedom if self.hits is None else max(min(freedom, self.hits - 1), 1)
-        return max(tries * (Z / student.critical_value(CONFIDENCE, freedom)) ** 2, 1.0)
+            return max(self.effective * whole, 1.0)
+        tries = self.value * (1 - self.value) / self.variance
+        freedom = self.freedom if self.hits is None else max(min(self.freedom, self.hits - 1), 1)
+        careful = tries * (Z / student.critical_value(CONFIDENCE, freedom)) ** 2
+        # However much sessions fail as a whole, each is one try.
+        return max(careful, min(tries, self.effective) * whole, 1.0)
 
     @property
     def rate_interval(self) -> Interval:

@@ -128,7 +128,7 @@ def notes(made: Plan, base: str, candidate: str, routes: Mapping[int, str]) -> I
         without = f" {' and '.join(parts)} have no counterpart, and do not count for that." if parts else ""
         yield (
             f"{candidate} is compared with {base} within each {made.by.replace(' and ', ' in each ')}, as their traffic"
-            f" differs in it: changes and verdicts are of that, and not of the values of all traces.{without}"
+            f" differs in it: changes (*) and verdicts are of that, and not of the values of all traces.{without}"
         )
 
 

@@ -49,6 +49,15 @@ class Designs:
         hour = f"intDiv(arrayMin(entries.start), {HOUR_NS})" if made.hour else "0"
         return replace(self.together, stratum=stratum_sql(route, hour), strata=made.shares, by=made.by)
 
+    def within(self, candidate: str, shares: Mapping[int, float]) -> "Designs":
+        """The same, where a version is compared within these strata."""
+        return replace(self, plans={**self.plans, candidate: replace(self.plans[candidate], shares=shares)})
+
+    def without(self, candidate: str) -> "Designs":
+        """The same, where a version is compared as a whole."""
+        whole = replace(self.plans[candidate], by="", shares={})
+        return replace(self, plans={**self.plans, candidate: whole})
+
     def notes(self, model_ids: Sequence[str], names: Mapping[str, str]) -> Iterator[str]:
         """What a reader has to know."""
         yield from weights.notes(self.said, names)
@@ -79,12 +88,15 @@ def designs(database: Database, scope: Scope, model_ids: Sequence[str]) -> Desig
     if any(row["stated"] for row in found):
         ways.add(weights.STATE)
     said = weights.said(database, scope, frozenset(ways)) if ways else {}
-    # A way in which nothing is said to be more than one changes nothing.
-    used = frozenset(
-        way for way, versions in said.items() if any(one.most > 1 or one.wrong for one in versions.values())
-    )
+    # Where every trace that says so stands for itself, nothing changes.
+    changes = any(one.most > 1 or one.wrong for versions in said.values() for one in versions.values())
+    used = frozenset(said) if changes else frozenset()
     base = Traffic(traffic.get(model_ids[0], {}))
-    plans = {one: strata.plan(base, Traffic(traffic.get(one, {}))) for one in model_ids[1:]}
+    # Rows of a data set are no traffic: whoever runs them decides when.
+    plans = {
+        one: Plan() if scope.selection.dataset is not None else strata.plan(base, Traffic(traffic.get(one, {})))
+        for one in model_ids[1:]
+    }
     has_talks = any(row["turns"] for row in found)
     has_routes = any(made.route and made.shares for made in plans.values())
     return Designs(

@@ -103,6 +103,8 @@ def notes(found: Mapping[str, Mapping[str, Said]], names: Mapping[str, str]) -> 
         found: What `said` says.
         names: What versions are called, by their ids, in order.
     """
+    sampled = {model_id for versions in found.values() for model_id, one in versions.items() if one.most > 1}
+    whole = [name for model_id, name in names.items() if all(model_id not in versions for versions in found.values())]
     for way, versions in found.items():
         where = way if way == STATE else f"{way} on spans"
         for model_id, name in names.items():
@@ -120,6 +122,11 @@ def notes(found: Mapping[str, Mapping[str, Said]], names: Mapping[str, str]) -> 
                     f"{one.wrong} {'trace' if one.wrong == 1 else 'traces'} of {name} say with {where} what cannot be"
                     f" ({one.example[:40]!r}): {_EXPECTED[way]}."
                 )
+    if sampled and whole:
+        yield (
+            f"Traces of {' and '.join(whole)} do not say how many they stand for: each counts once, as if no sampler"
+            f" had left any out. If one has, have it say so, with {ADJUSTED_COUNT} on entry spans."
+        )
 
 
 _EXPECTED: Final = {

@@ -21,6 +21,7 @@ from otel_loggedmodel.store.results import (
     Comparison,
     ConfigurationDifference,
     LatencyMs,
+    Reason,
     RowChange,
     RowResult,
     Score,
@@ -335,3 +336,40 @@ def test_details_say_what_was_compared(
 ) -> None:
     reader.comparison = paired(**changes)
     assert rows("v1", "v2", "--details")["score correct"][-1] == text
+
+
+def test_what_is_one_unit_can_be_said(run: Run, reader: MemoryReader) -> None:
+    reader.comparison = compared(metrics(V1), metrics(V2))
+    run("compare", "v1", "v2", "--by", "session")
+    run("gate", "v1", "v2", "--by", "tenant")
+    assert [question[2].by for question in reader.asked if question[0] == "compare"] == ["session", "tenant"]
+
+
+def test_margins_can_be_said(run: Run, reader: MemoryReader) -> None:
+    slower = difference(2000.0, 2300.0, Verdict.WORSE, interval=(250.0, 350.0), p_value=0.0001)
+    reader.comparison = Comparison(
+        versions=[metrics(V1), metrics(V2)],
+        differences=[VersionDifferences(model_id=V2, metrics={"latency_ms.p95": slower})],
+    )
+
+    def verdict(*margins: str) -> str:
+        printed = json.loads(run("compare", "v1", "v2", "--json", *margins).stdout)
+        return printed["differences"][0]["metrics"]["latency_ms.p95"]["verdict"]
+
+    assert verdict() == "worse"
+    assert verdict("--margin", "latency_ms.p95=20%") == "same"
+    assert verdict("--margin", "latency_ms.p95=320") == "unknown"
+    assert verdict("--margin", "latency_ms.p95=10%") == "worse"
+    for wrong in ("latency_ms.p95=-1%", "latency_ms.p95", "nothing=1%", "latency_ms.p95=1pp", "latency_ms.p95=much"):
+        run("compare", "v1", "v2", "--margin", wrong, code=2)
+
+
+def test_a_change_within_parts_of_the_traffic_is_marked(
+    rows: Callable[..., dict[str, list[str]]], reader: MemoryReader
+) -> None:
+    within = difference(2000.0, 2040.0, Verdict.UNKNOWN, adjusted="route", reason=Reason.WITHIN_CHANCE)
+    reader.comparison = Comparison(
+        versions=[metrics(V1), metrics(V2)],
+        differences=[VersionDifferences(model_id=V2, metrics={"latency_ms.p95": within})],
+    )
+    assert rows("v1", "v2")["latency p95"][-2:] == ["+2.0 %*", "? unknown: within chance"]

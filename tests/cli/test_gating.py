@@ -402,3 +402,17 @@ def test_asking_again_and_again_takes_more_to_decide() -> None:
     assert (repeated.rules[0].outcome, repeated.repeated) == (Outcome.UNKNOWN, True)
     clear = measured("latency_ms.p95", 1000.0, 1300.0, 80.0, p_value=1e-12)
     assert judged(clear, [rule], repeated=True).outcome is Outcome.FAILED
+
+
+def test_limits_hold_what_was_compared_where_the_traffic_differed() -> None:
+    """All traces together are half again as slow, as there were more of the slow route; within each, nothing is."""
+    one = difference(1000.0, 1010.0, Verdict.UNKNOWN, interval=(-20.0, 40.0), p_value=0.4, adjusted="route")
+    comparison = Comparison(
+        versions=[metrics(V1, latency_ms=LatencyMs(p95=1000.0)), metrics(V2, latency_ms=LatencyMs(p95=1500.0))],
+        differences=[VersionDifferences(model_id=V2, metrics={"latency_ms.p95": one})],
+    )
+    assert judged(comparison, [parse_rule("latency_ms.p95 > +20%")]).outcome is Outcome.PASSED
+    text = judged(comparison, [parse_rule("worse")]).rules[0].findings[0].text
+    assert "1,000 ms to 1,010 ms (+1.0 %), within each route" in text or "none of" in text
+    # By itself, it is the value of all traces.
+    assert judged(comparison, [parse_rule("latency_ms.p95 > 1400")]).outcome is Outcome.FAILED

@@ -128,13 +128,14 @@ def test_times(shared: Backend, reader: MemoryReader, text: str, time: datetime,
 
 def test_a_selection(shared: Backend, reader: MemoryReader) -> None:
     query = "since=2026-01-01T00:00:00Z&until=2026-02-01T00:00:00Z&service=a%26b&attribute=region=eu&attribute=x=y=z"
-    query += "&dataset=q%201"
+    query += "&dataset=q%201&by=session"
     selection = Selection(
         since=datetime(2026, 1, 1, tzinfo=UTC),
         until=datetime(2026, 2, 1, tzinfo=UTC),
         service="a&b",
         attributes={"region": "eu", "x": "y=z"},
         dataset="q 1",
+        by="session",
     )
     for path in ("versions", "versions/v", "compare", "compare/rows", "traces"):
         shared.get(f"/api/v1/{path}?{query}" + ("&version=v&version=w" if "compare" in path else ""))

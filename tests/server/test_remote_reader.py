@@ -62,6 +62,7 @@ SELECTION = Selection(
     until=datetime(2026, 2, 1, tzinfo=timezone.utc),
     service="a&b=c",
     attributes={"region": "e u", "odd": "x=y&z#%"},
+    by="tenant & id",
 )
 VERSION = Version(
     model_id="m-1",

@@ -64,6 +64,9 @@ def planted(metrics: VersionMetrics) -> VersionMetrics:
         first_chunk_ms=LatencyMs(),
         conversations=None,
         cut_off=0,
+        units=0,
+        first_ms=None,
+        last_ms=None,
         # Beside versions that call models, one that calls none costs nothing.
         **({} if metrics.calls_per_trace else {"cost_usd": None, "cost_usd_per_trace": None}),
     )

@@ -52,6 +52,7 @@ class Versions:
         failed: Sequence[bool] = (),
         trace_state: str = "",
         name: str = "answer",
+        start_ns: int = START_NS,
         **attributes: float | str,
     ) -> list[str]:
         """A trace for each duration; returns their ids."""
@@ -63,8 +64,8 @@ class Versions:
                 span_id=self._rng.randbytes(8),
                 name=name,
                 trace_state=trace_state,
-                start_time_unix_nano=START_NS + place * 10**9,
-                end_time_unix_nano=START_NS + place * 10**9 + round(duration * 1e6),
+                start_time_unix_nano=start_ns + place * 10**9,
+                end_time_unix_nano=start_ns + place * 10**9 + round(duration * 1e6),
                 status=Status(code=2 if place < len(failed) and failed[place] else 0),
             )
             add(span, {"logged_model.id": self.name(version), **attributes})
@@ -105,6 +106,7 @@ def test_sampled_traces_count_as_often_as_they_stand_for(versions: Versions) -> 
     assert whole.error_rate == pytest.approx(0.01)
     found = compared.differences[0].metrics["error_rate"]
     assert (found.verdict, found.delta) == (Verdict.UNKNOWN, pytest.approx(0))
+    assert any(note.startswith("Traces of whole do not say how many they stand for") for note in compared.notes)
 
 
 def test_what_our_collector_kept_counts_as_often_as_it_stands_for(versions: Versions) -> None:
@@ -159,6 +161,25 @@ def test_weights_that_some_traces_lack_leave_no_verdict(versions: Versions) -> N
     assert any(note.startswith("20 of 40 traces of v2 do not say how many they stand for") for note in compared.notes)
 
 
+def test_weights_may_be_said_in_several_ways(versions: Versions) -> None:
+    versions.send("v1", [100.0] * 30)
+    versions.send("v2", [100.0] * 20, **{"logged_model.adjusted_count": 3.0})
+    versions.send("v2", [200.0] * 20, SampleRate=1)
+    compared = versions.compare("v1", "v2")
+    assert compared.versions[1].latency_ms.mean == pytest.approx((3 * 100 + 200) / 4)
+    assert Reason.WEIGHTS_MISSING not in {one.reason for one in compared.differences[0].metrics.values()}
+
+
+def test_hours_without_any_in_common_are_told(versions: Versions) -> None:
+    rows = {"logged_model.evaluation.dataset": "d1"}
+    versions.send("v1", [100.0] * 30, **rows)
+    versions.send("v2", [100.0] * 30, start_ns=START_NS + 5 * 3600 * 10**9, **rows)
+    (note,) = [note for note in versions.compare("v1", "v2").notes if "hour" in note]
+    assert note.startswith("v1 and v2 have no hour in common: what changed between the times")
+    # Rows of a data set are run when somebody runs them.
+    assert not any("hour" in note for note in versions.compare("v1", "v2", dataset="d1").notes)
+
+
 def test_traces_of_one_conversation_are_one_unit(versions: Versions) -> None:
     """Nine conversations say less than nine hundred traces."""
     for version, milliseconds in ("v1", 100.0), ("v2", 150.0):
@@ -168,6 +189,10 @@ def test_traces_of_one_conversation_are_one_unit(versions: Versions) -> None:
     assert compared.unit == "conversation"
     assert [(version.traces, version.units) for version in compared.versions] == [(900, 9), (900, 9)]
     assert {one.reason for one in compared.differences[0].metrics.values()} == {Reason.TOO_FEW}
+    assert any(
+        note.startswith("The 900 traces of v1 are of 9 conversations, and 20 are needed for a verdict.")
+        for note in compared.notes
+    )
     by_trace = versions.compare("v1", "v2", by="trace")
     assert by_trace.differences[0].metrics["latency_ms.p50"].verdict is Verdict.WORSE
     assert by_trace.versions[0].conversations == compared.versions[0].conversations
