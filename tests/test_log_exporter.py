@@ -203,6 +203,24 @@ def test_instrument_takes_a_logger_provider_and_leaves_others_alone(make_traced)
     provider.shutdown()
 
 
+def test_a_provider_that_stands_for_the_sdks_is_seen_through() -> None:
+    """As logfire's proxy."""
+
+    class Proxy(_logs.NoOpLoggerProvider):
+        def __init__(self, provider: LoggerProvider) -> None:
+            self.provider = provider
+
+    memory = Memory()
+    provider = provider_with(memory)
+    mlflow.set_active_model(model_id="v1")
+    assert _logger_providers.extend(Proxy(provider))
+    say(provider, "a")
+    _logger_providers.restore(Proxy(provider))
+    say(provider, "b")
+    assert memory.versions == ["v1", None]
+    provider.shutdown()
+
+
 def test_a_provider_of_somebody_elses_is_left_alone() -> None:
     assert not _logger_providers.extend(_logs.NoOpLoggerProvider())
 
