@@ -138,13 +138,15 @@ def _flat(multi: Any) -> Iterator[Any]:
 
 
 def _place_of_exporter(processor: object) -> tuple[Any, str]:
-    """Which attribute of what is the exporter of one of the SDK's processors."""
-    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, SimpleLogRecordProcessor
+    """Which attribute of what is the exporter of a processor that exports on a thread of its own."""
+    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 
     if isinstance(processor, BatchLogRecordProcessor):
         # Releases before 1.34 keep it in the processor itself.
         return vars(processor).get("_batch_processor", processor), "_exporter"
-    return (processor, "_exporter") if isinstance(processor, SimpleLogRecordProcessor) else (None, "")
+    # A `SimpleLogRecordProcessor` exports on the application's thread, while `logging` holds the lock of its handler.
+    # What keeps records logs by itself, on threads of its own, and would wait for that lock.
+    return None, ""
 
 
 def _wrap(processor: object) -> None:
