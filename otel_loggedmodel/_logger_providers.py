@@ -52,7 +52,7 @@ def restore(provider: object = None) -> None:
         multi = _multi_of(given)
         if multi is None:
             return
-        vars(given).pop(_ADD, None)
+        vars(_sdk_provider_of(given)).pop(_ADD, None)
         multi._log_record_processors = tuple(
             one for one in multi._log_record_processors if not isinstance(one, LoggedModelLogRecordProcessor)
         )
@@ -81,7 +81,7 @@ def _extended(provider: Any) -> bool:
     if not is_stamping(provider):
         with multi._lock:
             multi._log_record_processors = (LoggedModelLogRecordProcessor(), *multi._log_record_processors)
-    _watch(provider)
+    _watch(_sdk_provider_of(provider))
     return True
 
 
@@ -103,15 +103,20 @@ def _watch(provider: Any) -> None:
         setattr(provider, _ADD, wrap_and_add)
 
 
+def _sdk_provider_of(provider: object) -> Any:
+    """The SDK's provider that a provider is or stands for, as logfire's proxy does; None where there is none."""
+    from opentelemetry.sdk import _logs as sdk
+
+    if isinstance(provider, sdk.LoggerProvider):
+        return provider
+    held = [value for value in getattr(provider, "__dict__", {}).values() if isinstance(value, sdk.LoggerProvider)]
+    return held[0] if len(held) == 1 else None
+
+
 def _multi_of(provider: object) -> Any:
     """What holds the processors of the SDK's logger provider; None of another one."""
-    try:
-        from opentelemetry.sdk import _logs as sdk
-    except ImportError:
-        return None
-    if not isinstance(provider, sdk.LoggerProvider):
-        return None
-    multi = vars(provider).get("_multi_log_record_processor")
+    sdk_provider = _sdk_provider_of(provider)
+    multi = None if sdk_provider is None else vars(sdk_provider).get("_multi_log_record_processor")
     return multi if _is_multi(multi) else None
 
 
@@ -133,13 +138,15 @@ def _flat(multi: Any) -> Iterator[Any]:
 
 
 def _place_of_exporter(processor: object) -> tuple[Any, str]:
-    """Which attribute of what is the exporter of one of the SDK's processors."""
-    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, SimpleLogRecordProcessor
+    """Which attribute of what is the exporter of a processor that exports on a thread of its own."""
+    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 
     if isinstance(processor, BatchLogRecordProcessor):
         # Releases before 1.34 keep it in the processor itself.
         return vars(processor).get("_batch_processor", processor), "_exporter"
-    return (processor, "_exporter") if isinstance(processor, SimpleLogRecordProcessor) else (None, "")
+    # A `SimpleLogRecordProcessor` exports on the application's thread, while `logging` holds the lock of its handler.
+    # What keeps records logs by itself, on threads of its own, and would wait for that lock.
+    return None, ""
 
 
 def _wrap(processor: object) -> None:

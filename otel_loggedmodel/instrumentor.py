@@ -63,8 +63,8 @@ def instrument(
     - Where nothing shows through what it exports, records go to `exporter`, else over OTLP as the environment says.
     - Where a `LoggedModelSpanProcessor` is registered, it stays the only one; what else is missing is added.
     - A provider that is not the OpenTelemetry SDK's cannot be extended: that is logged, and nothing else happens.
-    - Log records of the global logger provider are stamped too, now or when one is set, and what its exporters cannot
-      deliver is kept. None is made where there is none.
+    - Log records of the global logger provider are stamped too, now or when one is set, and what its batch processors'
+      exporters cannot deliver is kept. None is made where there is none.
 
     Args:
         tracer_provider: The provider to extend; the global one by default.

@@ -12,7 +12,8 @@ from otel_loggedmodel import environment
 from otel_loggedmodel._errors import swallow
 from otel_loggedmodel.delivery.bounded import shut_down
 from otel_loggedmodel.delivery.log_restamping import restamped
-from otel_loggedmodel.delivery.log_types import LogRecordExporter
+from otel_loggedmodel.delivery.log_types import LogRecordExporter, LogRecordExportResult
+from otel_loggedmodel.uninstrumented import is_uninstrumented
 
 if TYPE_CHECKING:
     from otel_loggedmodel.delivery.durable import DurableExporter
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class LoggedModelLogRecordExporter(LogRecordExporter):  # type: ignore[misc]  # its name depends on the SDK's release
-    """Wraps an exporter of log records, to be handed to a log record processor in its place.
+    """Wraps an exporter of log records, to be handed to a `BatchLogRecordProcessor` in its place.
 
     Records pass through. One that lost the id of its version to the SDK's limits gets it back. What an OTLP exporter
     cannot deliver now is kept on disk, and delivered when the backend answers again, as `LoggedModelExporter` does with
@@ -75,7 +76,12 @@ class LoggedModelLogRecordExporter(LogRecordExporter):  # type: ignore[misc]  # 
         return self._exporter
 
     def export(self, batch: Sequence[Any]) -> Any:
-        """Export log records. Returns SUCCESS if they were delivered or are kept."""
+        """Export log records. Returns SUCCESS if they were delivered or are kept.
+
+        What is logged while this library delivers is not exported: each delivery would log more.
+        """
+        if is_uninstrumented():
+            return LogRecordExportResult.SUCCESS
         try:
             batch = restamped(batch)
         except Exception:

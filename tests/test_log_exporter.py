@@ -2,6 +2,7 @@
 """LoggedModelLogRecordExporter: log records are stamped by one call, and outlive an outage and a process."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opentelemetry import _logs
+from opentelemetry import _logs, context
 from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcExporter
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpanExporter
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
@@ -55,6 +56,35 @@ def test_what_a_backend_does_not_take_is_kept_and_delivered_when_it_does(tmp_pat
         assert exporter.force_flush()
         assert sorted(record.body.string_value for record in far_end.records) == ["a", "b"]
         assert not exporter.pending
+        provider.shutdown()
+
+
+@pytest.mark.skipif(
+    not hasattr(context, "_ON_EMIT_RECURSION_COUNT_KEY"), reason="older processors do not tell that they emit"
+)
+@pytest.mark.filterwarnings("ignore:.*LoggingHandler:DeprecationWarning")
+def test_what_is_logged_while_records_are_delivered_does_not_make_more_of_them(tmp_path: Path) -> None:
+    """As by urllib3 where everything is logged, and by a processor that exports each record at once."""
+    from opentelemetry.sdk._logs import LoggingHandler
+
+    with LogFarEnd() as far_end:
+        far_end.status = 503
+        exporter = mlflow.LoggedModelLogRecordExporter(OTLPLogExporter(far_end.logs_endpoint), spool_dir=tmp_path)
+        provider = provider_with(exporter)
+        root, level = logging.getLogger(), logging.getLogger().level
+        handler = LoggingHandler(logger_provider=provider)
+        root.addHandler(handler)
+        root.setLevel(logging.DEBUG)
+        try:
+            for number in range(3):
+                logging.getLogger("application").warning("said %d", number)
+            assert exporter.pending.spans == 3
+            far_end.status = 200
+            assert exporter.force_flush()
+        finally:
+            root.removeHandler(handler)
+            root.setLevel(level)
+        assert sorted(record.body.string_value for record in far_end.records) == ["said 0", "said 1", "said 2"]
         provider.shutdown()
 
 
@@ -169,6 +199,7 @@ def test_one_call_stamps_the_records_of_a_provider_and_keeps_them(tmp_path, monk
         provider = LoggerProvider(shutdown_on_exit=False)
         provider.add_log_record_processor(SimpleLogRecordProcessor(inner))
         provider.add_log_record_processor(BatchLogRecordProcessor(inner))
+        simple, _ = provider._multi_log_record_processor._log_record_processors
         assert _logger_providers.extend(provider)
         assert _logger_providers.extend(provider)
         late = Memory()
@@ -178,6 +209,10 @@ def test_one_call_stamps_the_records_of_a_provider_and_keeps_them(tmp_path, monk
         provider.force_flush()
         assert [attributes(record)["logged_model.id"] for record in far_end.records] == ["v1", "v1"]
         assert late.versions == ["v1"]
+        # One that exports on the application's thread stays as it is.
+        assert simple._exporter is inner
+        multi = provider._multi_log_record_processor
+        multi._log_record_processors = tuple(one for one in multi._log_record_processors if one is not simple)
         far_end.status = 503
         say(provider, "b")
         provider.force_flush(10)
@@ -203,13 +238,31 @@ def test_instrument_takes_a_logger_provider_and_leaves_others_alone(make_traced)
     provider.shutdown()
 
 
+def test_a_provider_that_stands_for_the_sdks_is_seen_through() -> None:
+    """As logfire's proxy."""
+
+    class Proxy(_logs.NoOpLoggerProvider):
+        def __init__(self, provider: LoggerProvider) -> None:
+            self.provider = provider
+
+    memory = Memory()
+    provider = provider_with(memory)
+    mlflow.set_active_model(model_id="v1")
+    assert _logger_providers.extend(Proxy(provider))
+    say(provider, "a")
+    _logger_providers.restore(Proxy(provider))
+    say(provider, "b")
+    assert memory.versions == ["v1", None]
+    provider.shutdown()
+
+
 def test_a_provider_of_somebody_elses_is_left_alone() -> None:
     assert not _logger_providers.extend(_logs.NoOpLoggerProvider())
 
 
 _LATE = """
 import otel_loggedmodel
-from opentelemetry import _logs
+from opentelemetry import _logs, context
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
@@ -285,7 +338,7 @@ def test_the_exporter_by_name() -> None:
 
 
 _EVENT = """
-from opentelemetry import _logs
+from opentelemetry import _logs, context
 _logs.get_logger("app").emit(_logs.LogRecord(body="an event", event_name="app.thing"))
 """
 _CONFIG = """\

@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
+from opentelemetry import context as context_api
+
 from otel_loggedmodel.delivery.bounded import Call
 from otel_loggedmodel.delivery.destinations import protocol_of, released_class_of, session_of
 from otel_loggedmodel.delivery.otlp_answers import (
@@ -153,6 +155,8 @@ class _HttpSender:
         return self.send(payload)
 
     def send(self, payload: bytes) -> Outcome:
+        if _is_within_emission():
+            return self._sent(payload)
         self._late = [call for call in self._late if call.is_under_way]
         if len(self._late) >= _MAX_LATE:
             return Outcome(Verdict.LATER, "it has not finished its answers to earlier requests", "TimeoutError")
@@ -190,6 +194,15 @@ class _HttpSender:
             if time.monotonic() - started > _STALE_SECONDS:
                 raise
         return self._post(body)
+
+
+def _is_within_emission() -> bool:
+    """Whether this is called while a log record is emitted, as by the SDK's `SimpleLogRecordProcessor`.
+
+    Then `logging` holds the lock of a handler, for which another thread would wait as soon as it logs anything.
+    """
+    key = getattr(context_api, "_ON_EMIT_RECURSION_COUNT_KEY", None)
+    return key is not None and bool(context_api.get_value(key))
 
 
 class _Answer(NamedTuple):

@@ -44,7 +44,6 @@ class OtlpGrpc(grpc.GenericRpcHandler):  # type: ignore[misc]
     """The services that OTLP exporters call, on bytes: a request is parsed once, where all are.
 
     Args:
-        settings: The limits.
         access: Who may send.
         intake: Where requests go.
         metrics: What is counted.
@@ -54,14 +53,12 @@ class OtlpGrpc(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     def __init__(
         self,
-        settings: Settings,
         access: Access,
         intake: Intake,
         metrics: Metrics,
         trouble: Callable[[], str | None],
         declined: DeclinedMetrics,
     ) -> None:
-        self._settings = settings
         self._declined = declined
         self._access = access
         self._intake = intake
@@ -103,7 +100,7 @@ class OtlpGrpc(grpc.GenericRpcHandler):  # type: ignore[misc]
         raise AssertionError("aborting raises")
 
     def _decline(self, request: bytes, sender: str) -> bytes:
-        count = functools.partial(points_in, request, PROTOBUF, _encoding_of(request), self._settings)
+        count = functools.partial(points_in, request, PROTOBUF, _encoding_of(request))
         return self._declined.answer(sender, count).SerializeToString()
 
     def _take(self, lane: str, request: bytes, sender: str) -> bytes:

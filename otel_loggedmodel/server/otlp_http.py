@@ -112,9 +112,7 @@ class OtlpHttp:
         return taken.response
 
     async def _decline(self, sent: Sent) -> Message:
-        return self._declined.answer(
-            sent.sender, lambda: points_in(sent.body, sent.content_type, sent.encoding, self._settings)
-        )
+        return self._declined.answer(sent.sender, lambda: points_in(sent.body, sent.content_type, sent.encoding))
 
     async def _body(self, request: Request, place: Place) -> bytes:
         limit = self._settings.max_body_bytes

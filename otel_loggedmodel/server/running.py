@@ -133,7 +133,7 @@ class Server:
         self._questions = Questions(settings)
         access = Access(settings)
         declined = DeclinedMetrics()
-        self._grpc = OtlpGrpc(settings, access, self._intake, self._metrics, self.trouble, declined)
+        self._grpc = OtlpGrpc(access, self._intake, self._metrics, self.trouble, declined)
         otlp = OtlpHttp(settings, access, self._intake, self._metrics, declined)
         api = Api(reader, self._questions, access, self._metrics, self.trouble)
         self._keeping = Keeping(upkeep, access)

@@ -128,9 +128,7 @@ class LogWriter:
 def _prepare(database: Database) -> None:
     database.command(log_schema.exporter_table())
     if not log_schema.is_there(database):
-        raise RefusedError(
-            f"{LOGS} of {database.name} does not have its attributes in maps: nothing can be stored there"
-        )
+        raise RefusedError(f"{LOGS} of {database.name} has no EventName, or its attributes are not in maps")
     digest = hashlib.sha256((_RESOURCE_LOGS + _SELECT).encode()).hexdigest()[:16]
     comment = f"otel-loggedmodel {digest}"
     found = database.query(

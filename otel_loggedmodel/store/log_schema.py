@@ -23,13 +23,16 @@ _MATERIALIZED: Final = (
 
 
 def is_there(database: Database) -> bool:
-    """Whether there is such a table that can be read: with its attributes in maps."""
+    """Whether there is such a table that can be read: with its attributes in maps, and with names of events.
+
+    Earlier releases of the exporter have made it without those names, and it can make it with attributes in JSON.
+    """
     # Most stores have none, and are asked this with every question: this costs a quarter of looking at columns.
     (found,) = database.query(f"EXISTS TABLE {LOGS}")
     return bool(found["result"]) and bool(
         database.query(
-            "SELECT 1 AS found FROM system.columns WHERE database = currentDatabase() AND table = {table:String}"
-            " AND name = 'LogAttributes' AND startsWith(type, 'Map(')",
+            "SELECT count() AS found FROM system.columns WHERE database = currentDatabase() AND table = {table:String}"
+            " AND (name = 'LogAttributes' AND startsWith(type, 'Map(') OR name = 'EventName') HAVING found = 2",
             {"table": LOGS},
         )
     )

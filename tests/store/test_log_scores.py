@@ -14,6 +14,7 @@ from log_requests import pairs_of, request, score
 from otel_loggedmodel.store import open_database
 from otel_loggedmodel.store.opening import Store
 from otel_loggedmodel.store.reading import Selection, TraceFilter
+from otel_loggedmodel.store.writing import RefusedError
 
 NOW = time.time_ns() // 10**9 * 10**9
 OLD, NEW, OTHER = "v-old", "v-new", "v-other"
@@ -188,6 +189,23 @@ def test_a_trace_has_each_on_the_span_that_it_is_about(store: Store) -> None:
     assert shown(3) == [(span_of(301), name) for name in ("response", "shared")]
     assert shown(4) == [(span_of(400), "trace alone")]
     assert shown(12) == [(span_of(1201), "response")]
+
+
+@pytest.mark.parametrize("columns", ["LogAttributes Map(String, String)", "LogAttributes String, EventName String"])
+def test_a_table_of_another_shape_is_left_alone(clickhouse_server: ClickHouseServer, columns: str) -> None:
+    """As an earlier release of the Collector's exporter has made it, or one that was told to make JSON."""
+    with clickhouse_server.new_database() as name:
+        with clickhouse_server.client(name) as client:
+            client.command(f"CREATE TABLE otel_logs (TraceId String, {columns}) ENGINE = MergeTree ORDER BY TraceId")
+        opened = open_database(f"clickhouse://127.0.0.1:{clickhouse_server.port}/{name}")
+        try:
+            opened.writer.insert([spans()])
+            assert opened.reader.compare([OLD]).versions[0].traces == 4
+            assert opened.reader.trace(trace_of(1)).spans
+            with pytest.raises(RefusedError, match="has no EventName, or its attributes are not in maps"):
+                opened.log_writer.insert(logged())
+        finally:
+            opened.close()
 
 
 def test_the_revision_tells_when_log_records_have_arrived(store: Store) -> None:
