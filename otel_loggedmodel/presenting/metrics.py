@@ -52,7 +52,7 @@ METRICS: Final = (
     Metric(key="tokens.output_per_trace", label="tokens out per trace", write=formatting.per_trace),
     Metric(key="tokens.input", label="tokens in", write=formatting.count, has_verdict=False),
     Metric(key="tokens.output", label="tokens out", write=formatting.count, has_verdict=False),
-    Metric(key="cost_usd_per_trace", label="cost per trace", write=formatting.dollars),
+    Metric(key="cost_usd_per_trace", label="cost per 1,000 traces", write=formatting.dollars_per_thousand),
     Metric(key="failed_calls", label="failed calls per trace", write=formatting.per_trace),
     *(
         Metric(key=f"first_chunk_ms.{which}", label=f"first chunk {which}", write=formatting.milliseconds)
@@ -105,6 +105,9 @@ def change_of(metric: Metric, difference: Difference) -> str:
     """How much a metric changed, for reading."""
     if metric.is_rate:
         return formatting.points(difference.delta)
+    if metric.key.startswith(SCORE_PREFIX) and difference.delta is not None:
+        # A score is on a scale of its own; of twice as much it says nothing.
+        return f"{difference.delta:+.3g}"
     if difference.ratio is not None and (difference.base or 0) > 0:
         return formatting.change(difference.ratio)
     # Against zero or a negative score there is no percentage.

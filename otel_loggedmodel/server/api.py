@@ -52,6 +52,7 @@ _PATHS: Final = (
     "/api/v1/activities",
     "/api/v1/behaviour",
     "/api/v1/datasets",
+    "/api/v1/deployments",
     "/api/v1/revision",
     "/api/v1/compare/rows",
     "/api/v1/traces",
@@ -144,6 +145,7 @@ class Api:
             "/api/v1/activities": self._activities,
             "/api/v1/behaviour": self._behaviour,
             "/api/v1/datasets": self._datasets,
+            "/api/v1/deployments": self._deployments,
             "/api/v1/revision": self._revision,
             "/api/v1/compare/rows": self._rows,
             "/api/v1/traces": self._traces,
@@ -215,6 +217,10 @@ class Api:
     async def _datasets(self, request: Request) -> bytes:
         _parameters(request, ())
         return await self._ask(lambda: {"datasets": self._reader.datasets()})
+
+    async def _deployments(self, request: Request) -> bytes:
+        _parameters(request, ())
+        return await self._ask(lambda: {"deployments": self._reader.deployments()})
 
     async def _revision(self, request: Request) -> bytes:
         _parameters(request, ())

@@ -13,7 +13,7 @@ import msgspec
 
 from otel_loggedmodel.server.api import MAX_COMPARED, MAX_LISTED, MAX_OFFSET, MAX_ROWS, TRACE_ORDERS
 from otel_loggedmodel.store.backup import Backup
-from otel_loggedmodel.store.chart_results import Activities, Behaviour
+from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.reading import RowFilter, TraceFilter, VersionFilter
 from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
@@ -82,6 +82,7 @@ _QUESTIONS: Final[Sequence[tuple[str, str, Sequence[_Schema], Any]]] = (
     ("/api/v1/activities", "How versions did over time", [_versions(1), *_SELECTION], Activities),
     ("/api/v1/behaviour", "What is behind the numbers", [_versions(1), *_SELECTION], Behaviour),
     ("/api/v1/datasets", "The data sets that were evaluated", [], ("datasets", Dataset)),
+    ("/api/v1/deployments", "What the services that still send run now", [], ("deployments", Deployment)),
     (
         "/api/v1/compare/rows",
         "The rows of data sets that changed most",

@@ -13,6 +13,7 @@ from otel_loggedmodel.store import (
     call_column,
     catalogue,
     comparing,
+    deployed,
     doubling,
     listing,
     naming,
@@ -27,7 +28,7 @@ from otel_loggedmodel.store import (
     torn,
 )
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
-from otel_loggedmodel.store.chart_results import Activities, Behaviour
+from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.price_file import NO_FILE, PriceFile
@@ -175,6 +176,11 @@ class StoreReader:
         query = scores.datasets(self._columns)
         rows = self._database.query(query.sql, query.parameters)
         return [Dataset(digest=row["digest"], name=row["name"] or None) for row in rows]
+
+    def deployments(self) -> list[Deployment]:
+        """What runs now, as `Reader.deployments` says."""
+        known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
+        return deployed.deployments(self._database, self._unscored(known, None, EVERYTHING, seen))
 
     def revision(self) -> str:
         """A text that changes when spans are stored or deleted, as `Reader.revision` says."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Protocol
 
-from otel_loggedmodel.store.chart_results import Activities, Behaviour
+from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
@@ -216,6 +216,10 @@ class Reader(Protocol):
 
     def datasets(self) -> list[Dataset]:
         """The data sets of which there are results of evaluations, those that were used last first."""
+        ...
+
+    def deployments(self) -> list[Deployment]:
+        """Which versions the services that still send run now, by service; the newest of each first."""
         ...
 
     def trace(self, trace_id: str, most: int | None = None) -> Trace:

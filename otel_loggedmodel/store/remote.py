@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from otel_loggedmodel.store.chart_results import Activities, Behaviour
+from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
@@ -38,6 +38,10 @@ class _Versions(msgspec.Struct):
 
 class _Datasets(msgspec.Struct):
     datasets: list[Dataset]
+
+
+class _Deployments(msgspec.Struct):
+    deployments: list[Deployment]
 
 
 class _Rows(msgspec.Struct):
@@ -158,6 +162,10 @@ class RemoteReader:
     def datasets(self) -> list[Dataset]:
         """The data sets; see `Reader.datasets`."""
         return self._ask("datasets", _Datasets, [], EVERYTHING).datasets
+
+    def deployments(self) -> list[Deployment]:
+        """What runs now; see `Reader.deployments`."""
+        return self._ask("deployments", _Deployments, [], EVERYTHING).deployments
 
     def revision(self) -> str:
         """See `Reader.revision`."""

@@ -75,9 +75,9 @@ def test_two_versions_side_by_side(rows: Callable[..., dict[str, list[str]]], re
     assert found["latency p95"] == ["2,000 ms", "2,300 ms", "+15.0 %", "✗ worse"]
     assert found["latency p99"] == ["12.3 s", "12.3 s", "+0.0 %", "= same"]
     assert found["tokens in per trace"] == ["1,000", "1,000", "+0.0 %", "= same"]
-    assert found["cost per trace"] == ["$0.0120", "-", "-", "= same"]
+    assert found["cost per 1,000 traces"] == ["$12.00", "-", "-", "= same"]
     assert found["cost"] == ["$14.45", "-"]
-    assert found["score correctness"] == ["0.91 (n=600)", "0.91 (n=600)", "+0.0 %", "= same"]
+    assert found["score correctness"] == ["0.91 (n=600)", "0.91 (n=600)", "+0", "= same"]
     assert found["B"] == ["support-agent", V2, "1,204 traces"]
 
 
@@ -108,7 +108,7 @@ def test_a_change_from_zero_or_below_is_a_difference(
 ) -> None:
     base, candidate = metrics(V1, cost_usd_per_trace=0.0), metrics(V2, cost_usd_per_trace=0.5)
     reader.comparison = compared(base, candidate)
-    assert rows("v1", "v2")["cost per trace"] == ["$0.00", "$0.500", "+$0.500", "= same"]
+    assert rows("v1", "v2")["cost per 1,000 traces"] == ["$0.00", "$500.00", "+$500.00", "= same"]
 
 
 def test_configuration_differences_and_notes(
@@ -255,7 +255,7 @@ def test_scores_are_those_of_what_was_compared(rows: Callable[..., dict[str, lis
     two = paired(candidate_count=28)
     mixed = [metrics(V1, scores={"correct": Score(mean=0.2, count=500)}), two.versions[1]]
     reader.comparison = replace(two, versions=mixed)
-    assert rows("v1", "v2")["score correct"] == ["0.9 (n=30)", "0.6 (n=28)", "-33.3 %", "✗ worse"]
+    assert rows("v1", "v2")["score correct"] == ["0.9 (n=30)", "0.6 (n=28)", "-0.3", "✗ worse"]
     # Held against two, on rows of each.
     other = difference(0.7, 0.8, Verdict.BETTER, evaluation=ScoreComparison(test="welch", base_count=50))
     third = VersionDifferences(model_id=V3, metrics={"scores.correct": other})
