@@ -21,7 +21,7 @@ class ReadingError(Exception):
 
 
 class UnknownVersionError(ReadingError):
-    """No version has this id, id prefix or name.
+    """No version has this id, beginning or end of an id, or name.
 
     Attributes:
         suggestions: Ids and names that are close to it.
@@ -33,7 +33,7 @@ class UnknownVersionError(ReadingError):
 
 
 class AmbiguousVersionError(ReadingError):
-    """Several versions have ids that begin so."""
+    """Several versions have ids that begin or end so."""
 
 
 class UnknownTraceError(ReadingError):
@@ -148,7 +148,7 @@ MOST_CHANGED = RowFilter()
 class Reader(Protocol):
     """Answers about versions and traces; safe to use from several threads.
 
-    A version is named by its id, a unique prefix of it, or its name.
+    A version is named by its id, its beginning or end where only one has that, or its name.
     """
 
     def versions(self, which: VersionFilter = ALL_VERSIONS, selection: Selection = EVERYTHING) -> list[Version]:
@@ -160,7 +160,7 @@ class Reader(Protocol):
 
         Raises:
             UnknownVersionError: There is none.
-            AmbiguousVersionError: It is the prefix of several ids.
+            AmbiguousVersionError: Several ids begin or end so.
         """
         ...
 
@@ -169,7 +169,7 @@ class Reader(Protocol):
 
         Raises:
             UnknownVersionError: There is none of one of these names.
-            AmbiguousVersionError: One is the prefix of several ids.
+            AmbiguousVersionError: Several ids begin or end so.
         """
         ...
 
@@ -180,7 +180,7 @@ class Reader(Protocol):
 
         Raises:
             UnknownVersionError: There is none of one of these names.
-            AmbiguousVersionError: One is the prefix of several ids.
+            AmbiguousVersionError: Several ids begin or end so.
             ReadingError: There is no such evaluation, or fewer than two versions.
         """
         ...
@@ -192,7 +192,7 @@ class Reader(Protocol):
 
         Raises:
             UnknownVersionError: There is no such version.
-            AmbiguousVersionError: It is the prefix of several ids.
+            AmbiguousVersionError: Several ids begin or end so.
         """
         ...
 
@@ -201,7 +201,7 @@ class Reader(Protocol):
 
         Raises:
             UnknownVersionError: There is none of one of these names.
-            AmbiguousVersionError: One is the prefix of several ids.
+            AmbiguousVersionError: Several ids begin or end so.
         """
         ...
 
@@ -210,7 +210,7 @@ class Reader(Protocol):
 
         Raises:
             UnknownVersionError: There is none of one of these names.
-            AmbiguousVersionError: One is the prefix of several ids.
+            AmbiguousVersionError: Several ids begin or end so.
         """
         ...
 

@@ -12,6 +12,8 @@ from opentelemetry.sdk.resources import Resource
 
 from clickhouse_server import ClickHouseServer
 from otel_loggedmodel.store.chart_results import Deployment
+from otel_loggedmodel.store.queries import StoreReader
+from otel_loggedmodel.store.reading import UnknownVersionError, VersionFilter
 from otel_loggedmodel.versions import records
 from otel_loggedmodel.versions.model import LoggedModelStatus, ModelEvent
 from planted_traces import write_attributes
@@ -67,12 +69,13 @@ class Fleet:
                 end_time_unix_nano=start + 10**6,
             )
             of_dataset = {"logged_model.evaluation.dataset": dataset} if dataset else {}
-            write_attributes(span.attributes, {"logged_model.id": version, **of_dataset})
+            named = {"logged_model.id": version, "logged_model.name": f"name of {version}"}
+            write_attributes(span.attributes, {**named, **of_dataset})
 
 
 @pytest.fixture(scope="module")
-def found(clickhouse_server: ClickHouseServer) -> Iterator[dict[str, list[Deployment]]]:
-    """What is deployed, by service."""
+def reader(clickhouse_server: ClickHouseServer) -> Iterator[StoreReader]:
+    """A store with several services."""
     fleet = Fleet()
     # The new one took over; the old one's last answers came a little later.
     fleet.activates("replaced", "replaced-1", 30, 4)
@@ -94,10 +97,16 @@ def found(clickhouse_server: ClickHouseServer) -> Iterator[dict[str, list[Deploy
     # Nobody said that it was activated.
     fleet.answers("unrecorded", "unrecorded-1", 5, traces=2)
     with filled(clickhouse_server, fleet.requests) as reader:
-        by_service: dict[str, list[Deployment]] = {}
-        for one in reader.deployments():
-            by_service.setdefault(one.service, []).append(one)
-        yield by_service
+        yield reader
+
+
+@pytest.fixture(scope="module")
+def found(reader: StoreReader) -> dict[str, list[Deployment]]:
+    """What is deployed, by service."""
+    by_service: dict[str, list[Deployment]] = {}
+    for one in reader.deployments():
+        by_service.setdefault(one.service, []).append(one)
+    return by_service
 
 
 def test_services_that_no_longer_send_or_only_evaluate_run_nothing(found: dict[str, list[Deployment]]) -> None:
@@ -124,3 +133,14 @@ def test_a_version_without_traffic_is_deployed_as_long_as_its_process_says_so(
 def test_a_version_that_spans_alone_tell_of_is_deployed_while_it_answers(found: dict[str, list[Deployment]]) -> None:
     (one,) = found["unrecorded"]
     assert (one.model_id, one.since_ms) == ("unrecorded-1", 0)
+
+
+def test_a_version_that_spans_alone_tell_of_is_found_by_the_name_it_is_listed_with(reader: StoreReader) -> None:
+    name = "name of unrecorded-1"
+    assert [one.name for one in reader.versions() if one.model_id == "unrecorded-1"] == [name]
+    assert reader.version(name).version.model_id == "unrecorded-1"
+    assert [one.model_id for one in reader.versions(VersionFilter(name=name))] == ["unrecorded-1"]
+    compared = reader.compare([name, "quiet-1"])
+    assert [one.model_id for one in compared.versions] == ["unrecorded-1", "quiet-1"]
+    with pytest.raises(UnknownVersionError):
+        reader.version("name of nothing")
