@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from otel_loggedmodel.presenting import previews
+from otel_loggedmodel.conventions import previews
 from otel_loggedmodel.presenting.differing import Piece, only, words_that_differ
 from otel_loggedmodel.presenting.metrics import SCORE_PREFIX
 from otel_loggedmodel.store.results import Comparison, RowChange, RowResult, ScoreComparison

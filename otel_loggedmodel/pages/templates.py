@@ -12,12 +12,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from otel_loggedmodel.pages import figures
-from otel_loggedmodel.presenting import formatting, previews
+from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.deciding import Outcome
 from otel_loggedmodel.presenting.naming import short_id
 from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.results import Verdict
-from otel_loggedmodel.store.trace_results import TraceSummary
 
 _SYMBOLS: Final = {"better": "✓", "worse": "✗", "same": "=", "unknown": "?", "mixed": "±"}
 _BREAKS: Final = re.compile("[\t\n]")
@@ -65,14 +64,6 @@ def _ago(milliseconds_since_epoch: float | None) -> str:
     return formatting.ago(milliseconds_since_epoch, time.time() * 1000)
 
 
-def _asked(trace: TraceSummary) -> str:
-    return previews.asked(getattr(trace, "input", None))
-
-
-def _answered(trace: TraceSummary) -> str:
-    return previews.answered(getattr(trace, "output", None))
-
-
 def _cleaned(value: object) -> object:
     """A value as it is written where a template names it: texts without control and direction characters."""
     if isinstance(value, Markup) or not isinstance(value, str):
@@ -105,8 +96,6 @@ def _environment() -> Environment:
         short_id=short_id,
         ago=_ago,
         per_thousand=formatting.dollars_per_thousand,
-        asked=_asked,
-        answered=_answered,
         label=position,
         symbol=symbol_of,
     )

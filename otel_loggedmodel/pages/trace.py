@@ -6,13 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from otel_loggedmodel.conventions import previews
 from otel_loggedmodel.conventions.messages import messages_of
-from otel_loggedmodel.conventions.table import places_of
-from otel_loggedmodel.conventions.things import Thing
 from otel_loggedmodel.pages.addresses import Links
 from otel_loggedmodel.pages.conversation import Conversation, conversation_of, table_of, text_of
 from otel_loggedmodel.pages.waterfall import Evaluation, Row, evaluations_of, rows_of
-from otel_loggedmodel.presenting import previews
 from otel_loggedmodel.store.trace_results import Span, Trace
 
 # On one page: what a browser lays out at once without a wait.
@@ -83,16 +81,8 @@ def _root(rows: Sequence[Row]) -> Row:
 
 def _asked(rows: Sequence[Row]) -> str:
     """What somebody asked, as far as a span says it: the first that has an input."""
-    for row in rows[:_MOST_LOOKED_AT]:
-        values = (row.span.attributes.get(place.attribute) for place in places_of(Thing.INPUT) if not place.path)
-        text = next(filter(None, map(previews.asked, values)), "")
-        if not text and row.llm is not None:
-            said = messages_of(row.span.attributes, row.span.events)
-            parts = [part.text for one in said if one.role == "user" for part in one.parts if part.kind == "text"]
-            text = parts[-1] if parts else ""
-        if text:
-            return text
-    return ""
+    texts = (previews.asked_in(row.span.attributes, row.span.events) for row in rows[:_MOST_LOOKED_AT])
+    return next(filter(None, texts), "")
 
 
 def _tokens(rows: Sequence[Row]) -> tuple[int, int] | None:

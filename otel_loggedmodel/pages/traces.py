@@ -8,7 +8,15 @@ from urllib.parse import urlencode
 from otel_loggedmodel.presenting.naming import Title
 
 # Name of the parameter, label of the field, and what to write.
-FIELDS: Final = (("version", "Version", "Name or id"),)
+FIELDS: Final = (
+    ("text", "Text", "In inputs, outputs, errors"),
+    ("version", "Version", "Name or id"),
+    ("model", "Model", "gpt-4.1"),
+    ("route", "Route or entry span", "POST /ask"),
+    ("error_type", "Error", "TimeoutError"),
+    ("score", "Score", "correct<0.5"),
+    ("conversation", "Conversation", "Id"),
+)
 _ORDER_NAMES: Final = {
     "newest": "Newest first",
     "slowest": "Slowest first",
@@ -17,7 +25,13 @@ _ORDER_NAMES: Final = {
 }
 # What narrows a list, as a chip says it; the value follows where there is one.
 _CHIPS: Final = {
+    "text": "text",
     "version": "version",
+    "model": "model",
+    "route": "route",
+    "error_type": "error",
+    "score": "score",
+    "conversation": "conversation",
     "since": "since",
     "until": "until",
     "service": "service",

@@ -24,6 +24,7 @@ from otel_loggedmodel.server.parameters import SELECTION, BadParameterError, Par
 from otel_loggedmodel.server.questions import Questions, TooManyQuestionsError
 from otel_loggedmodel.server.refusing import BUSY_SECONDS, UNAVAILABLE_SECONDS, Reason, RefusalError
 from otel_loggedmodel.store.reading import (
+    FOUND_BY,
     AmbiguousVersionError,
     Reader,
     ReadingError,
@@ -236,10 +237,11 @@ class Api:
         return await self._ask(lambda: {"rows": self._reader.rows(versions, which, selection)})
 
     async def _traces(self, request: Request) -> bytes:
-        parameters = _parameters(request, {"version", "errors_only", "order", "limit", "offset"} | SELECTION)
+        parameters = _parameters(request, {"version", "errors_only", "order", "limit", "offset", *FOUND_BY} | SELECTION)
         version = parameters.text("version")
         which = TraceFilter(
             errors_only=parameters.flag("errors_only"),
+            **{name: parameters.text(name) for name in FOUND_BY},
             order=parameters.choice("order", TRACE_ORDERS, TraceFilter.order),
             limit=parameters.number("limit", TraceFilter.limit, 1, MAX_LISTED),
             offset=parameters.number("offset", TraceFilter.offset, 0, MAX_OFFSET),

@@ -100,6 +100,12 @@ _QUESTIONS: Final[Sequence[tuple[str, str, Sequence[_Schema], Any]]] = (
         [
             _query("version", _TEXT, "Of this version; by default of all."),
             _query("errors_only", _FLAG, "Failed ones."),
+            _query("text", _TEXT, "In which any span has this text."),
+            _query("model", _TEXT, "In which this model was called."),
+            _query("error_type", _TEXT, "That failed with this type of error."),
+            _query("route", _TEXT, "Of this route, or whose entry span has this name."),
+            _query("conversation", _TEXT, "That are turns of this conversation."),
+            _query("score", _TEXT, "Whose score is within a bound: correct<0.5, correct>=0.5, correct=1."),
             _query("order", {**_TEXT, "enum": list(TRACE_ORDERS), "default": TraceFilter.order}, "In which order."),
             _query("limit", _number(TraceFilter.limit, 1, MAX_LISTED), "At most so many."),
             _query("offset", _number(TraceFilter.offset, 0, MAX_OFFSET), "Leave out so many."),

@@ -16,6 +16,7 @@ from otel_loggedmodel.presenting.naming import Title, titles_of
 from otel_loggedmodel.server.api import MAX_COMPARED, TRACE_ORDERS
 from otel_loggedmodel.server.parameters import BadParameterError
 from otel_loggedmodel.store.reading import (
+    FOUND_BY,
     AmbiguousVersionError,
     Reader,
     RowFilter,
@@ -26,6 +27,7 @@ from otel_loggedmodel.store.reading import (
     VersionFilter,
 )
 from otel_loggedmodel.store.results import RowChange, Version
+from otel_loggedmodel.store.trace_results import TraceSummary
 
 _MOST_VERSIONS: Final = 10_000
 _MOST_NAMES: Final = 1000
@@ -165,32 +167,38 @@ def version_page(request: Request) -> Page:
 
 def traces_page(request: Request) -> Page:
     """Traces, of one version or of all."""
-    query = _query(request, {"version", "order", "errors_only", "page"})
+    query = _query(request, {"version", "order", "errors_only", "page", *FOUND_BY})
     chosen, selection = _chosen(query)
     model_id, order, page = _one(query, "version"), _one(query, "order") or "newest", _number(query, "page")
     errors_only = _one(query, "errors_only") == "true"
     if order not in TRACE_ORDERS:
         raise BadParameterError(f"There is no such order of traces: use one of {', '.join(TRACE_ORDERS)}.")
+    found_by = {name: _one(query, name) for name in FOUND_BY}
     which = TraceFilter(
-        errors_only=errors_only, order=order, limit=_TRACES_A_PAGE + 1, offset=(page - 1) * _TRACES_A_PAGE
+        errors_only=errors_only,
+        order=order,
+        limit=_TRACES_A_PAGE + 1,
+        offset=(page - 1) * _TRACES_A_PAGE,
+        **found_by,
     )
 
     def make(reader: Reader) -> Mapping[str, Any]:
         found = reader.traces(model_id, which, selection)
         known = _known(reader)
         links = Links(chosen)
-        failed = [("errors_only", "true")] if errors_only else []
+        kept: list[tuple[str, object]] = [("errors_only", "true")] if errors_only else []
+        kept += [(name, value) for name, value in found_by.items() if value is not None]
         titles = _titles(known, (trace.model_id for trace in found))
         return {
             "known_names": _names(known),
             "order": order,
             "orders": TRACE_ORDERS,
             "errors_only": errors_only,
-            "found": found[:_TRACES_A_PAGE],
+            "found": _in_reading_order(found[:_TRACES_A_PAGE], found_by, order),
             "titles": titles,
             "has_more": len(found) > _TRACES_A_PAGE,
             "page": page,
-            "page_address": lambda number: links.traces(model_id, order, *failed, ("page", number)),
+            "page_address": lambda number: links.traces(model_id, order, *kept, ("page", number)),
             "datasets": _datasets(reader),
             "chosen": chosen,
             "links": links,
@@ -198,6 +206,13 @@ def traces_page(request: Request) -> Page:
         }
 
     return Page("traces", "Traces", "traces.html", make)
+
+
+def _in_reading_order(
+    found: Sequence[TraceSummary], found_by: Mapping[str, str | None], order: str
+) -> Sequence[TraceSummary]:
+    """A conversation is read from its beginning on."""
+    return found[::-1] if found_by["conversation"] is not None and order == TraceFilter.order else found
 
 
 def trace_page(request: Request) -> Page:

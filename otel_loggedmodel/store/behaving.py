@@ -21,6 +21,7 @@ from otel_loggedmodel.store.chart_results import (
     Point,
 )
 from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.finding import ERROR_KIND
 from otel_loggedmodel.store.measuring import START, Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING
 
@@ -262,11 +263,7 @@ def _failures(scope: Scope) -> Query:
         f"""
         SELECT version, kind, count() AS spans, argMax(TraceId, Timestamp) AS trace_id
         FROM (
-            SELECT toString({scope.version.sql}) AS version, TraceId, SpanId, Timestamp, multiIf(
-                SpanAttributes['error.type'] != '', SpanAttributes['error.type'],
-                arrayExists(one -> one['exception.type'] != '', `Events.Attributes`),
-                arrayFirst(one -> one['exception.type'] != '', `Events.Attributes`)['exception.type'],
-                substringUTF8(StatusMessage, 1, 120)) AS kind
+            SELECT toString({scope.version.sql}) AS version, TraceId, SpanId, Timestamp, {ERROR_KIND} AS kind
             FROM {scope.columns.spans} WHERE {found.sql} AND {measuring.FAILED}
             LIMIT 1 BY TraceId, SpanId
         )

@@ -115,16 +115,31 @@ class TraceFilter:
 
     Attributes:
         errors_only: Failed ones.
+        text: In which any span has this text, in its name, an attribute, an event or its status; in any case.
+        model: In which this model was called.
+        error_type: That failed with this type of error, as `Behaviour` has it.
+        route: Of this route, or whose entry span has this name.
+        conversation: That are turns of this conversation.
+        score: Whose score is within a bound: `correct<0.5`, `correct>=0.5`, `correct=1`.
         order: `newest`, `slowest`, `costliest`, or `worst` (by the mean of their scores).
         limit: At most so many.
         offset: Leave out so many.
     """
 
     errors_only: bool = False
+    text: str | None = None
+    model: str | None = None
+    error_type: str | None = None
+    route: str | None = None
+    conversation: str | None = None
+    score: str | None = None
     order: str = "newest"
     limit: int = 20
     offset: int = 0
 
+
+FOUND_BY = ("text", "model", "error_type", "route", "conversation", "score")
+"""What traces are found by, as fields of `TraceFilter`, parameters of addresses and options of commands have it."""
 
 RECENT = TraceFilter()
 

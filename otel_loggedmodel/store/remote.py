@@ -14,6 +14,7 @@ from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployme
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
+    FOUND_BY,
     MOST_CHANGED,
     RECENT,
     AmbiguousVersionError,
@@ -137,6 +138,7 @@ class RemoteReader:
         """Traces of a version, or of all; see `Reader.traces`."""
         parameters = [
             *_given("version", version),
+            *((name, value) for name in FOUND_BY if (value := getattr(which, name)) is not None),
             ("errors_only", "true" if which.errors_only else "false"),
             ("order", which.order),
             ("limit", str(which.limit)),

@@ -26,7 +26,7 @@ from otel_loggedmodel.store.reading import (
     VersionFilter,
 )
 from otel_loggedmodel.store.results import Version, VersionDetail, VersionMetrics
-from otel_loggedmodel.store.trace_results import Trace
+from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 from waiting import wait_until
 
 from .backends import Backend
@@ -456,6 +456,35 @@ def test_the_field_on_top_finds_a_trace_a_version_and_a_text(shared: Backend, re
     assert leads_to("gpt-5") == "/?text=gpt-5"
     assert leads_to("refund & more") == "/traces?order=newest&text=refund%20%26%20more"
     assert leads_to("") == "/"
+
+
+def test_a_list_of_traces_leads_with_what_was_asked_and_keeps_its_filters(
+    shared: Backend, reader: MemoryReader
+) -> None:
+    common: dict[str, Any] = {"span_id": "b" * 16, "model_id": "m-1", "span_name": "POST /ask", "service": "s"}
+    reader.summaries = [
+        TraceSummary(
+            trace_id="1" * 32,
+            start_ns=2,
+            duration_ms=5.0,
+            error=True,
+            input="Refund me!",
+            reason="no answer came",
+            conversation="c-1",
+            **common,
+        ),
+        TraceSummary(trace_id="2" * 32, start_ns=1, duration_ms=5.0, input="How much?", output="<b>Two</b>", **common),
+    ]
+    reader.listed = [Version(model_id="m-1", name="agent", tags={"release": "v1"})]
+    text = browse(shared, "/traces?score=correct%3C0.5&text=refund").body.decode()
+    (asked,) = (question for question in reader.asked if question[0] == "traces")
+    assert TraceFilter(text="refund", score="correct<0.5", limit=51) in asked
+    for shown in ("Refund me!", "no answer came", "How much?", "&lt;b&gt;Two&lt;/b&gt;", "agent v1"):
+        assert shown in text
+    assert 'href="/traces?text=refund" aria-label="Remove: score correct&lt;0.5"' in text
+    assert text.index("Refund me!") < text.index("How much?")
+    text = browse(shared, "/traces?conversation=c-1").body.decode()
+    assert text.index("How much?") < text.index("Refund me!")
 
 
 def test_where_nothing_is_ticked_two_versions_can_be_chosen(shared: Backend, reader: MemoryReader) -> None:

@@ -2,8 +2,13 @@
 """Inputs and outputs as people read them: what was asked and what was answered, in a line, without the JSON around."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
+
+from otel_loggedmodel.conventions.messages import Message, messages_of
+from otel_loggedmodel.conventions.messages.message import Event
+from otel_loggedmodel.conventions.table import places_of
+from otel_loggedmodel.conventions.things import Thing
 
 # Where frameworks keep what was said, the likeliest first.
 _ASKED: Final = ("question", "input", "inputs", "query", "prompt", "message", "messages", "text", "content")
@@ -20,6 +25,32 @@ def asked(text: str | None) -> str:
 def answered(text: str | None) -> str:
     """What was answered, of a span's output."""
     return _preview(text, _ANSWERED, "assistant")
+
+
+def asked_in(attributes: Mapping[str, str], events: Sequence[Event] = ()) -> str:
+    """What a span says that somebody asked: in its input, else in the messages of its call of a model."""
+    return _first(attributes, Thing.INPUT, asked) or _said_by(messages_of(attributes, events), is_output=False)
+
+
+def answered_in(attributes: Mapping[str, str], events: Sequence[Event] = ()) -> str:
+    """What a span says that was answered: in its output, else in the messages of its call of a model."""
+    return _first(attributes, Thing.OUTPUT, answered) or _said_by(messages_of(attributes, events), is_output=True)
+
+
+def _first(attributes: Mapping[str, str], thing: Thing, read: Callable[[str | None], str]) -> str:
+    values = (attributes.get(place.attribute) for place in places_of(thing) if not place.path)
+    return next(filter(None, map(read, values)), "")
+
+
+def _said_by(messages: Sequence[Message], *, is_output: bool) -> str:
+    """The text of the last message of the user, or of the last answer; a call of a tool where it has no text."""
+    for message in reversed(messages):
+        if message.is_output == is_output and (is_output or message.role == "user"):
+            texts = [part.text for part in message.parts if part.kind == "text" and part.text]
+            said = "\n".join(texts) or next((f"{part.name} {part.text}" for part in message.parts if part.name), "")
+            if said.strip():
+                return said.strip()
+    return ""
 
 
 def _preview(text: str | None, keys: Sequence[str], role: str) -> str:
