@@ -26,7 +26,7 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.python pyproject.toml constraints.txt
-	@echo "installing what the demo needs (about a minute and 1 GB the first time) ..."
+	@echo "installing FastAPI, OpenTelemetry and the backend, whose ClickHouse (chDB) is most of 1 GB: about a minute the first time ..."
 	@$(PIP_INSTALL) --editable '.[demo,server]' --constraint constraints.txt || { \
 	  echo "the installation failed: pip needs to reach a package index; see its message above"; exit 1; }
 	@touch $@

@@ -233,7 +233,7 @@ class _Judging:
             return few
         limit = threshold.limit.resolved(baseline if baseline is not None else math.nan)
         is_beyond = COMPARISONS[threshold.comparison](candidate, limit)
-        write = _telling_apart(metric_named(threshold.metric).write, candidate, limit)
+        write = _telling_apart(metric_named(threshold.metric).write_by_key, candidate, limit)
         origin = f" ({threshold.limit} of {write(baseline)})" if needs_baseline else ""
         return Finding(
             metric=threshold.metric,
@@ -274,7 +274,7 @@ class _Judging:
         return Finding(
             metric=metric,
             outcome=outcome,
-            text=f"{metric} is {difference.verdict}: {named.write(baseline)} to {named.write(candidate)} "
+            text=f"{metric} is {difference.verdict}: {named.write_by_key(baseline)} to {named.write_by_key(candidate)} "
             f"({change_of(named, difference)}){_rows(difference)}",
             baseline=baseline,
             candidate=candidate,

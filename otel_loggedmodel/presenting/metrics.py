@@ -28,7 +28,8 @@ class Metric:
     Attributes:
         key: Its name in rules and in JSON, a path into `VersionMetrics`.
         label: What it is called in tables.
-        write: Makes a value readable.
+        write: Makes a value readable, under its label.
+        write_own: The same in the metric's own unit, beside its key as rules have it; None where that is alike.
         has_verdict: Whether comparisons say what a difference in it amounts to.
         is_rate: Whether it lies between 0 and 1, and differences are best read in percentage points.
     """
@@ -38,6 +39,12 @@ class Metric:
     write: Callable[[float | None], str]
     has_verdict: bool = True
     is_rate: bool = False
+    write_own: Callable[[float | None], str] | None = None
+
+    @property
+    def write_by_key(self) -> Callable[[float | None], str]:
+        """Makes a value readable beside the metric's key."""
+        return self.write_own or self.write
 
 
 METRICS: Final = (
@@ -52,7 +59,12 @@ METRICS: Final = (
     Metric(key="tokens.output_per_trace", label="tokens out per trace", write=formatting.per_trace),
     Metric(key="tokens.input", label="tokens in", write=formatting.count, has_verdict=False),
     Metric(key="tokens.output", label="tokens out", write=formatting.count, has_verdict=False),
-    Metric(key="cost_usd_per_trace", label="cost per 1,000 traces", write=formatting.dollars_per_thousand),
+    Metric(
+        key="cost_usd_per_trace",
+        label="cost per 1,000 traces",
+        write=formatting.dollars_per_thousand,
+        write_own=formatting.dollars,
+    ),
     Metric(key="failed_calls", label="failed calls per trace", write=formatting.per_trace),
     *(
         Metric(key=f"first_chunk_ms.{which}", label=f"first chunk {which}", write=formatting.milliseconds)
