@@ -82,7 +82,7 @@ format: $(VENV)/.dev ## Format the code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-docs: ## Bring the README's table of environment variables up to date
+docs: ## Bring the table of environment variables in docs/ up to date
 	@$(PYTHON) scripts/document_environment.py
 
 proto: ## Regenerate the code of proto/

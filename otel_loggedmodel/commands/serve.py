@@ -107,6 +107,9 @@ def serve(
     max_attributes: Annotated[
         int, typer.Option("--max-attributes", min=1, help="On one span; others are dropped.", rich_help_panel=_LIMITS)
     ] = _DEFAULTS.max_attributes,
+    dev: Annotated[
+        bool, typer.Option("--dev", help="For work on the pages: /design shows their tokens and components.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what goes wrong.")] = False,
     json: Annotated[bool, typer.Option("--json", help="When ready, print the addresses as one line of JSON.")] = False,
 ) -> None:
@@ -126,6 +129,7 @@ def serve(
         max_decompressed_bytes=max_decompressed * _MIB,
         max_memory_bytes=max_memory * _MIB,
         max_attributes=max_attributes,
+        dev=dev,
     )
     try:
         settings.check()

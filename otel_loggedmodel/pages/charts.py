@@ -28,6 +28,7 @@ _BELOW: Final = 24
 _IDLE_ZEROS: Final = re.compile(r"(?:(\.\d*?[1-9])|\.)0+(?!\d)")
 # Labels below an axis have to be so many per cent of the width from one another.
 _LABEL_ROOM: Final = 14.0
+_FEWEST_BINS: Final = 6
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,9 @@ def distributions(
     fewest = min(sum(one.values()) for one in bins if one)
     width = 1 if fewest >= 400 else 2 if fewest >= 100 else 4
     low, high = first // width * width, last // width * width + width
+    if high - low < _FEWEST_BINS * width:
+        # A block from end to end looks like no distribution.
+        low, high = low - _FEWEST_BINS // 2 * width, high + _FEWEST_BINS // 2 * width
     shares = []
     for one in bins:
         total = sum(one.values()) or 1

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from otel_loggedmodel.pages import design
 from otel_loggedmodel.pages.addresses import Links
 from otel_loggedmodel.pages.templates import render, static, warm_up
 from otel_loggedmodel.server import contents
@@ -93,6 +94,7 @@ class Site:
         self._tries = Tries()
         self._metrics = metrics
         self._api = api
+        self._is_dev = settings.dev
         self._memory = Memory(reader)
         self._warming_up = threading.Thread(target=warm_up, name="otel-loggedmodel templates")
 
@@ -113,6 +115,7 @@ class Site:
             *(Route(path, self._guarded(page)) for path, page in pages.items()),
             Route("/trace/content", self._content),
             Route("/find", self._find),
+            *([Route("/design", self._design)] if self._is_dev else []),
             Route("/revision", self._revision),
             Route("/login", self._show_login, methods=["GET"]),
             Route("/login", self._log_in, methods=["POST"]),
@@ -277,6 +280,10 @@ class Site:
             raise HTTPException(404)
         caching = "public, max-age=604800" if name in _UNCHANGING else "no-cache"
         return Response(static(name), 200, {**_HEADERS, "Cache-Control": caching}, _STATIC[name])
+
+    async def _design(self, request: Request) -> Response:
+        values = {**self._around("design", "Components"), **design.values()}
+        return self._refused(request) or Response(render("design.html", values), 200, _HEADERS, "text/html")
 
     async def _find(self, request: Request) -> Response:
         """What the field on top finds: a trace by its id, a version by its id or name, else a text of traces."""

@@ -37,6 +37,16 @@ def test_a_comparison_is_a_sentence_a_frame_and_a_file(shop: Shop, tmp_path: Pat
     assert link.get("href") == f"{shop.http}/compare?version={sent.OLD_CHAT}&version={sent.NEW_CHAT}"
 
 
+def test_what_the_page_prints_runs_as_printed(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "notebook.md"
+    (snippet,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    snippet = snippet.replace("my-agent-v1", sent.OLD_CHAT).replace("my-agent-v2", sent.NEW_CHAT)
+    monkeypatch.setenv("OTEL_LOGGEDMODEL_STORE", shop.http)
+    monkeypatch.chdir(tmp_path)
+    exec(snippet, {})
+    assert (tmp_path / "comparison.html").exists()
+
+
 def test_versions_are_found_as_mlflow_finds_them(shop: Shop) -> None:
     found = otel_loggedmodel.search_logged_models(
         filter_string=f"name = '{sent.CHAT}' AND params.temperature = \"0.2\"", store=shop.http

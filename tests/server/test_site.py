@@ -14,6 +14,8 @@ import pytest
 
 from asking import Answer
 from memory_reader import MemoryReader
+from otel_loggedmodel.pages import design
+from otel_loggedmodel.pages.templates import static
 from otel_loggedmodel.server import remembering, sessions, site
 from otel_loggedmodel.server.tries import Tries
 from otel_loggedmodel.store.chart_results import Deployment
@@ -438,6 +440,18 @@ def test_a_wrong_address_is_a_page_to_a_browser_and_json_to_a_program(shared: Ba
     program = shared.ask("GET", "/nothing/here")
     assert program.status == 404
     assert program.headers["content-type"] == "application/json"
+
+
+def test_components_are_shown_to_those_who_work_on_the_pages_alone(
+    shared: Backend, serve: Callable[..., Backend]
+) -> None:
+    assert browse(shared, "/design").status == 404
+    answer = browse(serve(dev=True), "/design")
+    assert answer.status == 200
+    text, style = answer.body.decode(), static("pages.css").decode()
+    for name, _ in design.COLOURS:
+        assert f" --{name}:" in style
+        assert f"<code>--{name}</code>" in text
 
 
 def test_the_field_on_top_finds_a_trace_a_version_and_a_text(shared: Backend, reader: MemoryReader) -> None:
