@@ -33,7 +33,7 @@ $(VENV)/.demo: $(VENV)/.python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
 	@echo "installing what the tests need (about a minute the first time) ..."
-	@$(PIP_INSTALL) --editable '.[server,dev,lint,declarative]' --constraint constraints.txt || { \
+	@$(PIP_INSTALL) --editable '.[server,mcp,dev,lint,declarative]' --constraint constraints.txt || { \
 	  echo "the installation failed: pip needs to reach a package index; see its message above"; exit 1; }
 	@touch $@ $(VENV)/.demo
 
