@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from otel_loggedmodel.commands import opening, options
-from otel_loggedmodel.commands.agent_tools import Tools
 from otel_loggedmodel.version import __version__
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
+
+    from otel_loggedmodel.commands.agent_tools import Tools
 
 EXAMPLES: Final = """
 otel-loggedmodel mcp --store http://127.0.0.1:4318
@@ -30,6 +31,8 @@ def mcp(
     token_file: options.TokenFile = None,
 ) -> None:
     """Let a coding agent ask: versions, comparisons, rows, traces. Read-only; needs the extra `mcp`."""
+    from otel_loggedmodel.commands.agent_tools import Tools
+
     url = store or opening.default_store()
     own: dict[str, Any] = {} if prices is None else {"prices": str(prices)}
     reader = opening.reader_at(url, opening.read_token(token_file), **own)
@@ -39,7 +42,7 @@ def mcp(
         reader.close()
 
 
-def server_of(tools: Tools) -> "MCPServer":
+def server_of(tools: "Tools") -> "MCPServer":
     """A server that offers these tools.
 
     Raises:
