@@ -38,6 +38,7 @@ from otel_loggedmodel.versions.model import ActiveModel, LoggedModel, LoggedMode
 
 if TYPE_CHECKING:
     from otel_loggedmodel import entities, genai
+    from otel_loggedmodel.asking import compare, search_logged_models
     from otel_loggedmodel.genai.feedback import log_feedback
     from otel_loggedmodel.genai.stored import search_traces
     from otel_loggedmodel.instrumentor import instrument
@@ -50,11 +51,13 @@ else:
         {
             "LoggedModelLogRecordExporter": "otel_loggedmodel.log_exporter",
             "LoggedModelLogRecordProcessor": "otel_loggedmodel.log_processor",
+            "compare": "otel_loggedmodel.asking",
             "enable_git_model_versioning": "otel_loggedmodel.versioning",
             "entities": "otel_loggedmodel.entities",
             "genai": "otel_loggedmodel.genai",
             "instrument": "otel_loggedmodel.instrumentor",
             "log_feedback": "otel_loggedmodel.genai.feedback",
+            "search_logged_models": "otel_loggedmodel.asking",
             "search_traces": "otel_loggedmodel.genai.stored",
         },
     )
@@ -70,6 +73,7 @@ __all__ = [
     "LoggedModelStatus",
     "__version__",
     "clear_active_model",
+    "compare",
     "create_external_model",
     "delete_logged_model",
     "delete_logged_model_tag",
@@ -82,6 +86,7 @@ __all__ = [
     "instrument",
     "log_feedback",
     "log_model_params",
+    "search_logged_models",
     "search_traces",
     "set_active_model",
     "set_experiment",

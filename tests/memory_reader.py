@@ -5,7 +5,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from otel_loggedmodel.store.chart_results import Activities, Activity, Behaviour, Point
+from otel_loggedmodel.store.chart_results import Activities, Activity, Behaviour, Deployment, Point
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
@@ -45,6 +45,7 @@ class MemoryReader:
     active: Activities | None = None
     behaved: Behaviour | None = None
     known_datasets: Sequence[Dataset] = ()
+    deployed: Sequence[Deployment] = ()
     revised: str = "1"
     error: Exception | None = None
     knows_all: bool = False
@@ -99,6 +100,10 @@ class MemoryReader:
     def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
         self._ask("behaviour", tuple(versions), selection)
         return self.behaved or Behaviour(model_ids=tuple(versions), latency_bins=tuple({} for _ in versions))
+
+    def deployments(self) -> list[Deployment]:
+        self._ask("deployments")
+        return list(self.deployed)
 
     def datasets(self) -> list[Dataset]:
         self._ask("datasets")

@@ -18,6 +18,7 @@ from otel_loggedmodel.commands import (
     exits,
     gate,
     keeping,
+    mcp,
     mlflow,
     models,
     prepare,
@@ -127,6 +128,7 @@ _add(app, gate.gate, gate.EXAMPLES)
 _add(app, watch.watch, watch.EXAMPLES)
 _add(app, env.env, env.EXAMPLES)
 _add(app, doctor.doctor, doctor.EXAMPLES)
+_add(app, mcp.mcp, mcp.EXAMPLES)
 _add(_store, prepare.prepare, prepare.EXAMPLES)
 _add(_store, keeping.repair, keeping.REPAIR_EXAMPLES)
 _add(_store, keeping.backup, keeping.BACKUP_EXAMPLES)

@@ -77,7 +77,7 @@ class Holding:
         ) != is_beyond(high, limit):
             outcome = Outcome.UNKNOWN
         named = metric_named(metric)
-        write = _telling_apart(named.write, candidate, limit)
+        write = _telling_apart(named.write_by_key, candidate, limit)
         origin = f" ({limit_of} of {write(baseline)})" if limit_of.needs_baseline else ""
         sign = "" if is_beyond(candidate, limit) else "not "
         text = f"{metric} is {write(candidate)}, {sign}{threshold.comparison} {write(limit)}{origin}"
@@ -125,6 +125,7 @@ class Holding:
             difference.verdict, Outcome.PASSED
         )
         named = metric_named(metric)
+        write = named.write_by_key
         why = f" ({difference.reason})" if difference.reason is not None else ""
         found = None
         if difference.verdict is Verdict.UNKNOWN:
@@ -132,7 +133,7 @@ class Holding:
         return Finding(
             metric=metric,
             outcome=outcome,
-            text=f"{metric} is {difference.verdict}{why}: {named.write(baseline)} to {named.write(candidate)} "
+            text=f"{metric} is {difference.verdict}{why}: {write(baseline)} to {write(candidate)} "
             f"({change_of(named, difference)}){_rows(difference)}{evidence.text(found, named, baseline)}",
             baseline=baseline,
             candidate=candidate,
@@ -152,7 +153,8 @@ class Holding:
         if difference is None or baseline is None or candidate is None or difference.delta is None:
             return self._absent(metric, needed_of_baseline=True)
         named = metric_named(metric)
-        about = f"{metric} is {named.write(baseline)} to {named.write(candidate)} ({change_of(named, difference)})"
+        write = named.write_by_key
+        about = f"{metric} is {write(baseline)} to {write(candidate)} ({change_of(named, difference)})"
         margin = demand.margin.of(baseline)
         if difference.interval is None:
             reason = difference.reason or Reason.TOO_FEW
@@ -177,7 +179,7 @@ class Holding:
         return Finding(
             metric=metric,
             outcome=outcome,
-            text=f"{about}: that it is worse by no more than {named.write(margin)} is {word}; it is worse by {limits}"
+            text=f"{about}: that it is worse by no more than {write(margin)} is {word}; it is worse by {limits}"
             f"{evidence.text(found, named, baseline)}",
             baseline=baseline,
             candidate=candidate,

@@ -24,6 +24,7 @@ from otel_loggedmodel.server.parameters import SELECTION, BadParameterError, Par
 from otel_loggedmodel.server.questions import Questions, TooManyQuestionsError
 from otel_loggedmodel.server.refusing import BUSY_SECONDS, UNAVAILABLE_SECONDS, Reason, RefusalError
 from otel_loggedmodel.store.reading import (
+    FOUND_BY,
     AmbiguousVersionError,
     Reader,
     ReadingError,
@@ -52,6 +53,7 @@ _PATHS: Final = (
     "/api/v1/activities",
     "/api/v1/behaviour",
     "/api/v1/datasets",
+    "/api/v1/deployments",
     "/api/v1/revision",
     "/api/v1/compare/rows",
     "/api/v1/traces",
@@ -144,6 +146,7 @@ class Api:
             "/api/v1/activities": self._activities,
             "/api/v1/behaviour": self._behaviour,
             "/api/v1/datasets": self._datasets,
+            "/api/v1/deployments": self._deployments,
             "/api/v1/revision": self._revision,
             "/api/v1/compare/rows": self._rows,
             "/api/v1/traces": self._traces,
@@ -216,6 +219,10 @@ class Api:
         _parameters(request, ())
         return await self._ask(lambda: {"datasets": self._reader.datasets()})
 
+    async def _deployments(self, request: Request) -> bytes:
+        _parameters(request, ())
+        return await self._ask(lambda: {"deployments": self._reader.deployments()})
+
     async def _revision(self, request: Request) -> bytes:
         _parameters(request, ())
         return await self._ask(lambda: {"revision": self._reader.revision()})
@@ -230,10 +237,11 @@ class Api:
         return await self._ask(lambda: {"rows": self._reader.rows(versions, which, selection)})
 
     async def _traces(self, request: Request) -> bytes:
-        parameters = _parameters(request, {"version", "errors_only", "order", "limit", "offset"} | SELECTION)
+        parameters = _parameters(request, {"version", "errors_only", "order", "limit", "offset", *FOUND_BY} | SELECTION)
         version = parameters.text("version")
         which = TraceFilter(
             errors_only=parameters.flag("errors_only"),
+            **{name: parameters.text(name) for name in FOUND_BY},
             order=parameters.choice("order", TRACE_ORDERS, TraceFilter.order),
             limit=parameters.number("limit", TraceFilter.limit, 1, MAX_LISTED),
             offset=parameters.number("offset", TraceFilter.offset, 0, MAX_OFFSET),

@@ -13,7 +13,7 @@ import msgspec
 
 from otel_loggedmodel.server.api import MAX_COMPARED, MAX_LISTED, MAX_OFFSET, MAX_ROWS, TRACE_ORDERS
 from otel_loggedmodel.store.backup import Backup
-from otel_loggedmodel.store.chart_results import Activities, Behaviour
+from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.reading import RowFilter, TraceFilter, VersionFilter
 from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
@@ -83,6 +83,7 @@ _QUESTIONS: Final[Sequence[tuple[str, str, Sequence[_Schema], Any]]] = (
     ("/api/v1/activities", "How versions did over time", [_versions(1), *_SELECTION], Activities),
     ("/api/v1/behaviour", "What is behind the numbers", [_versions(1), *_SELECTION], Behaviour),
     ("/api/v1/datasets", "The data sets that were evaluated", [], ("datasets", Dataset)),
+    ("/api/v1/deployments", "What the services that still send run now", [], ("deployments", Deployment)),
     (
         "/api/v1/compare/rows",
         "The rows of data sets that changed most",
@@ -100,6 +101,12 @@ _QUESTIONS: Final[Sequence[tuple[str, str, Sequence[_Schema], Any]]] = (
         [
             _query("version", _TEXT, "Of this version; by default of all."),
             _query("errors_only", _FLAG, "Failed ones."),
+            _query("text", _TEXT, "In which any span has this text."),
+            _query("model", _TEXT, "In which this model was called."),
+            _query("error_type", _TEXT, "That failed with this type of error."),
+            _query("route", _TEXT, "Of this route, or whose entry span has this name."),
+            _query("conversation", _TEXT, "That are turns of this conversation."),
+            _query("score", _TEXT, "Whose score is within a bound: correct<0.5, correct>=0.5, correct=1."),
             _query("order", {**_TEXT, "enum": list(TRACE_ORDERS), "default": TraceFilter.order}, "In which order."),
             _query("limit", _number(TraceFilter.limit, 1, MAX_LISTED), "At most so many."),
             _query("offset", _number(TraceFilter.offset, 0, MAX_OFFSET), "Leave out so many."),

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
 from otel_loggedmodel._latest import Latest
-from otel_loggedmodel.store.chart_results import Activities, Behaviour
+from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
@@ -158,6 +158,10 @@ class Remembering:
     def datasets(self) -> list[Dataset]:
         """See `Reader.datasets`."""
         return self._ask(self._reader.datasets, "datasets")
+
+    def deployments(self) -> list[Deployment]:
+        """See `Reader.deployments`."""
+        return self._ask(self._reader.deployments, "deployments")
 
     def traces(
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING

@@ -14,6 +14,8 @@ from otel_loggedmodel.store import (
     call_column,
     catalogue,
     comparing,
+    configuration,
+    deployed,
     doubling,
     listing,
     log_schema,
@@ -25,12 +27,13 @@ from otel_loggedmodel.store import (
     schema,
     scores,
     sightings,
+    spoken,
     stray,
     torn,
     trace_logs,
 )
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
-from otel_loggedmodel.store.chart_results import Activities, Behaviour
+from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.price_file import NO_FILE, PriceFile
@@ -43,18 +46,17 @@ from otel_loggedmodel.store.reading import (
     RowFilter,
     Selection,
     TraceFilter,
+    UnknownVersionError,
     VersionFilter,
 )
 from otel_loggedmodel.store.results import (
     Comparison,
-    ConfigurationDifference,
     Dataset,
     RowChange,
     Version,
     VersionDetail,
 )
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
-from otel_loggedmodel.versions.model import LoggedModel
 
 # A table whose view was dropped is no longer complete, and one that was being filled is complete at some time.
 _INSPECT_SECONDS: Final = 60.0
@@ -96,7 +98,8 @@ class StoreReader:
         scope = self._unscored(known, None, selection, seen)
         cut_off = sightings.cut_off_ids(self._database, self._columns)
         last_seen = sightings.last_seen(self._database, scope, cut_off)
-        chosen = _newest(known, last_seen, which, has_all=selection == EVERYTHING)
+        called = () if which.name is None else spoken.ids_called(self._database, self._columns, which.name)
+        chosen = _newest(known, last_seen, which, called, has_all=selection == EVERYTHING)
         # What takes long is asked of those alone that are shown, where they are few among many.
         if len(chosen) <= _FEW and len(last_seen) > 2 * len(chosen):
             scope = self._unscored(known, chosen, selection, seen)
@@ -111,7 +114,7 @@ class StoreReader:
     def version(self, version: str, selection: Selection = EVERYTHING) -> VersionDetail:
         """One version, as `Reader.version` says."""
         known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
-        model_id = known.resolve(version, seen)
+        model_id = self._resolved(known, version, seen)
         scope = self._scope(known, [model_id], selection, seen)
         (metrics,) = comparing.measure(self._database, scope, self._names(known, [model_id])).versions
         used = sightings.usage(self._database, scope).get(model_id)
@@ -125,14 +128,14 @@ class StoreReader:
     def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
         """Versions side by side, as `Reader.compare` says."""
         known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
-        model_ids = _different(known, versions, seen)
+        model_ids = self._different(known, versions, seen)
         scope = self._scope(known, model_ids, selection, seen)
         measured = comparing.measure(self._database, scope, self._names(known, model_ids))
         return Comparison(
             versions=tuple(measured.versions),
             differences=tuple(measured.differences()),
             configuration=(
-                *_configuration([known.model(model_id) for model_id in model_ids]),
+                *configuration.differences([known.model(model_id) for model_id in model_ids]),
                 *naming.differences(self._database, scope),
             ),
             notes=(
@@ -150,7 +153,7 @@ class StoreReader:
         if len(versions) < 2:
             raise ReadingError("rows are held against those of the first version: name at least two")
         known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
-        model_ids = _different(known, versions, seen)
+        model_ids = self._different(known, versions, seen)
         scope = self._unpriced(known, model_ids, selection, seen)
         matches = comparing.matches(self._database, scope)
         return rows.changed(self._database, scope, model_ids[0], matches, which)
@@ -160,13 +163,13 @@ class StoreReader:
     ) -> list[TraceSummary]:
         """Traces, as `Reader.traces` says."""
         known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
-        model_ids = None if version is None else [known.resolve(version, seen)]
+        model_ids = None if version is None else [self._resolved(known, version, seen)]
         return listing.traces(self._database, self._scope(known, model_ids, selection, seen), which)
 
     def activities(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Activities:
         """How versions did over time, as `Reader.activities` says."""
         known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
-        model_ids = [known.resolve(version, seen) for version in versions]
+        model_ids = [self._resolved(known, version, seen) for version in versions]
         found = behaving.activities(self._database, self._scope(known, model_ids, selection, seen))
         with_previous = (replace(one, previous=known.previous(one.model_id)) for one in found.versions)
         return replace(found, versions=tuple(with_previous))
@@ -174,7 +177,7 @@ class StoreReader:
     def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
         """What is behind the numbers, as `Reader.behaviour` says."""
         known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
-        model_ids = [known.resolve(version, seen) for version in versions]
+        model_ids = [self._resolved(known, version, seen) for version in versions]
         return behaving.behaviour(self._database, self._scope(known, model_ids, selection, seen))
 
     def datasets(self) -> list[Dataset]:
@@ -182,6 +185,11 @@ class StoreReader:
         query = scores.datasets(self._columns, has_logged=self._has_logged())
         rows = self._database.query(query.sql, query.parameters)
         return [Dataset(digest=row["digest"], name=row["name"] or None) for row in rows]
+
+    def deployments(self) -> list[Deployment]:
+        """What runs now, as `Reader.deployments` says."""
+        known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
+        return deployed.deployments(self._database, self._unscored(known, None, EVERYTHING, seen))
 
     def revision(self) -> str:
         """A text that changes when spans are stored or deleted, as `Reader.revision` says."""
@@ -208,6 +216,27 @@ class StoreReader:
             self._inspected_at = time.monotonic()
             self._found = schema.inspect(self._database)
         return self._found
+
+    def _resolved(self, known: Catalogue, text: str, seen: Collection[str]) -> str:
+        """The id of the version that a user names; a version that spans alone tell of has its name from them."""
+        try:
+            return known.resolve(text, seen)
+        except UnknownVersionError:
+            called = spoken.ids_called(self._database, self._columns, text)
+            if not called:
+                raise
+            return called[0]
+
+    def _different(self, known: Catalogue, versions: Sequence[str], seen: Collection[str]) -> list[str]:
+        """The ids of versions, each of which has to be another."""
+        if not versions:
+            raise ReadingError("name at least one version to compare")
+        model_ids = [self._resolved(known, version, seen) for version in versions]
+        for place, model_id in enumerate(model_ids):
+            if model_id in model_ids[:place]:
+                other = versions[model_ids.index(model_id)]
+                raise ReadingError(f"{other!r} and {versions[place]!r} are the same version, {model_id}")
+        return model_ids
 
     def _load(self) -> Catalogue:
         """The catalogue, read again when a record has arrived."""
@@ -316,18 +345,6 @@ def _has_scopes(called: Sequence[Mapping[str, Any]]) -> bool:
     return len({one for row in called for one in row["scopes"]}) > 1
 
 
-def _different(known: Catalogue, versions: Sequence[str], seen: Collection[str]) -> list[str]:
-    """The ids of versions, each of which has to be another."""
-    if not versions:
-        raise ReadingError("name at least one version to compare")
-    model_ids = [known.resolve(version, seen) for version in versions]
-    for place, model_id in enumerate(model_ids):
-        if model_id in model_ids[:place]:
-            other = versions[model_ids.index(model_id)]
-            raise ReadingError(f"{other!r} and {versions[place]!r} are the same version, {model_id}")
-    return model_ids
-
-
 def _aliases(known: Catalogue, model_ids: Sequence[str] | None, seen: Collection[str]) -> tuple[Alias, ...]:
     """The aliases that matter: those of ids that spans have. Mostly there are none, which makes queries simpler."""
     aliases = known.aliases if model_ids is None else known.aliases_of(model_ids)
@@ -339,20 +356,23 @@ def _references(known: Catalogue, model_id: str, seen: Collection[str]) -> list[
     return sorted(alias for alias in known.references.get(model_id, ()) if alias in seen)
 
 
-def _newest(known: Catalogue, last_seen: Mapping[str, int], which: VersionFilter, *, has_all: bool) -> list[str]:
+def _newest(
+    known: Catalogue, last_seen: Mapping[str, int], which: VersionFilter, called: Collection[str], *, has_all: bool
+) -> list[str]:
     """The ids of the versions to list, newest first.
 
     Args:
         known: The versions that there are records of.
         last_seen: When the last entry span of each began, in ns since the epoch.
         which: Which are wanted.
+        called: The ids that have the wanted name on spans alone.
         has_all: Whether those are wanted too that have no spans.
     """
     # A reference by name without spans is no version of its own.
     unused = (
         [] if not has_all else [one for one in known.models if one not in last_seen and one not in known.standing_for]
     )
-    wanted = (model_id for model_id in (*last_seen, *unused) if _is_wanted(known, model_id, which))
+    wanted = (model_id for model_id in (*last_seen, *unused) if _is_wanted(known, model_id, which, called))
 
     def age(model_id: str) -> tuple[int, str]:
         folded = known.models.get(model_id)
@@ -402,33 +422,14 @@ def _version(
     return version
 
 
-def _is_wanted(known: Catalogue, model_id: str, which: VersionFilter) -> bool:
+def _is_wanted(known: Catalogue, model_id: str, which: VersionFilter, called: Collection[str]) -> bool:
     folded = known.models.get(model_id)
     if folded is None:
-        return which.name is None and not which.tags and not which.params
+        return (which.name is None or model_id in called) and not which.tags and not which.params
     model = folded.model
     return (
         (which.deleted or not folded.deleted)
         and (which.name is None or model.name == which.name)
         and which.tags.items() <= model.tags.items()
         and which.params.items() <= model.params.items()
-    )
-
-
-def _configuration(models: Sequence[LoggedModel | None]) -> tuple[ConfigurationDifference, ...]:
-    """What is not the same for all; params first, then tags, then the rest."""
-    parts: list[tuple[str, str, list[str | None]]] = []
-    for kind, mappings in (
-        ("param", [{} if model is None else model.params for model in models]),
-        ("tag", [{} if model is None else model.tags for model in models]),
-    ):
-        keys = sorted({key for mapping in mappings for key in mapping})
-        parts.extend((kind, key, [mapping.get(key) for mapping in mappings]) for key in keys)
-    for key in ("model_type", "source_run_id", "status", "experiment_id"):
-        values = [None if model is None else getattr(model, key) for model in models]
-        parts.append(("field", key, [None if value is None else str(value) for value in values]))
-    return tuple(
-        ConfigurationDifference(kind=kind, key=key, values=tuple(values))
-        for kind, key, values in parts
-        if len(set(values)) > 1
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Protocol
 
-from otel_loggedmodel.store.chart_results import Activities, Behaviour
+from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
@@ -21,7 +21,7 @@ class ReadingError(Exception):
 
 
 class UnknownVersionError(ReadingError):
-    """No version has this id, id prefix or name.
+    """No version has this id, beginning or end of an id, or name.
 
     Attributes:
         suggestions: Ids and names that are close to it.
@@ -33,7 +33,7 @@ class UnknownVersionError(ReadingError):
 
 
 class AmbiguousVersionError(ReadingError):
-    """Several versions have ids that begin so."""
+    """Several versions have ids that begin or end so."""
 
 
 class UnknownTraceError(ReadingError):
@@ -120,16 +120,31 @@ class TraceFilter:
 
     Attributes:
         errors_only: Failed ones.
+        text: In which any span has this text, in its name, an attribute, an event or its status; in any case.
+        model: In which this model was called.
+        error_type: That failed with this type of error, as `Behaviour` has it.
+        route: Of this route, or whose entry span has this name.
+        conversation: That are turns of this conversation.
+        score: Whose score is within a bound: `correct<0.5`, `correct>=0.5`, `correct=1`.
         order: `newest`, `slowest`, `costliest`, or `worst` (by the mean of their scores).
         limit: At most so many.
         offset: Leave out so many.
     """
 
     errors_only: bool = False
+    text: str | None = None
+    model: str | None = None
+    error_type: str | None = None
+    route: str | None = None
+    conversation: str | None = None
+    score: str | None = None
     order: str = "newest"
     limit: int = 20
     offset: int = 0
 
+
+FOUND_BY = ("text", "model", "error_type", "route", "conversation", "score")
+"""What traces are found by, as fields of `TraceFilter`, parameters of addresses and options of commands have it."""
 
 RECENT = TraceFilter()
 
@@ -153,7 +168,7 @@ MOST_CHANGED = RowFilter()
 class Reader(Protocol):
     """Answers about versions and traces; safe to use from several threads.
 
-    A version is named by its id, a unique prefix of it, or its name.
+    A version is named by its id, its beginning or end where only one has that, or its name.
     """
 
     def versions(self, which: VersionFilter = ALL_VERSIONS, selection: Selection = EVERYTHING) -> list[Version]:
@@ -165,7 +180,7 @@ class Reader(Protocol):
 
         Raises:
             UnknownVersionError: There is none.
-            AmbiguousVersionError: It is the prefix of several ids.
+            AmbiguousVersionError: Several ids begin or end so.
         """
         ...
 
@@ -174,7 +189,7 @@ class Reader(Protocol):
 
         Raises:
             UnknownVersionError: There is none of one of these names.
-            AmbiguousVersionError: One is the prefix of several ids.
+            AmbiguousVersionError: Several ids begin or end so.
         """
         ...
 
@@ -185,7 +200,7 @@ class Reader(Protocol):
 
         Raises:
             UnknownVersionError: There is none of one of these names.
-            AmbiguousVersionError: One is the prefix of several ids.
+            AmbiguousVersionError: Several ids begin or end so.
             ReadingError: There is no such evaluation, or fewer than two versions.
         """
         ...
@@ -197,7 +212,7 @@ class Reader(Protocol):
 
         Raises:
             UnknownVersionError: There is no such version.
-            AmbiguousVersionError: It is the prefix of several ids.
+            AmbiguousVersionError: Several ids begin or end so.
         """
         ...
 
@@ -206,7 +221,7 @@ class Reader(Protocol):
 
         Raises:
             UnknownVersionError: There is none of one of these names.
-            AmbiguousVersionError: One is the prefix of several ids.
+            AmbiguousVersionError: Several ids begin or end so.
         """
         ...
 
@@ -215,12 +230,16 @@ class Reader(Protocol):
 
         Raises:
             UnknownVersionError: There is none of one of these names.
-            AmbiguousVersionError: One is the prefix of several ids.
+            AmbiguousVersionError: Several ids begin or end so.
         """
         ...
 
     def datasets(self) -> list[Dataset]:
         """The data sets of which there are results of evaluations, those that were used last first."""
+        ...
+
+    def deployments(self) -> list[Deployment]:
+        """Which versions the services that still send run now, by service; the newest of each first."""
         ...
 
     def trace(self, trace_id: str, most: int | None = None) -> Trace:

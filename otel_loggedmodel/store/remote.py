@@ -10,10 +10,11 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from otel_loggedmodel.store.chart_results import Activities, Behaviour
+from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.reading import (
     ALL_VERSIONS,
     EVERYTHING,
+    FOUND_BY,
     MOST_CHANGED,
     RECENT,
     AmbiguousVersionError,
@@ -38,6 +39,10 @@ class _Versions(msgspec.Struct):
 
 class _Datasets(msgspec.Struct):
     datasets: list[Dataset]
+
+
+class _Deployments(msgspec.Struct):
+    deployments: list[Deployment]
 
 
 class _Rows(msgspec.Struct):
@@ -133,6 +138,7 @@ class RemoteReader:
         """Traces of a version, or of all; see `Reader.traces`."""
         parameters = [
             *_given("version", version),
+            *((name, value) for name in FOUND_BY if (value := getattr(which, name)) is not None),
             ("errors_only", "true" if which.errors_only else "false"),
             ("order", which.order),
             ("limit", str(which.limit)),
@@ -158,6 +164,10 @@ class RemoteReader:
     def datasets(self) -> list[Dataset]:
         """The data sets; see `Reader.datasets`."""
         return self._ask("datasets", _Datasets, [], EVERYTHING).datasets
+
+    def deployments(self) -> list[Deployment]:
+        """What runs now; see `Reader.deployments`."""
+        return self._ask("deployments", _Deployments, [], EVERYTHING).deployments
 
     def revision(self) -> str:
         """See `Reader.revision`."""

@@ -128,7 +128,7 @@ class ListTracesResponse(_message.Message):
     def __init__(self, traces: _Optional[_Iterable[_Union[TraceSummary, _Mapping]]] = ...) -> None: ...
 
 class TraceSummary(_message.Message):
-    __slots__ = ("trace_id", "span_id", "model_id", "span_name", "service", "start_ns", "duration_ms", "error", "status_message", "input_tokens", "output_tokens", "cost_usd", "scores", "cut_off")
+    __slots__ = ("trace_id", "span_id", "model_id", "span_name", "service", "start_ns", "duration_ms", "error", "status_message", "input_tokens", "output_tokens", "cost_usd", "scores", "cut_off", "input", "output", "reason", "conversation")
     class ScoresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -150,6 +150,10 @@ class TraceSummary(_message.Message):
     COST_USD_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
     CUT_OFF_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CONVERSATION_FIELD_NUMBER: _ClassVar[int]
     trace_id: str
     span_id: str
     model_id: str
@@ -164,7 +168,11 @@ class TraceSummary(_message.Message):
     cost_usd: float
     scores: _containers.ScalarMap[str, float]
     cut_off: bool
-    def __init__(self, trace_id: _Optional[str] = ..., span_id: _Optional[str] = ..., model_id: _Optional[str] = ..., span_name: _Optional[str] = ..., service: _Optional[str] = ..., start_ns: _Optional[int] = ..., duration_ms: _Optional[float] = ..., error: bool = ..., status_message: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., cost_usd: _Optional[float] = ..., scores: _Optional[_Mapping[str, float]] = ..., cut_off: bool = ...) -> None: ...
+    input: str
+    output: str
+    reason: str
+    conversation: str
+    def __init__(self, trace_id: _Optional[str] = ..., span_id: _Optional[str] = ..., model_id: _Optional[str] = ..., span_name: _Optional[str] = ..., service: _Optional[str] = ..., start_ns: _Optional[int] = ..., duration_ms: _Optional[float] = ..., error: bool = ..., status_message: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., cost_usd: _Optional[float] = ..., scores: _Optional[_Mapping[str, float]] = ..., cut_off: bool = ..., input: _Optional[str] = ..., output: _Optional[str] = ..., reason: _Optional[str] = ..., conversation: _Optional[str] = ...) -> None: ...
 
 class ListRowsResponse(_message.Message):
     __slots__ = ("rows",)

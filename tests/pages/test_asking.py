@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The questions of the command line, asked in Python, against a real backend."""
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+import otel_loggedmodel
+from otel_loggedmodel.asked import _conditions
+from otel_loggedmodel.store.reading import UnknownVersionError
+from planted_versions import HOSTILE
+
+from . import sent
+from .conftest import Shop
+
+
+def as_xml(html: str) -> ET.Element:
+    """The pieces of HTML that a notebook gets, which are well-formed."""
+    return ET.fromstring(f"<html>{html.replace('&nbsp;', ' ')}</html>")
+
+
+def test_a_comparison_is_a_sentence_a_frame_and_a_file(shop: Shop, tmp_path: Path) -> None:
+    result = otel_loggedmodel.compare(sent.OLD_CHAT[-8:], sent.NEW_CHAT[-8:], since="30d", store=shop.http)
+    assert "faster" in repr(result)
+    assert result.groups["speed"] == "better"
+    frame = result.to_frame()
+    assert frame.loc["latency_ms.p50", f"verdict on {sent.CHAT} 2222222 {sent.NEW_CHAT[-8:]}"] == "better"
+    result.save(tmp_path / "comparison.html")
+    assert "<h1>" in (tmp_path / "comparison.html").read_text(encoding="utf-8")
+    shown = as_xml(result._repr_html_())
+    texts = [" ".join("".join(row.itertext()).split()) for row in shown.iter("tr")]
+    assert any(text.startswith("latency p50") and "better" in text for text in texts)
+    link = shown.find(".//a")
+    assert link is not None
+    assert link.get("href") == f"{shop.http}/compare?version={sent.OLD_CHAT}&version={sent.NEW_CHAT}"
+
+
+def test_what_the_page_prints_runs_as_printed(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "notebook.md"
+    (snippet,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    snippet = snippet.replace("my-agent-v1", sent.OLD_CHAT).replace("my-agent-v2", sent.NEW_CHAT)
+    monkeypatch.setenv("OTEL_LOGGEDMODEL_STORE", shop.http)
+    monkeypatch.chdir(tmp_path)
+    exec(snippet, {})
+    assert (tmp_path / "comparison.html").exists()
+
+
+def test_versions_are_found_as_mlflow_finds_them(shop: Shop) -> None:
+    found = otel_loggedmodel.search_logged_models(
+        filter_string=f"name = '{sent.CHAT}' AND params.temperature = \"0.2\"", store=shop.http
+    )
+    assert [version.model_id for version in found] == [sent.NEW_CHAT]
+    assert found.to_frame().loc[sent.NEW_CHAT, "traces"] == found[0].traces > 0
+    assert repr(found).startswith(f"{sent.CHAT} 2222222 {sent.NEW_CHAT[-8:]}: ")
+    assert len(otel_loggedmodel.search_logged_models(max_results=2, store=shop.http)) == 2
+    assert not otel_loggedmodel.search_logged_models(experiment_ids=["none"], store=shop.http)
+
+
+def test_hostile_names_are_only_texts(shop: Shop) -> None:
+    found = otel_loggedmodel.search_logged_models(store=shop.http)
+    shown = as_xml(found._repr_html_())
+    assert not list(shown.iter("script"))
+    assert HOSTILE[:8] in "".join(shown.itertext())
+
+
+def test_what_is_asked_wrongly_says_what_to_do(shop: Shop) -> None:
+    with pytest.raises(UnknownVersionError, match="there is no version 'none'"):
+        otel_loggedmodel.compare("none", store=shop.http)
+    with pytest.raises(ValueError, match="'never' is no time"):
+        otel_loggedmodel.compare(sent.OLD_CHAT, since="never", store=shop.http)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "params", "tags"),
+    [
+        ("", None, {}, {}),
+        ("name = 'a b'", "a b", {}, {}),
+        ("attributes.name='a' and params.k = 'x=1' AND tags.team = \"s'\"", "a", {"k": "x=1"}, {"team": "s'"}),
+    ],
+)
+def test_filters_are_understood(text: str, name: str | None, params: dict[str, str], tags: dict[str, str]) -> None:
+    which = _conditions(text)
+    assert (which.name, which.params, which.tags) == (name, params, tags)
+
+
+@pytest.mark.parametrize("text", ["name", "name = a", "metrics.x > 1", "name = 'a' OR name = 'b'", "name = 'a' AND"])
+def test_a_filter_that_is_not_understood_widens_nothing(text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape("write name = 'x'")):
+        _conditions(text)
