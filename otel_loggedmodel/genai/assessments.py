@@ -10,6 +10,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
+from otel_loggedmodel.genai.texts import text_of_any
+
 DEFAULT_NAME: Final = "feedback"
 _MAX_LABEL_CHARACTERS: Final = 1024
 
@@ -128,7 +130,7 @@ def as_error(error: object) -> AssessmentError | None:
     if error is None or isinstance(error, AssessmentError):
         return error
     if isinstance(error, BaseException):
-        return AssessmentError(type(error).__name__, str(error))
+        return AssessmentError(type(error).__name__, text_of_any(error))
     if isinstance(error, str):
         return AssessmentError("ASSESSMENT_ERROR", error)
     if hasattr(error, "error_code") and hasattr(error, "error_message"):  # MLflow's own
@@ -169,7 +171,7 @@ def score_and_label(value: Any) -> tuple[float | None, str | None]:
         return float(value), None
     if isinstance(value, enum.Enum):
         value = value.value
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=text_of_any)
     return None, text[:_MAX_LABEL_CHARACTERS]
 
 

@@ -17,6 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import asyncio
 
+# What ends a program. Any other exception is one call's, also if it is no `Exception`: that of a cancelled task, for
+# example, or of `pytest.fail`.
+ENDS: Final = (KeyboardInterrupt, SystemExit)
+
 _FIRST_WAIT_SECONDS: Final = 0.5
 _LONGEST_WAIT_SECONDS: Final = 30.0
 
@@ -49,12 +53,14 @@ class Caller:
 
         Raises:
             CallTimeoutError: The last try took too long.
-            Exception: Whatever the last try raised.
+            BaseException: Whatever the last try raised. Nothing is tried again after what ends a program.
         """
         for attempt in range(retries + 1):
             try:
                 return self._once(function, timeout)
-            except Exception:
+            except ENDS:
+                raise
+            except BaseException:
                 if attempt == retries:
                     raise
                 # Doubled each time, and spread so that many rows do not come back at once.
@@ -84,12 +90,15 @@ class Caller:
 
         future = asyncio.run_coroutine_threadsafe(_wait(awaitable), self._running_loop())
         try:
-            return future.result(None if seconds is None else max(0.0, seconds))
+            value, end = future.result(None if seconds is None else max(0.0, seconds))
         except FutureTimeoutError:
             if future.done():
                 raise  # the function's own
             future.cancel()
             raise CallTimeoutError(f"took longer than {limit:g} s") from None
+        if end is not None:
+            raise end
+        return value
 
     def _running_loop(self) -> "asyncio.AbstractEventLoop":
         with self._lock:
@@ -104,8 +113,12 @@ class Caller:
             return self._loop
 
 
-async def _wait(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable
+async def _wait(awaitable: Awaitable[Any]) -> tuple[Any, BaseException | None]:
+    try:
+        return await awaitable, None
+    except ENDS as end:
+        # Raised here, it would end the event loop, and all others would wait for ever.
+        return None, end
 
 
 def _run_loop(loop: "asyncio.AbstractEventLoop") -> None:

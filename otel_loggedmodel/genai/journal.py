@@ -16,6 +16,7 @@ from typing import IO, Any, Final
 from otel_loggedmodel._errors import warn_once
 from otel_loggedmodel.genai.assessments import Feedback, feedback_from, feedback_values
 from otel_loggedmodel.genai.digests import digest
+from otel_loggedmodel.genai.texts import text_of_any
 
 _FORMAT: Final = 1
 
@@ -91,7 +92,7 @@ class Journal:
         for key, trace_id, span_id, scores in rows:
             values = {scorer: [feedback_values(feedback) for feedback in found] for scorer, found in scores.items()}
             line = {"row": key, "trace_id": trace_id, "span_id": span_id, "scores": values}
-            lines.append(json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str) + "\n")
+            lines.append(json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=text_of_any) + "\n")
         try:
             self._file.write("".join(lines))
             self._file.flush()

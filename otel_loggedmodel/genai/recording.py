@@ -20,6 +20,7 @@ from otel_loggedmodel import attributes
 from otel_loggedmodel._errors import warn_once
 from otel_loggedmodel._providers import intake_of
 from otel_loggedmodel.genai.assessments import CODE, AssessmentError, Feedback, score_and_label
+from otel_loggedmodel.genai.texts import text_of_any
 from otel_loggedmodel.version import __version__
 from otel_loggedmodel.versions.identity import random_span_id, span_id_from, unknown_span_id_of
 from otel_loggedmodel.versions.records import KEPT_BY_SAMPLERS
@@ -130,7 +131,9 @@ def _attributes_of(feedback: Feedback, judged: Judged, scorer: str | None) -> di
         attributes.EVALUATION_NAME: feedback.name,
         attributes.EVALUATION_VALUE: score,
         attributes.EVALUATION_LABEL: label,
-        attributes.EVALUATION_EXPLANATION: None if not explanation else str(explanation)[:_MAX_EXPLANATION_CHARACTERS],
+        attributes.EVALUATION_EXPLANATION: None
+        if not explanation
+        else text_of_any(explanation)[:_MAX_EXPLANATION_CHARACTERS],
         attributes.ERROR_TYPE: error_type,
         attributes.ID: judged.model_id,
         attributes.EVALUATION_SOURCE: source.kind.on_wire,

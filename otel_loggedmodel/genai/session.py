@@ -14,10 +14,11 @@ from otel_loggedmodel.genai.capturing import Capture
 from otel_loggedmodel.genai.recording import Recorder
 from otel_loggedmodel.genai.rows import Row
 from otel_loggedmodel.genai.sources import Dataset
+from otel_loggedmodel.genai.texts import text_of_any
 from otel_loggedmodel.versions.active import Version, with_version
 
 _MAX_CHARACTERS: Final = 64 * 1024
-_JSON: Final = json.JSONEncoder(ensure_ascii=False, default=str)
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, default=text_of_any)
 # OpenInference's, as `otel_loggedmodel.trace` has them.
 INPUT: Final = "input"
 OUTPUT: Final = "output"
@@ -71,5 +72,5 @@ class Session:
         try:
             text = _JSON.encode(value)
         except (TypeError, ValueError, RecursionError):
-            text = repr(value)
+            text = text_of_any(value)
         return {f"{place}.value": text[:_MAX_CHARACTERS], f"{place}.mime_type": "application/json"}

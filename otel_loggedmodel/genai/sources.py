@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from otel_loggedmodel.genai.cells import plain_cell
 from otel_loggedmodel.genai.digests import digest
 from otel_loggedmodel.genai.rows import Row, RowReader
 
@@ -153,4 +154,5 @@ def _frame_records(frame: Any) -> Iterator[Any]:
         yield from frame.iter_rows(named=True)
         return
     for start in range(0, len(frame), _FRAME_SLICE):
-        yield from frame.iloc[start : start + _FRAME_SLICE].to_dict(orient="records")
+        for record in frame.iloc[start : start + _FRAME_SLICE].to_dict(orient="records"):
+            yield {key: plain_cell(value) for key, value in record.items()}

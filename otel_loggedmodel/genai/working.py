@@ -12,6 +12,7 @@ from opentelemetry.trace import format_span_id, format_trace_id
 
 from otel_loggedmodel import attributes
 from otel_loggedmodel.genai.assessments import Feedback
+from otel_loggedmodel.genai.calling import ENDS
 from otel_loggedmodel.genai.predicting import Predictor
 from otel_loggedmodel.genai.recording import Judged, direct_span, new_context, result_span
 from otel_loggedmodel.genai.rows import MISSING, Row
@@ -134,7 +135,9 @@ class Worker:
         timeout = self._timeout if scorer.timeout is None else scorer.timeout
         try:
             return feedback_of(scorer, self._session.caller.call(run, timeout=timeout or None, retries=self._retries))
-        except Exception as error:
+        except ENDS:
+            raise
+        except BaseException as error:
             return failed(scorer, error)
 
     def _predicted(self, row: Row) -> _Output:

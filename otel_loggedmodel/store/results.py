@@ -342,7 +342,7 @@ class Version:
         experiment_id: Its experiment.
         model_type: Its type.
         source_run_id: The run that made it.
-        status: `PENDING`, `READY` or `FAILED`.
+        status: `PENDING`, `READY`, `FAILED` or `FAILED_REGISTRATION`.
         creation_timestamp: In ms; 0 where not known.
         last_updated_timestamp: In ms; 0 where not known.
         params: What it is made of.

@@ -17,6 +17,8 @@ class LoggedModelStatus(str, enum.Enum):
     PENDING = "PENDING"
     READY = "READY"
     FAILED = "FAILED"
+    # Databricks' pages name it among the statuses of a version.
+    FAILED_REGISTRATION = "FAILED_REGISTRATION"
 
     def __str__(self) -> str:
         return self.value

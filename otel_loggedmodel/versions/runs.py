@@ -9,9 +9,10 @@ import time
 import uuid
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Final
+from typing import Final, NamedTuple
 
 from otel_loggedmodel import environment
+from otel_loggedmodel._latest import Latest
 from otel_loggedmodel.versions._random_names import random_name
 
 DEFAULT_EXPERIMENT_ID: Final = "0"
@@ -65,6 +66,8 @@ class Run:
 
 _current_run: Final[ContextVar[Run | None]] = ContextVar("otel_loggedmodel_run", default=None)
 _experiment_id: str | None = None
+# Runs that were begun in this process, for their experiments.
+_known: Final[Latest[str, Run]] = Latest(1000)
 
 
 def use_experiment(experiment_id: str | None) -> None:
@@ -75,7 +78,7 @@ def use_experiment(experiment_id: str | None) -> None:
 
 def new_run(run_name: str | None) -> Run:
     """A run that begins now."""
-    return Run(
+    run = Run(
         RunInfo(
             run_id=uuid.UUID(bytes=os.urandom(16), version=4).hex,
             run_name=run_name or random_name(),
@@ -83,6 +86,19 @@ def new_run(run_name: str | None) -> Run:
             start_time=time.time_ns() // 1_000_000,
         )
     )
+    _known[run.info.run_id] = run
+    return run
+
+
+def experiment_id_of(run_id: str | None) -> str | None:
+    """The experiment of a run that was begun in this process, or that is active in MLflow here; else None."""
+    if run_id is None:
+        return None
+    known = _known.get(run_id)
+    if known is not None:
+        return known.info.experiment_id
+    active = _mlflow_run()
+    return active.experiment_id if active is not None and active.run_id == run_id else None
 
 
 def default_experiment_id() -> str:
@@ -93,15 +109,26 @@ def default_experiment_id() -> str:
 def default_run_id() -> str | None:
     """The run that is active here, then MLflow's if that is imported and has one, then the environment's."""
     run = _current_run.get()
-    return run.info.run_id if run is not None else _mlflow_run_id() or environment.run_id()
+    if run is not None:
+        return run.info.run_id
+    active = _mlflow_run()
+    return environment.run_id() if active is None else active.run_id
 
 
-def _mlflow_run_id() -> str | None:
+class _MlflowRun(NamedTuple):
+    run_id: str
+    experiment_id: str | None
+
+
+def _mlflow_run() -> _MlflowRun | None:
     mlflow = sys.modules.get("mlflow")
     if mlflow is None:
         return None
     try:
-        run_id = mlflow.active_run().info.run_id
+        info = mlflow.active_run().info
+        run_id, experiment_id = info.run_id, getattr(info, "experiment_id", None)
     except Exception:
         return None  # no run is active, or this is not the MLflow we know
-    return run_id if isinstance(run_id, str) else None
+    if not isinstance(run_id, str):
+        return None
+    return _MlflowRun(run_id, experiment_id if isinstance(experiment_id, str) else None)
