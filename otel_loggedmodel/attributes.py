@@ -34,5 +34,21 @@ EVALUATION_ROW: Final = "logged_model.evaluation.row"
 EVALUATION_TAG_PREFIX: Final = "logged_model.evaluation.tag."
 EVALUATION_SCORER: Final = "logged_model.evaluation.scorer"
 
+# The run that a row or a result belongs to: its id, and what it is called.
+EVALUATION_RUN: Final = "logged_model.evaluation.run"
+EVALUATION_RUN_NAME: Final = "logged_model.evaluation.run_name"
+
+# The record of a run: a span of this name, with this event.
+RUN_RECORD: Final = "logged_model.run"
+RUN_EVENT: Final = "run"
+RUN_STATUS: Final = "logged_model.run.status"
+RUN_STARTED_AT: Final = "logged_model.run.started_at"
+RUN_ROWS: Final = "logged_model.run.rows"
+RUN_ROWS_FAILED: Final = "logged_model.run.rows_failed"
+RUN_ROWS_TOTAL: Final = "logged_model.run.rows_total"
+RUN_SCORERS: Final = "logged_model.run.scorers"
+RUN_SCORER_ERRORS: Final = "logged_model.run.scorer_errors"
+RUN_METRICS: Final = "logged_model.run.metrics"
+
 # The Collector's probabilistic sampler and several vendors' agents honour this older OpenTracing attribute.
 SAMPLING_PRIORITY: Final = "sampling.priority"

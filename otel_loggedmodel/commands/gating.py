@@ -16,6 +16,8 @@ from otel_loggedmodel.store.results import Comparison, Difference, Verdict, Vers
 DEFAULT_MIN_TRACES: Final = 20
 # As many pairs as a verdict needs.
 DEFAULT_MIN_SCORES: Final = 10
+# Where a larger part of a score's results is missing, as the scorer failed, what is left says too little.
+_MOST_MISSING: Final = 0.05
 
 
 class Outcome(str, enum.Enum):
@@ -229,6 +231,7 @@ class _Judging:
         if candidate is None or (needs_baseline and baseline is None):
             return self._absent(threshold.metric, needed_of_baseline=needs_baseline)
         few = self._few(threshold.metric, needed_of_baseline=needs_baseline)
+        few = few or self._missing(threshold.metric, needed_of_baseline=needs_baseline)
         if few is not None:
             return few
         limit = threshold.limit.resolved(baseline if baseline is not None else math.nan)
@@ -247,7 +250,8 @@ class _Judging:
 
     def worse(self, metric: str) -> Finding:
         """Whether the comparison calls a metric worse. A metric that is named must have been measured."""
-        return self._few(metric, needed_of_baseline=True) or self._called(metric)
+        few = self._few(metric, needed_of_baseline=True) or self._missing(metric, needed_of_baseline=True)
+        return few or self._called(metric)
 
     def any_worse(self) -> list[Finding]:
         """What is not plainly fine among the metrics that the baseline has.
@@ -258,7 +262,7 @@ class _Judging:
         if not metrics:
             nothing = "no metric of the baseline was measured"
             return [Finding(metric="", outcome=Outcome.NO_DATA, text=nothing)]
-        findings = [self._called(metric) for metric in metrics]
+        findings = [self._missing(metric, needed_of_baseline=True) or self._called(metric) for metric in metrics]
         fine = Finding(metric="", outcome=Outcome.PASSED, text=f"none of {len(metrics)} metrics is worse")
         return [finding for finding in findings if finding.outcome is not Outcome.PASSED] or [fine]
 
@@ -300,6 +304,23 @@ class _Judging:
         else:
             text = f"{metric} has {min(counts)} {what}, {self._min_scores} are needed (--min-scores)"
         return Finding(metric=metric, outcome=Outcome.NO_DATA, text=text)
+
+    def _missing(self, metric: str, *, needed_of_baseline: bool) -> Finding | None:
+        """What is wrong with a score of which many results are missing, as the scorer failed.
+
+        Scorers often fail on the worst outputs, so the mean of the others is no mean of all.
+        """
+        name = metric.removeprefix(SCORE_PREFIX) if metric.startswith(SCORE_PREFIX) else None
+        roles = zip(("the baseline", "the candidate"), self._versions, strict=True)
+        for role, version in list(roles)[not needed_of_baseline :]:
+            score = None if name is None else version.scores.get(name)
+            if score is None or not score.failed:
+                continue
+            number = score.failed + score.count
+            if score.failed > _MOST_MISSING * number:
+                text = f"{score.failed} of {number} results of {metric} are missing, as the scorer failed, in {role}"
+                return Finding(metric=metric, outcome=Outcome.NO_DATA, text=text)
+        return None
 
     def _absent(self, metric: str, *, needed_of_baseline: bool) -> Finding:
         baseline, candidate = self._values(metric)

@@ -9,7 +9,7 @@ import typer
 
 from otel_loggedmodel import environment
 from otel_loggedmodel.presenting.selecting import TIME_HELP, parse_pair, selection_of
-from otel_loggedmodel.store.reading import Selection
+from otel_loggedmodel.store.reading import EVERYTHING, Selection
 
 STORE_VARIABLE: Final = environment.OTEL_LOGGEDMODEL_STORE
 _STORE: Final = "Where the spans are"
@@ -89,6 +89,15 @@ Agent = Annotated[
     str | None,
     typer.Option("--agent", metavar="NAME", help="In which this agent takes part.", rich_help_panel=_SELECTION),
 ]
+Runs = Annotated[
+    str,
+    typer.Option(
+        "--runs",
+        metavar="latest|all",
+        help="Of several evaluations on a data set, the scores of the latest that is whole, or of all.",
+        rich_help_panel=_SELECTION,
+    ),
+]
 
 
 def read_selection(
@@ -101,6 +110,7 @@ def read_selection(
     production: bool = False,
     prompt: str | None = None,
     agent: str | None = None,
+    runs: str = EVERYTHING.runs,
 ) -> Selection:
     """The selection that the options describe, or a usage error."""
     try:
@@ -113,6 +123,7 @@ def read_selection(
             production=production,
             prompt=prompt,
             agent=agent,
+            runs=runs,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

@@ -8,7 +8,7 @@ yields is its output: one text if all of it is text, else a list.
 import inspect
 import io
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from typing import Any
 
 from otel_loggedmodel.genai.calling import CallTimeoutError
@@ -39,12 +39,8 @@ class Stream:
         """
         value = self._function(**inputs) if isinstance(inputs, Mapping) else self._function(inputs)
         if inspect.isawaitable(value):
-            return self._awaited(value)
+            return _Later(value, self._collected)
         return self._collected(value)
-
-    async def _awaited(self, awaitable: Any) -> Any:
-        found = self._collected(await awaitable)
-        return await found if inspect.isawaitable(found) else found
 
     def _collected(self, value: Any) -> Any:
         if isinstance(value, AsyncIterator):
@@ -83,6 +79,26 @@ class Stream:
         # A thread cannot be stopped, but here the stream can: else one without an end would fill the memory.
         if self._deadline is not None and time.monotonic() > self._deadline:
             raise CallTimeoutError(f"took longer than {self._timeout:g} s")
+
+
+class _Later:
+    """What is to be awaited, and then collected."""
+
+    def __init__(self, awaitable: Any, collected: Callable[[Any], Any]) -> None:
+        self._awaitable = awaitable
+        self._collected = collected
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._outputs().__await__()
+
+    async def _outputs(self) -> Any:
+        found = self._collected(await self._awaitable)
+        return await found if inspect.isawaitable(found) else found
+
+    def close(self) -> None:
+        """Nobody will await it."""
+        if inspect.iscoroutine(self._awaitable):
+            self._awaitable.close()
 
 
 def joined(chunks: list[Any]) -> Any:

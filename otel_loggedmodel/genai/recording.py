@@ -7,8 +7,8 @@ carries what makes a sampler on the way keep it.
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from opentelemetry.sdk.resources import Resource
@@ -41,6 +41,8 @@ class Judged:
         dataset: Digest of the data set, or None.
         dataset_name: What that is called, or None.
         row: Key of the row, or None.
+        run: What its run says: its id and name, as attributes.
+        is_of_run: Whether another run has a result of its own, although it is of the same span.
     """
 
     trace_id: int
@@ -49,6 +51,8 @@ class Judged:
     dataset: str | None = None
     dataset_name: str | None = None
     row: str | None = None
+    run: Mapping[str, str] = field(default_factory=dict)
+    is_of_run: bool = False
 
 
 def result_span(
@@ -142,6 +146,7 @@ def _attributes_of(feedback: Feedback, judged: Judged, scorer: str | None) -> di
         attributes.EVALUATION_DATASET_NAME: judged.dataset_name,
         attributes.EVALUATION_ROW: judged.row,
         attributes.EVALUATION_SCORER: scorer,
+        **judged.run,
         attributes.SAMPLING_PRIORITY: 1,
     }
     return {key: value for key, value in found.items() if value is not None}
@@ -149,6 +154,8 @@ def _attributes_of(feedback: Feedback, judged: Judged, scorer: str | None) -> di
 
 def _id_of(judged: Judged, scorer: str, name: str) -> int:
     text = f"result:{judged.trace_id:032x}:{judged.span_id or 0:016x}:{scorer}:{name}"
+    if judged.is_of_run:
+        text += f":{judged.run.get(attributes.EVALUATION_RUN)}"
     return span_id_from(text)
 
 

@@ -4,7 +4,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry import context as context_api
 from opentelemetry.sdk.trace import ReadableSpan
@@ -21,6 +21,7 @@ from otel_loggedmodel.genai.session import INPUT, OUTPUT, Session
 from otel_loggedmodel.genai.traces import Trace, trace_of_finished, trace_of_stored
 
 _STATIC: str = "evaluated output"
+_RUN: Final = (attributes.EVALUATION_RUN, attributes.EVALUATION_RUN_NAME)
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Worker:
         self._model_id = model_id
         self._session = session
         self._dataset = session.dataset
+        self._run = session.run.row_attributes
         self._resource = session.recorder.resource
         # What a judge calls is not the work of the version. It is a trace of its own, of no version unless the judge
         # chooses one.
@@ -182,6 +184,8 @@ class Worker:
             span = None if span_id is None else int(span_id, 16)
         except ValueError:
             raise _NothingToJudgeError(f"{row.trace_id!r} is no trace id of 32 hex digits") from None
+        # What is scored later belongs to the run that made it.
+        own_run = {key: said[key] for key in _RUN if said.get(key)}
         own_row, own_dataset = said.get(attributes.EVALUATION_ROW), said.get(attributes.EVALUATION_DATASET)
         judged = Judged(
             trace_id,
@@ -190,6 +194,8 @@ class Worker:
             own_dataset or self._dataset.digest or None,
             said.get(attributes.EVALUATION_DATASET_NAME) or self._dataset.name,
             own_row or (row.key if self._dataset.digest else None),
+            own_run or self._run,
+            is_of_run=not own_run and bool(self._dataset.digest),
         )
         outputs = row.outputs
         if outputs is MISSING:
@@ -198,7 +204,9 @@ class Worker:
         return _Output(outputs, judged, inputs, lambda: trace)
 
     def _judged(self, row: Row, trace_id: int, span_id: int) -> Judged:
-        return Judged(trace_id, span_id, self._model_id, self._dataset.digest or None, self._dataset.name, row.key)
+        return Judged(
+            trace_id, span_id, self._model_id, self._dataset.digest or None, self._dataset.name, row.key, self._run
+        )
 
 
 class _NothingToJudgeError(Exception):

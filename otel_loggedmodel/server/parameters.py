@@ -9,7 +9,9 @@ from typing import Final
 from otel_loggedmodel.presenting.selecting import prompt_of
 from otel_loggedmodel.store.reading import Selection
 
-SELECTION: Final = frozenset({"since", "until", "service", "attribute", "dataset", "production", "prompt", "agent"})
+SELECTION: Final = frozenset(
+    {"since", "until", "service", "attribute", "dataset", "production", "prompt", "agent", "runs"}
+)
 
 # RFC 3339, section 5.6. A plus sign that nobody escaped arrives as a blank.
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+\- ])(\d\d):(\d\d))", re.ASCII)
@@ -121,4 +123,5 @@ class Parameters:
             production=production,
             prompt=None if (prompt := self.text("prompt")) is None else prompt_of(prompt),
             agent=self.text("agent"),
+            runs=self.choice("runs", ("latest", "all"), "latest"),
         )

@@ -40,6 +40,10 @@ class Group:
         at: When the last was given, in ns.
         is_portable: Whether keys of rows mean the same rows in another data set.
         rows: The values of rows, by the hash of their keys.
+        failed: Results without a value, as the scorer failed.
+        run: Id of the run that these are of, or empty.
+        run_name: What it is called, or empty.
+        others: How many other runs there are, which do not count.
     """
 
     source: str = ""
@@ -52,6 +56,10 @@ class Group:
     at: int = 0
     is_portable: bool = False
     rows: Mapping[int, float]
+    failed: int = 0
+    run: str = ""
+    run_name: str = ""
+    others: int = 0
 
     @property
     def kind(self) -> tuple[str, str]:
@@ -78,6 +86,10 @@ def read(found: Sequence[Mapping[str, Any]]) -> Scores:
                 at=row["at"],
                 is_portable=bool(row["is_portable"]),
                 rows=dict(zip(row["rows"], row["row_values"], strict=True)),
+                failed=row["failed"],
+                run=row["run"],
+                run_name=row["run_name"],
+                others=row["others"],
             )
         )
     return by_name
@@ -87,16 +99,21 @@ def score_of(groups: Sequence[Group]) -> Score:
     """All results of one evaluation of one version."""
     count = sum(group.count for group in groups)
     return Score(
-        mean=math.fsum(group.mean * group.count for group in groups) / count,
+        mean=math.fsum(group.mean * group.count for group in groups if group.count) / count if count else None,
         count=count,
+        failed=sum(group.failed for group in groups),
         groups=tuple(
             ScoreGroup(
                 source=group.source or None,
                 scorer=group.scorer or None,
                 dataset=group.dataset or None,
                 dataset_name=group.dataset_name or None,
-                mean=group.mean,
+                mean=group.mean if group.count else None,
                 count=group.count,
+                failed=group.failed,
+                run=group.run or None,
+                run_name=group.run_name or None,
+                other_runs=group.others,
             )
             for group in groups
         ),
@@ -260,6 +277,7 @@ def match(base: Sequence[Group], candidate: Sequence[Group]) -> Match:
         base: The first version's values; the newest first.
         candidate: The other's.
     """
+    base, candidate = ([group for group in groups if group.count] for groups in (base, candidate))
     best: tuple[int, int, Match] | None = None
     kinds = {group.kind for group in base} & {group.kind for group in candidate}
     for kind in sorted(kinds):

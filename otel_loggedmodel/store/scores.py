@@ -6,6 +6,7 @@ label that says whether it passed is 1 or 0. Results with another label are of n
 told apart.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -25,18 +26,25 @@ _HAS_VALUE: Final = "name != '' AND isFinite(value)"
 IS_DIGEST: Final = "match(row, '^[0-9a-f]{16}$')"
 
 
-def results(scope: Scope, *, is_labelled: bool = False) -> Query:
+def results(scope: Scope, *, is_labelled: bool = False, with_missing: bool = False) -> Query:
     """One row for each result: `version`, `TraceId`, `judged` (span id), `at` (ns), `attributes`, `name`, `value`.
 
-    And `source`, `scorer`, `dataset`, `dataset_name` and `row`, each empty where the result does not say. With a
-    selection of traces, only results on traces that were asked for count; a data set is that of the result.
+    And `source`, `source_id`, `scorer`, `dataset`, `dataset_name`, `row`, `run` and `run_name`, each empty where the
+    result does not say. With a selection of traces, only results on traces that were asked for count; a data set is
+    that of the result.
 
     Args:
         scope: Of which versions.
         is_labelled: Those instead whose value is a label that is no number.
+        with_missing: Those too that have no value, as the scorer failed or a person gave a label that is no number.
     """
     spans, parameters = scope.spans.sql, {**scope.spans.parameters, **scope.version.parameters}
     wanted = f"name != '' AND value IS NULL AND attributes['{_LABEL}'] != ''" if is_labelled else _HAS_VALUE
+    if with_missing:
+        wanted = (
+            f"name != '' AND (isFinite(value) OR value IS NULL AND (attributes['error.type'] != ''"
+            f" OR source = 'human' AND attributes['{_LABEL}'] != ''))"
+        )
     if scope.model_ids is not None and (scope.aliases or scope.has_unclaimed):
         wanted += " AND version IN {model_ids:Array(String)}"
         parameters["model_ids"] = list(scope.model_ids)
@@ -48,7 +56,7 @@ def results(scope: Scope, *, is_labelled: bool = False) -> Query:
         scope = replace(scope, selection=replace(selection, dataset=None))
     if selection.production:
         wanted += " AND dataset = ''"
-    if replace(selection, dataset=None) != EVERYTHING:
+    if replace(selection, dataset=None, runs=EVERYTHING.runs) != EVERYTHING:
         wanted += (
             f" AND ((toString(version), TraceId) IN (SELECT toString({scope.version.sql}), TraceId"
             f" FROM {scope.columns.spans} WHERE {spans} AND {scope.begins.sql}){_or_evaluated_then(selection)})"
@@ -58,7 +66,7 @@ def results(scope: Scope, *, is_labelled: bool = False) -> Query:
         spans = replace(scope, selection=EVERYTHING).spans.sql
     details = ", ".join(
         f"attributes['{_PREFIX}{detail}'] AS {detail}"
-        for detail in ("source", "scorer", "dataset", "dataset_name", "row")
+        for detail in ("source", "source_id", "scorer", "dataset", "dataset_name", "row", "run", "run_name")
     )
     parts = [_results_in_spans(scope, spans), _results_in_events(scope, spans)]
     if scope.has_unclaimed:
@@ -75,7 +83,7 @@ def results(scope: Scope, *, is_labelled: bool = False) -> Query:
 
 def _or_evaluated_then(selection: Selection) -> str:
     """What a data set's own outputs are selected by: they were scored, and no version made a trace of them."""
-    if replace(selection, since=None, until=None, dataset=None) != EVERYTHING:
+    if replace(selection, since=None, until=None, dataset=None, runs=EVERYTHING.runs) != EVERYTHING:
         return ""
     times = [
         f"at {comparison} toUnixTimestamp64Nano({{{name}:DateTime64(9, 'UTC')}})"
@@ -85,32 +93,68 @@ def _or_evaluated_then(selection: Selection) -> str:
     return f" OR dataset != '' AND {' AND '.join(times)}"
 
 
-def groups(scope: Scope) -> Query:
+def groups(scope: Scope, unfinished: Sequence[str] = ()) -> Query:
     """One row for each version, evaluation, scorer and data set, the newest first.
 
-    Columns: `version`, `name`, `source`, `scorer`, `dataset`, `dataset_name`, `count`, `mean`, `variance` (NaN of one
-    value), `at`; and of rows of a data set `rows` (hashes of their keys) and `values`, in the same order, and
+    Of several runs on a data set, the newest counts that is whole, else the newest of all; with `Selection.runs` as
+    `all` they count together. What one person said of one span several times counts once, as it was said last.
+
+    Columns: `version`, `name`, `source`, `scorer`, `dataset`, `dataset_name`, `run`, `run_name`, `others` (runs that do
+    not count), `count`, `mean`, `variance` (NaN of one value), `failed` (results without a value, as the scorer
+    failed), `at`; and of rows of a data set `rows` (hashes of their keys) and `row_values`, in the same order, and
     `is_portable`, whether their keys mean the same rows in another data set.
+
+    Args:
+        scope: Of which versions.
+        unfinished: The runs that are not whole, as `run_records.key_of` has them.
     """
-    found = results(scope)
+    found = results(scope, with_missing=True)
+    run = "''" if scope.selection.runs == "all" else "if(dataset = '', '', run)"
+    by = "version, name, source, scorer, dataset"
+    chosen = (*("run", "run_name", "count", "mean", "variance", "failed", "at", "is_portable", "rows", "row_values"),)
     return Query(
         f"""
-        SELECT version, name, source, scorer, dataset, max(last_name) AS dataset_name,
-            countArray(values) AS count, avgArray(values) AS mean, varSampStableArray(values) AS variance,
-            max(last_at) AS at, min(is_digest) AS is_portable,
-            groupArrayIf(cityHash64(row), dataset != '' AND row != '') AS rows,
-            groupArrayIf(values[1], dataset != '' AND row != '') AS row_values
+        SELECT {by}, dataset_name, others, {", ".join(f"chosen.{at} AS {one}" for at, one in enumerate(chosen, 1))}
         FROM (
-            -- What was said of one row several times is one value.
-            SELECT toString(version) AS version, name, source, scorer, dataset, row, {IS_DIGEST} AS is_digest,
-                if(row = '', groupArray(value), [avg(value)]) AS values, max(at) AS last_at,
-                max(dataset_name) AS last_name
-            FROM ({found.sql})
-            GROUP BY version, name, source, scorer, dataset, row
+            SELECT {by}, max(of_dataset_name) AS dataset_name, count() - 1 AS others,
+                argMax((of_run, of_run_name, number, average, spread, of_missing, newest, is_digest, keys, key_values),
+                    (concat(of_run, '/', dataset) NOT IN {{unfinished:Array(String)}}, newest)) AS chosen
+            FROM (
+                SELECT {by}, of_run, countArray(row_said) AS number, avgArray(row_said) AS average,
+                    varSampStableArray(row_said) AS spread, sum(row_missing) AS of_missing, max(row_at) AS newest,
+                    min({IS_DIGEST}) AS is_digest, max(row_dataset_name) AS of_dataset_name,
+                    max(row_run_name) AS of_run_name,
+                    groupArrayIf(cityHash64(row), dataset != '' AND row != '' AND notEmpty(row_said)) AS keys,
+                    groupArrayIf(row_said[1], dataset != '' AND row != '' AND notEmpty(row_said)) AS key_values
+                FROM (
+                    -- Of a row of a run, the newest trace counts; of several people, the mean of what each said.
+                    SELECT {by}, row, of_run, groupArrayArray(said) AS all_said,
+                        multiIf(row = '' OR empty(all_said), all_said, source = 'human', [arrayAvg(all_said)],
+                            argMax(said, said_at)) AS row_said,
+                        if(row = '', sum(missing), toUInt64(source != 'human' AND empty(row_said))) AS row_missing,
+                        max(said_at) AS row_at, max(said_dataset_name) AS row_dataset_name,
+                        max(said_run_name) AS row_run_name
+                    FROM (
+                        -- What a scorer said of one row several times is one value.
+                        SELECT toString(version) AS version, name, source, scorer, dataset, row, {run} AS of_run,
+                            multiIf(source = 'human', cityHash64(TraceId, judged, source_id),
+                                row != '' AND of_run != '', cityHash64(TraceId), 0) AS part,
+                            arrayMap(one -> assumeNotNull(one), arrayFilter(one -> one IS NOT NULL,
+                                multiIf(source = 'human', [argMax(tuple(value), at).1], row = '', groupArray(value),
+                                    [avg(value)]))) AS said,
+                            countIf(value IS NULL AND source != 'human') AS missing, max(at) AS said_at,
+                            max(dataset_name) AS said_dataset_name, max(run_name) AS said_run_name
+                        FROM ({found.sql})
+                        GROUP BY version, name, source, scorer, dataset, row, of_run, part
+                    )
+                    GROUP BY {by}, row, of_run
+                )
+                GROUP BY {by}, of_run
+            )
+            GROUP BY {by}
         )
-        GROUP BY version, name, source, scorer, dataset
         ORDER BY at DESC, source, scorer, dataset""",
-        found.parameters,
+        {**found.parameters, "unfinished": list(unfinished)},
     )
 
 
@@ -119,8 +163,14 @@ def labels(scope: Scope) -> Query:
     found = results(scope, is_labelled=True)
     return Query(
         f"""
-        SELECT toString(version) AS version, name, attributes['{_LABEL}'] AS label, count() AS count
-        FROM ({found.sql})
+        SELECT version, name, label, count() AS count
+        FROM (
+            -- Of one person and span, what was said last.
+            SELECT toString(version) AS version, name, argMax(attributes['{_LABEL}'], at) AS label
+            FROM ({found.sql})
+            GROUP BY version, name, TraceId, judged, source,
+                if(source = 'human', source_id, toString(cityHash64(at, scorer, attributes['{_LABEL}'])))
+        )
         GROUP BY version, name, label ORDER BY name, version, count DESC, label LIMIT 100""",
         found.parameters,
     )

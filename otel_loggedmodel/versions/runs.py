@@ -106,6 +106,11 @@ def default_experiment_id() -> str:
     return _experiment_id or environment.experiment_id() or DEFAULT_EXPERIMENT_ID
 
 
+def current_run() -> Run | None:
+    """The run of this library that is active here."""
+    return _current_run.get()
+
+
 def default_run_id() -> str | None:
     """The run that is active here, then MLflow's if that is imported and has one, then the environment's."""
     run = _current_run.get()
