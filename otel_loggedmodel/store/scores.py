@@ -110,6 +110,10 @@ def groups(scope: Scope, unfinished: Sequence[str] = ()) -> Query:
     """
     found = results(scope, with_missing=True)
     run = "''" if scope.selection.runs == "all" else "if(dataset = '', '', run)"
+    whose = (
+        "multiIf(source = 'human', cityHash64(TraceId, judged, source_id),"
+        " row != '' AND run != '', cityHash64(TraceId), 0)"
+    )
     by = "version, name, source, scorer, dataset"
     chosen = (*("run", "run_name", "count", "mean", "variance", "failed", "at", "is_portable", "rows", "row_values"),)
     return Query(
@@ -127,27 +131,27 @@ def groups(scope: Scope, unfinished: Sequence[str] = ()) -> Query:
                     groupArrayIf(cityHash64(row), dataset != '' AND row != '' AND notEmpty(row_said)) AS keys,
                     groupArrayIf(row_said[1], dataset != '' AND row != '' AND notEmpty(row_said)) AS key_values
                 FROM (
-                    -- Of a row of a run, the newest trace counts; of several people, the mean of what each said.
-                    SELECT {by}, row, of_run, groupArrayArray(said) AS all_said,
-                        multiIf(row = '' OR empty(all_said), all_said, source = 'human', [arrayAvg(all_said)],
-                            argMax(said, said_at)) AS row_said,
-                        if(row = '', sum(missing), toUInt64(source != 'human' AND empty(row_said))) AS row_missing,
-                        max(said_at) AS row_at, max(said_dataset_name) AS row_dataset_name,
-                        max(said_run_name) AS row_run_name
+                    -- Of one person, what was said last; of a row of a run, its newest trace. What was said of one row
+                    -- several times is one value.
+                    SELECT {by}, row, of_run, row_at, row_dataset_name, row_run_name,
+                        arrayReverseSort(one -> one.1, said) AS newest_first,
+                        multiIf(
+                            source = 'human',
+                            arrayFilter((one, time) -> time = 1, newest_first, arrayEnumerateUniq(newest_first.2)),
+                            row != '' AND of_run != '',
+                            arrayFilter(one -> one.2 = newest_first[1].2, newest_first),
+                            newest_first) AS counted,
+                        arrayMap(one -> assumeNotNull(one.3), arrayFilter(one -> one.3 IS NOT NULL, counted)) AS valued,
+                        if(row = '' OR empty(valued), valued, [arrayAvg(valued)]) AS row_said,
+                        toUInt64(multiIf(source = 'human', 0, row = '', length(counted) - length(valued),
+                            empty(valued))) AS row_missing
                     FROM (
-                        -- What a scorer said of one row several times is one value.
                         SELECT toString(version) AS version, name, source, scorer, dataset, row, {run} AS of_run,
-                            multiIf(source = 'human', cityHash64(TraceId, judged, source_id),
-                                row != '' AND of_run != '', cityHash64(TraceId), 0) AS part,
-                            arrayMap(one -> assumeNotNull(one), arrayFilter(one -> one IS NOT NULL,
-                                multiIf(source = 'human', [argMax(tuple(value), at).1], row = '', groupArray(value),
-                                    [avg(value)]))) AS said,
-                            countIf(value IS NULL AND source != 'human') AS missing, max(at) AS said_at,
-                            max(dataset_name) AS said_dataset_name, max(run_name) AS said_run_name
+                            groupArray((at, {whose}, value)) AS said, max(at) AS row_at,
+                            max(dataset_name) AS row_dataset_name, max(run_name) AS row_run_name
                         FROM ({found.sql})
-                        GROUP BY version, name, source, scorer, dataset, row, of_run, part
+                        GROUP BY version, name, source, scorer, dataset, row, of_run
                     )
-                    GROUP BY {by}, row, of_run
                 )
                 GROUP BY {by}, of_run
             )
