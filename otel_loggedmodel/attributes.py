@@ -34,6 +34,10 @@ EVALUATION_ROW: Final = "logged_model.evaluation.row"
 EVALUATION_TAG_PREFIX: Final = "logged_model.evaluation.tag."
 EVALUATION_SCORER: Final = "logged_model.evaluation.scorer"
 
+# Which assessment a result is: it is the newest of these that counts, and one without a value takes it away.
+EVALUATION_ASSESSMENT: Final = "logged_model.evaluation.assessment"
+# What should have come out, as JSON: of a record `logged_model.expectation`.
+EXPECTATION_VALUE: Final = "logged_model.expectation.value"
 # The run that a row or a result belongs to: its id, and what it is called.
 EVALUATION_RUN: Final = "logged_model.evaluation.run"
 EVALUATION_RUN_NAME: Final = "logged_model.evaluation.run_name"

@@ -303,10 +303,41 @@ def set_experiment(
     return runs.Experiment(experiment_id=experiment, name=experiment)
 
 
-def start_run(run_name: str | None = None) -> runs.Run:
-    """A run: used as `with start_run() as run`, versions created in the block have it as their source run.
+def start_run(
+    run_name: str | None = None,
+    *,
+    run_id: str | None = None,
+    experiment_id: str | None = None,
+    nested: bool = False,
+    parent_run_id: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    description: str | None = None,
+    log_system_metrics: bool | None = None,
+) -> runs.Run:
+    """Begin a run: versions that are created while it is active have it as their source run.
+
+    It is active from the call on, until `end_run`; as a context manager, `with start_run() as run`, for the block.
 
     Args:
         run_name: Readable name; a random one by default.
+        run_id: The id of a run that was begun before, here or elsewhere.
+        experiment_id: The experiment it belongs to; by default that of `set_experiment`.
+        nested: Taken for MLflow's sake: a run may always be begun inside another.
+        parent_run_id: The same.
+        tags: Of the run, kept in this process.
+        description: The same.
+        log_system_metrics: Not here.
+
+    Raises:
+        TypeError: An argument has the wrong type.
     """
-    return runs.new_run(None if run_name is None else check_name(run_name, "run_name"))
+    known = None if run_id is None else runs.known_run(check_name(run_id, "run_id"))
+    run = known or runs.new_run(
+        None if run_name is None else check_name(run_name, "run_name"),
+        run_id,
+        None if experiment_id is None else check_name(experiment_id, "experiment_id"),
+    )
+    run.data.tags.update(check_texts(tags, "tags"))
+    if description is not None:
+        run.data.tags["mlflow.note.content"] = description
+    return run.begin()

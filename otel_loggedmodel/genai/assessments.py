@@ -94,6 +94,7 @@ class Feedback:
         metadata: Anything else. It is not sent.
         span_id: The span it is about.
         rationale: Why.
+        assessment_id: By which it can be changed later; `log_feedback` gives one.
     """
 
     name: str = DEFAULT_NAME
@@ -106,9 +107,20 @@ class Feedback:
     create_time_ms: int | None = None
     last_update_time_ms: int | None = None
     rationale: str | None = None
+    assessment_id: str | None = None
 
     def __post_init__(self) -> None:
         self.error = as_error(self.error)
+
+    @property
+    def assessment_name(self) -> str:
+        """The same as `name`."""
+        return self.name
+
+    @property
+    def feedback(self) -> "Feedback":
+        """What MLflow keeps under `assessment.feedback`."""
+        return self
 
     @property
     def error_code(self) -> str | None:
@@ -119,6 +131,16 @@ class Feedback:
     def error_message(self) -> str | None:
         """What the error says, if there is one."""
         return self.error.error_message if isinstance(self.error, AssessmentError) else None
+
+
+@dataclass
+class Expectation(Feedback):
+    """What should have come out, as a person or a data set says. It is told beside results, and is no score."""
+
+    @property
+    def expectation(self) -> "Expectation":
+        """What MLflow keeps under `assessment.expectation`."""
+        return self
 
 
 def as_error(error: object) -> AssessmentError | None:

@@ -146,6 +146,7 @@ def _attributes_of(feedback: Feedback, judged: Judged, scorer: str | None) -> di
         attributes.EVALUATION_DATASET_NAME: judged.dataset_name,
         attributes.EVALUATION_ROW: judged.row,
         attributes.EVALUATION_SCORER: scorer,
+        attributes.EVALUATION_ASSESSMENT: feedback.assessment_id,
         **judged.run,
         attributes.SAMPLING_PRIORITY: 1,
     }

@@ -53,6 +53,7 @@ class _Output:
     judged: Judged
     inputs: Any
     trace: Callable[[], Any]
+    expectations: Any = None
     spans: Sequence[ReadableSpan] = ()
 
 
@@ -129,7 +130,7 @@ class Worker:
 
     def _scored(self, scorer: Scorer, row: Row, output: _Output) -> list[Feedback]:
         trace = output.trace() if "trace" in scorer.takes else None
-        expectations = {} if row.expectations is None else row.expectations
+        expectations = {} if output.expectations is None else output.expectations
 
         def run() -> Any:
             return scorer.run(inputs=output.inputs, outputs=output.outputs, expectations=expectations, trace=trace)
@@ -156,6 +157,7 @@ class Worker:
             self._judged(row, span.trace_id, span.span_id),
             row.inputs,
             _once(lambda: trace_of_finished(finished, span_id)),
+            row.expectations,
         )
 
     def _given(self, row: Row) -> _Output:
@@ -170,7 +172,8 @@ class Worker:
         time_ns = time.time_ns()
         # This is not a span of the version. Nothing was called, so there is no latency to count.
         span = direct_span(_STATIC, context, None, self._resource, values, time_ns, time_ns)
-        return _Output(row.outputs, judged, row.inputs, _once(lambda: trace_of_finished([span])), [span])
+        trace = _once(lambda: trace_of_finished([span]))
+        return _Output(row.outputs, judged, row.inputs, trace, row.expectations, [span])
 
     def _in_trace(self, row: Row) -> _Output:
         trace: Any = row.trace
@@ -201,7 +204,10 @@ class Worker:
         if outputs is MISSING:
             outputs = getattr(trace, "outputs", None)
         inputs = row.inputs if row.inputs is not None else getattr(trace, "inputs", None)
-        return _Output(outputs, judged, inputs, lambda: trace)
+        expectations = row.expectations
+        if expectations is None and isinstance(trace, Trace):
+            expectations = trace.expectations  # what people said of it later
+        return _Output(outputs, judged, inputs, lambda: trace, expectations)
 
     def _judged(self, row: Row, trace_id: int, span_id: int) -> Judged:
         return Judged(

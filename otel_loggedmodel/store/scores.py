@@ -43,7 +43,7 @@ def results(scope: Scope, *, is_labelled: bool = False, with_missing: bool = Fal
     if with_missing:
         wanted = (
             f"name != '' AND (isFinite(value) OR value IS NULL AND (attributes['error.type'] != ''"
-            f" OR source = 'human' AND attributes['{_LABEL}'] != ''))"
+            f" OR source = 'human' AND attributes['{_LABEL}'] != '' OR assessment != ''))"
         )
     if scope.model_ids is not None and (scope.aliases or scope.has_unclaimed):
         wanted += " AND version IN {model_ids:Array(String)}"
@@ -66,7 +66,17 @@ def results(scope: Scope, *, is_labelled: bool = False, with_missing: bool = Fal
         spans = replace(scope, selection=EVERYTHING).spans.sql
     details = ", ".join(
         f"attributes['{_PREFIX}{detail}'] AS {detail}"
-        for detail in ("source", "source_id", "scorer", "dataset", "dataset_name", "row", "run", "run_name")
+        for detail in (
+            "source",
+            "source_id",
+            "scorer",
+            "dataset",
+            "dataset_name",
+            "row",
+            "run",
+            "run_name",
+            "assessment",
+        )
     )
     parts = [_results_in_spans(scope, spans), _results_in_events(scope, spans)]
     if scope.has_unclaimed:
@@ -112,7 +122,7 @@ def groups(scope: Scope, unfinished: Sequence[str] = ()) -> Query:
     run = "''" if scope.selection.runs == "all" else "if(dataset = '', '', run)"
     whose = (
         "multiIf(source = 'human', cityHash64(TraceId, judged, source_id),"
-        " row != '' AND run != '', cityHash64(TraceId), 0)"
+        " row != '' AND run != '', cityHash64(TraceId), assessment != '', cityHash64(assessment), 0)"
     )
     by = "version, name, source, scorer, dataset"
     chosen = (*("run", "run_name", "count", "mean", "variance", "failed", "at", "is_portable", "rows", "row_values"),)
@@ -134,20 +144,24 @@ def groups(scope: Scope, unfinished: Sequence[str] = ()) -> Query:
                     -- Of one person, what was said last; of a row of a run, its newest trace. What was said of one row
                     -- several times is one value.
                     SELECT {by}, row, of_run, row_at, row_dataset_name, row_run_name,
-                        arrayReverseSort(one -> one.1, said) AS newest_first,
+                        source = 'human' OR is_changeable AS is_newest,
+                        -- Sorted only where it matters, as there may be very many.
+                        if(is_newest OR row != '', arrayReverseSort(one -> one.1, said), said) AS newest_first,
                         multiIf(
-                            source = 'human',
-                            arrayFilter((one, time) -> time = 1, newest_first, arrayEnumerateUniq(newest_first.2)),
+                            is_newest,
+                            arrayFilter((one, time) -> time = 1 OR one.2 = 0, newest_first,
+                                arrayEnumerateUniq(newest_first.2)),
                             row != '' AND of_run != '',
                             arrayFilter(one -> one.2 = newest_first[1].2, newest_first),
                             newest_first) AS counted,
                         arrayMap(one -> assumeNotNull(one.3), arrayFilter(one -> one.3 IS NOT NULL, counted)) AS valued,
                         if(row = '' OR empty(valued), valued, [arrayAvg(valued)]) AS row_said,
-                        toUInt64(multiIf(source = 'human', 0, row = '', length(counted) - length(valued),
+                        toUInt64(multiIf(is_newest, 0, row = '', length(counted) - length(valued),
                             empty(valued))) AS row_missing
                     FROM (
                         SELECT toString(version) AS version, name, source, scorer, dataset, row, {run} AS of_run,
                             groupArray((at, {whose}, value)) AS said, max(at) AS row_at,
+                            max(assessment != '') AS is_changeable,
                             max(dataset_name) AS row_dataset_name, max(run_name) AS row_run_name
                         FROM ({found.sql})
                         GROUP BY version, name, source, scorer, dataset, row, of_run
