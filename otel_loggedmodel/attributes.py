@@ -54,5 +54,9 @@ RUN_SCORERS: Final = "logged_model.run.scorers"
 RUN_SCORER_ERRORS: Final = "logged_model.run.scorer_errors"
 RUN_METRICS: Final = "logged_model.run.metrics"
 
+# A row of a data set: a span of this name, with the row as JSON; without, it was taken away.
+DATASET_ROW: Final = "logged_model.dataset_row"
+DATASET_VALUES: Final = "logged_model.dataset_row.values"
+
 # The Collector's probabilistic sampler and several vendors' agents honour this older OpenTracing attribute.
 SAMPLING_PRIORITY: Final = "sampling.priority"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from otel_loggedmodel._lazy import loaded_on_demand
 
 if TYPE_CHECKING:
-    from otel_loggedmodel.genai import judges, scorers
+    from otel_loggedmodel.genai import datasets, judges, scorers
     from otel_loggedmodel.genai.annotating import log_expectation
     from otel_loggedmodel.genai.assessments import (
         AssessmentError,
@@ -39,6 +39,7 @@ else:
             "search_traces": "otel_loggedmodel.genai.stored",
             "Expectation": "otel_loggedmodel.genai.assessments",
             "disable_git_model_versioning": "otel_loggedmodel.versioning",
+            "datasets": "otel_loggedmodel.genai.datasets",
             "judges": "otel_loggedmodel.genai.judges",
             "log_expectation": "otel_loggedmodel.genai.annotating",
             "make_judge": "otel_loggedmodel.genai.judges",
@@ -55,6 +56,7 @@ __all__ = [
     "Expectation",
     "Feedback",
     "Scorer",
+    "datasets",
     "disable_git_model_versioning",
     "enable_git_model_versioning",
     "evaluate",

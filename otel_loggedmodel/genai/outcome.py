@@ -134,6 +134,10 @@ class EvaluationResult:
                 "inputs": row.inputs,
                 "outputs": None if row.outputs is MISSING else row.outputs,
                 "expectations": row.expectations,
+                # MLflow's names for the same.
+                "request": row.inputs,
+                "response": None if row.outputs is MISSING else row.outputs,
+                "state": "OK" if row.error is None else "ERROR",
                 "trace_id": row.trace_id,
                 "error_message": row.error,
             }

@@ -15,7 +15,7 @@ from typing import Final
 from otel_loggedmodel import environment
 
 DEFAULT_TIMEOUT_SECONDS: Final = 30.0
-# https://github.com/mlflow/mlflow/blob/v3.17.2/mlflow/utils/workspace_utils.py
+# MLflow's client sends it where the variable is set; its server reads it on REST and on /v1/traces.
 _WORKSPACE_HEADER: Final = "X-MLFLOW-WORKSPACE"
 # What a header can hold without being taken for something else. Which names there are is the server's to say.
 _WORKSPACE: Final = re.compile(r"[!-~]{1,256}")

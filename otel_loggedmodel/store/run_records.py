@@ -130,9 +130,10 @@ def notes(runs: Sequence[Run], scores: Mapping[str, Scores]) -> Iterator[str]:
 def _failures(name: str, model_id: str, group: Group) -> Iterator[str]:
     if group.failed:
         number = group.failed + group.count
+        mean = "these have no value, and the mean is that of the others" if group.count else "so there is no mean"
         yield (
             f"Score {name} of {model_id}: the scorer failed on {group.failed} of {number}"
-            f" {'rows' if group.dataset else 'results'}; these have no value, and the mean is that of the others."
+            f" {'rows' if group.dataset else 'results'}; {mean}."
         )
 
 
