@@ -252,7 +252,11 @@ class StoreReader:
                 kind = "run" if any(run.run_id == found for run in of_runs) else "version"
                 raise ReadingError(f"{other!r} and {text!r} are the same {kind}, {found}")
             ids.append(found)
-        columns = run_scope.RunColumns(self._present, of_runs) if of_runs else self._columns
+        columns = self._columns
+        if of_runs:
+            versions = [one for one in ids if not any(run.run_id == one for run in of_runs)]
+            meant = {*versions, *(alias.alias for alias in _aliases(known, versions, seen))}
+            columns = run_scope.RunColumns(self._present, of_runs, meant)
         return run_scope.Asked(ids, of_runs, columns)
 
     def _of_runs(

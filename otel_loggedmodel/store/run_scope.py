@@ -6,11 +6,15 @@ So every number of a comparison, latency, errors, tokens and cost as well as sco
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from otel_loggedmodel import attributes
 from otel_loggedmodel.store import conventions_sql as sql
 from otel_loggedmodel.store import schema
 from otel_loggedmodel.store.run_results import Run
+
+# Clocks of machines differ.
+_BEFORE_MS: Final = 3_600_000
 
 
 @dataclass(frozen=True)
@@ -39,20 +43,32 @@ class RunColumns(schema.Columns):
     Args:
         present: The names of our columns that the table has.
         runs: The runs.
+        versions: The ids of the versions beside them, and all ids that stand for these.
     """
 
-    def __init__(self, present: Collection[str], runs: Sequence[Run]) -> None:
+    def __init__(self, present: Collection[str], runs: Sequence[Run], versions: Collection[str]) -> None:
         super().__init__(present)
         others = ", ".join(name for name in schema.COLUMNS if name != "LoggedModelId")
-        ids = sorted({run.run_id for run in runs})
         row_run = f"SpanAttributes['{attributes.EVALUATION_RUN}']"
-        # A trace that several runs scored counts for the one that made it.
-        found = f"""
-            SELECT TraceId, argMin({row_run}, Timestamp) AS of_run FROM {schema.SPANS}
-            WHERE {sql.one_of(row_run, ids)} AND SpanName != '{attributes.RUN_RECORD}' GROUP BY TraceId"""
+        behind = {run.model_id for run in runs}
+        # Traces that were scored say the version themselves.
+        of_version = sql.one_of("LoggedModelId", sorted(behind)) if all(behind) else "1"
+        began = f"Timestamp >= fromUnixTimestamp64Milli({min(run.start_ms for run in runs) - _BEFORE_MS})"
+        conditions = []
+        for run_id in sorted({run.run_id for run in runs}):
+            traces = (
+                f"SELECT TraceId FROM {self.spans} WHERE {of_version} AND {began}"
+                f" AND LoggedModelRole IN ('entry', 'evaluation') AND {row_run} = {sql.literal(run_id)}"
+            )
+            conditions.append(f"TraceId IN ({traces}), {sql.literal(run_id)}")
+        wanted = f"({of_version} AND {began})"
+        if versions:
+            wanted += f" OR {sql.one_of('LoggedModelId', sorted(versions))}"
         self.spans = f"""(
-            SELECT * EXCEPT (LoggedModelId, of_run),
-                if(of_run != '' AND LoggedModelId != '', of_run, toString(LoggedModelId)) AS LoggedModelId
-            FROM (SELECT *, {others}, LoggedModelId FROM {self.spans}) AS all_spans
-            ANY LEFT JOIN ({found}) AS runs USING (TraceId)
+            SELECT * EXCEPT (OwnModelId), if(OwnModelId = '', '', multiIf({", ".join(conditions)}, OwnModelId))
+                AS LoggedModelId
+            FROM (
+                SELECT *, {others}, toString(LoggedModelId) AS OwnModelId FROM {self.spans}
+                WHERE {wanted} OR LoggedModelId = ''
+            )
         )"""
