@@ -4,7 +4,7 @@
 import heapq
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ from otel_loggedmodel.store import (
     noting,
     pricing,
     rows,
+    run_records,
+    run_scope,
     schema,
     scores,
     sightings,
@@ -35,14 +37,18 @@ from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.price_file import NO_FILE, PriceFile
 from otel_loggedmodel.store.reading import (
+    ALL_RUNS,
     ALL_VERSIONS,
     EVERYTHING,
     MOST_CHANGED,
     RECENT,
     ReadingError,
     RowFilter,
+    RunFilter,
     Selection,
     TraceFilter,
+    UnknownRunError,
+    UnknownVersionError,
     VersionFilter,
 )
 from otel_loggedmodel.store.results import (
@@ -53,6 +59,7 @@ from otel_loggedmodel.store.results import (
     Version,
     VersionDetail,
 )
+from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 from otel_loggedmodel.versions.model import LoggedModel
 
@@ -125,23 +132,45 @@ class StoreReader:
     def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
         """Versions side by side, as `Reader.compare` says."""
         known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
-        model_ids = _different(known, versions, seen)
-        scope = self._scope(known, model_ids, selection, seen)
-        measured = comparing.measure(self._database, scope, self._names(known, model_ids))
+        asked = self._asked(known, versions, seen)
+        model_ids = asked.ids
+        scope = self._of_runs(self._scope, known, asked, selection, seen)
+        names = self._names(known, model_ids) | self._run_names(known, asked)
+        measured = comparing.measure(self._database, scope, names)
         return Comparison(
             versions=tuple(measured.versions),
             differences=tuple(measured.differences()),
             configuration=(
-                *_configuration([known.model(model_id) for model_id in model_ids]),
+                *_configuration([known.model(_version_of(asked, model_id)) for model_id in model_ids]),
                 *naming.differences(self._database, scope),
             ),
             notes=(
-                *self._notes(known, model_ids, seen),
+                *self._notes(known, [one for one in model_ids if one not in asked.run_ids], seen),
                 *noting.notes(self._database, scope, measured),
                 *measured.notes(),
             ),
             unit=measured.unit,
         )
+
+    def runs(self, which: RunFilter = ALL_RUNS) -> list[Run]:
+        """Evaluation runs, as `Reader.runs` says."""
+        known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
+        model_ids = None
+        if which.version is not None:
+            wanted = known.resolve(which.version, seen)
+            model_ids = {wanted, *_references(known, wanted, seen)}
+        found = [
+            run
+            for run in run_records.load(self._database, self._columns)
+            if (model_ids is None or run.model_id in model_ids)
+            and (which.dataset is None or which.dataset in (run.dataset, run.dataset_name))
+        ]
+        return self._with_versions(known, found[: which.limit])
+
+    def run(self, run: str) -> list[Run]:
+        """One run, as `Reader.run` says."""
+        found = run_records.found(run_records.load(self._database, self._columns), run)
+        return self._with_versions(self._load(), found)
 
     def rows(
         self, versions: Sequence[str], which: RowFilter = MOST_CHANGED, selection: Selection = EVERYTHING
@@ -150,10 +179,10 @@ class StoreReader:
         if len(versions) < 2:
             raise ReadingError("rows are held against those of the first version: name at least two")
         known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
-        model_ids = _different(known, versions, seen)
-        scope = self._unpriced(known, model_ids, selection, seen)
+        asked = self._asked(known, versions, seen)
+        scope = self._of_runs(self._unpriced, known, asked, selection, seen)
         matches = comparing.matches(self._database, scope)
-        return rows.changed(self._database, scope, model_ids[0], matches, which)
+        return rows.changed(self._database, scope, asked.ids[0], matches, which)
 
     def traces(
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
@@ -166,16 +195,16 @@ class StoreReader:
     def activities(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Activities:
         """How versions did over time, as `Reader.activities` says."""
         known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
-        model_ids = [known.resolve(version, seen) for version in versions]
-        found = behaving.activities(self._database, self._scope(known, model_ids, selection, seen))
+        asked = self._asked(known, versions, seen)
+        found = behaving.activities(self._database, self._of_runs(self._scope, known, asked, selection, seen))
         with_previous = (replace(one, previous=known.previous(one.model_id)) for one in found.versions)
         return replace(found, versions=tuple(with_previous))
 
     def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
         """What is behind the numbers, as `Reader.behaviour` says."""
         known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
-        model_ids = [known.resolve(version, seen) for version in versions]
-        return behaving.behaviour(self._database, self._scope(known, model_ids, selection, seen))
+        asked = self._asked(known, versions, seen)
+        return behaving.behaviour(self._database, self._of_runs(self._scope, known, asked, selection, seen))
 
     def datasets(self) -> list[Dataset]:
         """The data sets, as `Reader.datasets` says."""
@@ -216,6 +245,64 @@ class StoreReader:
             if self._catalogue is None or self._catalogue[0] != fingerprint:
                 self._catalogue = (fingerprint, catalogue.load(self._database, self._columns))
             return self._catalogue[1]
+
+    def _asked(self, known: Catalogue, versions: Sequence[str], seen: Collection[str]) -> run_scope.Asked:
+        """The versions, or runs, of these names. Each has to be another."""
+        if not versions:
+            raise ReadingError("name at least one version to compare")
+        runs: list[Run] | None = None
+        ids: list[str] = []
+        of_runs: list[Run] = []
+        for text in versions:
+            try:
+                found = known.resolve(text, seen)
+            except UnknownVersionError:
+                runs = run_records.load(self._database, self._columns) if runs is None else runs
+                try:
+                    parts = run_records.found(runs, text)
+                except UnknownRunError:
+                    parts = []
+                if not parts:
+                    raise
+                found = parts[0].run_id
+                of_runs += parts
+            if found in ids:
+                other = versions[ids.index(found)]
+                kind = "run" if any(run.run_id == found for run in of_runs) else "version"
+                raise ReadingError(f"{other!r} and {text!r} are the same {kind}, {found}")
+            ids.append(found)
+        columns = self._columns
+        if of_runs:
+            versions = [one for one in ids if not any(run.run_id == one for run in of_runs)]
+            meant = {*versions, *(alias.alias for alias in _aliases(known, versions, seen))}
+            columns = run_scope.RunColumns(columns, of_runs, meant)
+        return run_scope.Asked(ids, of_runs, columns)
+
+    def _of_runs(
+        self,
+        make: Callable[[Catalogue, Sequence[str] | None, Selection, Collection[str]], Scope],
+        known: Catalogue,
+        asked: run_scope.Asked,
+        selection: Selection,
+        seen: Collection[str],
+    ) -> Scope:
+        """A scope of versions and runs. Its first queries look at the versions of the runs, which have more spans."""
+        if not asked.runs:
+            return make(known, asked.ids, selection, seen)
+        versions = [one for one in asked.ids if one not in asked.run_ids]
+        behind = [run.model_id for run in asked.runs if run.model_id]
+        scope = make(known, sorted({*versions, *behind}), selection, seen)
+        # Runs are of the ids that spans have, and these are replaced: nothing stands for a run.
+        aliases = _aliases(known, versions, seen)
+        return replace(scope, columns=asked.columns, model_ids=asked.ids, aliases=aliases)
+
+    def _run_names(self, known: Catalogue, asked: run_scope.Asked) -> dict[str, str | None]:
+        """What runs are called: their names, with those of their versions."""
+        named = self._with_versions(known, asked.runs)
+        return {run.run_id: ": ".join(filter(None, (run.version_name, run.name))) or None for run in reversed(named)}
+
+    def _with_versions(self, known: Catalogue, runs: Sequence[Run]) -> list[Run]:
+        return run_records.named(runs, self._names(known, sorted({run.model_id for run in runs if run.model_id})))
 
     def _scope(
         self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
@@ -316,16 +403,9 @@ def _has_scopes(called: Sequence[Mapping[str, Any]]) -> bool:
     return len({one for row in called for one in row["scopes"]}) > 1
 
 
-def _different(known: Catalogue, versions: Sequence[str], seen: Collection[str]) -> list[str]:
-    """The ids of versions, each of which has to be another."""
-    if not versions:
-        raise ReadingError("name at least one version to compare")
-    model_ids = [known.resolve(version, seen) for version in versions]
-    for place, model_id in enumerate(model_ids):
-        if model_id in model_ids[:place]:
-            other = versions[model_ids.index(model_id)]
-            raise ReadingError(f"{other!r} and {versions[place]!r} are the same version, {model_id}")
-    return model_ids
+def _version_of(asked: run_scope.Asked, one: str) -> str:
+    """The version behind what was asked for, which may be a run."""
+    return next((run.model_id for run in asked.runs if run.run_id == one), one)
 
 
 def _aliases(known: Catalogue, model_ids: Sequence[str] | None, seen: Collection[str]) -> tuple[Alias, ...]:
