@@ -227,7 +227,12 @@ def _records(records: Any) -> Iterator[Any]:
 
 
 def _kept(row: Row) -> dict[str, Any]:
-    values = {"inputs": row.inputs, "expectations": row.expectations, "tags": dict(row.tags) or None, "group": row.group}
+    values = {
+        "inputs": row.inputs,
+        "expectations": row.expectations,
+        "tags": dict(row.tags) or None,
+        "group": row.group,
+    }
     known = {key: plain_cell(value) for key, value in values.items() if value is not None}
     # As it will be read back.
     kept: dict[str, Any] = json.loads(json.dumps({"id": row.key, **known}, ensure_ascii=False, default=text_of_any))
