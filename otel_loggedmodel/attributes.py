@@ -37,6 +37,9 @@ EVALUATION_SCORER: Final = "logged_model.evaluation.scorer"
 
 # Which assessment a result is: it is the newest of these that counts, and one without a value takes it away.
 EVALUATION_ASSESSMENT: Final = "logged_model.evaluation.assessment"
+# Names of spans that tag a trace later, and that say what should have come out of it.
+TRACE_TAG: Final = "logged_model.trace_tag"
+EXPECTATION: Final = "logged_model.expectation"
 # What should have come out, as JSON: of a record `logged_model.expectation`.
 EXPECTATION_VALUE: Final = "logged_model.expectation.value"
 # The run that a row or a result belongs to: its id, and what it is called.

@@ -20,7 +20,6 @@ from otel_loggedmodel.genai.assessments import AssessmentSource, AssessmentSourc
 from otel_loggedmodel.genai.feedback import checked_source, id_of, log_feedback, new_assessment_id, record_feedback
 from otel_loggedmodel.genai.recording import Recorder, direct_span
 from otel_loggedmodel.genai.texts import text_of_any
-from otel_loggedmodel.genai.traces import EXPECTATION_RECORD
 from otel_loggedmodel.instrumentor import extended_provider
 from otel_loggedmodel.versions.identity import random_span_id, unknown_span_id_of
 from otel_loggedmodel.versions.records import KEPT_BY_SAMPLERS
@@ -215,7 +214,7 @@ def _record_expectation(said: Feedback) -> None:
         recorder.record(
             [
                 direct_span(
-                    EXPECTATION_RECORD,
+                    attributes.EXPECTATION,
                     SpanContext(trace, random_span_id(), False, _SAMPLED, KEPT_BY_SAMPLERS),
                     SpanContext(trace, span, True, _SAMPLED),
                     recorder.resource,

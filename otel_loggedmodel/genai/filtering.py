@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+_ITEM: Final = r"""(?:'[^']*'|"[^"]*"|-?\d+(?:\.\d+)?)"""
 _CONDITION: Final = re.compile(
-    r"""\s*(?P<key>(?:[A-Za-z_]+\s*\.\s*)?(?:`[^`]+`|"[^"]+"|[A-Za-z_][\w.-]*))\s*
+    rf"""\s*(?P<key>(?:[A-Za-z_]+\s*\.\s*)?(?:`[^`]+`|"[^"]+"|[A-Za-z_][\w.-]*))\s*
         (?P<comparison>>=|<=|!=|=|>|<|NOT\s+IN|IN|ILIKE|LIKE|IS\s+NOT\s+NULL|IS\s+NULL)\s*
-        (?P<value>'(?:[^'])*'|"(?:[^"])*"|-?\d+(?:\.\d+)?|\((?:\s*(?:'[^']*'|"[^"]*"|-?\d+(?:\.\d+)?)\s*,?)+\)|)\s*""",
+        (?P<value>{_ITEM}|\(\s*{_ITEM}(?:\s*,\s*{_ITEM})*\s*,?\s*\)|)\s*""",
     re.IGNORECASE | re.VERBOSE,
 )
 _AND: Final = re.compile(r"\s*AND\b", re.IGNORECASE)

@@ -20,8 +20,10 @@ from otel_loggedmodel.attributes import (
     EVALUATION_SOURCE,
     EVALUATION_SOURCE_ID,
     EVALUATION_VALUE,
+    EXPECTATION,
     EXPECTATION_VALUE,
     ID,
+    TRACE_TAG,
 )
 from otel_loggedmodel.conventions import messages
 from otel_loggedmodel.conventions.reading import count_of, kind_name_of
@@ -35,11 +37,7 @@ TAG_PREFIX: Final = "mlflow.traceTag."
 METADATA_PREFIX: Final = "logged_model.trace.metadata."
 SESSION: Final = "session.id"
 USER: Final = "user.id"
-# The name of the record that tags a trace later.
-TAG_RECORD: Final = "logged_model.trace_tag"
-# That of what should have come out.
-EXPECTATION_RECORD: Final = "logged_model.expectation"
-_SAID: Final = (EVALUATION_RESULT, TAG_RECORD, EXPECTATION_RECORD)
+_SAID: Final = (EVALUATION_RESULT, TRACE_TAG, EXPECTATION)
 
 
 class TraceSpan:
@@ -229,7 +227,7 @@ class Trace:
         """What was said of the trace, oldest first; of each assessment what was said last."""
         found: dict[str, Feedback] = {}
         for span in self._results:
-            if span.name != TAG_RECORD and (said := assessment_of(span.attributes, span)) is not None:
+            if span.name != TRACE_TAG and (said := assessment_of(span.attributes, span)) is not None:
                 found.pop(said.assessment_id or span.span_id, None)
                 found[said.assessment_id or span.span_id] = said
         return [said for said in found.values() if said.value is not None or said.error is not None]
@@ -310,7 +308,7 @@ def assessment_of(said: Mapping[str, Any], span: TraceSpan) -> Feedback | None:
     label, score = said.get(EVALUATION_LABEL), said.get(EVALUATION_VALUE)
     value: Any = label or (None if score in (None, "") else float(str(score)))
     value = {"pass": True, "fail": False}.get(str(value), value)
-    if span.name == EXPECTATION_RECORD:
+    if span.name == EXPECTATION:
         text = said.get(EXPECTATION_VALUE)
         return Expectation(
             name=str(name),

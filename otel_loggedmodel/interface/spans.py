@@ -20,7 +20,7 @@ from otel_loggedmodel._errors import swallow
 from otel_loggedmodel.genai.feedback import id_of
 from otel_loggedmodel.genai.recording import Recorder, direct_span
 from otel_loggedmodel.genai.texts import text_of_any
-from otel_loggedmodel.genai.traces import METADATA_PREFIX, SESSION, TAG_PREFIX, TAG_RECORD, USER
+from otel_loggedmodel.genai.traces import METADATA_PREFIX, SESSION, TAG_PREFIX, USER
 from otel_loggedmodel.instrumentor import extended_provider
 from otel_loggedmodel.versions.identity import random_span_id, unknown_span_id_of
 from otel_loggedmodel.versions.records import KEPT_BY_SAMPLERS
@@ -252,7 +252,7 @@ def _tag_record(trace_id: int, values: Mapping[str, str], recorder: Recorder) ->
 
     now_ns = time.time_ns()
     return direct_span(
-        TAG_RECORD,
+        attributes.TRACE_TAG,
         SpanContext(trace_id, random_span_id(), False, _SAMPLED, KEPT_BY_SAMPLERS),
         SpanContext(trace_id, unknown_span_id_of(trace_id), True, _SAMPLED),
         recorder.resource,

@@ -132,7 +132,7 @@ class StoreReader:
     def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
         """Versions side by side, as `Reader.compare` says."""
         known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
-        asked = self._asked(known, versions, seen)
+        asked = self._compared(known, versions, seen)
         model_ids = asked.ids
         scope = self._of_runs(self._scope, known, asked, selection, seen)
         names = self._names(known, model_ids) | self._run_names(known, asked)
@@ -179,7 +179,7 @@ class StoreReader:
         if len(versions) < 2:
             raise ReadingError("rows are held against those of the first version: name at least two")
         known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
-        asked = self._asked(known, versions, seen)
+        asked = self._compared(known, versions, seen)
         scope = self._of_runs(self._unpriced, known, asked, selection, seen)
         matches = comparing.matches(self._database, scope)
         return rows.changed(self._database, scope, asked.ids[0], matches, which)
@@ -246,10 +246,20 @@ class StoreReader:
                 self._catalogue = (fingerprint, catalogue.load(self._database, self._columns))
             return self._catalogue[1]
 
-    def _asked(self, known: Catalogue, versions: Sequence[str], seen: Collection[str]) -> run_scope.Asked:
-        """The versions, or runs, of these names. Each has to be another."""
+    def _compared(self, known: Catalogue, versions: Sequence[str], seen: Collection[str]) -> run_scope.Asked:
+        """The versions, or runs, of these names. There has to be one, and each has to be another."""
         if not versions:
             raise ReadingError("name at least one version to compare")
+        asked = self._asked(known, versions, seen)
+        for place, found in enumerate(asked.ids):
+            if found in asked.ids[:place]:
+                other = versions[asked.ids.index(found)]
+                kind = "run" if found in asked.run_ids else "version"
+                raise ReadingError(f"{other!r} and {versions[place]!r} are the same {kind}, {found}")
+        return asked
+
+    def _asked(self, known: Catalogue, versions: Sequence[str], seen: Collection[str]) -> run_scope.Asked:
+        """The versions, or runs, of these names."""
         runs: list[Run] | None = None
         ids: list[str] = []
         of_runs: list[Run] = []
@@ -266,10 +276,6 @@ class StoreReader:
                     raise
                 found = parts[0].run_id
                 of_runs += parts
-            if found in ids:
-                other = versions[ids.index(found)]
-                kind = "run" if any(run.run_id == found for run in of_runs) else "version"
-                raise ReadingError(f"{other!r} and {text!r} are the same {kind}, {found}")
             ids.append(found)
         columns = self._columns
         if of_runs:
