@@ -82,6 +82,9 @@ _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
     ),
 )
 
+COUNTS: Final = "LoggedModelCall.trace != 0"
+"""Whether a span counts; of the table's rows all do, and it says so for those that are worked out as they are read."""
+
 # Looked at before all else is worked out: without this, a span cannot count.
 _MAY_COUNT: Final = (
     f"LoggedModelRole = 'entry' OR LoggedModelRole IN ('none', 'span') AND ({sql.HAS_ERROR_STATUS}"
@@ -89,14 +92,19 @@ _MAY_COUNT: Final = (
 )
 
 
-def rows(source: str) -> str:
-    """The rows of the table as they follow from spans, as SQL.
+def as_read(source: str) -> str:
+    """At least the rows of the table as they follow from spans, as SQL; what is not asked for is not worked out.
 
     Args:
         source: The table of spans, or a query that has all its columns and ours.
     """
     columns = ", ".join(name if name == expression else f"{expression} AS {name}" for name, _, expression in _COLUMNS)
-    return f"SELECT * FROM (SELECT {columns} FROM {source} WHERE {_MAY_COUNT}) WHERE LoggedModelCall.trace != 0"
+    return f"SELECT {columns} FROM {source} WHERE {_MAY_COUNT}"
+
+
+def rows(source: str) -> str:
+    """The rows of the table, as SQL; see `as_read`."""
+    return f"SELECT * FROM ({as_read(source)}) WHERE {COUNTS}"
 
 
 @dataclass(frozen=True)

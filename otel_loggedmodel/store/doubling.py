@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_loggedmodel.store import adding
 from otel_loggedmodel.store.call_column import ALONE_BIT, FAILED_BIT
+from otel_loggedmodel.store.counted import COUNTS
 from otel_loggedmodel.store.schema import call
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def moves(scope: "Scope") -> "Query":
             {call("input")} AS input, {call("output")} AS output, bitTest({call("usage")}, {ALONE_BIT}) AS is_alone,
             bitTest({call("usage")}, {FAILED_BIT}) AS failed
         FROM {scope.source}
-        WHERE {spans.sql} AND toUInt8({call("kind")}) IN {adding.CALLS_SQL}"""
+        WHERE {spans.sql} AND {COUNTS} AND toUInt8({call("kind")}) IN {adding.CALLS_SQL}"""
     is_other = """\
 one.trace != other.trace AND one.scope != other.scope
                 AND (NOT other.is_alone OR (other.start, -other.end, other.id) < (one.start, -one.end, one.id))"""

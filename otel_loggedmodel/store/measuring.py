@@ -21,6 +21,7 @@ from otel_loggedmodel.store import plain, pricing, schema
 from otel_loggedmodel.store.adding import CALLS_SQL, SAYS, USAGE, USAGE_STEPS, WORTH
 from otel_loggedmodel.store.call_column import FAILED_BIT
 from otel_loggedmodel.store.catalogue import Alias
+from otel_loggedmodel.store.counted import COUNTS
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.entering import ENTRIES
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
@@ -325,7 +326,7 @@ def traces(scope: Scope, *, with_usage: bool = True, way: Way = Way.EVERY) -> Qu
     sql = f"""
             SELECT {key} AS version, {trace} AS trace, {call("conversation")} AS s_conversation, {inner}
             FROM {scope.columns.counted}
-            WHERE {spans.sql}"""
+            WHERE {spans.sql} AND {COUNTS}"""
     if way is Way.PLAIN:
         sql = plain.traces(sql, wanted, with_usage=with_usage)
     elif way is Way.EVERY:

@@ -106,7 +106,7 @@ class Columns:
         self.present = present
         self.is_counted = is_counted
         self.spans = self._of()
-        self.counted = counted.TABLE if is_counted else f"({counted.rows(self.spans)})"
+        self.counted = counted.TABLE if is_counted else f"({counted.as_read(self.spans)})"
         self.is_prepared = is_counted and self.spans == SPANS
 
     def _of(self, where: str = "") -> str:

@@ -14,6 +14,7 @@ from otel_loggedmodel.conventions.scopes import REQUESTS_WITHOUT_PARENTS, WITHOU
 from otel_loggedmodel.conventions.status import CLIENT_KINDS
 from otel_loggedmodel.store.adding import CALLS_SQL
 from otel_loggedmodel.store.conventions_sql import literal, one_of
+from otel_loggedmodel.store.counted import COUNTS
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.entering import NO_PARENT
 from otel_loggedmodel.store.schema import call
@@ -47,7 +48,7 @@ def moves(database: Database, scope: "Scope") -> dict[int, int]:
         SELECT toString({version.sql}) AS version, ScopeName, ServiceName, {call("trace")} AS trace, {start} AS start,
             {start} + greatest(0, toInt64(Duration)) AS end, {_KIND} IN {CALLS_SQL} AS is_call
         FROM {scope.source}
-        WHERE {spans.sql} AND {_IS_PART}
+        WHERE {spans.sql} AND {COUNTS} AND {_IS_PART}
         ORDER BY version, ScopeName, ServiceName, start, end DESC, trace LIMIT {_MOST_STEPS + 1}""",
         {**version.parameters, **spans.parameters},
     )
