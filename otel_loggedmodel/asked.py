@@ -2,11 +2,10 @@
 """Answers to the questions of `asking`, which show themselves as tables in a notebook. Needs the extra `server`."""
 
 import os
-import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, overload
@@ -31,10 +30,6 @@ if TYPE_CHECKING:
     import pandas
 
 _MOST_ROWS: Final = 100
-_CONDITION: Final = re.compile(
-    r"(?:attributes?\.)?(?P<what>name|tags?\.(?P<tag>[^\s=]+)|params?\.(?P<param>[^\s=]+))\s*=\s*"
-    r"""(?P<quote>['"])(?P<value>.*?)(?P=quote)"""
-)
 
 
 @dataclass(frozen=True)
@@ -125,8 +120,8 @@ class ComparisonResult:
         return render("notebook_comparison.html", values)
 
 
-class LoggedModels(Sequence[Version]):
-    """Versions, as `search_logged_models` returns them; those that were used or made last first."""
+class Versions(Sequence[Version]):
+    """Versions, as `list_versions` returns them; those that were used or made last first."""
 
     def __init__(self, found: Sequence[Version], store: str) -> None:
         self._found = list(found)
@@ -135,10 +130,10 @@ class LoggedModels(Sequence[Version]):
     @overload
     def __getitem__(self, place: int) -> Version: ...
     @overload
-    def __getitem__(self, place: slice) -> "LoggedModels": ...
-    def __getitem__(self, place: int | slice) -> "Version | LoggedModels":
+    def __getitem__(self, place: slice) -> "Versions": ...
+    def __getitem__(self, place: int | slice) -> "Version | Versions":
         """A version, or some of them."""
-        return LoggedModels(self._found[place], self.store) if isinstance(place, slice) else self._found[place]
+        return Versions(self._found[place], self.store) if isinstance(place, slice) else self._found[place]
 
     def __len__(self) -> int:
         """How many there are."""
@@ -177,45 +172,10 @@ def compared(versions: Sequence[str], chosen: Chosen, store: str | None, token: 
         )
 
 
-def found(
-    which: VersionFilter,
-    filter_string: str,
-    experiment_ids: Sequence[str] | None,
-    store: str | None,
-    token: str | None,
-) -> LoggedModels:
-    """The answer of `search_logged_models`."""
-    asked = _conditions(filter_string)
-    which = replace(
-        which,
-        name=which.name or asked.name,
-        tags={**asked.tags, **which.tags},
-        params={**asked.params, **which.params},
-    )
+def found(which: VersionFilter, store: str | None, token: str | None) -> Versions:
+    """The answer of `list_versions`."""
     with _reader(store, token) as (reader, url):
-        versions = reader.versions(which)
-    wanted = None if experiment_ids is None else set(experiment_ids)
-    return LoggedModels([one for one in versions if wanted is None or one.experiment_id in wanted], url)
-
-
-def _conditions(text: str) -> VersionFilter:
-    name, tags, params = None, {}, {}
-    rest = text.strip()
-    while rest:
-        match = _CONDITION.match(rest)
-        after = "" if match is None else rest[match.end() :].strip()
-        if match is None or (after and not re.match(r"(?i)and\s", after)):
-            raise ValueError(
-                f"{rest!r} is no filter: write name = 'x', params.k = 'v' or tags.k = 'v', joined with AND"
-            )
-        if match["tag"]:
-            tags[match["tag"]] = match["value"]
-        elif match["param"]:
-            params[match["param"]] = match["value"]
-        else:
-            name = match["value"]
-        rest = after[3:].strip()
-    return VersionFilter(name=name, tags=tags, params=params)
+        return Versions(reader.versions(which), url)
 
 
 @contextmanager

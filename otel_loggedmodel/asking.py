@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from otel_loggedmodel.asked import ComparisonResult, LoggedModels
+    from otel_loggedmodel.asked import ComparisonResult, Versions
 
 
 def compare(
@@ -56,9 +56,7 @@ def compare(
     return result
 
 
-def search_logged_models(
-    experiment_ids: Sequence[str] | None = None,
-    filter_string: str | None = None,
+def list_versions(
     *,
     name: str | None = None,
     tags: Mapping[str, str] | None = None,
@@ -66,14 +64,12 @@ def search_logged_models(
     max_results: int = 100,
     store: str | None = None,
     token: str | None = None,
-) -> LoggedModels:
-    """The versions that a store has, those that were used or made last first.
+) -> Versions:
+    """The versions that a store has, those that were used or made last first, with how much each was used.
 
-    Needs the extra `server`. The first arguments are MLflow's.
+    Needs the extra `server`. `search_logged_models` answers as MLflow does.
 
     Args:
-        experiment_ids: Of these experiments alone.
-        filter_string: Conditions joined with `AND`: `name = 'x'`, `params.k = 'v'`, `tags.k = 'v'`.
         name: Of this name.
         tags: With these tags.
         params: With these params.
@@ -83,12 +79,11 @@ def search_logged_models(
 
     Raises:
         ImportError: The extra `server` is not installed.
-        ValueError: The filter cannot be understood.
         ReadingError: The store cannot be read.
     """
     asked, reading = _module("asked"), _module("store.reading")
     which = reading.VersionFilter(name=name, tags=dict(tags or {}), params=dict(params or {}), limit=max_results)
-    result: LoggedModels = asked.found(which, filter_string or "", experiment_ids, store, token)
+    result: Versions = asked.found(which, store, token)
     return result
 
 

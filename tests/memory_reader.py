@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 
 from otel_loggedmodel.store.chart_results import Activities, Activity, Behaviour, Deployment, Point
 from otel_loggedmodel.store.reading import (
+    ALL_RUNS,
     ALL_VERSIONS,
     EVERYTHING,
     MOST_CHANGED,
     RECENT,
     RowFilter,
+    RunFilter,
     Selection,
     TraceFilter,
+    UnknownRunError,
     UnknownTraceError,
     UnknownVersionError,
     VersionFilter,
@@ -26,6 +29,7 @@ from otel_loggedmodel.store.results import (
     VersionDetail,
     VersionMetrics,
 )
+from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
 
@@ -46,6 +50,7 @@ class MemoryReader:
     behaved: Behaviour | None = None
     known_datasets: Sequence[Dataset] = ()
     deployed: Sequence[Deployment] = ()
+    known_runs: Sequence[Run] = ()
     revised: str = "1"
     error: Exception | None = None
     knows_all: bool = False
@@ -104,6 +109,17 @@ class MemoryReader:
     def deployments(self) -> list[Deployment]:
         self._ask("deployments")
         return list(self.deployed)
+
+    def runs(self, which: RunFilter = ALL_RUNS) -> list[Run]:
+        self._ask("runs", which)
+        return list(self.known_runs)[: which.limit]
+
+    def run(self, run: str) -> list[Run]:
+        self._ask("run", run)
+        found = [one for one in self.known_runs if run in (one.run_id, one.name)]
+        if not found:
+            raise UnknownRunError(f"there is no run {run!r}")
+        return found
 
     def datasets(self) -> list[Dataset]:
         self._ask("datasets")

@@ -22,6 +22,7 @@ from otel_loggedmodel.commands import (
     mlflow,
     models,
     prepare,
+    runs,
     serve,
     show,
     spool,
@@ -124,6 +125,7 @@ _add(app, show.show, show.EXAMPLES)
 _add(app, compare.compare, compare.EXAMPLES)
 _add(app, traces.traces, traces.EXAMPLES)
 _add(app, evaluate.evaluate, evaluate.EXAMPLES)
+_add(app, runs.runs, runs.EXAMPLES)
 _add(app, gate.gate, gate.EXAMPLES)
 _add(app, watch.watch, watch.EXAMPLES)
 _add(app, env.env, env.EXAMPLES)

@@ -29,9 +29,11 @@ from otel_loggedmodel.store.reading import (
     Reader,
     ReadingError,
     RowFilter,
+    RunFilter,
     Selection,
     StoreUnavailableError,
     TraceFilter,
+    UnknownRunError,
     UnknownTraceError,
     UnknownVersionError,
     VersionFilter,
@@ -54,6 +56,8 @@ _PATHS: Final = (
     "/api/v1/behaviour",
     "/api/v1/datasets",
     "/api/v1/deployments",
+    "/api/v1/runs",
+    "/api/v1/runs/{run}",
     "/api/v1/revision",
     "/api/v1/compare/rows",
     "/api/v1/traces",
@@ -147,6 +151,8 @@ class Api:
             "/api/v1/behaviour": self._behaviour,
             "/api/v1/datasets": self._datasets,
             "/api/v1/deployments": self._deployments,
+            "/api/v1/runs": self._runs,
+            "/api/v1/runs/{run:anything}": self._run,
             "/api/v1/revision": self._revision,
             "/api/v1/compare/rows": self._rows,
             "/api/v1/traces": self._traces,
@@ -197,6 +203,20 @@ class Api:
         )
         selection = parameters.selection()
         return await self._ask(lambda: {"versions": self._reader.versions(which, selection)})
+
+    async def _runs(self, request: Request) -> bytes:
+        parameters = _parameters(request, {"version", "dataset", "limit"})
+        which = RunFilter(
+            version=parameters.text("version"),
+            dataset=parameters.text("dataset"),
+            limit=parameters.number("limit", RunFilter.limit, 1, MAX_LISTED),
+        )
+        return await self._ask(lambda: {"runs": self._reader.runs(which)})
+
+    async def _run(self, request: Request) -> bytes:
+        _parameters(request, ())
+        run = request.path_params["run"]
+        return await self._ask(lambda: {"runs": self._reader.run(run)})
 
     async def _version(self, request: Request) -> bytes:
         selection = _parameters(request, SELECTION).selection()
@@ -338,6 +358,8 @@ def error_of(error: BaseException) -> ApiError:
             return ApiError(404, "unknown_version", str(error), error.suggestions)
         case AmbiguousVersionError():
             return ApiError(409, "ambiguous_version", str(error))
+        case UnknownRunError():
+            return ApiError(404, "unknown_run", str(error))
         case UnknownTraceError():
             return ApiError(404, "unknown_trace", str(error))
         case StoreUnavailableError():

@@ -22,11 +22,12 @@ from otel_loggedmodel.store.reading import (
     RowFilter,
     Selection,
     TraceFilter,
+    UnknownRunError,
     UnknownTraceError,
     UnknownVersionError,
     VersionFilter,
 )
-from otel_loggedmodel.store.results import RowChange, Version
+from otel_loggedmodel.store.results import RowChange, Version, VersionDetail
 from otel_loggedmodel.store.trace_results import TraceSummary
 
 _MOST_VERSIONS: Final = 10_000
@@ -144,7 +145,7 @@ def version_page(request: Request) -> Page:
         raise BadParameterError("The address names no version.")
 
     def make(reader: Reader) -> Mapping[str, Any]:
-        detail = reader.version(model_id, selection)
+        detail = _version_or_of_run(reader, model_id, selection)
         own_id = detail.version.model_id
         found = []
         for label, order in (
@@ -163,6 +164,20 @@ def version_page(request: Request) -> Page:
         return {**shown, "title": shown["own"].full, "datasets": _datasets(reader)}
 
     return Page("version", "Version", "version.html", make)
+
+
+def _version_or_of_run(reader: Reader, text: str, selection: Selection) -> VersionDetail:
+    """A version; of a run, which comparisons link to as to versions, the version that it evaluated."""
+    try:
+        return reader.version(text, selection)
+    except UnknownVersionError as error:
+        try:
+            behind = next((run.model_id for run in reader.run(text) if run.model_id), None)
+        except UnknownRunError:
+            behind = None
+        if behind is None:
+            raise error from None
+        return reader.version(behind, selection)
 
 
 def traces_page(request: Request) -> Page:

@@ -181,7 +181,10 @@ def _entries(scope: Scope, keys: Sequence[int]) -> Query:
 def _scores_by_trace(database: Database, scope: Scope) -> dict[str, dict[str, float]]:
     query = results(replace(scope, selection=EVERYTHING))
     found: dict[str, dict[str, float]] = defaultdict(dict)
-    sql = f"SELECT TraceId, name, avg(value) AS mean FROM ({query.sql}) GROUP BY TraceId, name ORDER BY name"
+    # Of one person and span, what was said last.
+    said = "TraceId, name, judged, if(source = 'human', source_id, toString(cityHash64(at, source, scorer, run)))"
+    newest = f"SELECT TraceId, name, value FROM ({query.sql}) ORDER BY at DESC LIMIT 1 BY {said}"
+    sql = f"SELECT TraceId, name, avg(value) AS mean FROM ({newest}) GROUP BY TraceId, name ORDER BY name"
     for row in database.query(sql, query.parameters):
         found[row["TraceId"]][row["name"]] = row["mean"]
     return found

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from otel_loggedmodel.attributes import EVALUATION_RESULT
+from otel_loggedmodel.attributes import EVALUATION_RESULT, EXPECTATION, TRACE_TAG
 from otel_loggedmodel.conventions import previews
 from otel_loggedmodel.conventions.things import Thing
 from otel_loggedmodel.store import conventions_sql
@@ -20,6 +20,8 @@ _MOST_CHARACTERS: Final = 300
 _MOST_READ: Final = 30_000
 _SPANS_OF_TRACE: Final = 6
 _CONVERSATION: Final = conventions_sql.raw_text(Thing.CONVERSATION)
+# Not what was said of the trace later.
+_IS_WORK: Final = f"NOT {conventions_sql.one_of('SpanName', (EVALUATION_RESULT, EXPECTATION, TRACE_TAG))}"
 _SAYS_SOMETHING: Final = (
     f"({conventions_sql.raw_text(Thing.INPUT, Thing.OUTPUT)} != ''"
     f" OR {conventions_sql.raw_text(Thing.RESPONSE_MODEL, Thing.REQUEST_MODEL)} != ''"
@@ -63,7 +65,7 @@ def _spans(columns: Columns, order: str) -> str:
             arrayMap(time -> toUnixTimestamp64Nano(time), `Events.Timestamp`) AS event_times,
             `Events.Name` AS event_names, `Events.Attributes` AS event_attributes
         FROM {columns.spans}
-        WHERE TraceId IN {{trace_ids:Array(String)}} AND SpanName != '{EVALUATION_RESULT}' AND {_SAYS_SOMETHING}
+        WHERE TraceId IN {{trace_ids:Array(String)}} AND {_IS_WORK} AND {_SAYS_SOMETHING}
         ORDER BY ParentSpanId != '', Timestamp {order}
         LIMIT {_SPANS_OF_TRACE} BY TraceId"""
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
+from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
 
@@ -34,6 +35,10 @@ class UnknownVersionError(ReadingError):
 
 class AmbiguousVersionError(ReadingError):
     """Several versions have ids that begin or end so."""
+
+
+class UnknownRunError(ReadingError):
+    """No run has this id, beginning of an id or name."""
 
 
 class UnknownTraceError(ReadingError):
@@ -66,6 +71,7 @@ class Selection:
         agent: Traces in which this agent takes part.
         by: Which traces are one unit where versions are compared: those of one session (`session`), each by itself
             (`trace`), or those with one value of an attribute of this name. By default those of one conversation.
+        runs: Of several evaluations of a version on a data set, the scores of the `latest` that is whole, or of `all`.
     """
 
     since: datetime | None = None
@@ -77,6 +83,7 @@ class Selection:
     prompt: str | None = None
     agent: str | None = None
     by: str | None = None
+    runs: str = "latest"
 
     def __post_init__(self) -> None:
         for name in ("since", "until"):
@@ -165,6 +172,24 @@ class RowFilter:
 MOST_CHANGED = RowFilter()
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunFilter:
+    """Which evaluation runs to list; by default all.
+
+    Attributes:
+        version: Of this version, by its id, the beginning of it, or its name.
+        dataset: Of this data set, by name or digest.
+        limit: At most so many, the newest first.
+    """
+
+    version: str | None = None
+    dataset: str | None = None
+    limit: int = 50
+
+
+ALL_RUNS = RunFilter()
+
+
 class Reader(Protocol):
     """Answers about versions and traces; safe to use from several threads.
 
@@ -231,6 +256,27 @@ class Reader(Protocol):
         Raises:
             UnknownVersionError: There is none of one of these names.
             AmbiguousVersionError: Several ids begin or end so.
+        """
+        ...
+
+    def runs(self, which: RunFilter = ALL_RUNS) -> list[Run]:
+        """Evaluation runs, the newest first.
+
+        Raises:
+            UnknownVersionError: There is no such version.
+            AmbiguousVersionError: It is the prefix of several ids.
+        """
+        ...
+
+    def run(self, run: str) -> list[Run]:
+        """One run: of each version and data set that it evaluated.
+
+        Args:
+            run: Its id, the beginning of it, or its name: the newest of that name.
+
+        Raises:
+            UnknownRunError: There is none.
+            ReadingError: It is the beginning of several ids.
         """
         ...
 

@@ -12,6 +12,7 @@ import msgspec
 
 from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.reading import (
+    ALL_RUNS,
     ALL_VERSIONS,
     EVERYTHING,
     FOUND_BY,
@@ -20,14 +21,17 @@ from otel_loggedmodel.store.reading import (
     AmbiguousVersionError,
     ReadingError,
     RowFilter,
+    RunFilter,
     Selection,
     StoreUnavailableError,
     TraceFilter,
+    UnknownRunError,
     UnknownTraceError,
     UnknownVersionError,
     VersionFilter,
 )
 from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
+from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
 T = TypeVar("T")
@@ -43,6 +47,10 @@ class _Datasets(msgspec.Struct):
 
 class _Deployments(msgspec.Struct):
     deployments: list[Deployment]
+
+
+class _Runs(msgspec.Struct):
+    runs: list[Run]
 
 
 class _Rows(msgspec.Struct):
@@ -70,6 +78,7 @@ class _ErrorAnswer(msgspec.Struct):
 _ERRORS: Final[Mapping[str, type[ReadingError]]] = {
     "ambiguous_version": AmbiguousVersionError,
     "unknown_trace": UnknownTraceError,
+    "unknown_run": UnknownRunError,
     "bad_request": ReadingError,
 }
 
@@ -160,6 +169,15 @@ class RemoteReader:
     def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
         """What is behind the numbers; see `Reader.behaviour`."""
         return self._ask("behaviour", Behaviour, [("version", version) for version in versions], selection)
+
+    def runs(self, which: RunFilter = ALL_RUNS) -> list[Run]:
+        """Evaluation runs; see `Reader.runs`."""
+        given = (*_given("version", which.version), *_given("dataset", which.dataset), ("limit", str(which.limit)))
+        return self._ask("runs", _Runs, given, EVERYTHING).runs
+
+    def run(self, run: str) -> list[Run]:
+        """One run; see `Reader.run`."""
+        return self._ask("runs/" + _quote(run), _Runs, [], EVERYTHING).runs
 
     def datasets(self) -> list[Dataset]:
         """The data sets; see `Reader.datasets`."""
@@ -264,3 +282,5 @@ def _selected(selection: Selection) -> Iterator[tuple[str, Any]]:
         yield "agent", selection.agent
     if selection.by is not None:
         yield "by", selection.by
+    if selection.runs != EVERYTHING.runs:
+        yield "runs", selection.runs

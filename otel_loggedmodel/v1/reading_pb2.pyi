@@ -174,6 +174,62 @@ class TraceSummary(_message.Message):
     conversation: str
     def __init__(self, trace_id: _Optional[str] = ..., span_id: _Optional[str] = ..., model_id: _Optional[str] = ..., span_name: _Optional[str] = ..., service: _Optional[str] = ..., start_ns: _Optional[int] = ..., duration_ms: _Optional[float] = ..., error: bool = ..., status_message: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., cost_usd: _Optional[float] = ..., scores: _Optional[_Mapping[str, float]] = ..., cut_off: bool = ..., input: _Optional[str] = ..., output: _Optional[str] = ..., reason: _Optional[str] = ..., conversation: _Optional[str] = ...) -> None: ...
 
+class ListRunsResponse(_message.Message):
+    __slots__ = ("runs",)
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    runs: _containers.RepeatedCompositeFieldContainer[Run]
+    def __init__(self, runs: _Optional[_Iterable[_Union[Run, _Mapping]]] = ...) -> None: ...
+
+class Run(_message.Message):
+    __slots__ = ("run_id", "name", "model_id", "version_name", "experiment_id", "dataset", "dataset_name", "status", "start_ms", "end_ms", "rows", "rows_failed", "rows_total", "scorers", "scorer_errors", "metrics")
+    class ScorerErrorsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPERIMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    DATASET_NAME_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    START_MS_FIELD_NUMBER: _ClassVar[int]
+    END_MS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FAILED_FIELD_NUMBER: _ClassVar[int]
+    ROWS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    SCORERS_FIELD_NUMBER: _ClassVar[int]
+    SCORER_ERRORS_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    name: str
+    model_id: str
+    version_name: str
+    experiment_id: str
+    dataset: str
+    dataset_name: str
+    status: str
+    start_ms: int
+    end_ms: int
+    rows: int
+    rows_failed: int
+    rows_total: int
+    scorers: _containers.RepeatedScalarFieldContainer[str]
+    scorer_errors: _containers.ScalarMap[str, int]
+    metrics: _containers.ScalarMap[str, float]
+    def __init__(self, run_id: _Optional[str] = ..., name: _Optional[str] = ..., model_id: _Optional[str] = ..., version_name: _Optional[str] = ..., experiment_id: _Optional[str] = ..., dataset: _Optional[str] = ..., dataset_name: _Optional[str] = ..., status: _Optional[str] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., rows: _Optional[int] = ..., rows_failed: _Optional[int] = ..., rows_total: _Optional[int] = ..., scorers: _Optional[_Iterable[str]] = ..., scorer_errors: _Optional[_Mapping[str, int]] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
 class ListRowsResponse(_message.Message):
     __slots__ = ("rows",)
     ROWS_FIELD_NUMBER: _ClassVar[int]

@@ -58,6 +58,11 @@ class GitState:
         root: Path of the working tree, as text.
     """
 
+    @property
+    def repo_url(self) -> str | None:
+        """The same as `remote_url`, under MLflow's name."""
+        return self.remote_url
+
     commit: str
     branch: str | None
     remote_url: str | None

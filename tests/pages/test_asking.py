@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import otel_loggedmodel
-from otel_loggedmodel.asked import _conditions
 from otel_loggedmodel.store.reading import UnknownVersionError
 from planted_versions import HOSTILE
 
@@ -47,19 +46,17 @@ def test_what_the_page_prints_runs_as_printed(shop: Shop, tmp_path: Path, monkey
     assert (tmp_path / "comparison.html").exists()
 
 
-def test_versions_are_found_as_mlflow_finds_them(shop: Shop) -> None:
-    found = otel_loggedmodel.search_logged_models(
-        filter_string=f"name = '{sent.CHAT}' AND params.temperature = \"0.2\"", store=shop.http
-    )
+def test_versions_are_listed_with_their_use(shop: Shop) -> None:
+    found = otel_loggedmodel.list_versions(name=sent.CHAT, params={"temperature": "0.2"}, store=shop.http)
     assert [version.model_id for version in found] == [sent.NEW_CHAT]
     assert found.to_frame().loc[sent.NEW_CHAT, "traces"] == found[0].traces > 0
     assert repr(found).startswith(f"{sent.CHAT} 2222222 {sent.NEW_CHAT[-8:]}: ")
-    assert len(otel_loggedmodel.search_logged_models(max_results=2, store=shop.http)) == 2
-    assert not otel_loggedmodel.search_logged_models(experiment_ids=["none"], store=shop.http)
+    assert len(otel_loggedmodel.list_versions(max_results=2, store=shop.http)) == 2
+    assert not otel_loggedmodel.list_versions(name=sent.CHAT, tags={"team": "none"}, store=shop.http)
 
 
 def test_hostile_names_are_only_texts(shop: Shop) -> None:
-    found = otel_loggedmodel.search_logged_models(store=shop.http)
+    found = otel_loggedmodel.list_versions(store=shop.http)
     shown = as_xml(found._repr_html_())
     assert not list(shown.iter("script"))
     assert HOSTILE[:8] in "".join(shown.itertext())
@@ -70,22 +67,3 @@ def test_what_is_asked_wrongly_says_what_to_do(shop: Shop) -> None:
         otel_loggedmodel.compare("none", store=shop.http)
     with pytest.raises(ValueError, match="'never' is no time"):
         otel_loggedmodel.compare(sent.OLD_CHAT, since="never", store=shop.http)
-
-
-@pytest.mark.parametrize(
-    ("text", "name", "params", "tags"),
-    [
-        ("", None, {}, {}),
-        ("name = 'a b'", "a b", {}, {}),
-        ("attributes.name='a' and params.k = 'x=1' AND tags.team = \"s'\"", "a", {"k": "x=1"}, {"team": "s'"}),
-    ],
-)
-def test_filters_are_understood(text: str, name: str | None, params: dict[str, str], tags: dict[str, str]) -> None:
-    which = _conditions(text)
-    assert (which.name, which.params, which.tags) == (name, params, tags)
-
-
-@pytest.mark.parametrize("text", ["name", "name = a", "metrics.x > 1", "name = 'a' OR name = 'b'", "name = 'a' AND"])
-def test_a_filter_that_is_not_understood_widens_nothing(text: str) -> None:
-    with pytest.raises(ValueError, match=re.escape("write name = 'x'")):
-        _conditions(text)
