@@ -60,7 +60,7 @@ def dataset_of(data: Any, name: str | None) -> Dataset:
         return _twice_readable(RowReader, open_file, name or path.stem, in_memory=False)
     if is_frame(data):
         return _twice_readable(RowReader, lambda: records_of_frame(data), name, in_memory=True)
-    if hasattr(data, "dataset_id") and hasattr(data, "records"):  # of `genai.datasets`
+    if any(kind.__name__ == "EvaluationDataset" for kind in type(data).__mro__):  # of `genai.datasets`
         return _twice_readable(RowReader, lambda: iter(data.records), name or data.name, in_memory=True)
     if isinstance(data, list | tuple):
         return _twice_readable(RowReader, lambda: iter(data), name, in_memory=True)

@@ -46,8 +46,9 @@ class StoredTraces:
         return self._traces()[key] if isinstance(key, int | slice) else self.to_df()[key]
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
+        # Whoever only looks whether there is an attribute must not have everything read.
+        if name.startswith("_") or not (name in _COLUMNS or hasattr(_frame_class(), name)):
+            raise AttributeError(f"found traces have no {name!r}")
         return getattr(self.to_df(), name)
 
     def to_df(self) -> Any:
@@ -57,11 +58,10 @@ class StoredTraces:
             ImportError: pandas is not installed.
         """
         if self._table is None:
-            try:
-                import pandas
-            except ImportError:
-                raise ImportError("a table needs pandas: pip install 'otel-loggedmodel[evaluation]'") from None
-            self._table = pandas.DataFrame([_record(trace) for trace in self._traces()], columns=list(_COLUMNS))
+            kind = _frame_class()
+            if kind is None:
+                raise ImportError("a table needs pandas: pip install 'otel-loggedmodel[evaluation]'")
+            self._table = kind([_record(trace) for trace in self._traces()], columns=list(_COLUMNS))
         return self._table
 
     def _traces(self) -> list[Trace]:
@@ -69,6 +69,14 @@ class StoredTraces:
             # Not list(self), which would ask for the length first.
             self._all = [trace for trace in self]  # noqa: C416
         return self._all
+
+
+def _frame_class() -> Any:
+    try:
+        import pandas
+    except ImportError:
+        return None
+    return pandas.DataFrame
 
 
 _COLUMNS: Final = (

@@ -17,6 +17,7 @@ from otel_loggedmodel.attributes import (
     EVALUATION_RESULT,
     EVALUATION_RUN,
     EVALUATION_SCORER,
+    EVALUATION_SOURCE_ID,
     EVALUATION_VALUE,
     ID,
 )
@@ -116,6 +117,13 @@ def _elsewhere(columns: schema.Columns) -> str:
 
 
 def _key(trace: str, judged: str, attributes: str) -> str:
-    parts = (EVALUATION_NAME, EVALUATION_VALUE, EVALUATION_LABEL, EVALUATION_SCORER, EVALUATION_RUN)
+    parts = (
+        EVALUATION_NAME,
+        EVALUATION_VALUE,
+        EVALUATION_LABEL,
+        EVALUATION_SCORER,
+        EVALUATION_RUN,
+        EVALUATION_SOURCE_ID,
+    )
     said = ", ".join(f"{attributes}['{part}']" for part in parts)
     return f"cityHash64({trace}, {judged}, {said})"

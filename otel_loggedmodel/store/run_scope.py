@@ -49,7 +49,6 @@ class RunColumns(schema.Columns):
     def __init__(self, columns: schema.Columns, runs: Sequence[Run], versions: Collection[str]) -> None:
         super().__init__(columns.present, is_counted=columns.is_counted)
         self._run_ids = sorted({run.run_id for run in runs})
-        others = ", ".join(name for name in schema.COLUMNS if name != "LoggedModelId")
         row_run = f"SpanAttributes['{attributes.EVALUATION_RUN}']"
         behind = {run.model_id for run in runs}
         # Traces that were scored say the version themselves.
@@ -66,20 +65,19 @@ class RunColumns(schema.Columns):
         wanted = f"({of_version} AND {began})"
         if versions:
             wanted += f" OR {sql.one_of('LoggedModelId', sorted(versions))}"
-        self.spans = f"""(
-            SELECT * EXCEPT (OwnModelId), {owner}
-            FROM (
-                SELECT *, {others}, toString(LoggedModelId) AS OwnModelId FROM {self.spans}
-                WHERE {wanted} OR LoggedModelId = ''
-            )
-        )"""
-        self.counted = f"""(
+
+        def owned(table: str, everything: str) -> str:
+            return f"""(
             SELECT * EXCEPT (OwnModelId, LoggedModelId), {owner}
             FROM (
-                SELECT *, toString(LoggedModelId) AS OwnModelId FROM {self.counted}
+                SELECT {everything}, toString(LoggedModelId) AS OwnModelId FROM {table}
                 WHERE {wanted} OR LoggedModelId = ''
             )
         )"""
+
+        # A star leaves out columns that the table of spans works out itself.
+        worked_out = f"*, {', '.join(schema.COLUMNS)}" if self.spans == schema.SPANS else "*"
+        self.spans, self.counted = owned(self.spans, worked_out), owned(self.counted, "*")
 
     def owner_of_record(self, said: str, stated: str) -> str:
         """The run that a record names, if it is one of these; else as `schema.Columns` says."""

@@ -58,11 +58,6 @@ class GitState:
         root: Path of the working tree, as text.
     """
 
-    @property
-    def repo_url(self) -> str | None:
-        """The same as `remote_url`, under MLflow's name."""
-        return self.remote_url
-
     commit: str
     branch: str | None
     remote_url: str | None
@@ -70,6 +65,11 @@ class GitState:
     diff_digest: str | None
     diff: str | None
     root: str
+
+    @property
+    def repo_url(self) -> str | None:
+        """The same as `remote_url`, under MLflow's name."""
+        return self.remote_url
 
 
 def read_git_state(

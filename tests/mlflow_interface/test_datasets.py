@@ -12,7 +12,7 @@ from waiting import wait_until
 ROWS = [
     {"inputs": {"question": "France?"}, "expectations": {"expected_response": "Paris"}, "tags": {"topic": "cities"}},
     {"inputs": {"question": "Italy?"}, "expectations": {"expected_response": "Rome"}},
-    {"id": "es", "inputs": {"question": "Spain?"}},
+    {"id": "es", "inputs": {"question": "Spain?"}, "group": "peninsula"},
 ]
 
 
@@ -39,7 +39,7 @@ def test_rows_are_kept_and_a_row_that_comes_again_takes_the_place_of_the_one_bef
     found = read(name, 3)
     assert found == made
     assert (found.name, found.experiment_ids, found.tags) == (name, ("support",), {"team": "search"})
-    assert found.records[2] == {"id": "es", "inputs": {"question": "Spain?"}}
+    assert found.records[2] == {"id": "es", "inputs": {"question": "Spain?"}, "group": "peninsula"}
     assert datasets.get_dataset(dataset_id=made.dataset_id) == found
     found.merge_records([{**ROWS[1], "expectations": {"expected_response": "Roma"}}, ROWS[0]])
     wait_until(lambda: read(name, 3).records[1]["expectations"] == {"expected_response": "Roma"})

@@ -163,6 +163,15 @@ def test_what_is_found_is_a_list_and_a_table(backend, name) -> None:
         assert (result.count, result.error_count, result.metrics) == (3, 0, {"numbered/mean": 1.0})
 
 
+def test_nothing_is_read_before_it_is_needed(monkeypatch) -> None:
+    monkeypatch.setenv("OTEL_LOGGEDMODEL_STORE", "http://127.0.0.1:9")
+    found = mlflow.search_traces("nobody")
+    assert not hasattr(found, "dataset_id")
+    assert not hasattr(found, "spanned")
+    with pytest.raises(Exception, match="nothing answers at"):
+        len(found)
+
+
 def test_one_trace_is_read_with_all_that_was_said_of_it(backend, name) -> None:
     trace_id = three_traces(name)[0]
     mlflow.set_trace_tag(trace_id, "reviewed", "yes")
