@@ -28,14 +28,14 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.python pyproject.toml constraints.txt
-	@echo "installing what the demo needs (about a minute and 1 GB the first time) ..."
+	@echo "installing FastAPI, OpenTelemetry and the backend, whose ClickHouse (chDB) is most of 1 GB: about a minute the first time ..."
 	@$(PIP_INSTALL) --editable '.[demo,server]' --constraint constraints.txt || { \
 	  echo "the installation failed: pip needs to reach a package index; see its message above"; exit 1; }
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
 	@echo "installing what the tests need (about a minute the first time) ..."
-	@$(PIP_INSTALL) --editable '.[server,dev,lint,declarative]' --constraint constraints.txt || { \
+	@$(PIP_INSTALL) --editable '.[server,mcp,dev,lint,declarative]' --constraint constraints.txt || { \
 	  echo "the installation failed: pip needs to reach a package index; see its message above"; exit 1; }
 	@touch $@ $(VENV)/.demo
 
@@ -84,7 +84,7 @@ format: $(VENV)/.dev ## Format the code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-docs: ## Bring the README's table of environment variables up to date
+docs: ## Bring the table of environment variables in docs/ up to date
 	@$(PYTHON) scripts/document_environment.py
 
 proto: ## Regenerate the code of proto/

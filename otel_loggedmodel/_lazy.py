@@ -11,16 +11,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def loaded_on_demand(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+def loaded_on_demand(
+    package: str, modules: Mapping[str, str], otherwise: tuple[str, str] | None = None
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """What is to be `__getattr__` and `__dir__` of a package.
 
     Args:
         package: Its `__name__`.
         modules: In which module each name is. A module whose name this is stands for itself.
+        otherwise: The module and the function in it that know what stands for any other name.
     """
 
     def get(name: str) -> Any:
         if name not in modules:
+            if otherwise is not None and not name.startswith("_"):
+                return getattr(importlib.import_module(otherwise[0]), otherwise[1])(name)
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module = importlib.import_module(modules[name])
         value = module if modules[name] == f"{package}.{name}" else getattr(module, name)

@@ -35,5 +35,32 @@ EVALUATION_GROUP: Final = "logged_model.evaluation.group"  # rows that belong to
 EVALUATION_TAG_PREFIX: Final = "logged_model.evaluation.tag."
 EVALUATION_SCORER: Final = "logged_model.evaluation.scorer"
 
+# Which assessment a result is: it is the newest of these that counts, and one without a value takes it away.
+EVALUATION_ASSESSMENT: Final = "logged_model.evaluation.assessment"
+# Names of spans that tag a trace later, and that say what should have come out of it.
+TRACE_TAG: Final = "logged_model.trace_tag"
+EXPECTATION: Final = "logged_model.expectation"
+# What should have come out, as JSON: of a record `logged_model.expectation`.
+EXPECTATION_VALUE: Final = "logged_model.expectation.value"
+# The run that a row or a result belongs to: its id, and what it is called.
+EVALUATION_RUN: Final = "logged_model.evaluation.run"
+EVALUATION_RUN_NAME: Final = "logged_model.evaluation.run_name"
+
+# The record of a run: a span of this name, with this event.
+RUN_RECORD: Final = "logged_model.run"
+RUN_EVENT: Final = "run"
+RUN_STATUS: Final = "logged_model.run.status"
+RUN_STARTED_AT: Final = "logged_model.run.started_at"
+RUN_ROWS: Final = "logged_model.run.rows"
+RUN_ROWS_FAILED: Final = "logged_model.run.rows_failed"
+RUN_ROWS_TOTAL: Final = "logged_model.run.rows_total"
+RUN_SCORERS: Final = "logged_model.run.scorers"
+RUN_SCORER_ERRORS: Final = "logged_model.run.scorer_errors"
+RUN_METRICS: Final = "logged_model.run.metrics"
+
+# A row of a data set: a span of this name, with the row as JSON; without, it was taken away.
+DATASET_ROW: Final = "logged_model.dataset_row"
+DATASET_VALUES: Final = "logged_model.dataset_row.values"
+
 # The Collector's probabilistic sampler and several vendors' agents honour this older OpenTracing attribute.
 SAMPLING_PRIORITY: Final = "sampling.priority"

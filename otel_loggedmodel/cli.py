@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line's entry point. The commands need what `[server]` installs, and this module does not."""
 
+import shlex
 import sys
 
 NEEDS_SERVER = "otel-loggedmodel needs: pip install 'otel-loggedmodel[server]'"
+# What runs the same command at once, in an environment of its own.
+AT_ONCE = "at once, without installing: uvx --from 'otel-loggedmodel[server]' otel-loggedmodel"
 # What `[server]` installs has given older ones up.
 OLDEST_PYTHON = (3, 11)
 # As `commands.exits` has it, which may not be there.
@@ -23,7 +26,8 @@ def main() -> None:
         if (error.name or "").startswith("otel_loggedmodel"):
             sys.stderr.write(f"otel-loggedmodel is not installed as a whole: no module named {error.name}\n")
             sys.exit(DEFECT)
-        sys.stderr.write(f"{NEEDS_SERVER} (no module named {error.name})\n")
+        arguments = " ".join(map(shlex.quote, sys.argv[1:]))
+        sys.stderr.write(f"{NEEDS_SERVER} (no module named {error.name})\n{AT_ONCE} {arguments}".rstrip() + "\n")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -69,6 +69,9 @@ MLFLOW_TRACKING_PASSWORD: Final = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105 - the
 MLFLOW_TRACKING_TOKEN: Final = "MLFLOW_TRACKING_TOKEN"  # noqa: S105 - the name of a variable
 """Bearer token for that server, where neither of the two is set."""
 
+MLFLOW_WORKSPACE: Final = "MLFLOW_WORKSPACE"
+"""Workspace on that server, where it was started with `--enable-workspaces`."""
+
 MLFLOW_TRACKING_INSECURE_TLS: Final = "MLFLOW_TRACKING_INSECURE_TLS"
 """`true` takes any certificate from that server."""
 
@@ -194,6 +197,15 @@ def experiment_id() -> str | None:
     return _text(MLFLOW_EXPERIMENT_ID) or _text(MLFLOW_EXPERIMENT_NAME)
 
 
+def forget_active_model() -> None:
+    """Take everything out of the environment that makes a version active, so that child processes have none either."""
+    for variable in (
+        *(OTEL_LOGGEDMODEL_ID, OTEL_LOGGEDMODEL_NAME, OTEL_LOGGEDMODEL_PARAMS, OTEL_LOGGEDMODEL_TAGS),
+        *(OTEL_LOGGEDMODEL_TYPE, OTEL_LOGGEDMODEL_GIT, MLFLOW_ACTIVE_MODEL_ID),
+    ):
+        os.environ.pop(variable, None)
+
+
 def run_id() -> str | None:
     """The source run of new versions."""
     return _text(MLFLOW_RUN_ID)
@@ -217,6 +229,11 @@ def tracking_user() -> tuple[str | None, str | None]:
 def tracking_token() -> str | None:
     """Bearer token for the MLflow server."""
     return _raw(MLFLOW_TRACKING_TOKEN)
+
+
+def tracking_workspace() -> str | None:
+    """The workspace on the MLflow server."""
+    return _raw(MLFLOW_WORKSPACE)
 
 
 def is_tracking_insecure() -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
-from otel_loggedmodel import propagation
+from otel_loggedmodel import environment, propagation
 from otel_loggedmodel._checking import (
     MAX_MODEL_BYTES,
     check_model_name,
@@ -153,8 +153,12 @@ def get_active_model_id() -> str | None:
 
 
 def clear_active_model() -> None:
-    """Have no active version outside of scopes, not even the environment's, until one is set again."""
+    """Have no active version outside of scopes, not even the environment's, until one is set again.
+
+    The variables that name one are taken out of the environment, so that processes which this one starts have none.
+    """
     process.clear()
+    environment.forget_active_model()
 
 
 # Making and changing versions
@@ -176,8 +180,8 @@ def create_external_model(
         tags: Strings to find it by; may change later.
         params: Strings that configure it; write-once.
         model_type: A category, such as `"agent"`.
-        experiment_id: The experiment; by default that of `set_experiment`, else MLFLOW_EXPERIMENT_ID, else
-            MLFLOW_EXPERIMENT_NAME, else "0".
+        experiment_id: The experiment; by default that of the source run, if it was begun in this process, else that of
+            `set_experiment`, else MLFLOW_EXPERIMENT_ID, else MLFLOW_EXPERIMENT_NAME, else "0".
 
     Returns:
         The version, `READY`.
@@ -186,6 +190,11 @@ def create_external_model(
         TypeError: An argument has the wrong type; for params and tags the message names the key and the fix.
         ValueError: A text cannot be carried, or all together are larger than 1 MiB.
     """
+    source_run_id = runs.default_run_id() if source_run_id is None else check_name(source_run_id, "source_run_id")
+    if experiment_id is None:
+        experiment_id = runs.experiment_id_of(source_run_id) or runs.default_experiment_id()
+    else:
+        experiment_id = check_name(experiment_id, "experiment_id")
     checked_params = check_texts(params, "params")
     checked_tags = check_texts(tags, "tags")
     size = sum(len(key.encode()) + len(text.encode()) for key, text in (*checked_params.items(), *checked_tags.items()))
@@ -193,9 +202,9 @@ def create_external_model(
         raise too_large("params and tags", size)
     return catalogue.create(
         random_name() if name is None else check_model_name(name),
-        runs.default_experiment_id() if experiment_id is None else check_name(experiment_id, "experiment_id"),
+        experiment_id,
         model_type=None if model_type is None else check_name(model_type, "model_type"),
-        source_run_id=runs.default_run_id() if source_run_id is None else check_name(source_run_id, "source_run_id"),
+        source_run_id=source_run_id,
         params=checked_params,
         tags=checked_tags,
     )
@@ -259,7 +268,7 @@ def finalize_logged_model(model_id: str, status: LoggedModelStatus | str) -> Log
     """Set the status of a version, and return it as it is then.
 
     Raises:
-        ValueError: The status is none of PENDING, READY, FAILED.
+        ValueError: The status is none of PENDING, READY, FAILED and FAILED_REGISTRATION.
     """
     return catalogue.update(check_name(model_id, "model_id"), status=check_status(status))
 
@@ -294,10 +303,41 @@ def set_experiment(
     return runs.Experiment(experiment_id=experiment, name=experiment)
 
 
-def start_run(run_name: str | None = None) -> runs.Run:
-    """A run: used as `with start_run() as run`, versions created in the block have it as their source run.
+def start_run(
+    run_name: str | None = None,
+    *,
+    run_id: str | None = None,
+    experiment_id: str | None = None,
+    nested: bool = False,
+    parent_run_id: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    description: str | None = None,
+    log_system_metrics: bool | None = None,
+) -> runs.Run:
+    """Begin a run: versions that are created while it is active have it as their source run.
+
+    It is active from the call on, until `end_run`; as a context manager, `with start_run() as run`, for the block.
 
     Args:
         run_name: Readable name; a random one by default.
+        run_id: The id of a run that was begun before, here or elsewhere.
+        experiment_id: The experiment it belongs to; by default that of `set_experiment`.
+        nested: Taken for MLflow's sake: a run may always be begun inside another.
+        parent_run_id: The same.
+        tags: Of the run, kept in this process.
+        description: The same.
+        log_system_metrics: Not here.
+
+    Raises:
+        TypeError: An argument has the wrong type.
     """
-    return runs.new_run(None if run_name is None else check_name(run_name, "run_name"))
+    known = None if run_id is None else runs.known_run(check_name(run_id, "run_id"))
+    run = known or runs.new_run(
+        None if run_name is None else check_name(run_name, "run_name"),
+        run_id,
+        None if experiment_id is None else check_name(experiment_id, "experiment_id"),
+    )
+    run.data.tags.update(check_texts(tags, "tags"))
+    if description is not None:
+        run.data.tags["mlflow.note.content"] = description
+    return run.begin()

@@ -3,8 +3,10 @@
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, TypeVar, overload
 
 from opentelemetry import trace as trace_api
@@ -23,7 +25,7 @@ _INPUT: Final = "input.value"
 _INPUT_TYPE: Final = "input.mime_type"
 _OUTPUT: Final = "output.value"
 _OUTPUT_TYPE: Final = "output.mime_type"
-_SPAN_KIND: Final = "openinference.span.kind"
+SPAN_KIND: Final = "openinference.span.kind"
 _FUNCTION_NAME: Final = "code.function.name"
 _JSON: Final = "application/json"
 
@@ -83,7 +85,7 @@ def trace(
         recording = _Recording(decorated, record_arguments, record_result, output_reducer)
         fixed: dict[str, AttributeValue] = {_FUNCTION_NAME: _qualified_name(decorated)}
         if span_type is not None:
-            fixed[_SPAN_KIND] = span_type.upper()
+            fixed[SPAN_KIND] = span_type.upper()
         fixed.update(attributes or {})
         span_name = name or getattr(decorated, "__qualname__", type(decorated).__name__).replace("<locals>.", "")
         return run_inside(decorated, lambda args, kwargs: _Spanned(span_name, fixed, recording, args, kwargs))
@@ -140,6 +142,7 @@ class _Spanned(Around):
     def enter(self) -> None:
         self._current = _tracer().start_as_current_span(self._name, attributes=self._attributes)
         self._span = self._current.__enter__()
+        _note(self._span)
         if self._recording.arguments and self._span.is_recording():
             self._record(_INPUT, _INPUT_TYPE, lambda: self._recording.by_name(*self._call))
 
@@ -169,6 +172,54 @@ class _Spanned(Around):
             self._span.set_attribute(type_attribute, _JSON)
         except Exception as error:
             warn_rarely(f"recording {self._name}", "cannot record %s of %s: %r", attribute, self._name, error)
+
+
+# Which span of this process is the first of a trace. It is noted on the context of each span that is made here, as no
+# other object of a span reaches its children.
+_FIRST: Final = "_otel_loggedmodel_first"
+_open: Final[weakref.WeakValueDictionary[int, trace_api.Span]] = weakref.WeakValueDictionary()
+_last_trace: int | None = None
+_last_in_thread: Final = threading.local()
+
+
+@contextmanager
+def current_span(name: str, attributes: Mapping[str, AttributeValue]) -> Iterator[trace_api.Span]:
+    """A span that is current for a block, as those of `trace` are."""
+    with _tracer().start_as_current_span(name, attributes=attributes) as span:
+        _note(span)
+        yield span
+
+
+def _note(span: trace_api.Span) -> None:
+    global _last_trace  # noqa: PLW0603 - one value for the process, as in the interface that is followed
+    context = span.get_span_context()
+    if not span.is_recording():
+        return
+    parent = getattr(span, "parent", None)
+    first = None if parent is None else parent.__dict__.get(_FIRST)
+    if first is None:
+        first = weakref.ref(span)
+        _open[context.trace_id] = span
+        _last_trace = _last_in_thread.trace_id = context.trace_id
+    context.__dict__[_FIRST] = first
+
+
+def first_span() -> trace_api.Span | None:
+    """The first span of the current trace in this process, if `trace` or `start_span` made it and it has not ended."""
+    noted = trace_api.get_current_span().get_span_context().__dict__.get(_FIRST)
+    span = None if noted is None else noted()
+    return span if span is not None and span.is_recording() else None
+
+
+def open_first_span(trace_id: int) -> trace_api.Span | None:
+    """The same of another trace, by its id."""
+    span = _open.get(trace_id)
+    return span if span is not None and span.is_recording() else None
+
+
+def last_trace_id(*, in_thread: bool) -> int | None:
+    """The id of the trace that was begun last, in this thread or in the process."""
+    return getattr(_last_in_thread, "trace_id", None) if in_thread else _last_trace
 
 
 _tracer_of_provider: tuple[trace_api.TracerProvider | None, trace_api.Tracer] = (None, trace_api.NoOpTracer())

@@ -6,7 +6,7 @@ import logging
 import os
 from types import TracebackType
 
-from otel_loggedmodel.fluent import create_external_model, set_active_model, set_logged_model_tags
+from otel_loggedmodel.fluent import clear_active_model, create_external_model, set_active_model, set_logged_model_tags
 from otel_loggedmodel.versions import checkout, git
 from otel_loggedmodel.versions.model import ActiveModel
 
@@ -72,5 +72,10 @@ def enable_git_model_versioning(
     model = create_external_model(
         checkout.default_name(state) if name is None else name, tags=checkout.what_runs(state)
     )
-    set_logged_model_tags(model.model_id, checkout.where_from(state))
+    set_logged_model_tags(model.model_id, checkout.where_from(state) | checkout.under_mlflows_names(state))
     return GitVersioning(info=state, active_model=set_active_model(model_id=model.model_id))
+
+
+def disable_git_model_versioning() -> None:
+    """Have no active version any more, as `clear_active_model` does."""
+    clear_active_model()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the README's table of environment variables from `environment.py`, or with --check says if it is current."""
+"""Writes the table of `docs/environment.md` from `environment.py`, or with --check says if it is current."""
 
 import argparse
 import ast
@@ -10,24 +10,27 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "otel_loggedmodel" / "environment.py"
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "environment.md"
 BEGIN, END = "<!-- environment -->\n", "<!-- /environment -->"
 
 
 def main() -> int:
     """Write or check, as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if the README is out of date")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if the page is out of date")
     check = parser.parse_args().check
-    text = README.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     table = table_of(variables(SOURCE.read_text(encoding="utf-8")))
     current = re.sub(f"{BEGIN}.*?{END}", lambda match: BEGIN + table + END, text, count=1, flags=re.DOTALL)
     if current == text and table in text:
         return 0
     if check:
-        print("README.md does not list the environment variables as environment.py does: make docs", file=sys.stderr)
+        print(
+            "docs/environment.md does not list the environment variables as environment.py does: make docs",
+            file=sys.stderr,
+        )
         return 1
-    README.write_text(current, encoding="utf-8")
+    PAGE.write_text(current, encoding="utf-8")
     return 0
 
 

@@ -69,7 +69,7 @@ ENVIRONMENTS = {
     "distro-elastic": Environment("", "constraints-elastic.txt", ("elastic-opentelemetry", *_DISTRO_TOOLS)),
     "distro-splunk": Environment("", "constraints-splunk.txt", ("splunk-opentelemetry", *_DISTRO_TOOLS)),
     **{
-        f"python3.{minor}": Environment("server,dev,declarative", "constraints.txt", python=f"3.{minor}")
+        f"python3.{minor}": Environment("server,mcp,dev,declarative", "constraints.txt", python=f"3.{minor}")
         for minor in MINORS
         if sys.version_info[:2] != (3, minor)  # that one is .venv itself
     },

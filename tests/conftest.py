@@ -36,6 +36,7 @@ if IS_LIBRARY_ALONE or not has_server:
         "cli",
         "conventions/test_counted.py",
         "pages",
+        "presenting",
         "server",
         "store",
         "examples",

@@ -5,15 +5,18 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from otel_loggedmodel.store.chart_results import Activities, Activity, Behaviour, Point
+from otel_loggedmodel.store.chart_results import Activities, Activity, Behaviour, Deployment, Point
 from otel_loggedmodel.store.reading import (
+    ALL_RUNS,
     ALL_VERSIONS,
     EVERYTHING,
     MOST_CHANGED,
     RECENT,
     RowFilter,
+    RunFilter,
     Selection,
     TraceFilter,
+    UnknownRunError,
     UnknownTraceError,
     UnknownVersionError,
     VersionFilter,
@@ -26,6 +29,7 @@ from otel_loggedmodel.store.results import (
     VersionDetail,
     VersionMetrics,
 )
+from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
 
@@ -45,6 +49,8 @@ class MemoryReader:
     active: Activities | None = None
     behaved: Behaviour | None = None
     known_datasets: Sequence[Dataset] = ()
+    deployed: Sequence[Deployment] = ()
+    known_runs: Sequence[Run] = ()
     revised: str = "1"
     error: Exception | None = None
     knows_all: bool = False
@@ -99,6 +105,21 @@ class MemoryReader:
     def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
         self._ask("behaviour", tuple(versions), selection)
         return self.behaved or Behaviour(model_ids=tuple(versions), latency_bins=tuple({} for _ in versions))
+
+    def deployments(self) -> list[Deployment]:
+        self._ask("deployments")
+        return list(self.deployed)
+
+    def runs(self, which: RunFilter = ALL_RUNS) -> list[Run]:
+        self._ask("runs", which)
+        return list(self.known_runs)[: which.limit]
+
+    def run(self, run: str) -> list[Run]:
+        self._ask("run", run)
+        found = [one for one in self.known_runs if run in (one.run_id, one.name)]
+        if not found:
+            raise UnknownRunError(f"there is no run {run!r}")
+        return found
 
     def datasets(self) -> list[Dataset]:
         self._ask("datasets")

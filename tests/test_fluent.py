@@ -2,6 +2,7 @@
 """The MLflow-shaped functions, used as MLflow's documentation of version tracking uses them."""
 
 import re
+import subprocess
 import sys
 import time
 import types
@@ -149,7 +150,7 @@ def test_finalize_sets_the_status() -> None:
     model = mlflow.create_external_model("a")
     assert mlflow.finalize_logged_model(model.model_id, "FAILED").status == "FAILED"
     assert mlflow.get_logged_model(model.model_id).status is mlflow.LoggedModelStatus.FAILED
-    with pytest.raises(ValueError, match="status is 'DONE': pass one of PENDING, READY, FAILED"):
+    with pytest.raises(ValueError, match="status is 'DONE': pass one of PENDING, READY, FAILED, FAILED_REGISTRATION"):
         mlflow.finalize_logged_model(model.model_id, "DONE")
 
 
@@ -174,6 +175,31 @@ def test_clear_active_model_clears_the_environment_too(monkeypatch, make_traced)
     assert mlflow.get_active_model_id() is None
     mlflow.set_active_model("b")
     assert mlflow.get_active_model_id() == identity.reference_to("0", "b")
+
+
+@pytest.mark.parametrize("variable", ["MLFLOW_ACTIVE_MODEL_ID", "OTEL_LOGGEDMODEL_ID", "OTEL_LOGGEDMODEL_NAME"])
+def test_a_process_that_is_started_after_clearing_has_no_version(variable, monkeypatch) -> None:
+    monkeypatch.setenv(variable, "my-agent-v1.0")
+    program = "import otel_loggedmodel; print(otel_loggedmodel.get_active_model_id())"
+
+    def started() -> str:
+        ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+        return ran.stdout.strip()
+
+    assert started() != "None"
+    mlflow.clear_active_model()
+    assert started() == "None"
+
+
+def test_a_version_is_of_the_experiment_of_its_run() -> None:
+    mlflow.set_experiment("of-the-run")
+    with mlflow.start_run() as run:
+        mlflow.set_experiment("now")
+        assert mlflow.create_external_model("a").experiment_id == "of-the-run"
+    later = mlflow.create_external_model("a", source_run_id=run.info.run_id)
+    assert (later.experiment_id, later.source_run_id) == ("of-the-run", run.info.run_id)
+    assert mlflow.create_external_model("a", run.info.run_id, experiment_id="given").experiment_id == "given"
+    assert mlflow.create_external_model("a", source_run_id="of-somebody-else").experiment_id == "now"
 
 
 def test_experiment_defaults(monkeypatch) -> None:

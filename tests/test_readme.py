@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README's snippets run as printed, against a real receiver."""
+"""The snippets of the README and of the pages that it leads to run as printed, against a real receiver."""
 
 import re
 import subprocess
@@ -12,7 +12,9 @@ from otlp_receiver import OtlpReceiver
 from programs import run
 
 ROOT = Path(__file__).resolve().parent.parent
-SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+# docs/applications.md and docs/comparing.md begin with what the README has, too.
+PRINTED = "".join((ROOT / page).read_text() for page in ("README.md", "docs/applications.md", "docs/comparing.md"))
+SNIPPETS = list(dict.fromkeys(re.findall(r"```python\n(.*?)```", PRINTED, re.DOTALL)))
 
 
 def last_line(snippet: str) -> str:
@@ -37,14 +39,15 @@ def test_the_first_snippet_links_its_span() -> None:
 
 def test_every_make_target_that_is_named_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"(?:`|^|\()make (?:-s )?([a-z-]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+    text = (ROOT / "README.md").read_text() + (ROOT / "docs" / "developing.md").read_text()
+    named = set(re.findall(r"(?:`|^|\()make (?:-s )?([a-z-]+)", text, re.MULTILINE))
     assert {"demo", "test"} <= named <= targets
 
 
 def test_every_environment_variable_that_is_read_is_listed() -> None:
     subprocess.run([sys.executable, ROOT / "scripts" / "document_environment.py", "--check"], check=True)
     code = "\n".join(path.read_text() for path in (ROOT / "otel_loggedmodel").rglob("*.py"))
-    listed = re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    listed = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "environment.md").read_text(), re.MULTILINE)
     named = set(re.findall(r'"((?:OTEL_LOGGEDMODEL|MLFLOW)_\w*[A-Z])"', code))
     named.discard("MLFLOW_EXPERIMENT")  # a word of MLflow's REST API
     assert named <= set(listed)

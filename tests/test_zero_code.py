@@ -211,8 +211,8 @@ def test_the_git_checkout_can_be_the_version(monkeypatch, tmp_path) -> None:
 # Declarative configuration
 
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
-(PRINTED,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+PAGE = (Path(__file__).resolve().parent.parent / "docs" / "applications.md").read_text()
+(PRINTED,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 WITH_EXPORTER = re.sub(r"otlp_http:\n.*\n", "loggedmodel: {}\n", PRINTED)
 
 

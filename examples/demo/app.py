@@ -69,9 +69,6 @@ def create_app() -> FastAPI:
     else:
         model = versions.create(release)
         otel_loggedmodel.set_active_model(model_id=model.model_id)  # version: of the whole process
-        stage = os.environ.get("SUPPORT_STAGE")
-        if stage is not None:
-            otel_loggedmodel.set_logged_model_tags(model.model_id, {"stage": stage})
     FastAPIInstrumentor.instrument_app(app, excluded_urls="health")
     return app
 
@@ -97,7 +94,8 @@ class RouteByHeader:
 
 
 async def ask(question: Question) -> Answer:
-    """Answer a question, as the active version's params say."""
+    """Answer a question, as the active version's params say, and score the answer."""
+    trace.get_current_span().set_attribute("gen_ai.conversation.id", question.conversation)
     params = otel_loggedmodel.get_logged_model(otel_loggedmodel.get_active_model_id() or "").params
     found = ARTICLES.search(question.text, k=int(params["retrieval_k"]))
     prompt = stand_in.Prompt(
@@ -111,11 +109,26 @@ async def ask(question: Question) -> Answer:
             model=params["llm_model"],
             temperature=float(params["temperature"]),
             max_tokens=int(params["max_tokens"]),
-            seed=zlib.crc32(question.conversation.encode()),
+            seed=zlib.crc32(f"{question.conversation} {question.text}".encode()),
         )
     except stand_in.OverloadedError as error:
         raise HTTPException(503, "The agent is overloaded. Please ask again.") from error
+    score("names_sources", float(any(article.title in text for article in found)))
+    asked = set(retrieval.words(question.text))
+    score("on_topic", len(asked & set(retrieval.words(text))) / max(len(asked), 1))
     return Answer(text=text, sources=[article.title for article in found])
+
+
+def score(name: str, value: float) -> None:
+    """Say how good the answer is: an event in OpenTelemetry's GenAI conventions, on the span of the request."""
+    trace.get_current_span().add_event(
+        "gen_ai.evaluation.result",
+        {
+            "gen_ai.evaluation.name": name,
+            "gen_ai.evaluation.score.value": value,
+            "logged_model.evaluation.source": "code",
+        },
+    )
 
 
 async def health() -> dict[str, int]:

@@ -8,6 +8,7 @@ the texts. Times, failures and answers follow from the seed alone, and say nothi
 """
 
 import asyncio
+import json
 import math
 import random
 import re
@@ -85,6 +86,9 @@ async def chat(prompt: Prompt, *, model: str, temperature: float, max_tokens: in
                 "gen_ai.request.seed": seed,
                 "ternbox.stand_in": True,  # no language model was called
                 "openinference.span.kind": "LLM",
+                "gen_ai.input.messages": _messages(
+                    system=f"{prompt.instructions}\n\n{prompt.articles}", user=prompt.question
+                ),
             }
         )
         completion = complete(prompt, model=model, temperature=temperature, max_tokens=max_tokens, seed=seed)
@@ -98,9 +102,15 @@ async def chat(prompt: Prompt, *, model: str, temperature: float, max_tokens: in
                 "gen_ai.response.finish_reasons": [completion.finish_reason],
                 "gen_ai.usage.input_tokens": completion.input_tokens,
                 "gen_ai.usage.output_tokens": completion.output_tokens,
+                "gen_ai.output.messages": _messages(assistant=completion.text),
             }
         )
         return completion.text
+
+
+def _messages(**texts: str) -> str:
+    """Messages by their roles, as the conventions write them."""
+    return json.dumps([{"role": role, "parts": [{"type": "text", "content": text}]} for role, text in texts.items()])
 
 
 def complete(prompt: Prompt, *, model: str, temperature: float, max_tokens: int, seed: int) -> Completion:

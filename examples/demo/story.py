@@ -18,6 +18,8 @@ _STOPS: Final = {
     1: "exit status 1: a regression, a build stops here.",
     2: "exit status 2: not enough traces to tell, a build stops here, too.",
 }
+# So many of an id are shown, and every command takes them.
+_SHOWN_DIGITS: Final = 8
 _CANNED: Final = (
     "answers are canned: times, errors and tokens are the stand-in's, prices those of the models that it stands in for"
 )
@@ -47,7 +49,7 @@ def show_commands(running: backend_process.Backend) -> None:
     Raises:
         FailedCommandError: One of them failed.
     """
-    base, candidate = map(versions.name_of, versions.RELEASES)
+    base, candidate = (versions.id_of(release)[-_SHOWN_DIGITS:] for release in versions.RELEASES)
     _title("The same from your shell, while the backend runs")
     print(f"$ export OTEL_LOGGEDMODEL_STORE={running.url}", flush=True)
     _title("Which versions are there?")
@@ -68,7 +70,7 @@ def show_ending(directory: Path) -> None:
     _title("To look around in it", "the next demo begins with an empty directory")
     print(f"$ {backend_process.shown('serve', '--data', data)}")
     print("and open http://127.0.0.1:4318/, or ask from another shell, without --store:")
-    print(f"$ {backend_process.shown('show', versions.name_of('v2'))}")
+    print(f"$ {backend_process.shown('show', versions.NAME)}")
     _title("What to try next")
     print("  Change a param in examples/demo/versions.py and run this again: that is another version, with another id.")
     print("  More traffic, make demo DEMO_ARGS='--rounds 10': enough for a verdict on the 99th percentile, too.")
@@ -76,9 +78,15 @@ def show_ending(directory: Path) -> None:
     print("  Read examples/demo/app.py: the lines marked `version` are all that an application needs.")
 
 
-def show_problems(problems: Sequence[str]) -> None:
-    """What is not as it should be."""
-    print("", *(_painted("31", f"NOT AS EXPECTED: {problem}") for problem in problems), sep="\n", flush=True)
+def show_pages(running: backend_process.Backend) -> None:
+    """Where to look, while the backend runs."""
+    base, candidate = (versions.id_of(release)[-_SHOWN_DIGITS:] for release in versions.RELEASES)
+    _title("Open it in a browser", "the backend goes on until Ctrl-C")
+    print(f"  what is deployed     {running.url}/")
+    print(f"  is v2 better?        {running.url}/compare?version={base}&version={candidate}")
+    print(f"  what failed          {running.url}/traces?errors_only=true")
+    print(f"  a conversation       {running.url}/traces?conversation=direct-0-0")
+    print("Until Ctrl-C.", flush=True)
 
 
 def _run(running: backend_process.Backend, arguments: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ import httpx
 
 QUESTIONS: Final = tuple(Path(__file__).with_name("questions.txt").read_text(encoding="utf-8").splitlines())
 _AT_ONCE: Final = 8
+_TURNS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Request:
     Attributes:
         release: The version that is to answer.
         question: What is asked.
-        conversation: In which conversation; the stand-in for a language model takes its chances from it.
+        conversation: In which conversation; the stand-in for a language model takes its chances from it and the
+            question.
     """
 
     release: str
@@ -63,9 +65,12 @@ class Outcome:
 
 
 def requests(releases: Iterable[str], rounds: int, *, kind: str) -> list[Request]:
-    """Every question, so many times, of each release in turn: what happens to this machine meanwhile happens to all."""
+    """Every question, so many times, of each release in turn: what happens to this machine meanwhile happens to all.
+
+    Three questions in a row are one conversation.
+    """
     return [
-        Request(release, question, f"{kind}-{number}-{place}")
+        Request(release, question, f"{kind}-{number}-{place // _TURNS}")
         for number in range(rounds)
         for place, question in enumerate(QUESTIONS)
         for release in releases

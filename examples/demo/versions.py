@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two versions of the application. Each is nothing but its params, and the application does what they say."""
+"""The two versions of the application. Each is nothing but its params, and the application does what they say.
+
+They have one name. Their ids follow from their params, and the tags `release` and `stage` say what people call them.
+"""
 
 from typing import Final
 
 import otel_loggedmodel
 
+NAME: Final = "support-agent"
 RELEASES: Final = ("v1", "v2")
 
 PARAMS: Final = {
@@ -25,11 +29,16 @@ PARAMS: Final = {
 }
 
 
-def name_of(release: str) -> str:
-    """What the version of a release is called."""
-    return f"support-agent-{release}"
+_STAGES: Final = {"v1": "production", "v2": "candidate"}
 
 
 def create(release: str) -> otel_loggedmodel.LoggedModel:
     """The version of a release. Every process that asks for it gets the same id, without asking anybody."""
-    return otel_loggedmodel.create_external_model(name=name_of(release), model_type="agent", params=PARAMS[release])
+    model = otel_loggedmodel.create_external_model(name=NAME, model_type="agent", params=PARAMS[release])
+    otel_loggedmodel.set_logged_model_tags(model.model_id, {"release": release, "stage": _STAGES[release]})
+    return model
+
+
+def id_of(release: str) -> str:
+    """The id of the version of a release."""
+    return create(release).model_id

@@ -18,9 +18,11 @@ from otel_loggedmodel.commands import (
     exits,
     gate,
     keeping,
+    mcp,
     mlflow,
     models,
     prepare,
+    runs,
     serve,
     show,
     spool,
@@ -123,10 +125,12 @@ _add(app, show.show, show.EXAMPLES)
 _add(app, compare.compare, compare.EXAMPLES)
 _add(app, traces.traces, traces.EXAMPLES)
 _add(app, evaluate.evaluate, evaluate.EXAMPLES)
+_add(app, runs.runs, runs.EXAMPLES)
 _add(app, gate.gate, gate.EXAMPLES)
 _add(app, watch.watch, watch.EXAMPLES)
 _add(app, env.env, env.EXAMPLES)
 _add(app, doctor.doctor, doctor.EXAMPLES)
+_add(app, mcp.mcp, mcp.EXAMPLES)
 _add(_store, prepare.prepare, prepare.EXAMPLES)
 _add(_store, keeping.repair, keeping.REPAIR_EXAMPLES)
 _add(_store, keeping.backup, keeping.BACKUP_EXAMPLES)

@@ -19,6 +19,9 @@ otel-loggedmodel compare my-agent-v1 my-agent-v2
 otel-loggedmodel compare m-3f2a m-91bc m-c07d --since 7d --service support --details
 otel-loggedmodel compare my-agent-v1 my-agent-v2 --html comparison.html
 otel-loggedmodel compare my-agent-v1 my-agent-v2 --rows --score correctness
+otel-loggedmodel compare before-the-fix after-the-fix
+
+The last compares two runs, by their names or ids: see `otel-loggedmodel runs`.
 """
 
 
@@ -49,6 +52,7 @@ def compare(
     agent: options.Agent = None,
     by: options.By = None,
     margin: options.Margins = None,
+    runs: options.Runs = "latest",
     store: options.Store = None,
     prices: options.Prices = None,
     token_file: options.TokenFile = None,
@@ -60,9 +64,18 @@ def compare(
         ),
     ] = None,
 ) -> None:
-    """Compare versions: latency, errors, tokens, cost, scores, and which differences are real."""
+    """Compare versions, or evaluation runs: latency, errors, tokens, cost, scores, and which differences are real."""
     selection = options.read_selection(
-        since, until, service, attribute, dataset=dataset, production=production, prompt=prompt, agent=agent, by=by
+        since,
+        until,
+        service,
+        attribute,
+        dataset=dataset,
+        production=production,
+        prompt=prompt,
+        agent=agent,
+        by=by,
+        runs=runs,
     )
     margins = options.read_margins(margin)
     with_rows = rows or score is not None

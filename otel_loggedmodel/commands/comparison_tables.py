@@ -11,8 +11,9 @@ from rich.text import Text
 
 from otel_loggedmodel.commands.printing import console_for
 from otel_loggedmodel.commands.tables import fits, plain_table
-from otel_loggedmodel.presenting import formatting
+from otel_loggedmodel.presenting import deciding, formatting
 from otel_loggedmodel.presenting.metrics import Metric, change_of, compared_of, metrics_of, value_of
+from otel_loggedmodel.presenting.naming import Title, short_id, titles_of
 from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.results import (
     Comparison,
@@ -28,11 +29,13 @@ HOW_TO_READ: Final = (
     "neither, for the reason beside it."
 )
 _LABEL_CHARACTERS: Final = 24
+NOTHING_TO_COMPARE: Final = "There is nothing to compare it with: name a second version, which is then held against it."
 _SYMBOLS: Final = {
-    Verdict.BETTER: ("✓", "+", "green"),
-    Verdict.WORSE: ("✗", "!", "red"),
-    Verdict.SAME: ("=", "=", "dim"),
-    Verdict.UNKNOWN: ("?", "?", "yellow"),
+    "better": ("✓", "+", "green"),
+    "worse": ("✗", "!", "red"),
+    "mixed": ("±", "~", "magenta"),
+    "same": ("=", "=", "dim"),
+    "unknown": ("?", "?", "yellow"),
 }
 
 
@@ -44,7 +47,14 @@ def rendered(comparison: Comparison, *, details: bool = False) -> list[Renderabl
         details: With intervals, effect sizes and p-values.
     """
     console = console_for(sys.stdout)
-    parts: list[RenderableType] = [*_legend(comparison.versions, console), *_metric_tables(comparison, console)]
+    titles = titles_of(comparison)
+    parts: list[RenderableType] = [
+        *_decisions(comparison, titles.calls, console),
+        *_legend(comparison.versions, titles.titles, console),
+        *_metric_tables(comparison, console),
+    ]
+    if len(comparison.versions) == 1:
+        parts.append(Text(NOTHING_TO_COMPARE, "dim"))
     if details and comparison.differences:
         parts += _detail_tables(comparison, console)
     if comparison.differences:
@@ -55,9 +65,25 @@ def rendered(comparison: Comparison, *, details: bool = False) -> list[Renderabl
     return parts
 
 
+def _decisions(comparison: Comparison, calls: Sequence[str], console: Console) -> list[RenderableType]:
+    """What it comes to in words, and a verdict on each group of metrics."""
+    parts: list[RenderableType] = []
+    for place, differences in enumerate(comparison.differences, start=1):
+        groups = deciding.groups_of(differences)
+        parts.append(Text(clean(deciding.sentence(groups, calls[0], calls[place])), "bold"))
+        line = Text()
+        for group in groups:
+            symbol, plain_symbol, style = _SYMBOLS[group.outcome.value]
+            line.append(f"{group.title} ", "dim")
+            line.append(f"{plain_symbol if console.options.ascii_only else symbol} {group.outcome}", style)
+            line.append(f": {group.reason}   " if group.reason else "   ", style)
+        parts += [line, ""]
+    return parts
+
+
 def verdict_text(verdict: Verdict, *, ascii_only: bool = False) -> Text:
     """A verdict as a symbol and a word, so that it is clear without colours."""
-    symbol, plain_symbol, style = _SYMBOLS[verdict]
+    symbol, plain_symbol, style = _SYMBOLS[verdict.value]
     return Text(f"{plain_symbol if ascii_only else symbol} {verdict}", style)
 
 
@@ -72,15 +98,17 @@ def label_of(position: int) -> str:
     return chr(ord("A") + position) if position < 26 else f"#{position + 1}"
 
 
-def _legend(versions: Sequence[VersionMetrics], console: Console) -> list[RenderableType]:
+def _legend(versions: Sequence[VersionMetrics], titles: Sequence[Title], console: Console) -> list[RenderableType]:
+    # Whoever reads a pipe gets ids whole.
+    write = short_id if sys.stdout.isatty() else str
     rows = [
         (
             Text(label_of(position), "bold"),
-            Text(clean(version.name or formatting.ABSENT)),
-            Text(clean(version.model_id)),
-            Text(formatting.traces(version.traces), "dim"),
+            Text(clean(f"{version.name or formatting.ABSENT} {title.label}".rstrip())),
+            Text(clean(write(version.model_id))),
+            Text(f"{formatting.traces(version.traces)}{f', {clean(title.stage)}' if title.stage else ''}", "dim"),
         )
-        for position, version in enumerate(versions)
+        for position, (version, title) in enumerate(zip(versions, titles, strict=True))
     ]
     grid = Table.grid(padding=(0, 2, 0, 0))
     for position in range(4):
@@ -156,9 +184,19 @@ def _value(comparison: Comparison, position: int, metric: Metric) -> str:
     version = comparison.versions[position]
     score = version.scores.get(metric.key.removeprefix("scores.")) if metric.key.startswith("scores.") else None
     if score is None:
-        return metric.write(value_of(version, metric.key))
+        return metric.write(_value_compared(comparison, position, metric))
     value, count = _compared_value(comparison, position, metric) or (score.mean, score.count)
     return f"{metric.write(value)} (n={formatting.count(count)})"
+
+
+def _value_compared(comparison: Comparison, position: int, metric: Metric) -> float | None:
+    """The value that the change beside it is of, where there is one; else that over all traces."""
+    own = value_of(comparison.versions[position], metric.key)
+    if len(comparison.differences) != 1 or position > 1:
+        return own
+    difference = comparison.differences[0].metrics.get(metric.key)
+    value = None if difference is None else (difference.base, difference.candidate)[position]
+    return own if value is None else value
 
 
 def _compared_value(comparison: Comparison, position: int, metric: Metric) -> tuple[float | None, int] | None:

@@ -44,6 +44,9 @@ def evaluate(
     dataset: Annotated[
         str | None, typer.Option("--dataset", metavar="NAME", help="What the data set is called. Default: the file.")
     ] = None,
+    run_name: Annotated[
+        str | None, typer.Option("--run-name", metavar="NAME", help="What this run is called. Default: a random name.")
+    ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Rows at once.")] = 8,
     timeout: Annotated[
         float | None, typer.Option("--timeout", metavar="SECONDS", help="For each call. Default: none.")
@@ -76,6 +79,7 @@ def evaluate(
             predict_fn,
             version,
             dataset=dataset,
+            run_name=run_name,
             max_workers=workers,
             timeout=timeout,
             retries=retries,
@@ -129,6 +133,7 @@ def _show_json(result: Any) -> None:
     printing.show_json(
         {
             "run_id": result.run_id,
+            "run_name": result.run_name,
             "model_id": result.model_id,
             "dataset": result.dataset,
             "dataset_name": result.dataset_name,
@@ -152,6 +157,7 @@ def _show_table(result: Any) -> None:
         (clean(result.model_id), "bold"),
         f"  {result.count} rows of {clean(result.dataset_name or result.dataset)}{resumed}",
         f", {result.error_count} failed",
+        f"\nrun {clean(result.run_name or '')} {result.run_id}",
     )
     names = list(result.metrics)
     table = fitted(

@@ -72,7 +72,7 @@ def text(found: Evidence | None, metric: Metric, base: float | None) -> str:
     """The same in words, to stand behind what was found."""
     if found is None:
         return ""
-    write = formatting.points if metric.is_rate else metric.write
+    write = formatting.points if metric.is_rate else metric.write_by_key
     smallest = f"+{write(found.smallest)}".replace("++", "+")
     part = f" ({100 * found.smallest / abs(base):.2g} %)" if base and not metric.is_rate else ""
     said = f"; the smallest change that would have been found is {smallest}{part}"

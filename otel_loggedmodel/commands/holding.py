@@ -14,6 +14,8 @@ from otel_loggedmodel.store import sequential, statistics
 from otel_loggedmodel.store.results import Comparison, Difference, Reason, Verdict
 from otel_loggedmodel.store.statistics import Margins
 
+# Where a larger part of a score's results is missing, as the scorer failed, what is left says too little.
+_MOST_MISSING: Final = 0.05
 # The 90 % interval in parts of the 95 % one: its ends are those of one-sided 95 % limits.
 _ONE_SIDED: Final = 1.6448536269514722 / statistics.Z
 
@@ -63,7 +65,7 @@ class Holding:
         baseline, candidate = (self._compared if limit_of.needs_baseline else self._values)(metric)
         if candidate is None or (limit_of.needs_baseline and baseline is None):
             return self._absent(metric, needed_of_baseline=limit_of.needs_baseline)
-        few = self._few(metric, needed_of_baseline=limit_of.needs_baseline)
+        few = self._lacking(metric, needed_of_baseline=limit_of.needs_baseline)
         if few is not None:
             return few
         limit = limit_of.resolved(baseline if baseline is not None else math.nan)
@@ -77,7 +79,7 @@ class Holding:
         ) != is_beyond(high, limit):
             outcome = Outcome.UNKNOWN
         named = metric_named(metric)
-        write = _telling_apart(named.write, candidate, limit)
+        write = _telling_apart(named.write_by_key, candidate, limit)
         origin = f" ({limit_of} of {write(baseline)})" if limit_of.needs_baseline else ""
         sign = "" if is_beyond(candidate, limit) else "not "
         text = f"{metric} is {write(candidate)}, {sign}{threshold.comparison} {write(limit)}{origin}"
@@ -101,7 +103,7 @@ class Holding:
 
     def worse(self, metric: str) -> Finding:
         """Whether the comparison calls a metric worse. A metric that is named must have been measured."""
-        return self._few(metric, needed_of_baseline=True) or self._called(metric)
+        return self._lacking(metric, needed_of_baseline=True) or self._called(metric)
 
     def any_worse(self) -> list[Finding]:
         """What is not plainly fine among the metrics that the baseline has.
@@ -112,7 +114,7 @@ class Holding:
         if not metrics:
             nothing = "no metric of the baseline was measured"
             return [Finding(metric="", outcome=Outcome.NO_DATA, text=nothing)]
-        findings = [self._called(metric) for metric in metrics]
+        findings = [self._missing(metric, needed_of_baseline=True) or self._called(metric) for metric in metrics]
         fine = Finding(metric="", outcome=Outcome.PASSED, text=f"none of {len(metrics)} metrics is worse")
         return [finding for finding in findings if finding.outcome is not Outcome.PASSED] or [fine]
 
@@ -125,6 +127,7 @@ class Holding:
             difference.verdict, Outcome.PASSED
         )
         named = metric_named(metric)
+        write = named.write_by_key
         why = f" ({difference.reason})" if difference.reason is not None else ""
         about = f"{_rows(difference)}{_within(difference)}"
         found = None
@@ -133,7 +136,7 @@ class Holding:
         return Finding(
             metric=metric,
             outcome=outcome,
-            text=f"{metric} is {difference.verdict}{why}: {named.write(baseline)} to {named.write(candidate)} "
+            text=f"{metric} is {difference.verdict}{why}: {write(baseline)} to {write(candidate)} "
             f"({change_of(named, difference)}){about}{evidence.text(found, named, baseline)}",
             baseline=baseline,
             candidate=candidate,
@@ -145,7 +148,7 @@ class Holding:
     def shown(self, demand: NotWorse) -> Finding:
         """Whether it is shown that a metric is worse by no more than a margin: by the one-sided 95 % limit."""
         metric = demand.metric
-        few = self._few(metric, needed_of_baseline=True)
+        few = self._lacking(metric, needed_of_baseline=True)
         if few is not None:
             return few
         baseline, candidate = self._compared(metric)
@@ -153,7 +156,8 @@ class Holding:
         if difference is None or baseline is None or candidate is None or difference.delta is None:
             return self._absent(metric, needed_of_baseline=True)
         named = metric_named(metric)
-        about = f"{metric} is {named.write(baseline)} to {named.write(candidate)} ({change_of(named, difference)})"
+        write = named.write_by_key
+        about = f"{metric} is {write(baseline)} to {write(candidate)} ({change_of(named, difference)})"
         margin = demand.margin.of(baseline)
         if difference.interval is None:
             reason = difference.reason or Reason.TOO_FEW
@@ -178,7 +182,7 @@ class Holding:
         return Finding(
             metric=metric,
             outcome=outcome,
-            text=f"{about}: that it is worse by no more than {named.write(margin)} is {word}; it is worse by {limits}"
+            text=f"{about}: that it is worse by no more than {write(margin)} is {word}; it is worse by {limits}"
             f"{evidence.text(found, named, baseline)}",
             baseline=baseline,
             candidate=candidate,
@@ -186,6 +190,11 @@ class Holding:
             verdict=difference.verdict,
             **_said(found),
         )
+
+    def _lacking(self, metric: str, *, needed_of_baseline: bool) -> Finding | None:
+        """What is wrong with a score that has too few values, or of which too many are missing."""
+        few = self._few(metric, needed_of_baseline=needed_of_baseline)
+        return few or self._missing(metric, needed_of_baseline=needed_of_baseline)
 
     def _few(self, metric: str, *, needed_of_baseline: bool) -> Finding | None:
         """What is wrong with a score that has too few values, or none that may be compared."""
@@ -206,6 +215,23 @@ class Holding:
         else:
             text = f"{metric} has {min(counts)} {what}, {self._min_scores} are needed (--min-scores)"
         return Finding(metric=metric, outcome=Outcome.NO_DATA, text=text)
+
+    def _missing(self, metric: str, *, needed_of_baseline: bool) -> Finding | None:
+        """What is wrong with a score of which many results are missing, as the scorer failed.
+
+        Scorers often fail on the worst outputs, so the mean of the others is no mean of all.
+        """
+        name = metric.removeprefix(SCORE_PREFIX) if metric.startswith(SCORE_PREFIX) else None
+        roles = zip(("the baseline", "the candidate"), self._versions, strict=True)
+        for role, version in list(roles)[not needed_of_baseline :]:
+            score = None if name is None else version.scores.get(name)
+            if score is None or not score.failed:
+                continue
+            number = score.failed + score.count
+            if score.failed > _MOST_MISSING * number:
+                text = f"{score.failed} of {number} results of {metric} are missing, as the scorer failed, in {role}"
+                return Finding(metric=metric, outcome=Outcome.NO_DATA, text=text)
+        return None
 
     def _absent(self, metric: str, *, needed_of_baseline: bool) -> Finding:
         baseline, candidate = self._values(metric)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`models`: which versions there are."""
 
+import sys
+import time
 from collections.abc import Sequence
 from typing import Annotated, Final
 
@@ -8,9 +10,11 @@ import typer
 
 from otel_loggedmodel.commands import opening, options, printing
 from otel_loggedmodel.presenting import formatting, misuse
+from otel_loggedmodel.presenting.naming import Title, short_id
 from otel_loggedmodel.store.reading import VersionFilter
 from otel_loggedmodel.store.results import Version
 
+_ALWAYS: Final = frozenset({"name", "id", "traces", "last seen"})
 EXAMPLES: Final = """
 otel-loggedmodel models --since 7d
 otel-loggedmodel models --name support-agent --tag team=support --json
@@ -67,18 +71,32 @@ def models(
 
 
 def _show_table(versions: Sequence[Version]) -> None:
+    """A table: on a terminal with short ids and how long ago, else with whole ids and times for whatever reads it."""
     from otel_loggedmodel.commands.tables import Column, fitted
 
+    is_for_people = sys.stdout.isatty()
+    now_ms = time.time() * 1000
+    titles = [Title.of(version) for version in versions]
     columns = [
         Column("name", [version.name or formatting.ABSENT for version in versions]),
-        Column("id", [version.model_id for version in versions], whole=True),
-        Column("state", [_state(version) for version in versions], importance=5),
+        Column("release", [title.label for title in titles], importance=9),
+        Column("id", [short_id(one.model_id) if is_for_people else one.model_id for one in versions], whole=True),
+        Column("stage", [title.stage for title in titles], importance=6),
         Column("traces", [formatting.count(version.traces) for version in versions], importance=9, number=True),
-        Column("errors", [formatting.count(version.errors) for version in versions], importance=7, number=True),
-        Column("p95", [formatting.milliseconds(version.p95_ms) for version in versions], importance=6, number=True),
+        Column("errors", [formatting.count(version.errors) for version in versions], importance=9, number=True),
+        Column("p95", [formatting.milliseconds(version.p95_ms) for version in versions], importance=9, number=True),
         Column(
-            "last seen", [formatting.instant(version.last_seen_ms) for version in versions], importance=8, whole=True
+            "last seen",
+            [
+                formatting.ago(version.last_seen_ms, now_ms)
+                if is_for_people
+                else formatting.instant(version.last_seen_ms)
+                for version in versions
+            ],
+            importance=9,
+            whole=True,
         ),
+        Column("state", [_state(version) for version in versions], importance=5),
         Column("services", [", ".join(version.services) for version in versions], importance=3),
         Column(
             "params",
@@ -86,7 +104,8 @@ def _show_table(versions: Sequence[Version]) -> None:
             importance=2,
         ),
     ]
-    printing.show(*fitted(columns))
+    # A column in which nobody says anything takes room from the others.
+    printing.show(*fitted([column for column in columns if column.title in _ALWAYS or any(map(str, column.cells))]))
 
 
 def _state(version: Version) -> str:

@@ -1,22 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which store a command reads, and with which token."""
 
-import http.client
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from otel_loggedmodel import environment
 from otel_loggedmodel.commands.printing import progress
-from otel_loggedmodel.store.reading import Reader, ReadingError, StoreUnavailableError
+from otel_loggedmodel.store.choosing import LOCAL_BACKEND, default_store, is_backend_running
+from otel_loggedmodel.store.reading import Reader, ReadingError
+
+__all__ = [
+    "LOCAL_BACKEND",
+    "TOKEN_VARIABLE",
+    "default_store",
+    "is_backend_running",
+    "read_token",
+    "reader",
+    "reader_at",
+]
 
 TOKEN_VARIABLE: Final = environment.OTEL_LOGGEDMODEL_TOKEN
-LOCAL_BACKEND: Final = "http://127.0.0.1:4318"
-# A backend answers this path without asking its store.
-_SECONDS_TO_ANSWER: Final = 1.0
 
 
 @contextmanager
@@ -46,43 +52,6 @@ def reader_at(url: str, token: str | None, prices: str | None = None) -> Reader:
     from otel_loggedmodel.store import open_reader
 
     return open_reader(url, token=token, prices=prices)
-
-
-def default_store() -> str:
-    """The URL of the backend that runs on this machine, else of its data directory.
-
-    Raises:
-        StoreUnavailableError: There is neither.
-    """
-    if is_backend_running():
-        return LOCAL_BACKEND
-    from otel_loggedmodel.store import default_directory
-
-    directory = default_directory()
-    if not directory.is_dir():
-        raise StoreUnavailableError(
-            f"no backend answers at {LOCAL_BACKEND}, and there is no data in {directory}.\n"
-            "Start a backend with `otel-loggedmodel serve`, or name a store: --store http://host:4318, "
-            "--store clickhouse://user@host:8123/otel"
-        )
-    return f"chdb://{directory}"
-
-
-def is_backend_running(address: str = LOCAL_BACKEND) -> bool:
-    """Whether a backend of ours answers there. Other receivers of OTLP listen on that port, too."""
-    parts = urlsplit(address)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=_SECONDS_TO_ANSWER)
-    try:
-        connection.request("GET", "/")
-        answer = connection.getresponse()
-        # If it wants a token it says so in words of its own, and says nothing else.
-        mark = b'"otel-loggedmodel"' if answer.status == http.HTTPStatus.OK else b'"unauthorized"'
-        return answer.status in (http.HTTPStatus.OK, http.HTTPStatus.UNAUTHORIZED) and mark in answer.read(4096)
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def read_token(token_file: Path | None) -> str | None:

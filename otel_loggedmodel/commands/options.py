@@ -9,7 +9,7 @@ import typer
 
 from otel_loggedmodel import environment
 from otel_loggedmodel.presenting.selecting import TIME_HELP, parse_pair, selection_of
-from otel_loggedmodel.store.reading import Selection
+from otel_loggedmodel.store.reading import EVERYTHING, Selection
 from otel_loggedmodel.store.statistics import Margin
 
 STORE_VARIABLE: Final = environment.OTEL_LOGGEDMODEL_STORE
@@ -90,6 +90,15 @@ Agent = Annotated[
     str | None,
     typer.Option("--agent", metavar="NAME", help="In which this agent takes part.", rich_help_panel=_SELECTION),
 ]
+Runs = Annotated[
+    str,
+    typer.Option(
+        "--runs",
+        metavar="latest|all",
+        help="Of several evaluations on a data set, the scores of the latest that is whole, or of all.",
+        rich_help_panel=_SELECTION,
+    ),
+]
 
 By = Annotated[
     str | None,
@@ -137,6 +146,7 @@ def read_selection(
     prompt: str | None = None,
     agent: str | None = None,
     by: str | None = None,
+    runs: str = EVERYTHING.runs,
 ) -> Selection:
     """The selection that the options describe, or a usage error."""
     try:
@@ -150,6 +160,7 @@ def read_selection(
             prompt=prompt,
             agent=agent,
             by=by,
+            runs=runs,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

@@ -122,6 +122,9 @@ def serve(
             help="Which log records are kept: those that carry a version or are an event that is read, or all.",
         ),
     ] = Logs.VERSIONED,
+    dev: Annotated[
+        bool, typer.Option("--dev", help="For work on the pages: /design shows their tokens and components.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what goes wrong.")] = False,
     json: Annotated[bool, typer.Option("--json", help="When ready, print the addresses as one line of JSON.")] = False,
 ) -> None:
@@ -142,6 +145,7 @@ def serve(
         max_memory_bytes=max_memory * _MIB,
         max_attributes=max_attributes,
         keep_all_logs=logs is Logs.ALL,
+        dev=dev,
     )
     try:
         settings.check()

@@ -10,7 +10,9 @@ from otel_loggedmodel.commands import opening, options, printing
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.metrics import metrics_of, value_of
 from otel_loggedmodel.presenting.texts import clean
+from otel_loggedmodel.store.reading import Reader, UnknownRunError, UnknownVersionError
 from otel_loggedmodel.store.results import HistoryEntry, Version, VersionDetail, VersionMetrics
+from otel_loggedmodel.store.run_results import Run
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 EXAMPLES: Final = """
 otel-loggedmodel show my-agent-v2
 otel-loggedmodel show m-3f2a --since 24h --json
+otel-loggedmodel show after-the-fix
 """
 
 
@@ -36,16 +39,35 @@ def show(
     token_file: options.TokenFile = None,
     json: options.Json = False,
 ) -> None:
-    """Show a version: params, tags, commit, numbers, history, and how to deploy it."""
+    """Show a version: params, tags, commit, numbers, history, and how to deploy it. Or show an evaluation run."""
     selection = options.read_selection(
         since, until, service, attribute, dataset=dataset, production=production, prompt=prompt, agent=agent
     )
+    run: list[Run] | None = None
     with opening.reader(store, token_file, "Reading the version", prices) as reader:
-        detail = reader.version(version, selection)
-    if json:
+        try:
+            detail = reader.version(version, selection)
+        except UnknownVersionError:
+            if (run := _run(reader, version)) is None:
+                raise
+    if run is not None:
+        from otel_loggedmodel.commands import runs
+
+        if json:
+            printing.show_json({"runs": run})
+        else:
+            printing.show(*runs.rendered(run))
+    elif json:
         printing.show_json(detail)
     else:
         printing.show(*_rendered(detail))
+
+
+def _run(reader: Reader, text: str) -> list[Run] | None:
+    try:
+        return reader.run(text)
+    except UnknownRunError:
+        return None
 
 
 def _rendered(detail: VersionDetail) -> list["RenderableType"]:

@@ -11,6 +11,7 @@ import typer
 
 from otel_loggedmodel.commands import opening, options, printing
 from otel_loggedmodel.presenting import formatting
+from otel_loggedmodel.presenting.naming import short_id
 from otel_loggedmodel.store.reading import Reader, Selection, TraceFilter, UnknownVersionError
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
@@ -19,6 +20,7 @@ _SPANS_ON_A_TERMINAL: Final = 1000
 
 EXAMPLES: Final = """
 otel-loggedmodel traces my-agent-v2 --errors --since 24h
+otel-loggedmodel traces my-agent-v2 --text refund --score 'correct<0.5'
 otel-loggedmodel traces my-agent-v2 --order slowest --limit 5
 otel-loggedmodel traces 4bf92f3577b34da6a3ce929d0e0e4736 --messages
 """
@@ -41,6 +43,24 @@ def traces(
         str | None, typer.Option("--id", metavar="TRACE_ID", help="Show the spans of this trace.")
     ] = None,
     errors: Annotated[bool, typer.Option("--errors", help="Failed ones only.")] = False,
+    text: Annotated[
+        str | None, typer.Option("--text", help="In which any span has this text: in an input, an output, an error.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="NAME", help="In which this model was called.")
+    ] = None,
+    error_type: Annotated[
+        str | None, typer.Option("--error-type", metavar="TYPE", help="That failed with this type of error.")
+    ] = None,
+    route: Annotated[
+        str | None, typer.Option("--route", help="Of this route, or whose entry span has this name.")
+    ] = None,
+    conversation: Annotated[
+        str | None, typer.Option("--conversation", metavar="ID", help="That are turns of this conversation.")
+    ] = None,
+    score: Annotated[
+        str | None, typer.Option("--score", metavar="BOUND", help="Whose score is within a bound: 'correct<0.5'.")
+    ] = None,
     order: Annotated[Order, typer.Option("--order", help="`worst` is by the mean of their scores.")] = Order.NEWEST,
     limit: Annotated[
         int | None,
@@ -76,7 +96,18 @@ def traces(
     selection = options.read_selection(
         since, until, service, attribute, dataset=dataset, production=production, prompt=prompt, agent=agent
     )
-    which = TraceFilter(errors_only=errors, order=order.value, limit=limit or TraceFilter.limit, offset=offset)
+    which = TraceFilter(
+        errors_only=errors,
+        text=text,
+        model=model,
+        error_type=error_type,
+        route=route,
+        conversation=conversation,
+        score=score,
+        order=order.value,
+        limit=limit or TraceFilter.limit,
+        offset=offset,
+    )
     with opening.reader(store, token_file, "Reading traces", prices) as reader:
         found = reader.trace(trace_id.lower()) if trace_id else _found(reader, version, which, selection)
     if isinstance(found, Trace):
@@ -151,10 +182,11 @@ def _show_table(found: Sequence[TraceSummary]) -> None:
         Column("tokens out", [formatting.count(trace.output_tokens) for trace in found], number=True, importance=5),
         Column("cost", [formatting.dollars(trace.cost_usd) for trace in found], number=True, importance=6),
         Column("scores", [_scores(trace) for trace in found], importance=4),
-        Column("span", [trace.span_name for trace in found], importance=7),
+        Column("input", [trace.input or "" for trace in found], importance=7),
+        Column("output", [trace.reason or trace.status_message or trace.output or "" for trace in found], importance=6),
+        Column("span", [trace.span_name for trace in found], importance=3),
         Column("service", [trace.service for trace in found], importance=3),
-        Column("version", [trace.model_id for trace in found], importance=2, whole=True),
-        Column("message", [trace.status_message for trace in found], importance=1),
+        Column("version", [short_id(trace.model_id) for trace in found], importance=2, whole=True),
     ]
     printing.show(*fitted([column for column in columns if any(map(_says_something, column.cells))]))
 

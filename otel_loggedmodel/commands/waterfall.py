@@ -13,7 +13,7 @@ from otel_loggedmodel.commands.printing import console_for
 from otel_loggedmodel.commands.tables import plain_table
 from otel_loggedmodel.conventions.status import is_error
 from otel_loggedmodel.presenting import formatting
-from otel_loggedmodel.presenting.spans import in_tree_order, llm_of, tokens_of
+from otel_loggedmodel.presenting.spans import in_tree_order, is_said_later, llm_of, tokens_of
 from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.trace_results import Span, Trace
 
@@ -33,8 +33,10 @@ def rendered(trace: Trace, limit: int | None = None, offset: int = 0) -> list[Re
         offset: Leave out so many.
     """
     spans = trace.spans
-    begin = min((span.start_ns for span in spans), default=0)
-    end = max((span.start_ns + span.duration_ns for span in spans), default=0)
+    # What was said of the trace later is shown, but its time is not the trace's.
+    work = [span for span in spans if not is_said_later(span)] or spans
+    begin = min((span.start_ns for span in work), default=0)
+    end = max((span.start_ns + span.duration_ns for span in work), default=0)
     errors = sum(is_error(span.status) for span in spans)
     head = Text.assemble(
         ("trace ", "bold"),
@@ -75,7 +77,7 @@ def _guides_below(ascii_only: bool) -> Callable[[_Guides, bool], _Guides]:
 
 def _bar(span: Span, begin: int, end: int, ascii_only: bool) -> str:
     whole = max(end - begin, 1)
-    left = min(_BAR_CHARACTERS - 1, (span.start_ns - begin) * _BAR_CHARACTERS // whole)
+    left = min(_BAR_CHARACTERS - 1, max(0, span.start_ns - begin) * _BAR_CHARACTERS // whole)
     length = max(1, min(_BAR_CHARACTERS - left, round(span.duration_ns * _BAR_CHARACTERS / whole)))
     bar = " " * left + ("#" if ascii_only else "━") * length
     return bar.ljust(_BAR_CHARACTERS)

@@ -6,13 +6,22 @@ from typing import TYPE_CHECKING
 from otel_loggedmodel._lazy import loaded_on_demand
 
 if TYPE_CHECKING:
-    from otel_loggedmodel.genai.assessments import AssessmentError, AssessmentSource, AssessmentSourceType, Feedback
+    from otel_loggedmodel.genai import datasets, judges, scorers
+    from otel_loggedmodel.genai.annotating import log_expectation
+    from otel_loggedmodel.genai.assessments import (
+        AssessmentError,
+        AssessmentSource,
+        AssessmentSourceType,
+        Expectation,
+        Feedback,
+    )
     from otel_loggedmodel.genai.evaluation import evaluate
     from otel_loggedmodel.genai.feedback import log_feedback
+    from otel_loggedmodel.genai.judges import make_judge
     from otel_loggedmodel.genai.outcome import EvaluationResult
     from otel_loggedmodel.genai.scoring import Scorer, scorer
     from otel_loggedmodel.genai.stored import search_traces
-    from otel_loggedmodel.versioning import enable_git_model_versioning
+    from otel_loggedmodel.versioning import disable_git_model_versioning, enable_git_model_versioning
 else:
     __getattr__, __dir__ = loaded_on_demand(
         __name__,
@@ -28,7 +37,15 @@ else:
             "log_feedback": "otel_loggedmodel.genai.feedback",
             "scorer": "otel_loggedmodel.genai.scoring",
             "search_traces": "otel_loggedmodel.genai.stored",
+            "Expectation": "otel_loggedmodel.genai.assessments",
+            "disable_git_model_versioning": "otel_loggedmodel.versioning",
+            "datasets": "otel_loggedmodel.genai.datasets",
+            "judges": "otel_loggedmodel.genai.judges",
+            "log_expectation": "otel_loggedmodel.genai.annotating",
+            "make_judge": "otel_loggedmodel.genai.judges",
+            "scorers": "otel_loggedmodel.genai.scorers",
         },
+        otherwise=("otel_loggedmodel.interface.elsewhere", "found_in_genai"),
     )
 
 __all__ = [
@@ -36,11 +53,18 @@ __all__ = [
     "AssessmentSource",
     "AssessmentSourceType",
     "EvaluationResult",
+    "Expectation",
     "Feedback",
     "Scorer",
+    "datasets",
+    "disable_git_model_versioning",
     "enable_git_model_versioning",
     "evaluate",
+    "judges",
+    "log_expectation",
     "log_feedback",
+    "make_judge",
     "scorer",
+    "scorers",
     "search_traces",
 ]

@@ -26,9 +26,11 @@ def as_scorer(judge: Any) -> Scorer:
         TypeError: It is none.
     """
     if isinstance(judge, Scorer):
+        _check_level(judge)
         return judge
     if inspect.isclass(judge) and issubclass(judge, Scorer):
         raise TypeError(f"{judge.__name__} is a class: pass an object of it, {judge.__name__}()")
+    _check_level(judge)
     libraries = {kind.__module__.split(".")[0] for kind in (judge if inspect.isclass(judge) else type(judge)).__mro__}
     for library, adapter in _ADAPTERS.items():
         if library in libraries:
@@ -36,6 +38,21 @@ def as_scorer(judge: Any) -> Scorer:
     if callable(judge):
         return FunctionScorer(judge)
     raise TypeError(f"{judge!r} is no scorer: write a function of inputs, outputs, expectations or trace with @scorer")
+
+
+def _check_level(judge: Any) -> None:
+    """Refuse a scorer of whole sessions, as MLflow marks them: a row is one call, so it would judge something else.
+
+    Raises:
+        TypeError: It is one.
+    """
+    if getattr(judge, "is_session_level_scorer", False) is True:
+        name = getattr(judge, "name", type(judge).__name__)
+        raise TypeError(
+            f"the scorer {name!r} judges whole sessions, and `evaluate` judges rows: make each session a row, with its "
+            "messages as `outputs`, and judge it with a scorer of `outputs`; or judge the session yourself and record "
+            "what comes of it with log_feedback on its last trace"
+        )
 
 
 class _Adapted(Scorer):

@@ -10,6 +10,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
+from otel_loggedmodel.genai.texts import text_of_any
+
 DEFAULT_NAME: Final = "feedback"
 _MAX_LABEL_CHARACTERS: Final = 1024
 
@@ -92,6 +94,7 @@ class Feedback:
         metadata: Anything else. It is not sent.
         span_id: The span it is about.
         rationale: Why.
+        assessment_id: By which it can be changed later; `log_feedback` gives one.
     """
 
     name: str = DEFAULT_NAME
@@ -104,9 +107,20 @@ class Feedback:
     create_time_ms: int | None = None
     last_update_time_ms: int | None = None
     rationale: str | None = None
+    assessment_id: str | None = None
 
     def __post_init__(self) -> None:
         self.error = as_error(self.error)
+
+    @property
+    def assessment_name(self) -> str:
+        """The same as `name`."""
+        return self.name
+
+    @property
+    def feedback(self) -> "Feedback":
+        """What MLflow keeps under `assessment.feedback`."""
+        return self
 
     @property
     def error_code(self) -> str | None:
@@ -119,6 +133,16 @@ class Feedback:
         return self.error.error_message if isinstance(self.error, AssessmentError) else None
 
 
+@dataclass
+class Expectation(Feedback):
+    """What should have come out, as a person or a data set says. It is told beside results, and is no score."""
+
+    @property
+    def expectation(self) -> "Expectation":
+        """What MLflow keeps under `assessment.expectation`."""
+        return self
+
+
 def as_error(error: object) -> AssessmentError | None:
     """An error in the one form that the rest of this package reads.
 
@@ -128,7 +152,7 @@ def as_error(error: object) -> AssessmentError | None:
     if error is None or isinstance(error, AssessmentError):
         return error
     if isinstance(error, BaseException):
-        return AssessmentError(type(error).__name__, str(error))
+        return AssessmentError(type(error).__name__, text_of_any(error))
     if isinstance(error, str):
         return AssessmentError("ASSESSMENT_ERROR", error)
     if hasattr(error, "error_code") and hasattr(error, "error_message"):  # MLflow's own
@@ -169,7 +193,7 @@ def score_and_label(value: Any) -> tuple[float | None, str | None]:
         return float(value), None
     if isinstance(value, enum.Enum):
         value = value.value
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=text_of_any)
     return None, text[:_MAX_LABEL_CHARACTERS]
 
 

@@ -10,12 +10,16 @@ import random
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import asyncio
+
+# What ends a program. Any other exception is one call's, also if it is no `Exception`: that of a cancelled task, for
+# example, or of `pytest.fail`.
+ENDS: Final = (KeyboardInterrupt, SystemExit)
 
 _FIRST_WAIT_SECONDS: Final = 0.5
 _LONGEST_WAIT_SECONDS: Final = 30.0
@@ -37,6 +41,7 @@ class Caller:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._is_closed = False
 
     def call(self, function: Callable[[], Any], *, timeout: float | None = None, retries: int = 0) -> Any:
         """What a function returns. It is awaited if needed.
@@ -49,12 +54,14 @@ class Caller:
 
         Raises:
             CallTimeoutError: The last try took too long.
-            Exception: Whatever the last try raised.
+            BaseException: Whatever the last try raised. Nothing is tried again after what ends a program.
         """
         for attempt in range(retries + 1):
             try:
                 return self._once(function, timeout)
-            except Exception:
+            except ENDS:
+                raise
+            except BaseException:
                 if attempt == retries:
                     raise
                 # Doubled each time, and spread so that many rows do not come back at once.
@@ -63,8 +70,9 @@ class Caller:
         raise AssertionError("unreachable")
 
     def close(self) -> None:
-        """Stop the event loop, if there was one."""
+        """Stop the event loop, if there was one. Nothing can be called afterwards that has to be awaited."""
         with self._lock:
+            self._is_closed = True
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
         if loop is not None and thread is not None:
@@ -80,32 +88,42 @@ class Caller:
         return self._awaited(value, deadline - time.monotonic(), timeout) if inspect.isawaitable(value) else value
 
     def _awaited(self, awaitable: Awaitable[Any], seconds: float | None, limit: float | None = None) -> Any:
-        import asyncio
-
-        future = asyncio.run_coroutine_threadsafe(_wait(awaitable), self._running_loop())
+        future = self._begun(awaitable)
         try:
-            return future.result(None if seconds is None else max(0.0, seconds))
+            value, end = future.result(None if seconds is None else max(0.0, seconds))
         except FutureTimeoutError:
             if future.done():
                 raise  # the function's own
             future.cancel()
             raise CallTimeoutError(f"took longer than {limit:g} s") from None
+        if end is not None:
+            raise end
+        return value
 
-    def _running_loop(self) -> "asyncio.AbstractEventLoop":
-        with self._lock:
+    def _begun(self, awaitable: Awaitable[Any]) -> "Future[tuple[Any, BaseException | None]]":
+        import asyncio
+
+        with self._lock:  # whatever begins before `close` is cancelled by it
+            if self._is_closed:
+                close = getattr(awaitable, "close", None)
+                if callable(close):
+                    close()
+                raise CancelledError("the evaluation has ended")
             if self._loop is None:
-                import asyncio
-
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(
                     target=_run_loop, args=(self._loop,), name="OtelLoggedModelEvaluationLoop", daemon=True
                 )
                 self._thread.start()
-            return self._loop
+            return asyncio.run_coroutine_threadsafe(_wait(awaitable), self._loop)
 
 
-async def _wait(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable
+async def _wait(awaitable: Awaitable[Any]) -> tuple[Any, BaseException | None]:
+    try:
+        return await awaitable, None
+    except ENDS as end:
+        # Raised here, it would end the event loop, and all others would wait for ever.
+        return None, end
 
 
 def _run_loop(loop: "asyncio.AbstractEventLoop") -> None:
@@ -115,6 +133,8 @@ def _run_loop(loop: "asyncio.AbstractEventLoop") -> None:
     try:
         loop.run_forever()
     finally:
+        # A coroutine that was cancelled before it began would complain that nobody awaited it.
+        loop.run_until_complete(asyncio.sleep(0))
         remaining = asyncio.all_tasks(loop)
         for task in remaining:
             task.cancel()

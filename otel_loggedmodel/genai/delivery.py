@@ -8,7 +8,10 @@ than the backend takes them, those who make them wait.
 import os
 import threading
 import time
+from collections.abc import Sequence
 from typing import Final
+
+from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_loggedmodel._errors import swallow
 from otel_loggedmodel.genai.capturing import Capture
@@ -39,6 +42,7 @@ class Delivery:
         self._pending: list[DoneRowWork] = []
         self._condition = threading.Condition()
         self._closing = False
+        self._last: Sequence[ReadableSpan] = ()
         self._flushed = capture.ended
         self._room = max(1, _queue_size() // 2)
         self._thread = threading.Thread(target=self._run, name="OtelLoggedModelEvaluationDelivery", daemon=True)
@@ -53,9 +57,10 @@ class Delivery:
             while self._is_behind() and self._thread.is_alive():
                 self._condition.wait(_SECONDS_BETWEEN)
 
-    def close(self) -> None:
-        """Deliver the rest, and stop."""
+    def close(self, last: Sequence[ReadableSpan] = ()) -> None:
+        """Deliver the rest, and then these spans, and stop."""
         with self._condition:
+            self._last = last
             self._closing = True
             self._condition.notify_all()
         self._thread.join()
@@ -72,22 +77,22 @@ class Delivery:
                     if left <= 0:
                         break
                     self._condition.wait(left)
-                last = self._closing
+                is_last = self._closing
                 batch, self._pending = self._pending, []
             try:
-                self._deliver(batch)
+                self._deliver(batch, self._last if is_last else ())
             except Exception:
                 swallow("delivering evaluation results")
-            if last:
+            if is_last:
                 return
 
-    def _deliver(self, batch: list[DoneRowWork]) -> None:
-        spans = [span for done in batch for span in done.results]
+    def _deliver(self, batch: list[DoneRowWork], more: Sequence[ReadableSpan]) -> None:
+        spans = [*(span for done in batch for span in done.results), *more]
         for start in range(0, len(spans), _SPANS_AT_ONCE):
             if start:
                 self._flush()
             self._recorder.record(spans[start : start + _SPANS_AT_ONCE])
-        if batch or self._capture.ended > self._flushed:
+        if spans or batch or self._capture.ended > self._flushed:
             self._flush()
         if self._journal is not None:
             self._journal.add(

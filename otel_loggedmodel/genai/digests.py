@@ -12,6 +12,8 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from otel_loggedmodel.genai.texts import text_of_any
+
 DIGITS: Final = 16
 _MODULUS: Final = 1 << 256
 
@@ -35,7 +37,7 @@ def _text_of(value: object) -> object:
         return value.tolist()
     if isinstance(value, set | frozenset):
         return sorted(map(str, value))
-    return str(value)
+    return text_of_any(value)
 
 
 # Made once, as json.dumps makes an encoder for each call.
@@ -44,10 +46,10 @@ _CANONICAL: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separat
 
 def _with_text_keys(value: object) -> object:
     if isinstance(value, Mapping):
-        return {str(key): _with_text_keys(item) for key, item in value.items()}
+        return {text_of_any(key): _with_text_keys(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_with_text_keys(item) for item in value]
-    return value if isinstance(value, str | int | float | bool | None) else _text_of(value)
+    return value if isinstance(value, str | int | float | bool | None) else _with_text_keys(_text_of(value))
 
 
 class DatasetDigest:

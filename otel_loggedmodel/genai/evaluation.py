@@ -30,6 +30,7 @@ def evaluate(
     model_id: str | LoggedModel | None = None,
     *,
     dataset: str | None = None,
+    run_name: str | None = None,
     max_workers: int = DEFAULT_WORKERS,
     timeout: float | None = None,
     retries: int = 0,
@@ -59,6 +60,8 @@ def evaluate(
         model_id: The version, by id, name or LoggedModel. The default is the active one, else a reference by the name
             of `predict_fn`.
         dataset: What the data set is called. The default for a file is its name. A stream is identified by this name.
+        run_name: What this run is called; a random readable name by default. With a name, it is a run of its own, also
+            inside `start_run`.
         max_workers: How many rows are worked on at once.
         timeout: Seconds that a call of `predict_fn` may take. A sync function that takes longer is left running.
         retries: How often to call it again if it raises. Each try is a trace.
@@ -109,6 +112,7 @@ def evaluate(
         progress=progress,
         as_events=as_events,
         logger_provider=logger_provider,
+        run_name=None if run_name is None else check_name(run_name, "run_name"),
     )
     return run(rows, judges, predict_fn, _version(model_id, predict_fn), options, tracer_provider)
 

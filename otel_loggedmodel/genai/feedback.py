@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`log_feedback`: what a person, code or a judge says of a trace, from any process and at any later time."""
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace as trace_api
 
@@ -11,6 +12,9 @@ from otel_loggedmodel.genai.assessments import DEFAULT_NAME, AssessmentSource, F
 from otel_loggedmodel.instrumentor import extended_provider
 from otel_loggedmodel.versions.active import current_version
 from otel_loggedmodel.versions.model import LoggedModel
+
+if TYPE_CHECKING:
+    from otel_loggedmodel.genai.recording import Judged
 
 
 def log_feedback(
@@ -55,8 +59,7 @@ def log_feedback(
         TypeError: An argument has the wrong type.
         ValueError: An id is none, there is no such source, there is neither value nor error, or a number is not finite.
     """
-    from otel_loggedmodel.genai.events import EventRecorder
-    from otel_loggedmodel.genai.recording import Judged, Recorder, result_span
+    from otel_loggedmodel.genai.recording import Judged
 
     if value is None and error is None:
         raise ValueError("pass a value, True for instance, or an error")
@@ -65,39 +68,87 @@ def log_feedback(
         name=check_name(name),
         value=value,
         error=error,
-        source=AssessmentSource(source) if isinstance(source, str) else _checked(source),
+        source=checked_source(source),
         trace_id=trace_id,
         metadata=metadata,
         span_id=span_id,
         rationale=rationale,
     )
-    trace, span = _id(trace_id, 32, "trace_id"), None if span_id is None else _id(span_id, 16, "span_id")
+    feedback.assessment_id = new_assessment_id()
+    trace, span = id_of(trace_id, 32, "trace_id"), None if span_id is None else id_of(span_id, 16, "span_id")
     current = trace_api.get_current_span().get_span_context()
     if current.trace_id == trace:
         version = current_version()
         span = span or current.span_id
         model_id = model_id or (None if version is None else version.model_id)
+    if span is not None:
+        feedback.span_id = f"{span:016x}"
     if isinstance(model_id, LoggedModel):
         model_id = model_id.model_id
     model = None if model_id is None else check_name(model_id, "model_id")
-    try:
-        events = EventRecorder(logger_provider) if as_events else None
-        recorder = Recorder(extended_provider(tracer_provider), events)
-        recorder.record([result_span(feedback, Judged(trace, span, model), recorder.resource)])
-    except Exception:
-        swallow("recording feedback")
+    _record(feedback, Judged(trace, span, model), tracer_provider, as_events=as_events, logger_provider=logger_provider)
+    from otel_loggedmodel.genai.annotating import remember
+
+    remember(feedback)
     return feedback
 
 
-def _checked(source: object) -> AssessmentSource | None:
+def record_feedback(feedback: Feedback) -> None:
+    """Say what a Feedback holds, as it is, of the trace and span that it names."""
+    from otel_loggedmodel.genai.recording import Judged
+
+    trace = id_of(feedback.trace_id, 32, "trace_id")
+    span = None if feedback.span_id is None else id_of(feedback.span_id, 16, "span_id")
+    _record(feedback, Judged(trace, span))
+
+
+def _record(
+    feedback: Feedback,
+    judged: "Judged",
+    tracer_provider: trace_api.TracerProvider | None = None,
+    *,
+    as_events: bool = False,
+    logger_provider: Any = None,
+) -> None:
+    from otel_loggedmodel.genai.events import EventRecorder
+    from otel_loggedmodel.genai.recording import Recorder, result_span
+
+    try:
+        events = EventRecorder(logger_provider) if as_events else None
+        recorder = Recorder(extended_provider(tracer_provider), events)
+        recorder.record([result_span(feedback, judged, recorder.resource)])
+    except Exception:
+        swallow("recording feedback")
+
+
+def new_assessment_id() -> str:
+    """An id for something that is said."""
+    return f"a-{os.urandom(16).hex()}"
+
+
+def checked_source(source: object) -> AssessmentSource | None:
+    """The source, in whatever form it was given.
+
+    Raises:
+        TypeError: It is none.
+        ValueError: There is no such type.
+    """
     if source is None or isinstance(source, AssessmentSource):
         return source
+    if isinstance(source, str):
+        return AssessmentSource(source)
     if hasattr(source, "source_type"):  # MLflow's own
         return AssessmentSource(str(source.source_type), getattr(source, "source_id", None))
     raise TypeError(f"source is {type(source).__name__}: pass an AssessmentSource, or 'human', 'code' or 'llm'")
 
 
-def _id(text: object, digits: int, what: str) -> int:
+def id_of(text: object, digits: int, what: str) -> int:
+    """The number that an id of hex digits is, also with MLflow's `tr-` before it.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It is none.
+    """
     if not isinstance(text, str):
         raise TypeError(f"{what} is {type(text).__name__}: pass {digits} hex digits")
     bare = text.removeprefix("tr-")

@@ -19,7 +19,7 @@ def worked(items: Iterable[Item], work: Callable[[Item], Result], workers: int) 
 
     Args:
         items: What to work on.
-        work: The work. What it raises is raised here.
+        work: The work. What it raises is raised here, after the results that are there by then.
         workers: How many threads.
     """
     context = contextvars.copy_context()
@@ -40,6 +40,12 @@ def worked(items: Iterable[Item], work: Callable[[Item], Result], workers: int) 
         while in_hand:
             yield pool.result()
             in_hand -= 1
+    except GeneratorExit:
+        raise
+    except BaseException:
+        # It ends here, by Ctrl-C for instance. What other threads have done until now is kept.
+        yield from pool.done()
+        raise
     finally:
         pool.close()
 
@@ -61,6 +67,15 @@ class _Pool(Generic[Item, Result]):
         if error is not None:
             raise error
         return result  # type: ignore[no-any-return]
+
+    def done(self) -> Iterator[Result]:
+        while True:
+            try:
+                result, error = self._done.get_nowait()
+            except queue.Empty:
+                return
+            if error is None:
+                yield result
 
     def close(self) -> None:
         self._closed = True

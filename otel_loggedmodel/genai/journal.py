@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Notes on disk what an evaluation has done, so that it can go on there after a kill.
 
-There is a file for each version and data set. It has a JSON line for each row whose results were handed to the exporter
-and flushed. It is deleted when the evaluation has ended, so the next one of the same version begins anew. Inputs and
-outputs are not in it.
+There is a file for each version and data set. Its first line says which run it is. Then it has a JSON line for each row
+whose results were handed to the exporter and flushed. It is deleted when the evaluation has ended, so the next one of
+the same version begins anew. Inputs and outputs are not in it.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from typing import IO, Any, Final
 from otel_loggedmodel._errors import warn_once
 from otel_loggedmodel.genai.assessments import Feedback, feedback_from, feedback_values
 from otel_loggedmodel.genai.digests import digest
+from otel_loggedmodel.genai.texts import text_of_any
 
 _FORMAT: Final = 1
 
@@ -66,6 +67,7 @@ class Journal:
     def __init__(self, directory: Path, model_id: str, dataset: str) -> None:
         self.path = directory / f"{digest([_FORMAT, model_id, dataset])}.jsonl"
         self.rows: dict[str, DoneRow] = {}
+        self.run: dict[str, Any] | None = None
         self._file: IO[str] | None = None
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -83,6 +85,12 @@ class Journal:
         self._file = file
         self._read(file)
 
+    def begin(self, run: Mapping[str, Any]) -> None:
+        """Note which run it is, if that is not noted."""
+        if self.run is None:
+            self.run = dict(run)
+            self._write([json.dumps({"run": self.run}, ensure_ascii=False, separators=(",", ":")) + "\n"])
+
     def add(self, rows: Sequence[tuple[str, str | None, str | None, Mapping[str, Sequence[Feedback]]]]) -> None:
         """Note rows that were delivered: key, trace, span, and what each scorer said."""
         if self._file is None:
@@ -91,7 +99,12 @@ class Journal:
         for key, trace_id, span_id, scores in rows:
             values = {scorer: [feedback_values(feedback) for feedback in found] for scorer, found in scores.items()}
             line = {"row": key, "trace_id": trace_id, "span_id": span_id, "scores": values}
-            lines.append(json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str) + "\n")
+            lines.append(json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=text_of_any) + "\n")
+        self._write(lines)
+
+    def _write(self, lines: Sequence[str]) -> None:
+        if self._file is None:
+            return
         try:
             self._file.write("".join(lines))
             self._file.flush()
@@ -114,6 +127,9 @@ class Journal:
         end = 0
         for values, position in _lines(file):
             end = position
+            if "run" in values:
+                self.run = values["run"]
+                continue
             row = self.rows.get(values["row"])
             if row is not None:
                 values["scores"] = {**json.loads(row._line), **values["scores"]}
@@ -130,7 +146,7 @@ def _lines(file: IO[str]) -> Iterator[tuple[dict[str, Any], int]]:
             return
         try:
             values = json.loads(line)
-            _ = values["row"], values["scores"]
+            _ = (values["row"], values["scores"]) if "run" not in values else values["run"]["id"]
         except (ValueError, KeyError, TypeError):
             return
         yield values, file.tell()

@@ -84,7 +84,8 @@ class EvaluationResult:
     """The result of an evaluation.
 
     Attributes:
-        run_id: The run that was active, else one for this evaluation alone.
+        run_id: The run that was active, else one for this evaluation alone. All its rows and results have this id.
+        run_name: What the run is called, or None.
         metrics: By `<scorer>/<aggregation>`, such as `exact_match/mean`.
         model_id: The version.
         dataset: Digest of the data set, as results carry it. Empty for traces.
@@ -106,6 +107,7 @@ class EvaluationResult:
     resumed_count: int = 0
     scorer_errors: dict[str, int] = field(default_factory=dict)
     rows: Sequence[RowResult] = field(default=(), repr=False)
+    run_name: str | None = None
 
     @property
     def result_df(self) -> Any:
@@ -132,6 +134,10 @@ class EvaluationResult:
                 "inputs": row.inputs,
                 "outputs": None if row.outputs is MISSING else row.outputs,
                 "expectations": row.expectations,
+                # MLflow's names for the same.
+                "request": row.inputs,
+                "response": None if row.outputs is MISSING else row.outputs,
+                "state": "OK" if row.error is None else "ERROR",
                 "trace_id": row.trace_id,
                 "error_message": row.error,
             }

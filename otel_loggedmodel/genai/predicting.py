@@ -2,21 +2,27 @@
 """Calls the function that is evaluated. Each call is an entry span of the version, in a trace of its own."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry import context as context_api
 from opentelemetry import trace as trace_api
 from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode, TraceFlags
 
 from otel_loggedmodel import attributes
-from otel_loggedmodel.genai.calling import CallTimeoutError
+from otel_loggedmodel.genai.calling import ENDS, CallTimeoutError
+from otel_loggedmodel.genai.collecting import Stream
 from otel_loggedmodel.genai.recording import direct_span, new_context
 from otel_loggedmodel.genai.rows import Row
 from otel_loggedmodel.genai.session import INPUT, OUTPUT, Session
+from otel_loggedmodel.genai.texts import text_of_any, text_of_error
 from otel_loggedmodel.version import __version__
 from otel_loggedmodel.versions.active import Version
+
+# Seconds from the call to the first chunk, under the conventions' name:
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
+_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,10 @@ class Predictor:
         last: list[SpanContext] = []
         try:
             outputs = self._caller.call(lambda: self._attempt(row, last), retries=self._retries)
-        except Exception as error:
-            return Prediction(last[-1], error=f"{type(error).__name__}: {error}")
+        except ENDS:
+            raise
+        except BaseException as error:
+            return Prediction(last[-1], error=text_of_error(error))
         return Prediction(last[-1], outputs)
 
     def _attempt(self, row: Row, made: list[SpanContext]) -> Any:
@@ -88,16 +96,20 @@ class Predictor:
             self._capture.begin(context.trace_id)
         token = context_api.attach(trace_api.set_span_in_context(span, self._context))
         status = Status(StatusCode.UNSET)
+        stream = Stream(self._function, self._timeout)
         try:
-            outputs = self._caller.call(lambda: called(self._function, row.inputs), timeout=self._timeout)
+            outputs = self._caller.call(lambda: stream.outputs(row.inputs), timeout=self._timeout)
         except BaseException as error:
-            status = Status(StatusCode.ERROR, str(error) if isinstance(error, CallTimeoutError) else repr(error))
+            said = str(error) if isinstance(error, CallTimeoutError) else text_of_error(error)
+            status = Status(StatusCode.ERROR, said)
             if span.is_recording():
-                span.record_exception(error)
+                _record_exception(span, error)
                 span.set_status(status)
             raise
         else:
-            output = self._session.content(OUTPUT, outputs)
+            output: dict[str, Any] = dict(self._session.content(OUTPUT, outputs))
+            if stream.first_ns is not None:
+                output[_FIRST_CHUNK] = max(0, stream.first_ns - start_ns) / 1e9
             values.update(output)
             span.set_attributes(output)
             return outputs
@@ -128,6 +140,10 @@ class Predictor:
         )
 
 
-def called(function: Callable[..., Any], inputs: Any) -> Any:
-    """Call a function with inputs. A dict becomes keyword arguments, anything else the only argument."""
-    return function(**inputs) if isinstance(inputs, Mapping) else function(inputs)
+def _record_exception(span: Span, error: BaseException) -> None:
+    try:
+        span.record_exception(error)
+    except Exception:  # its text cannot be had, or its traceback
+        span.add_event(
+            "exception", {"exception.type": type(error).__qualname__, "exception.message": text_of_any(error)}
+        )

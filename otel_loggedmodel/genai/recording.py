@@ -7,8 +7,8 @@ carries what makes a sampler on the way keep it.
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from opentelemetry.sdk.resources import Resource
@@ -21,6 +21,7 @@ from otel_loggedmodel._errors import warn_once
 from otel_loggedmodel._providers import intake_of
 from otel_loggedmodel.genai.assessments import CODE, AssessmentError, Feedback, score_and_label
 from otel_loggedmodel.genai.events import EventRecorder
+from otel_loggedmodel.genai.texts import text_of_any
 from otel_loggedmodel.version import __version__
 from otel_loggedmodel.versions.identity import random_span_id, span_id_from, unknown_span_id_of
 from otel_loggedmodel.versions.records import KEPT_BY_SAMPLERS
@@ -42,6 +43,8 @@ class Judged:
         dataset_name: What that is called, or None.
         row: Key of the row, or None.
         group: What it has in common with rows that belong together, or None.
+        run: What its run says: its id and name, as attributes.
+        is_of_run: Whether another run has a result of its own, although it is of the same span.
     """
 
     trace_id: int
@@ -51,6 +54,8 @@ class Judged:
     dataset_name: str | None = None
     row: str | None = None
     group: str | None = None
+    run: Mapping[str, str] = field(default_factory=dict)
+    is_of_run: bool = False
 
 
 def result_span(
@@ -133,7 +138,9 @@ def _attributes_of(feedback: Feedback, judged: Judged, scorer: str | None) -> di
         attributes.EVALUATION_NAME: feedback.name,
         attributes.EVALUATION_VALUE: score,
         attributes.EVALUATION_LABEL: label,
-        attributes.EVALUATION_EXPLANATION: None if not explanation else str(explanation)[:_MAX_EXPLANATION_CHARACTERS],
+        attributes.EVALUATION_EXPLANATION: None
+        if not explanation
+        else text_of_any(explanation)[:_MAX_EXPLANATION_CHARACTERS],
         attributes.ERROR_TYPE: error_type,
         attributes.ID: judged.model_id,
         attributes.EVALUATION_SOURCE: source.kind.on_wire,
@@ -143,6 +150,8 @@ def _attributes_of(feedback: Feedback, judged: Judged, scorer: str | None) -> di
         attributes.EVALUATION_ROW: judged.row,
         attributes.EVALUATION_GROUP: judged.group,
         attributes.EVALUATION_SCORER: scorer,
+        attributes.EVALUATION_ASSESSMENT: feedback.assessment_id,
+        **judged.run,
         attributes.SAMPLING_PRIORITY: 1,
     }
     return {key: value for key, value in found.items() if value is not None}
@@ -150,6 +159,8 @@ def _attributes_of(feedback: Feedback, judged: Judged, scorer: str | None) -> di
 
 def _id_of(judged: Judged, scorer: str, name: str) -> int:
     text = f"result:{judged.trace_id:032x}:{judged.span_id or 0:016x}:{scorer}:{name}"
+    if judged.is_of_run:
+        text += f":{judged.run.get(attributes.EVALUATION_RUN)}"
     return span_id_from(text)
 
 

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from otel_loggedmodel.genai.cells import is_missing
 from otel_loggedmodel.genai.digests import DatasetDigest, digest
+from otel_loggedmodel.genai.texts import text_of_any
 
 ID_FIELDS: Final = ("row_id", "id")
 _FIELDS: Final = ("inputs", "outputs", "expectations", "trace", "trace_id", "span_id", "tags")
@@ -65,7 +67,7 @@ class RowReader:
         """The rows of records.
 
         Raises:
-            TypeError: A record is none.
+            TypeError: A record is none, or a field of it has the wrong type.
             ValueError: A record has neither inputs nor outputs nor a trace.
         """
         for record in records:
@@ -88,25 +90,24 @@ class RowReader:
                 "or, in a table, `inputs.question` and `expectations.answer`"
             )
         inputs = _parsed(values.get("inputs"))
-        trace_id = values.get("trace_id")
+        trace_id = _id_text(values.get("trace_id"), "trace_id", number)
         trace = values.get("trace")
         if isinstance(trace, str):
-            trace_id, trace = trace, None
-        if trace is not None and not _is_present(trace_id):
+            trace_id, trace = _id_text(trace, "trace", number), None
+        if trace is not None and trace_id is None:
             trace_id = trace_id_of(trace)
-        tags = values.get("tags")
-        tags = {str(key): str(value) for key, value in tags.items()} if isinstance(tags, Mapping) else {}
+        tags = _tags(_parsed(values.get("tags")), number)
         key, first = self._key(record, inputs, trace_id)
         group = record.get("group") if _is_present(record.get("group")) else tags.get("group")
         return Row(
             number=number,
             key=key,
             inputs=inputs,
-            outputs=values["outputs"] if "outputs" in values and values["outputs"] is not None else MISSING,
+            outputs=MISSING if values.get("outputs") is None else values["outputs"],
             expectations=_parsed(values.get("expectations")),
             trace=trace,
-            trace_id=trace_id if _is_present(trace_id) else None,
-            span_id=values.get("span_id") if _is_present(values.get("span_id")) else None,
+            trace_id=trace_id,
+            span_id=_id_text(values.get("span_id"), "span_id", number),
             tags=tags,
             group=str(group) if _is_present(group) else first if first != key else None,
         )
@@ -145,8 +146,27 @@ def _is_trace(value: Any) -> bool:
 
 
 def _is_present(value: Any) -> bool:
-    # An empty cell of a table is NaN.
-    return value is not None and value != "" and not (isinstance(value, float) and value != value)  # noqa: PLR0124
+    # A cell of a CSV file that has nothing in it is an empty text.
+    return not is_missing(value) and not (isinstance(value, str) and value == "")
+
+
+def _id_text(value: Any, field: str, number: int) -> str | None:
+    if not _is_present(value):
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"{field} of row {number} is {type(value).__name__}: pass hex digits as a text")
+    return value.removeprefix("tr-").lower()
+
+
+def _tags(tags: Any, number: int) -> dict[str, str]:
+    if not _is_present(tags):
+        return {}
+    if not isinstance(tags, Mapping):
+        raise TypeError(f"tags of row {number} are {type(tags).__name__}: pass a dict, as in {{'topic': 'travel'}}")
+    for key in tags:
+        if not isinstance(key, str):
+            raise TypeError(f"tags of row {number} have the key {key!r}, which is {type(key).__name__}: pass a text")
+    return {key: text_of_any(value) for key, value in tags.items() if not is_missing(value)}
 
 
 def _nested(record: Mapping[Any, Any]) -> dict[str, Any]:
@@ -154,8 +174,9 @@ def _nested(record: Mapping[Any, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, value in record.items():
         if key in _FIELDS:
-            if _is_present(value) or key == "outputs":
-                values[key] = None if isinstance(value, float) and value != value else value  # noqa: PLR0124
+            # An empty text is an output.
+            if _is_present(value) or (key == "outputs" and not is_missing(value)):
+                values[key] = value
         elif isinstance(key, str) and key.startswith(_PREFIXES):
             outer, inner = key.replace("/", ".", 1).split(".", 1)
             if _is_present(value) and isinstance(values.setdefault(outer, {}), dict):

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from opentelemetry import context as context_api
 from opentelemetry import trace as trace_api
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_loggedmodel._counting import Counting
 from otel_loggedmodel.genai.assessments import Feedback
@@ -22,12 +24,12 @@ from otel_loggedmodel.genai.outcome import EvaluationResult, RowResult, Tally
 from otel_loggedmodel.genai.predicting import Predictor
 from otel_loggedmodel.genai.recording import Recorder
 from otel_loggedmodel.genai.rows import MISSING, Row
+from otel_loggedmodel.genai.run_records import EvaluationRun, begun, ended, identified
 from otel_loggedmodel.genai.scoring import Scorer
 from otel_loggedmodel.genai.session import Session
 from otel_loggedmodel.genai.sources import Dataset
 from otel_loggedmodel.genai.working import DoneRowWork, Worker
 from otel_loggedmodel.instrumentor import extended_provider
-from otel_loggedmodel.versions import runs
 from otel_loggedmodel.versions.active import Version
 
 # So many results are kept of rows from streams and files. Those of data in memory are all kept.
@@ -51,6 +53,7 @@ class Options:
     progress: bool | None
     as_events: bool = False
     logger_provider: Any = None
+    run_name: str | None = None
 
 
 def run(
@@ -74,6 +77,17 @@ def run(
     provider = extended_provider(tracer_provider)
     events = EventRecorder(options.logger_provider) if options.as_events else None
     recorder, capture, caller = Recorder(provider, events), capture_of(provider), Caller()
+    journal = _journal(dataset, version, options)
+    this_run = EvaluationRun(
+        **identified(options.run_name, None if journal is None else journal.run),
+        model_id="" if version is None else version.model_id,
+        dataset=dataset.digest,
+        dataset_name=dataset.name,
+        scorers=tuple(scorer.name for scorer in scorers),
+        rows=dataset.size,
+    )
+    if journal is not None:
+        journal.begin(this_run.kept)
     session = Session(
         dataset,
         provider,
@@ -82,9 +96,9 @@ def run(
         caller,
         context_api.get_current(),
         options.record_content,
+        this_run,
     )
     worker = _worker(session, scorers, predict_fn, version, options)
-    journal = _journal(dataset, version, options)
     known: Mapping[str, DoneRow] = {} if journal is None else journal.rows
     wanted = frozenset(scorer.digest for scorer in scorers)
     results = _Results(scorers, dataset)
@@ -105,6 +119,7 @@ def run(
         counting.at(results.count, f"{results.errors} failed" if results.errors else "")
 
     finished = False
+    recorder.record([begun(this_run, recorder.resource)])
     delivery = Delivery(recorder, journal, capture)
     try:
         with Counting("evaluating", "rows", dataset.size, is_shown=options.progress, stays=True) as counting:
@@ -116,11 +131,11 @@ def run(
                 show()
         finished = True
     finally:
-        delivery.close()
+        delivery.close([results.record(this_run, recorder.resource, is_whole=finished)])
         caller.close()
         if journal is not None:
             journal.close(finished=finished)
-    return results.result("" if version is None else version.model_id)
+    return results.result(this_run)
 
 
 def _worker(
@@ -182,12 +197,31 @@ class _Results:
         kept = RowResult(row.key, feedback, error, trace_id, span_id, row.inputs, given, row.expectations, resumed)
         self._rows.append((row.number, kept))
 
-    def result(self, model_id: str) -> EvaluationResult:
+    def record(self, run: EvaluationRun, resource: Resource, *, is_whole: bool) -> ReadableSpan:
+        """The record that the run ended, as it stands now."""
+        return ended(
+            run,
+            resource,
+            is_whole=is_whole,
+            rows=self.count,
+            failed=self.errors,
+            scorer_errors=self._tally.errors,
+            metrics=self._metrics(),
+        )
+
+    def _metrics(self) -> dict[str, float]:
+        try:
+            return self._tally.metrics()
+        except Exception:  # an aggregation of the user's; the result of the evaluation raises it
+            return {}
+
+    def result(self, run: EvaluationRun) -> EvaluationResult:
         self._rows.sort(key=lambda numbered: numbered[0])
         return EvaluationResult(
-            run_id=runs.default_run_id() or runs.new_run(None).info.run_id,
+            run_id=run.run_id,
+            run_name=run.name,
             metrics=self._tally.metrics(),
-            model_id=model_id,
+            model_id=run.model_id,
             dataset=self._dataset.digest,
             dataset_name=self._dataset.name,
             count=self.count,

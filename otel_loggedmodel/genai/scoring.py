@@ -16,6 +16,7 @@ from otel_loggedmodel.genai.assessments import (
     score_and_label,
 )
 from otel_loggedmodel.genai.digests import closure_of, digest, parameters_of, source_of
+from otel_loggedmodel.genai.texts import text_of_any
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -215,6 +216,11 @@ def _taken_by(function: Callable[..., Any], name: str) -> tuple[str, ...]:
         and parameter.default is inspect.Parameter.empty
         and parameter.kind is not inspect.Parameter.VAR_POSITIONAL
     ]
+    if needed == ["session"]:
+        raise TypeError(
+            f"the scorer {name!r} takes a session, and `evaluate` judges rows: make each session a row, with its "
+            "messages as `outputs`, and take `outputs`"
+        )
     if needed:
         raise TypeError(
             f"the scorer {name!r} takes {', '.join(needed)}: its parameters can be {', '.join(PARAMETERS)}; "
@@ -257,7 +263,7 @@ def _one(judge: Scorer, item: Any) -> Feedback:
         if error is None:
             score_and_label(value)
     except Exception as problem:  # the value is no score, or no text, and its result says so
-        error, value = AssessmentError(type(problem).__name__, str(problem)), None
+        error, value = AssessmentError(type(problem).__name__, text_of_any(problem)), None
     return Feedback(
         name=name,
         value=value,

@@ -13,11 +13,13 @@ from otel_loggedmodel.genai.calling import Caller
 from otel_loggedmodel.genai.capturing import Capture
 from otel_loggedmodel.genai.recording import Recorder
 from otel_loggedmodel.genai.rows import Row
+from otel_loggedmodel.genai.run_records import EvaluationRun
 from otel_loggedmodel.genai.sources import Dataset
+from otel_loggedmodel.genai.texts import text_of_any
 from otel_loggedmodel.versions.active import Version, with_version
 
 _MAX_CHARACTERS: Final = 64 * 1024
-_JSON: Final = json.JSONEncoder(ensure_ascii=False, default=str)
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, default=text_of_any)
 # OpenInference's, as `otel_loggedmodel.trace` has them.
 INPUT: Final = "input"
 OUTPUT: Final = "output"
@@ -35,6 +37,7 @@ class Session:
         caller: Calls functions and scorers.
         base: The Context to start from.
         record_content: Whether inputs and outputs go onto spans.
+        run: Which run this is.
     """
 
     dataset: Dataset
@@ -44,6 +47,7 @@ class Session:
     caller: Caller
     base: Context
     record_content: bool
+    run: EvaluationRun
 
     def context_for(self, version: Version | None) -> Context:
         """The Context in which traces begin that belong to a version, or to none if it is None."""
@@ -51,7 +55,7 @@ class Session:
 
     def attributes_of(self, row: Row) -> dict[str, Any]:
         """What a span says of the row that it is about."""
-        values: dict[str, Any] = {attributes.EVALUATION_ROW: row.key}
+        values: dict[str, Any] = {attributes.EVALUATION_ROW: row.key, **self.run.row_attributes}
         if self.dataset.digest:
             values[attributes.EVALUATION_DATASET] = self.dataset.digest
         if self.dataset.name:
@@ -71,5 +75,5 @@ class Session:
         try:
             text = _JSON.encode(value)
         except (TypeError, ValueError, RecursionError):
-            text = repr(value)
+            text = text_of_any(value)
         return {f"{place}.value": text[:_MAX_CHARACTERS], f"{place}.mime_type": "application/json"}

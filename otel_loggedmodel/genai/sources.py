@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from otel_loggedmodel.genai.cells import plain_cell
 from otel_loggedmodel.genai.digests import digest
 from otel_loggedmodel.genai.rows import Row, RowReader
 
@@ -57,8 +58,10 @@ def dataset_of(data: Any, name: str | None) -> Dataset:
         path = Path(data)
         open_file = _opener(path)
         return _twice_readable(RowReader, open_file, name or path.stem, in_memory=False)
-    if _is_frame(data):
-        return _twice_readable(RowReader, lambda: _frame_records(data), name, in_memory=True)
+    if is_frame(data):
+        return _twice_readable(RowReader, lambda: records_of_frame(data), name, in_memory=True)
+    if any(kind.__name__ == "EvaluationDataset" for kind in type(data).__mro__):  # of `genai.datasets`
+        return _twice_readable(RowReader, lambda: iter(data.records), name or data.name, in_memory=True)
     if isinstance(data, list | tuple):
         return _twice_readable(RowReader, lambda: iter(data), name, in_memory=True)
     if isinstance(data, Mapping) or not isinstance(data, Iterable):
@@ -140,12 +143,13 @@ def _csv_records(path: Path, delimiter: str) -> Iterator[Any]:
             yield record
 
 
-def _is_frame(data: Any) -> bool:
+def is_frame(data: Any) -> bool:
+    """Whether it is a data frame of pandas or polars."""
     kinds = ((kind.__module__.split(".")[0], kind.__name__) for kind in type(data).__mro__)
     return any(library in ("pandas", "polars") and name in ("DataFrame", "LazyFrame") for library, name in kinds)
 
 
-def _frame_records(frame: Any) -> Iterator[Any]:
+def records_of_frame(frame: Any) -> Iterator[Any]:
     """The rows of a frame as dicts, a slice at a time, as a whole frame would be many times as large."""
     if hasattr(frame, "collect") and not hasattr(frame, "iter_rows"):
         frame = frame.collect()  # a lazy frame of polars
@@ -153,4 +157,5 @@ def _frame_records(frame: Any) -> Iterator[Any]:
         yield from frame.iter_rows(named=True)
         return
     for start in range(0, len(frame), _FRAME_SLICE):
-        yield from frame.iloc[start : start + _FRAME_SLICE].to_dict(orient="records")
+        for record in frame.iloc[start : start + _FRAME_SLICE].to_dict(orient="records"):
+            yield {key: plain_cell(value) for key, value in record.items()}

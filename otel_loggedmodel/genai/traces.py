@@ -2,17 +2,42 @@
 """A trace as scorers see it: spans, times, tokens. It was captured in this process or read from a store."""
 
 import functools
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 
-from otel_loggedmodel.attributes import EVALUATION_RESULT
+from otel_loggedmodel.attributes import (
+    ERROR_TYPE,
+    EVALUATION_ASSESSMENT,
+    EVALUATION_EXPLANATION,
+    EVALUATION_LABEL,
+    EVALUATION_NAME,
+    EVALUATION_RESULT,
+    EVALUATION_RUN,
+    EVALUATION_SOURCE,
+    EVALUATION_SOURCE_ID,
+    EVALUATION_VALUE,
+    EXPECTATION,
+    EXPECTATION_VALUE,
+    ID,
+    TRACE_TAG,
+)
 from otel_loggedmodel.conventions import messages
 from otel_loggedmodel.conventions.reading import count_of, kind_name_of
 from otel_loggedmodel.conventions.status import status_name
 from otel_loggedmodel.conventions.things import Thing
+from otel_loggedmodel.genai.assessments import AssessmentError, AssessmentSource, Expectation, Feedback, feedback_values
+from otel_loggedmodel.genai.texts import text_of_any
+
+# What is said of a whole trace, on its first span or in records in it. MLflow's server takes the first for tags.
+TAG_PREFIX: Final = "mlflow.traceTag."
+METADATA_PREFIX: Final = "logged_model.trace.metadata."
+SESSION: Final = "session.id"
+USER: Final = "user.id"
+_SAID: Final = (EVALUATION_RESULT, TRACE_TAG, EXPECTATION)
 
 
 class TraceSpan:
@@ -98,11 +123,15 @@ class Trace:
     Args:
         spans: Of one trace.
         judged: Id of the span that is judged. The default is the one whose parent is not here.
+        results: What was said of it: spans of results and records of its tags.
     """
 
-    def __init__(self, spans: Sequence[TraceSpan], judged: str | None = None) -> None:
+    def __init__(
+        self, spans: Sequence[TraceSpan], judged: str | None = None, results: Sequence[TraceSpan] = ()
+    ) -> None:
         self.spans = sorted(spans, key=lambda span: span.start_time_ns)
         self._judged = judged
+        self._results = sorted(results, key=lambda span: span.start_time_ns)
 
     @property
     def trace_id(self) -> str:
@@ -160,6 +189,105 @@ class Trace:
             and (span_type is None or span.span_type == span_type.upper())
         ]
 
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags of the trace; of each the newest counts, and an empty one was taken away."""
+        return {key: text for key, text in self._under(TAG_PREFIX).items() if text}
+
+    @property
+    def trace_metadata(self) -> dict[str, str]:
+        """What is said of the trace besides, as MLflow has it: also its session, its user and its version."""
+        found = self._under(METADATA_PREFIX)
+        root = {} if self.root is None else self.root.attributes
+        for name, key in (("session", SESSION), ("user", USER)):
+            text = next((str(span.attributes[key]) for span in self.spans if span.attributes.get(key)), "")
+            found.update({f"mlflow.trace.{name}": text} if text else {})
+        run = root.get(EVALUATION_RUN)
+        return found | ({"mlflow.sourceRun": str(run)} if run else {}) | self._version()
+
+    @property
+    def model_id(self) -> str | None:
+        """The version of the judged span, if it says one."""
+        return self._version().get("mlflow.modelId")
+
+    def _version(self) -> dict[str, str]:
+        found = None if self.root is None else self.root.attributes.get(ID)
+        return {"mlflow.modelId": str(found)} if found else {}
+
+    def _under(self, prefix: str) -> dict[str, str]:
+        return {
+            key[len(prefix) :]: str(value)
+            for span in (*self.spans, *self._results)
+            for key, value in span.attributes.items()
+            if key.startswith(prefix)
+        }
+
+    @property
+    def assessments(self) -> list[Feedback]:
+        """What was said of the trace, oldest first; of each assessment what was said last."""
+        found: dict[str, Feedback] = {}
+        for span in self._results:
+            if span.name != TRACE_TAG and (said := assessment_of(span.attributes, span)) is not None:
+                found.pop(said.assessment_id or span.span_id, None)
+                found[said.assessment_id or span.span_id] = said
+        return [said for said in found.values() if said.value is not None or said.error is not None]
+
+    @property
+    def expectations(self) -> dict[str, Any]:
+        """What should have come out, as `log_expectation` said."""
+        return {said.name: said.value for said in self.assessments if isinstance(said, Expectation)}
+
+    def search_assessments(self, name: str | None = None) -> list[Feedback]:
+        """What was said under a name, if one is given."""
+        return [said for said in self.assessments if name in (None, said.name)]
+
+    @property
+    def request_time(self) -> int:
+        """When the judged span began, in milliseconds since the epoch."""
+        return 0 if self.root is None else self.root.start_time_ns // 1_000_000
+
+    timestamp_ms = request_time
+
+    @property
+    def request(self) -> Any:
+        """The same as `inputs`."""
+        return self.inputs
+
+    @property
+    def response(self) -> Any:
+        """The same as `outputs`."""
+        return self.outputs
+
+    def to_dict(self) -> dict[str, Any]:
+        """The trace as values that JSON has: `info` and `data`, as MLflow has them."""
+        spans = [
+            {
+                "name": span.name,
+                "trace_id": span.trace_id,
+                "span_id": span.span_id,
+                "parent_id": span.parent_id,
+                "start_time_ns": span.start_time_ns,
+                "end_time_ns": span.end_time_ns,
+                "status": span.status,
+                "attributes": dict(span.attributes),
+            }
+            for span in self.spans
+        ]
+        info = {
+            "trace_id": self.trace_id,
+            "state": self.state,
+            "request_time": self.request_time,
+            "execution_duration": self.execution_duration,
+            "tags": self.tags,
+            "trace_metadata": self.trace_metadata,
+            "assessments": [feedback_values(said) for said in self.assessments],
+        }
+        return {"info": info, "data": {"spans": spans}}
+
+    def to_json(self) -> str:
+        """The same as JSON."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, default=text_of_any)
+
     @functools.cached_property
     def tokens(self) -> tuple[int, int]:
         """Tokens in and out. If a span sums up those below it, the larger number counts."""
@@ -170,6 +298,47 @@ class Trace:
         tops = [span for span in self.spans if span.parent_id not in known]
         totals = [_tokens_of(span, below, 0) for span in tops]
         return sum(total[0] for total in totals), sum(total[1] for total in totals)
+
+
+def assessment_of(said: Mapping[str, Any], span: TraceSpan) -> Feedback | None:
+    """What a result says, as Feedback or Expectation; None if it has no name."""
+    name = said.get(EVALUATION_NAME)
+    if not name:
+        return None
+    label, score = said.get(EVALUATION_LABEL), said.get(EVALUATION_VALUE)
+    value: Any = label or (None if score in (None, "") else float(str(score)))
+    value = {"pass": True, "fail": False}.get(str(value), value)
+    if span.name == EXPECTATION:
+        text = said.get(EXPECTATION_VALUE)
+        return Expectation(
+            name=str(name),
+            value=None if text is None else json.loads(str(text)),
+            source=_source_of(said),
+            trace_id=span.trace_id,
+            span_id=span.parent_id,
+            create_time_ms=span.start_time_ns // 1_000_000,
+            assessment_id=str(said.get(EVALUATION_ASSESSMENT) or span.span_id),
+        )
+    error = said.get(ERROR_TYPE)
+    explanation = said.get(EVALUATION_EXPLANATION) or None
+    return Feedback(
+        name=str(name),
+        value=None if error else value,
+        error=AssessmentError(str(error), None if explanation is None else str(explanation)) if error else None,
+        source=_source_of(said),
+        trace_id=span.trace_id,
+        span_id=span.parent_id,
+        rationale=None if explanation is None else str(explanation),
+        create_time_ms=span.start_time_ns // 1_000_000,
+        assessment_id=str(said.get(EVALUATION_ASSESSMENT) or span.span_id),
+    )
+
+
+def _source_of(said: Mapping[str, Any]) -> AssessmentSource | None:
+    try:
+        return AssessmentSource(str(said.get(EVALUATION_SOURCE) or "code"), said.get(EVALUATION_SOURCE_ID) or None)
+    except ValueError:  # another sender's word
+        return None
 
 
 def _tokens_of(span: TraceSpan, below: Mapping[str | None, list[TraceSpan]], depth: int) -> tuple[int, int]:
@@ -207,7 +376,7 @@ def trace_of_stored(stored: Any, judged: str | None = None) -> Trace:
 
     It may be anything whose spans have the field names of `store.trace_results.Span`.
     """
-    spans = [
+    found = [
         TraceSpan(
             span.name,
             span.trace_id,
@@ -215,11 +384,12 @@ def trace_of_stored(stored: Any, judged: str | None = None) -> Trace:
             span.parent_span_id,
             span.start_ns,
             span.start_ns + span.duration_ns,
-            span.attributes,
+            {ID: span.model_id, **span.attributes} if getattr(span, "model_id", None) else span.attributes,
             status_name(span.status),
             span.events,
         )
         for span in stored.spans
-        if span.name != EVALUATION_RESULT
     ]
-    return Trace(spans, judged or next((span.span_id for span in stored.spans if span.is_entry), None))
+    said = [span for span in found if span.name in _SAID]
+    spans = [span for span in found if span.name not in _SAID]
+    return Trace(spans, judged or next((span.span_id for span in stored.spans if span.is_entry), None), said)

@@ -4,7 +4,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry import context as context_api
 from opentelemetry.sdk.trace import ReadableSpan
@@ -12,6 +12,7 @@ from opentelemetry.trace import format_span_id, format_trace_id
 
 from otel_loggedmodel import attributes
 from otel_loggedmodel.genai.assessments import Feedback
+from otel_loggedmodel.genai.calling import ENDS
 from otel_loggedmodel.genai.predicting import Predictor
 from otel_loggedmodel.genai.recording import Judged, direct_span, new_context, result_span
 from otel_loggedmodel.genai.rows import MISSING, Row
@@ -20,6 +21,7 @@ from otel_loggedmodel.genai.session import INPUT, OUTPUT, Session
 from otel_loggedmodel.genai.traces import Trace, trace_of_finished, trace_of_stored
 
 _STATIC: str = "evaluated output"
+_RUN: Final = (attributes.EVALUATION_RUN, attributes.EVALUATION_RUN_NAME)
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class _Output:
     judged: Judged
     inputs: Any
     trace: Callable[[], Any]
+    expectations: Any = None
     spans: Sequence[ReadableSpan] = ()
 
 
@@ -81,6 +84,7 @@ class Worker:
         self._model_id = model_id
         self._session = session
         self._dataset = session.dataset
+        self._run = session.run.row_attributes
         self._resource = session.recorder.resource
         # What a judge calls is not the work of the version. It is a trace of its own, of no version unless the judge
         # chooses one.
@@ -126,7 +130,7 @@ class Worker:
 
     def _scored(self, scorer: Scorer, row: Row, output: _Output) -> list[Feedback]:
         trace = output.trace() if "trace" in scorer.takes else None
-        expectations = {} if row.expectations is None else row.expectations
+        expectations = {} if output.expectations is None else output.expectations
 
         def run() -> Any:
             return scorer.run(inputs=output.inputs, outputs=output.outputs, expectations=expectations, trace=trace)
@@ -134,7 +138,9 @@ class Worker:
         timeout = self._timeout if scorer.timeout is None else scorer.timeout
         try:
             return feedback_of(scorer, self._session.caller.call(run, timeout=timeout or None, retries=self._retries))
-        except Exception as error:
+        except ENDS:
+            raise
+        except BaseException as error:
             return failed(scorer, error)
 
     def _predicted(self, row: Row) -> _Output:
@@ -151,6 +157,7 @@ class Worker:
             self._judged(row, span.trace_id, span.span_id),
             row.inputs,
             _once(lambda: trace_of_finished(finished, span_id)),
+            row.expectations,
         )
 
     def _given(self, row: Row) -> _Output:
@@ -165,7 +172,8 @@ class Worker:
         time_ns = time.time_ns()
         # This is not a span of the version. Nothing was called, so there is no latency to count.
         span = direct_span(_STATIC, context, None, self._resource, values, time_ns, time_ns)
-        return _Output(row.outputs, judged, row.inputs, _once(lambda: trace_of_finished([span])), [span])
+        trace = _once(lambda: trace_of_finished([span]))
+        return _Output(row.outputs, judged, row.inputs, trace, row.expectations, [span])
 
     def _in_trace(self, row: Row) -> _Output:
         trace: Any = row.trace
@@ -179,6 +187,8 @@ class Worker:
             span = None if span_id is None else int(span_id, 16)
         except ValueError:
             raise _NothingToJudgeError(f"{row.trace_id!r} is no trace id of 32 hex digits") from None
+        # What is scored later belongs to the run that made it.
+        own_run = {key: said[key] for key in _RUN if said.get(key)}
         own_row, own_dataset = said.get(attributes.EVALUATION_ROW), said.get(attributes.EVALUATION_DATASET)
         judged = Judged(
             trace_id,
@@ -188,16 +198,23 @@ class Worker:
             said.get(attributes.EVALUATION_DATASET_NAME) or self._dataset.name,
             own_row or (row.key if self._dataset.digest else None),
             row.group,
+            own_run or self._run,
+            is_of_run=not own_run and bool(self._dataset.digest),
         )
         outputs = row.outputs
         if outputs is MISSING:
             outputs = getattr(trace, "outputs", None)
         inputs = row.inputs if row.inputs is not None else getattr(trace, "inputs", None)
-        return _Output(outputs, judged, inputs, lambda: trace)
+        expectations = row.expectations
+        if expectations is None and isinstance(trace, Trace):
+            expectations = trace.expectations  # what people said of it later
+        return _Output(outputs, judged, inputs, lambda: trace, expectations)
 
     def _judged(self, row: Row, trace_id: int, span_id: int) -> Judged:
         dataset = self._dataset
-        return Judged(trace_id, span_id, self._model_id, dataset.digest or None, dataset.name, row.key, row.group)
+        return Judged(
+            trace_id, span_id, self._model_id, dataset.digest or None, dataset.name, row.key, row.group, self._run
+        )
 
 
 class _NothingToJudgeError(Exception):

@@ -94,7 +94,8 @@ def original_name(model: LoggedModel) -> str | None:
 
 def on_server(status: LoggedModelStatus) -> str:
     """The status in the server's spelling. The server takes any other text, too, but stores it as unspecified."""
-    return _STATUS_PREFIX + ("UPLOAD_FAILED" if status is LoggedModelStatus.FAILED else status.value)
+    has_failed = status in (LoggedModelStatus.FAILED, LoggedModelStatus.FAILED_REGISTRATION)
+    return _STATUS_PREFIX + ("UPLOAD_FAILED" if has_failed else status.value)
 
 
 def pairs(texts: Mapping[str, str]) -> list[dict[str, str]]:

@@ -35,7 +35,7 @@ def span_exporter(settings: Settings) -> OTLPSpanExporter:
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     endpoint = f"{settings.uri}/v1/traces"
-    exporter = OTLPSpanExporter(endpoint=endpoint, session=session)
+    exporter = OTLPSpanExporter(endpoint=endpoint, session=session, timeout=settings.timeout)
     vars(exporter)["destination"] = destination_in(settings, endpoint, "http/protobuf")
     return exporter
 
@@ -48,7 +48,8 @@ def destination_in(settings: Settings, endpoint: str, protocol: str) -> Destinat
     experiment = ("id", settings.experiment_id or DEFAULT_EXPERIMENT_ID)
     if settings.experiment_id is None and settings.experiment_name is not None:
         experiment = ("name", settings.experiment_name)
-    return destination_named(endpoint, protocol, experiment)
+    workspace = () if settings.workspace is None else (("workspace", settings.workspace),)
+    return destination_named(endpoint, protocol, (experiment, *workspace) if workspace else experiment)
 
 
 class _Adapter(HTTPAdapter):

@@ -163,7 +163,7 @@ class Server:
         Raises:
             ServerError: As of `experiment_id`.
         """
-        return {_EXPERIMENT_HEADER: self.experiment_id, **self.settings.authorization()}
+        return {_EXPERIMENT_HEADER: self.experiment_id, **self.settings.headers()}
 
     def forget_connections(self) -> None:
         """In a forked child: leave the connections to the parent, and make new ones."""
@@ -183,11 +183,11 @@ class Server:
         self, method: str, url: str, data: bytes | None, query: Mapping[str, str | Sequence[str]] | None
     ) -> requests.Response:
         settings = self.settings
-        authorization = settings.authorization()
+        headers = settings.headers()
 
         def authorize(request: Any) -> Any:
             # Passed as `auth`, or else requests would take what ~/.netrc has for the host.
-            request.headers.update(authorization)
+            request.headers.update(headers)
             return request
 
         return self._connected().request(
@@ -196,7 +196,7 @@ class Server:
             params=query,
             data=data,
             headers={} if data is None else {"content-type": "application/json"},
-            auth=authorize if authorization else None,
+            auth=authorize if headers else None,
             timeout=(min(_CONNECT_SECONDS, settings.timeout), settings.timeout),
             verify=settings.verify,
             cert=settings.client_cert,

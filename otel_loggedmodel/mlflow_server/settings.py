@@ -15,6 +15,10 @@ from typing import Final
 from otel_loggedmodel import environment
 
 DEFAULT_TIMEOUT_SECONDS: Final = 30.0
+# MLflow's client sends it where the variable is set; its server reads it on REST and on /v1/traces.
+_WORKSPACE_HEADER: Final = "X-MLFLOW-WORKSPACE"
+# What a header can hold without being taken for something else. Which names there are is the server's to say.
+_WORKSPACE: Final = re.compile(r"[!-~]{1,256}")
 
 
 class SettingsError(ValueError):
@@ -36,9 +40,10 @@ class Settings:
         verify: Whether the server's certificate is checked, or the file of the authorities to check it against.
         client_cert: The file of the certificate and key that are shown to the server.
         timeout: Seconds that the server may take to answer.
+        workspace: The workspace that everything is asked of and sent to, if the server has workspaces.
 
     Raises:
-        SettingsError: The URI is not one of a server that speaks HTTP.
+        SettingsError: The URI is not one of a server that speaks HTTP, or the workspace can be none.
     """
 
     uri: str
@@ -50,6 +55,7 @@ class Settings:
     verify: bool | str = True
     client_cert: str | None = None
     timeout: float = DEFAULT_TIMEOUT_SECONDS
+    workspace: str | None = None
 
     def __post_init__(self) -> None:
         uri, username, password = _taken_apart(self.uri)
@@ -59,6 +65,8 @@ class Settings:
             object.__setattr__(self, "password", password)
         if self.timeout <= 0:
             raise SettingsError(f"timeout is {self.timeout}: pass seconds, as in 30")
+        if self.workspace is not None and not _WORKSPACE.fullmatch(self.workspace):
+            raise SettingsError(f"MLFLOW_WORKSPACE is {self.workspace!r}: write the name of a workspace, as in team-a")
 
     @classmethod
     def from_environment(cls, uri: str | None = None) -> Settings:
@@ -92,7 +100,12 @@ class Settings:
             verify=False if is_insecure else authorities or True,
             client_cert=environment.tracking_client_cert(),
             timeout=environment.tracking_timeout() or DEFAULT_TIMEOUT_SECONDS,
+            workspace=environment.tracking_workspace(),
         )
+
+    def headers(self) -> dict[str, str]:
+        """The headers of every request: who asks, and of which workspace."""
+        return self.authorization() | ({} if self.workspace is None else {_WORKSPACE_HEADER: self.workspace})
 
     def authorization(self) -> dict[str, str]:
         """The header that says who asks: Basic if there is a user name or password, else Bearer, else none."""

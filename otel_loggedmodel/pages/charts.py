@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Charts as SVG, made on the server.
 
-So a page can forbid scripts and styles that are not files, which chart libraries need. A chart is also the same in a
-file that is mailed. Colours come from the style sheet by class, so that they follow light and dark; lines differ in
-their dashes, too. What is under the mouse shows its values, and tables beside the charts show them to everybody.
+A page may then forbid scripts and styles that are not files, under which chart libraries do not work, and a chart is
+the same in a file that is mailed. Positions along the width are per cent and strokes do not scale, so that a chart
+fills any width and its text keeps its size. Colours come from the style sheet by class, so that they follow light and
+dark; lines differ in their dashes, too. What is under the mouse says its values, and tables beside the charts say them
+to everybody.
 """
 
 import math
@@ -14,78 +16,19 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
+from otel_loggedmodel.pages.figures import COLOURS, path_of
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.behaving import BINS_PER_DECADE
 
-# More series than this have the same colours again.
-COLOURS: Final = 8
-
-_SPARK_WIDTH, _SPARK_HEIGHT = 72, 18
-_WIDTH, _HEIGHT = 460, 190
-_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 12, 14, 30
-_LABEL_ROOM: Final = 52
+# In pixels; along the width everything is per cent.
+_HEIGHT: Final = 190
+_TOP: Final = 14
+_BELOW: Final = 24
 _IDLE_ZEROS: Final = re.compile(r"(?:(\.\d*?[1-9])|\.)0+(?!\d)")
-_MOST_INTERVAL: Final = 120
-
-
-def sparkline(values: Sequence[float | None], label: str, write: Callable[[float | None], str]) -> Markup:
-    """A line without axes, of what happened in parts of time; gaps where there is no value.
-
-    One value is no trend, and nothing is drawn.
-
-    Args:
-        values: From 0 on.
-        label: What it is.
-        write: Makes a value readable.
-    """
-    known = [value for value in values if value is not None]
-    if known:
-        label = f"{label}: {write(min(known))} to {write(max(known))}, last {write(known[-1])}"
-    most = max((value for value in values if value is not None), default=0.0) or 1.0
-    step = (_SPARK_WIDTH - 2) / max(len(values) - 1, 1)
-    points = [
-        None if value is None else (1 + place * step, 1 + (_SPARK_HEIGHT - 2) * (1 - value / most))
-        for place, value in enumerate(values)
-    ]
-    return Markup(
-        '<svg class="spark" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img"'
-        ' aria-label="{label}"><title>{label}</title><path class="line" d="{path}"/></svg>'
-    ).format(width=_SPARK_WIDTH, height=_SPARK_HEIGHT, label=clean(label), path=_path(points) if len(known) > 1 else "")
-
-
-def interval(low: float, high: float, delta: float, margin: float, label: str) -> Markup:
-    """A difference and its interval about zero, with the differences that do not matter shaded.
-
-    Args:
-        low: The interval's low end.
-        high: Its high end.
-        delta: The difference.
-        margin: Up to which a difference does not matter.
-        label: What it is, for those who cannot see it.
-    """
-    span = max(abs(low), abs(high), abs(delta), margin) * 1.1 or 1.0
-
-    def x(value: float) -> float:
-        return round(_MOST_INTERVAL / 2 * (1 + value / span), 2)
-
-    return Markup(
-        '<svg class="interval" viewBox="0 0 {width} 16" width="{width}" height="16" role="img" aria-label="{label}">'
-        "<title>{label}</title>"
-        '<rect class="margin" x="{margin_x}" y="1" width="{margin_width}" height="14"/>'
-        '<line class="zero" x1="{zero}" x2="{zero}" y1="0" y2="16"/>'
-        '<line class="range" x1="{low}" x2="{high}" y1="8" y2="8"/>'
-        '<circle class="dot" cx="{delta}" cy="8" r="3"/></svg>'
-    ).format(
-        width=_MOST_INTERVAL,
-        label=clean(label),
-        margin_x=x(-margin),
-        margin_width=round(x(margin) - x(-margin), 2),
-        zero=x(0),
-        low=x(low),
-        high=max(x(high), x(low) + 1),
-        delta=x(delta),
-    )
+# Labels below an axis have to be so many per cent of the width from one another.
+_LABEL_ROOM: Final = 14.0
+_FEWEST_BINS: Final = 6
 
 
 @dataclass(frozen=True)
@@ -106,7 +49,7 @@ class Series:
 def over_time(
     series: Sequence[Series], start_ms: int, step_ms: int, title: str, write: Callable[[float | None], str]
 ) -> Markup:
-    """Lines over time, with a mark at the top of the chart where a version was activated.
+    """Lines over time, with a dotted line where a version was activated.
 
     Args:
         series: The lines, all of the same length.
@@ -122,41 +65,29 @@ def over_time(
     top = _nice(most)
 
     def x(part: float) -> float:
-        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * (part + 0.5) / parts
+        return 100 * (part + 0.5) / parts
 
     def y(value: float) -> float:
-        return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - value / top)
+        return _TOP + (_HEIGHT - _TOP) * (1 - value / top)
 
     # Levels may read alike, such as none and half a trace: one of them is enough.
     levels = {write(level): level for level in (top / 2, 0.0, top)}
     body = [_level(y(level), label) for label, level in sorted(levels.items(), key=lambda one: one[1])]
-    for place in sorted({0, parts // 2, parts - 1}):
-        body.append(_below(x(place), time_of(start_ms + place * step_ms, step_ms)))
+    places = sorted({0, parts // 4, parts // 2, 3 * parts // 4, parts - 1} if parts > 8 else {0, parts // 2, parts - 1})
+    body += _axis((x(place), time_of(start_ms + place * step_ms, step_ms)) for place in places)
+    lines = []
     for number, one in enumerate(series):
-        for mark in one.marks:
-            part = (mark - start_ms) / step_ms - 0.5
-            if -0.5 <= part <= parts - 0.5:
-                body.append(
-                    Markup(
-                        '<path class="mark c{colour}" d="M{x:.1f} {top}l-5 -8h10z"><title>{label} activated {time}'
-                        "</title></path>"
-                    ).format(
-                        colour=number % COLOURS,
-                        x=x(part),
-                        top=_TOP + 2,
-                        label=clean(one.label),
-                        time=formatting.instant(mark),
-                    )
-                )
+        body += _activations(one, number % COLOURS, (start_ms, step_ms, parts), x)
         points = [None if value is None else (x(part), y(value)) for part, value in enumerate(one.values)]
-        body.append(Markup('<path class="line c{}" d="{}"/>').format(number % COLOURS, _path(points)))
+        lines.append(Markup('<path class="line c{}" d="{}"/>').format(number % COLOURS, path_of(points)))
         body += [
-            Markup('<circle class="dot c{}" cx="{:.1f}" cy="{:.1f}" r="{}"/>').format(
-                number % COLOURS, *point, 2.5 if parts <= 60 else 1.5
+            Markup('<circle class="dot c{}" cx="{:.2f}%" cy="{:.1f}" r="{}"/>').format(
+                number % COLOURS, *point, 2.5 if parts <= 60 else 1.2
             )
             for point in points
             if point is not None
         ]
+    body.insert(0, _stretched(lines))
     for part in range(parts):
         said = [(one.label, write(one.values[part])) for one in series if one.values[part] is not None]
         if said:
@@ -164,59 +95,121 @@ def over_time(
     return _chart(body, title)
 
 
-def distributions(bins: Sequence[Mapping[int, int]], labels: Sequence[str], title: str) -> Markup:
+def _activations(
+    one: Series, colour: int, times: tuple[int, int, int], x: Callable[[float], float]
+) -> Iterable[Markup]:
+    start_ms, step_ms, parts = times
+    for mark in one.marks:
+        part = (mark - start_ms) / step_ms - 0.5
+        if -0.5 <= part <= parts - 0.5:
+            yield Markup(
+                '<line class="mark c{}" x1="{x:.2f}%" x2="{x:.2f}%" y1="0" y2="{}"><title>{} activated {}</title>'
+                "</line>"
+            ).format(colour, _HEIGHT, clean(one.label), formatting.instant(mark), x=x(part))
+
+
+def distributions(
+    bins: Sequence[Mapping[int, int]],
+    labels: Sequence[str],
+    title: str,
+    medians: Sequence[float | None] = (),
+) -> Markup:
     """How latencies are distributed, over one another, on a logarithmic axis; each as shares of its own traces.
+
+    The axis holds all but the outermost traces: an outlier does not make everything else narrow.
 
     Args:
         bins: For each version its counts, by bin as `store.behaving` has them.
         labels: What the versions are called.
         title: What is shown.
+        medians: Of each version in ms.
     """
-    places = [place for one in bins for place in one]
-    if not places:
+    if not any(bins):
         return Markup("")
+    shown = [_without_outliers(one) for one in bins]
+    places = [place for one in shown for place in one]
     first, last = min(places), max(places)
     # A few wide bins where there are few traces, as most narrow ones would be empty.
     fewest = min(sum(one.values()) for one in bins if one)
     width = 1 if fewest >= 400 else 2 if fewest >= 100 else 4
     low, high = first // width * width, last // width * width + width
+    if high - low < _FEWEST_BINS * width:
+        # A block from end to end looks like no distribution.
+        low, high = low - _FEWEST_BINS // 2 * width, high + _FEWEST_BINS // 2 * width
     shares = []
     for one in bins:
         total = sum(one.values()) or 1
-        shares.append(
-            [sum(one.get(place + extra, 0) for extra in range(width)) / total for place in range(low, high, width)]
-        )
+        share = [sum(one.get(place + extra, 0) for extra in range(width)) / total for place in range(low, high, width)]
+        # What is beyond an end stands at that end.
+        share[0] += sum(count for place, count in one.items() if place < low) / total
+        share[-1] += sum(count for place, count in one.items() if place >= high) / total
+        shares.append(share)
     top = _nice(max(max(share) for share in shares))
 
     def x(place: float) -> float:
-        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * (place - low) / (high - low)
+        return 100 * (place - low) / (high - low)
 
     def y(share: float) -> float:
-        return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - share / top)
+        return _TOP + (_HEIGHT - _TOP) * (1 - share / top)
 
-    body = [_level(y(level), formatting.rate(level)) for level in (0.0, top / 2, top)]
-    taken = 0.0
-    for place, label in _decades(low, high):
-        tick = Markup('<line class="grid" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/>')
-        body.append(tick.format(x(place), _HEIGHT - _BOTTOM, _HEIGHT - _BOTTOM + 5))
-        if x(place) - taken >= _LABEL_ROOM and x(place) <= _WIDTH - _LABEL_ROOM / 2:
-            taken = x(place)
-            body.append(_below(taken, label))
+    curves = []
     for number, share in enumerate(shares):
         points = [(x(low), y(0))]
         for place, value in enumerate(share):
             points += [(x(low + place * width), y(value)), (x(low + (place + 1) * width), y(value))]
         points.append((x(high), y(0)))
-        path = _path(points)
-        body.append(
+        path = path_of(points)
+        curves.append(
             Markup('<path class="area c{0}" d="{1}"/><path class="line c{0}" d="{1}"/>').format(number % COLOURS, path)
         )
+    body = [_stretched(curves), *(_level(y(level), formatting.rate(level)) for level in (0.0, top / 2, top))]
+    body += _axis((x(place), label) for place, label in _decades(low, high))
+    body += _medians(medians, labels, lambda value: x(math.log10(value) * BINS_PER_DECADE))
     for place in range(len(shares[0])):
         begin = low + place * width
         said = [(label, formatting.rate(share[place])) for share, label in zip(shares, labels, strict=True)]
         limits = [formatting.milliseconds(10 ** (limit / BINS_PER_DECADE)) for limit in (begin, begin + width)]
         body.append(_said(x(begin), x(begin + width), " to ".join(limits), said))
     return _chart(body, title)
+
+
+def _medians(medians: Sequence[float | None], labels: Sequence[str], x: Callable[[float], float]) -> Iterable[Markup]:
+    """A line at the median of each of two versions, with its value on the side that has room."""
+    known = [(number, value) for number, value in enumerate(medians) if value is not None and value > 0]
+    if len(medians) > 2:
+        return
+    highest = max((value for _, value in known), default=0.0)
+    for number, value in known:
+        place = x(value)
+        if not 0 <= place <= 100:
+            continue
+        is_left = (len(known) > 1 and value < highest) or place > 60
+        yield Markup(
+            '<line class="median c{colour}" x1="{x:.2f}%" x2="{x:.2f}%" y1="0" y2="{height}"/>'
+            '<text class="halo" x="{x:.2f}%" y="10" dx="{dx}"{anchor}>{label} median {text}</text>'
+        ).format(
+            colour=number % COLOURS,
+            x=place,
+            height=_HEIGHT,
+            dx=-6 if is_left else 6,
+            anchor=Markup(' text-anchor="end"') if is_left else "",
+            label=clean(labels[number].split(" ")[0]),
+            text=formatting.milliseconds(value),
+        )
+
+
+def _without_outliers(bins: Mapping[int, int]) -> Mapping[int, int]:
+    """The bins without those at either end that have less than one in five hundred together."""
+    left = sum(bins.values()) / 500
+    kept = dict(sorted(bins.items()))
+    for order in (sorted(kept), sorted(kept, reverse=True)):
+        beyond = 0
+        for place in order:
+            beyond += kept[place]
+            if beyond >= left:
+                break
+            del kept[place]
+    return kept
 
 
 def _decades(low: int, high: int) -> Iterable[tuple[float, str]]:
@@ -239,43 +232,46 @@ def _decades(low: int, high: int) -> Iterable[tuple[float, str]]:
 def _said(left: float, right: float, title: str, values: Iterable[tuple[str, str]]) -> Markup:
     """What a browser shows while the mouse is over a part of a chart, which is easier to hit than a point."""
     text = "\n".join([title, *(f"{clean(label)}: {value}" for label, value in values)])
-    return Markup('<rect class="said" x="{:.1f}" y="{}" width="{:.1f}" height="{}"><title>{}</title></rect>').format(
-        left, _TOP + 3, right - left, _HEIGHT - _TOP - _BOTTOM - 3, text
+    return Markup('<rect class="said" x="{:.2f}%" y="0" width="{:.2f}%" height="{}"><title>{}</title></rect>').format(
+        left, right - left, _HEIGHT, text
     )
 
 
 def _chart(body: Sequence[Markup], title: str) -> Markup:
-    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        _WIDTH, _HEIGHT, clean(title), Markup("").join(body)
+    return Markup('<svg class="plot chart" height="{}" role="img" aria-label="{}">{}</svg>').format(
+        _HEIGHT + _BELOW, clean(title), Markup("").join(body)
+    )
+
+
+def _stretched(curves: Sequence[Markup]) -> Markup:
+    """Curves over the whole width, whatever that is; they are drawn on one of 100."""
+    return Markup('<svg width="100%" height="{0}" viewBox="0 0 100 {0}" preserveAspectRatio="none">{1}</svg>').format(
+        _HEIGHT, Markup("").join(curves)
     )
 
 
 def _level(y: float, label: str) -> Markup:
+    """A line, and above it how high it is."""
     return Markup(
-        '<line class="grid" x1="{}" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/><text x="{}" y="{:.1f}" text-anchor="end">{}'
-        "</text>"
-    ).format(_LEFT, _WIDTH - _RIGHT, _LEFT - 6, y + 4, _IDLE_ZEROS.sub(r"\1", label), y=y)
+        '<line class="grid" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/><text class="level halo" y="{}">{}</text>'
+    ).format(f"{y - 4:.1f}", _IDLE_ZEROS.sub(r"\1", label), y=y)
 
 
-def _below(x: float, label: str) -> Markup:
-    x = min(max(x, _LEFT), _WIDTH - 40)
-    return Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(x, _HEIGHT - 10, escape(label))
-
-
-def _path(points: Sequence[tuple[float, float] | None]) -> str:
-    """Lines between neighbours; a point alone is drawn as a short line."""
-    parts = []
-    is_down = False
-    for place, point in enumerate(points):
-        if point is None:
-            is_down = False
-            continue
-        parts.append(f"{'L' if is_down else 'M'}{point[0]:.1f} {point[1]:.1f}")
-        following = points[place + 1] if place + 1 < len(points) else None
-        if not is_down and following is None:
-            parts.append("h0.1")
-        is_down = True
-    return "".join(parts)
+def _axis(labels: Iterable[tuple[float, str]]) -> Iterable[Markup]:
+    """Labels below, those left out that have no room."""
+    taken = -_LABEL_ROOM
+    shown = 0
+    for x, label in labels:
+        if x - taken >= _LABEL_ROOM:
+            taken = x
+            shown += 1
+            anchor = "start" if x < _LABEL_ROOM / 2 else "end" if x > 100 - _LABEL_ROOM / 2 else "middle"
+            place = 0.0 if anchor == "start" else 100.0 if anchor == "end" else x
+            # A narrow window has room for every other one.
+            which = Markup(' class="hush"') if shown % 2 == 0 else ""
+            yield Markup('<text x="{:.2f}%" y="{}" text-anchor="{}"{}>{}</text>').format(
+                place, _HEIGHT + 17, anchor, which, escape(label)
+            )
 
 
 def _nice(most: float) -> float:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Versions side by side: every metric with its verdict, what is behind it, and what the versions are made of."""
+"""Versions side by side: the decision first, then every metric with its verdict, and what is behind it."""
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
@@ -10,43 +10,21 @@ from markupsafe import Markup
 
 from otel_loggedmodel.pages import charts, rows
 from otel_loggedmodel.pages.addresses import Chosen, Links
-from otel_loggedmodel.pages.templates import label_of, short_id
+from otel_loggedmodel.pages.evidence import decisions_of, evidence_of
+from otel_loggedmodel.pages.templates import position
 from otel_loggedmodel.pages.versions import Trends
 from otel_loggedmodel.presenting import formatting
-from otel_loggedmodel.presenting.metrics import Metric, change_of, compared_of, metric_named, metrics_of, value_of
+from otel_loggedmodel.presenting.differing import Piece, words_that_differ
+from otel_loggedmodel.presenting.naming import titles_of
 from otel_loggedmodel.store.behaving import BINS_PER_DECADE
 from otel_loggedmodel.store.chart_results import Activities, Behaviour
-from otel_loggedmodel.store.results import Comparison, ConfigurationDifference, Difference, RowChange, Verdict
-from otel_loggedmodel.store.statistics import meaning_of
+from otel_loggedmodel.store.results import Comparison, ConfigurationDifference, RowChange, Version
 from otel_loggedmodel.versions.checkout import DIFF_TAG
 
-_LONG_TEXT: Final = 60
+# A longer text of several lines is shown by the lines that changed.
+_LONG_TEXT: Final = 1200
 _MOST_LINES: Final = 2000
 _MOST_OPERATIONS: Final = 15
-_MOST_NAMED: Final = 4
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A metric of a version.
-
-    Attributes:
-        text: Its value.
-        count: How many results it is of; None for all traces.
-        difference: To the first version; None for that one itself, and where there is nothing to compare.
-        change: The same for reading.
-        compared: Of a score, what was compared and how.
-        interval: The interval of the difference for reading.
-        picture: The same as a picture.
-    """
-
-    text: str
-    count: int | None = None
-    difference: Difference | None = None
-    change: str = ""
-    compared: str = ""
-    interval: str = ""
-    picture: Markup | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +35,28 @@ class Line:
     text: str
 
 
+@dataclass(frozen=True)
+class Change:
+    """A part of what versions are made of that is not the same for all.
+
+    Attributes:
+        part: What differs, with the value of each version.
+        pieces: Of two versions, the words that differ; None where values or lines are shown instead.
+        lines: Of a long text, the lines that changed.
+        is_below: Whether it is shown elsewhere on the page.
+    """
+
+    part: ConfigurationDifference
+    pieces: Sequence[Piece] | None = None
+    lines: Sequence[Line] | None = None
+    is_below: bool = False
+
+    @property
+    def label(self) -> str:
+        """What it is: a param by its name alone."""
+        return self.part.key if self.part.kind == "param" else f"{self.part.kind} {self.part.key}"
+
+
 def values(
     comparison: Comparison,
     activities: Activities,
@@ -64,6 +64,7 @@ def values(
     changed: Sequence[RowChange],
     chosen: Chosen,
     limit: int,
+    known: Mapping[str, Version] | None = None,
 ) -> Mapping[str, Any]:
     """What the template shows.
 
@@ -74,24 +75,36 @@ def values(
         changed: The rows of data sets that changed most, of two versions.
         chosen: Which traces count.
         limit: How many rows were asked for.
+        known: Versions by their ids, as far as they were read.
     """
     versions = comparison.versions
-    changes = rows.changes_of(comparison, changed)
-    labels = [f"{label_of(place)} {short_id(version.model_id)}" for place, version in enumerate(versions)]
+    titles = titles_of(comparison, known)
+    labels = [f"{position(place)} {title.text}" for place, title in enumerate(titles.titles)]
+    table = rows.table_of(comparison, changed)
+    operations = behaviour.operations[:_MOST_OPERATIONS]
     return {
         "comparison": comparison,
-        "rows": [(metric, _cells(comparison, metric)) for metric in metrics_of(versions)],
-        "tallies": [_tally(differences.metrics) for differences in comparison.differences],
-        "distribution": charts.distributions(behaviour.latency_bins, labels, "Distribution of latency by version"),
+        "titles": titles.titles,
+        "calls": titles.calls,
+        "decisions": decisions_of(comparison, titles.calls),
+        "evidence": evidence_of(comparison),
+        "measured": sum(len(one.metrics) for one in comparison.differences[:1]),
+        "distribution": charts.distributions(
+            behaviour.latency_bins,
+            labels,
+            "Distribution of latency by version",
+            [version.latency_ms.p50 for version in versions],
+        ),
         "bins": _bins(behaviour),
         "over_time": _over_time(activities, labels),
         "activities": activities,
         "behaviour": behaviour,
-        "changes": changes,
+        "table": table,
         "with_rows": rows.have_rows(comparison),
-        "more_rows": rows.next_limit(limit, changes),
-        "operations": behaviour.operations[:_MOST_OPERATIONS],
-        "configuration": [(part, _lines(part)) for part in comparison.configuration],
+        "more_rows": rows.next_limit(limit, table),
+        "operations": operations,
+        "longest": max((value or 0.0 for one in operations for value in one.ms_per_trace), default=0.0),
+        "changes": [_change(part, len(versions)) for part in comparison.configuration],
         "diffs": [
             (place, [_line(text) for text in value.splitlines()[:_MOST_LINES]])
             for part in comparison.configuration
@@ -102,49 +115,6 @@ def values(
         "chosen": chosen,
         "links": Links(chosen),
     }
-
-
-def _cells(comparison: Comparison, metric: Metric) -> list[Cell]:
-    cells = []
-    for place, version in enumerate(comparison.versions):
-        text = metric.write(value_of(version, metric.key))
-        score = version.scores.get(metric.key.removeprefix("scores.")) if metric.key.startswith("scores.") else None
-        difference = None
-        if place and place <= len(comparison.differences):
-            difference = comparison.differences[place - 1].metrics.get(metric.key)
-        cells.append(_cell(metric, text, None if score is None else score.count, difference))
-    return cells
-
-
-def _cell(metric: Metric, text: str, count: int | None, difference: Difference | None) -> Cell:
-    if difference is None:
-        return Cell(text, count)
-    compared = compared_of(difference.evaluation)
-    if difference.interval is None or difference.delta is None or difference.base is None:
-        return Cell(text, count, difference, _change(metric, difference), compared)
-    write = formatting.points if metric.is_rate else metric.write
-    low, high = difference.interval
-    said = f"{write(low)} to {write(high)}"
-    margin = meaning_of(metric.key).margin(difference.base) if difference.margin is None else difference.margin
-    picture = charts.interval(low, high, difference.delta, margin, f"95 % interval {said}")
-    return Cell(text, count, difference, _change(metric, difference), compared, said, picture)
-
-
-def _change(metric: Metric, difference: Difference) -> str:
-    """The change, marked where a note tells within what it is one."""
-    return change_of(metric, difference) + ("*" if difference.adjusted else "")
-
-
-def _tally(differences: Mapping[str, Difference]) -> list[tuple[Verdict, int, str]]:
-    """How many metrics came to each verdict, and which became worse or better."""
-    found = []
-    for verdict in (Verdict.WORSE, Verdict.BETTER, Verdict.SAME, Verdict.UNKNOWN):
-        labels = [metric_named(key).label for key, difference in differences.items() if difference.verdict == verdict]
-        if labels:
-            said = labels[:_MOST_NAMED] if verdict in (Verdict.WORSE, Verdict.BETTER) else []
-            more = len(labels) - _MOST_NAMED
-            found.append((verdict, len(labels), ", ".join([*said, *([f"{more} more"] if said and more > 0 else [])])))
-    return found
 
 
 @dataclass(frozen=True)
@@ -220,17 +190,23 @@ def _bins(behaviour: Behaviour) -> list[tuple[str, list[str]]]:
     return rows
 
 
-def _lines(part: ConfigurationDifference) -> list[Line] | None:
-    """How a long text of the last version differs from the first's, by lines; None for what is read at a glance."""
-    first, last = part.values[0], part.values[-1]
+def _change(part: ConfigurationDifference, count: int) -> Change:
+    """How a part differs: of two versions by words, or by lines where it is long."""
     if part.kind == "tag" and part.key == DIFF_TAG:
-        return []
-    if first is None or last is None or max(len(first), len(last)) < _LONG_TEXT:
-        return None
-    before, after = first.splitlines()[:_MOST_LINES], last.splitlines()[:_MOST_LINES]
-    if len(before) == len(after) == 1:
-        return None
-    return [_line(text) for text in list(difflib.unified_diff(before, after, lineterm="", n=3))[2:]]
+        return Change(part, is_below=True)
+    first, last = part.values[0], part.values[-1]
+    if first is None or last is None or count < 2:
+        return Change(part)
+    if max(len(first), len(last)) >= _LONG_TEXT and "\n" in first + last:
+        before, after = first.splitlines()[:_MOST_LINES], last.splitlines()[:_MOST_LINES]
+        lines = list(difflib.unified_diff(before, after, lineterm="", n=3))[2:]
+        return Change(part, lines=[_line(text) for text in lines])
+    if count > 2:
+        return Change(part)
+    # Of a name or a number, a part of it says nothing.
+    is_word = len(first.split()) < 2 and len(last.split()) < 2
+    whole = [piece for piece in (Piece("first", first), Piece("second", last)) if piece.text]
+    return Change(part, pieces=whole if is_word else words_that_differ(first, last))
 
 
 def _line(text: str) -> Line:

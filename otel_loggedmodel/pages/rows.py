@@ -1,37 +1,93 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of data sets that changed most between two versions, to read one after the other."""
+"""The rows of data sets that changed most between two versions: each once, with a column for each score."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from otel_loggedmodel.conventions import previews
+from otel_loggedmodel.presenting.differing import Piece, only, words_that_differ
 from otel_loggedmodel.presenting.metrics import SCORE_PREFIX
-from otel_loggedmodel.store.results import Comparison, RowChange, ScoreComparison
+from otel_loggedmodel.store.results import Comparison, RowChange, RowResult, ScoreComparison
 
 # How many rows are shown at first, and how many each time that more are asked for.
 LIMITS: Final = (10, 100, 1000)
 
 
 @dataclass(frozen=True)
-class Changes:
-    """The rows that changed under one evaluation.
+class Column:
+    """An evaluation of the rows.
 
     Attributes:
         score: The evaluation's name.
         found: What was paired, and what came of it.
-        datasets: Of the rows, as they are called.
-        rows: Those that changed most.
+        is_whole: Whether every row that changed under it is in the table.
     """
 
     score: str
     found: ScoreComparison
-    datasets: Sequence[str]
-    rows: Sequence[RowChange]
+    is_whole: bool
 
     @property
     def changed(self) -> int:
         """How many rows changed."""
         return self.found.higher + self.found.lower
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one version did with a row.
+
+    Attributes:
+        result: Where, and what was said of it.
+        pieces: The answer, with the words marked that the other version's has not; None where it was not recorded.
+    """
+
+    result: RowResult
+    pieces: Sequence[Piece] | None
+
+
+@dataclass(frozen=True)
+class RowShown:
+    """A row of a data set.
+
+    Attributes:
+        row: Its key.
+        asked: What was asked.
+        expected: What was expected, or empty.
+        sides: Of the first version and of the other.
+        is_same: Whether both answered alike.
+        changes: How it changed under each evaluation, in the order of the columns; None where it is not known to have.
+    """
+
+    row: str
+    asked: str
+    expected: str
+    sides: tuple[Side, Side]
+    is_same: bool
+    changes: Sequence[RowChange | None]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows that changed.
+
+    Attributes:
+        columns: The evaluations that rows were compared under.
+        rows: The rows, those that changed most first.
+        datasets: What the data sets are called.
+        pairs: How many rows both versions have.
+    """
+
+    columns: Sequence[Column] = ()
+    rows: Sequence[RowShown] = ()
+    datasets: Sequence[str] = ()
+    pairs: int = 0
+
+    @property
+    def has_expected(self) -> bool:
+        """Whether it is known of any row what was expected."""
+        return any(row.expected for row in self.rows)
 
 
 def have_rows(comparison: Comparison) -> bool:
@@ -43,33 +99,64 @@ def have_rows(comparison: Comparison) -> bool:
     )
 
 
-def changes_of(comparison: Comparison, rows: Sequence[RowChange]) -> list[Changes]:
-    """The rows by evaluation, of a comparison of two versions; one under which no row changed has none.
+def table_of(comparison: Comparison, rows: Sequence[RowChange]) -> Table:
+    """The rows of a comparison of two versions; of more there are none.
 
     Args:
-        comparison: Of two versions; of more there is nothing.
+        comparison: Of two versions.
         rows: As `Reader.rows` has them for the same versions.
     """
     if len(comparison.differences) != 1:
-        return []
-    names = _dataset_names(comparison)
-    return [
-        Changes(
-            score=key.removeprefix(SCORE_PREFIX),
-            found=difference.evaluation,
-            datasets=list(dict.fromkeys(names.get(digest, digest) for digest in difference.evaluation.datasets)),
-            rows=[row for row in rows if SCORE_PREFIX + row.score == key],
-        )
+        return Table()
+    found = {
+        key.removeprefix(SCORE_PREFIX): difference.evaluation
         for key, difference in comparison.differences[0].metrics.items()
         if difference.evaluation is not None and difference.evaluation.pairs
+    }
+    names = _dataset_names(comparison)
+    listed = {score: sum(row.score == score for row in rows) for score in found}
+    columns = [
+        Column(score, evaluation, listed[score] >= evaluation.higher + evaluation.lower)
+        for score, evaluation in found.items()
     ]
+    by_row: dict[tuple[str, str], dict[str, RowChange]] = {}
+    for change in rows:
+        if change.score in found:
+            by_row.setdefault((change.dataset, change.row), {})[change.score] = change
+    shown = sorted(by_row.values(), key=lambda changes: -max(abs(change.delta) for change in changes.values()))
+    return Table(
+        columns=columns,
+        rows=[_shown(changes, [column.score for column in columns]) for changes in shown],
+        datasets=list(
+            dict.fromkeys(names.get(digest, digest) for evaluation in found.values() for digest in evaluation.datasets)
+        ),
+        pairs=max((evaluation.pairs for evaluation in found.values()), default=0),
+    )
 
 
-def next_limit(limit: int, changes: Sequence[Changes]) -> int | None:
+def next_limit(limit: int, table: Table) -> int | None:
     """How many rows to offer next; None where all are shown."""
-    if all(one.changed <= limit for one in changes):
+    if all(column.is_whole for column in table.columns):
         return None
     return next((more for more in LIMITS if more > limit), None)
+
+
+def _shown(changes: Mapping[str, RowChange], scores: Sequence[str]) -> RowShown:
+    first = next(iter(changes.values()))
+    before, after = first.base.output, first.candidate.output
+    texts = [None if text is None else previews.answered(text) for text in (before, after)]
+    pieces: list[Sequence[Piece] | None] = [None if text is None else [Piece("both", text)] for text in texts]
+    if texts[0] is not None and texts[1] is not None:
+        both = words_that_differ(texts[0], texts[1])
+        pieces = [only(both, "first"), only(both, "second")]
+    return RowShown(
+        row=first.row,
+        asked=previews.asked(first.input),
+        expected=previews.answered(getattr(first, "expected", None)),
+        sides=(Side(first.base, pieces[0]), Side(first.candidate, pieces[1])),
+        is_same=texts[0] is not None and texts[0] == texts[1],
+        changes=[changes.get(score) for score in scores],
+    )
 
 
 def _dataset_names(comparison: Comparison) -> Mapping[str, str]:

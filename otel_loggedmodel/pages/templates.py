@@ -3,6 +3,7 @@
 
 import functools
 import re
+import time
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any, Final
@@ -10,15 +11,15 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from otel_loggedmodel._checking import has_id_shape
-from otel_loggedmodel.pages import charts
+from otel_loggedmodel.pages import figures
 from otel_loggedmodel.presenting import formatting
+from otel_loggedmodel.presenting.deciding import Outcome
+from otel_loggedmodel.presenting.naming import short_id
 from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.results import Verdict
 
-_VERDICT_SYMBOLS: Final = {Verdict.BETTER: "✓", Verdict.WORSE: "✗", Verdict.SAME: "=", Verdict.UNKNOWN: "?"}
+_SYMBOLS: Final = {"better": "✓", "worse": "✗", "same": "=", "unknown": "?", "mixed": "±"}
 _BREAKS: Final = re.compile("[\t\n]")
-_SHOWN_ID: Final = 10
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
@@ -45,25 +46,22 @@ def warm_up() -> None:
     """Compile the templates now, so that the first page does not wait for it."""
     for name in _environment().list_templates():
         _environment().get_template(name)
-    for name in ("pages.css", "pages.js"):
+    for name in ("fonts.css", "pages.css", "pages.js", "inter-latin.woff2"):
         static(name)
 
 
-def short_id(model_id: str) -> str:
-    """What tells a version from others: the end of its id, or the id where it is of another shape."""
-    if has_id_shape(model_id):
-        return f"…{model_id[-_SHOWN_ID:]}"
-    return model_id if len(model_id) <= 40 else f"{model_id[:39]}…"
-
-
-def label_of(position: int) -> str:
+def position(place: int) -> str:
     """What a version is called in a comparison: `A`, `B`, and so on."""
-    return chr(ord("A") + position) if position < 26 else f"#{position + 1}"
+    return chr(ord("A") + place) if place < 26 else f"#{place + 1}"
 
 
-def verdict_symbol(verdict: Verdict) -> str:
-    """A verdict's symbol, which stands before its word, so that it can be told without colours."""
-    return _VERDICT_SYMBOLS[verdict]
+def symbol_of(verdict: Verdict | Outcome) -> str:
+    """The symbol before a verdict's word, so that it can be told without colours."""
+    return _SYMBOLS[verdict.value]
+
+
+def _ago(milliseconds_since_epoch: float | None) -> str:
+    return formatting.ago(milliseconds_since_epoch, time.time() * 1000)
 
 
 def _cleaned(value: object) -> object:
@@ -88,14 +86,20 @@ def _environment() -> Environment:
         count=formatting.count,
         milliseconds=formatting.milliseconds,
         rate=formatting.rate,
+        short_rate=formatting.short_rate,
+        whole_rate=formatting.whole_rate,
         dollars=formatting.dollars,
         score=formatting.score,
         per_trace=formatting.per_trace,
         p_value=formatting.p_value,
         instant=formatting.instant,
         short_id=short_id,
-        label=label_of,
-        symbol=verdict_symbol,
+        ago=_ago,
+        per_thousand=formatting.dollars_per_thousand,
+        label=position,
+        symbol=symbol_of,
     )
-    environment.globals.update(sparkline=charts.sparkline, formatting=formatting)
+    environment.globals.update(
+        sparkline=figures.sparkline, scale=figures.scale, bars=figures.bars, formatting=formatting
+    )
     return environment

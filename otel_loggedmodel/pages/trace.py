@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from otel_loggedmodel.conventions import previews
 from otel_loggedmodel.conventions.messages import messages_of
 from otel_loggedmodel.pages.addresses import Links
 from otel_loggedmodel.pages.conversation import Conversation, conversation_of, table_of, text_of
@@ -59,6 +60,11 @@ def values(trace: Trace, span_id: str | None, text: str, only: str, page: int) -
         "versions": list(dict.fromkeys(row.span.model_id for row in rows if row.span.model_id)),
         "services": sorted({row.span.service for row in rows if row.span.service}),
         "selected": selected,
+        "root_name": _root(rows).span.name if rows else "",
+        "heading": _asked(rows) or (_root(rows).span.name if rows else "") or "Trace",
+        "tokens": _tokens(rows),
+        "reason": _reason(rows),
+        "scores": [(one.name, one.value or one.label) for one in evaluations],
         "conversation": Conversation() if selected is None else conversation_of(selected.span),
         "tables": {} if selected is None else _tables(selected.span),
         "evaluations": evaluations,
@@ -66,6 +72,37 @@ def values(trace: Trace, span_id: str | None, text: str, only: str, page: int) -
         "names": {row.key: row.span.name for row in rows},
         "links": Links(),
     }
+
+
+def _root(rows: Sequence[Row]) -> Row:
+    """What a trace is called after: its entry span, else its first."""
+    return next((row for row in rows if row.span.is_entry), rows[0])
+
+
+def _asked(rows: Sequence[Row]) -> str:
+    """What somebody asked, as far as a span says it: the first that has an input."""
+    texts = (previews.asked_in(row.span.attributes, row.span.events) for row in rows[:_MOST_LOOKED_AT])
+    return next(filter(None, texts), "")
+
+
+def _tokens(rows: Sequence[Row]) -> tuple[int, int] | None:
+    """Tokens in and out, of spans of which no other is said to contain them."""
+    calls = [row for row in rows if row.llm is not None and (row.input_tokens or row.output_tokens)]
+    if not calls:
+        return None
+    parents = {row.span.parent_span_id for row in calls}
+    innermost = [row for row in calls if row.span.span_id not in parents]
+    return sum(row.input_tokens or 0 for row in innermost), sum(row.output_tokens or 0 for row in innermost)
+
+
+def _reason(rows: Sequence[Row]) -> str:
+    """Why a trace failed: what its entry span says, else the deepest span that failed; empty where it did not."""
+    failed = [row for row in rows if row.failed]
+    if not failed:
+        return ""
+    return next(
+        (row.span.status_message for row in [_root(rows), *failed[::-1]] if row.failed and row.span.status_message), ""
+    )
 
 
 def _matches(row: Row, text: str, only: str) -> bool:

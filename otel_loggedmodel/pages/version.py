@@ -7,10 +7,11 @@ from typing import Any, Final
 from otel_loggedmodel._checking import check_name
 from otel_loggedmodel.pages.addresses import Chosen, Links
 from otel_loggedmodel.pages.comparison import Line
-from otel_loggedmodel.pages.versions import LIVE_MS
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.deploying import Syntax, lines_for, variables_for
 from otel_loggedmodel.presenting.metrics import metrics_of, value_of
+from otel_loggedmodel.presenting.naming import Title
+from otel_loggedmodel.store.chart_results import Deployment
 from otel_loggedmodel.store.results import HistoryEntry, VersionDetail
 from otel_loggedmodel.store.trace_results import TraceSummary
 from otel_loggedmodel.versions.checkout import BRANCH_TAG, COMMIT_TAG, DIFF_TAG, REPOSITORY_TAG
@@ -22,16 +23,16 @@ _ATTRIBUTES: Final = ("host.name", "deployment.environment.name", "service.versi
 def values(
     detail: VersionDetail,
     traces: Sequence[tuple[str, str, Sequence[TraceSummary]]],
+    deployments: Sequence[Deployment],
     chosen: Chosen,
-    now_ms: int,
 ) -> Mapping[str, Any]:
     """What the template shows.
 
     Args:
         detail: The version.
         traces: Lists of traces: their title, the order that they are in, and the traces.
+        deployments: What runs now.
         chosen: Which traces count.
-        now_ms: The time, in ms since the epoch.
     """
     version = detail.version
     numbers = [
@@ -40,7 +41,8 @@ def values(
     diff = version.tags.get(DIFF_TAG)
     return {
         "version": version,
-        "is_live": now_ms - (version.last_seen_ms or 0) < LIVE_MS,
+        "own": Title.of(version),
+        "deployed": [one for one in deployments if one.model_id == version.model_id],
         "numbers": [(label, text) for label, text in numbers if text != formatting.ABSENT],
         "params": sorted(version.params.items()),
         "tags": [(key, value) for key, value in sorted(version.tags.items()) if key != DIFF_TAG],

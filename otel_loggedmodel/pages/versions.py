@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first page: which versions there are, by name, and which of them are live."""
+"""The first page: what is deployed now, and which versions there are, by name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +8,16 @@ from typing import Any, Final
 
 from otel_loggedmodel.pages.addresses import Chosen, Links
 from otel_loggedmodel.presenting import misuse
-from otel_loggedmodel.store.chart_results import Activities, Activity
+from otel_loggedmodel.presenting.naming import Title, short_id
+from otel_loggedmodel.store.chart_results import Activities, Activity, Deployment
 from otel_loggedmodel.store.numbering import Numbering
 from otel_loggedmodel.store.results import Version
 from otel_loggedmodel.versions.checkout import BRANCH_TAG, COMMIT_TAG
 
 # How many versions a page has.
 MOST_SHOWN: Final = 25
-LIVE_MS: Final = 15 * 60 * 1000
-_MOST_CHANGES: Final = 3
+_MOST_DEPLOYED: Final = 20
+_MOST_CHANGES: Final = 5
 _SHOWN_CHARACTERS: Final = 24
 
 
@@ -25,7 +26,7 @@ class Filter:
     """Which versions to list.
 
     Attributes:
-        text: In the name or at the beginning of the id.
+        text: In the name, a param, a tag, or at an end of the id.
         name: The name.
         tag: As `key=value`, or a key.
         deleted: Whether deleted ones, too.
@@ -43,9 +44,19 @@ class Filter:
         text = self.text.casefold()
         key, equals, value = self.tag.partition("=")
         return (
-            (not text or text in (version.name or "").casefold() or version.model_id.casefold().startswith(text))
+            (not text or self._is_found(text, version))
             and (self.name is None or version.name == self.name)
             and (not self.tag or (key in version.tags and (not equals or version.tags[key] == value)))
+        )
+
+    def _is_found(self, text: str, version: Version) -> bool:
+        model_id = version.model_id.casefold()
+        pairs = (*version.params.items(), *version.tags.items())
+        return (
+            text in (version.name or "").casefold()
+            or model_id.startswith((text, f"m-{text}"))
+            or model_id.endswith(text)
+            or any(text in f"{key}={value}".casefold() for key, value in pairs)
         )
 
 
@@ -56,14 +67,17 @@ class Shown:
     Attributes:
         version: The version.
         previous: The one that was before it: of its name, else of the name that differs in a lower number alone.
-        changes: What of its params is not as it was in that one.
-        is_live: Whether it has traces now.
+        changes: What of its params is not as it was in that one: what, and how.
     """
 
     version: Version
     previous: Version | None
-    changes: tuple[str, ...]
-    is_live: bool
+    changes: tuple[tuple[str, str], ...]
+
+    @property
+    def title(self) -> Title:
+        """What it is called."""
+        return Title.of(self.version)
 
 
 @dataclass(frozen=True)
@@ -72,7 +86,7 @@ class Listing:
 
     Attributes:
         groups: By name, that of the version used last first; the versions of a name, newest first.
-        live: Those that have traces now, of all pages.
+        by_id: The versions of all pages, as they would be shown.
         count: How many versions there are on all pages.
         page: Which page this is.
         pages: How many there are.
@@ -80,7 +94,7 @@ class Listing:
     """
 
     groups: Sequence[tuple[str | None, Sequence[Shown]]]
-    live: Sequence[Shown]
+    by_id: Mapping[str, Shown]
     count: int
     page: int
     pages: int
@@ -92,13 +106,12 @@ class Listing:
         return [shown.version.model_id for _, group in self.groups for shown in group]
 
 
-def listed(versions: Sequence[Version], which: Filter, now_ms: int) -> Listing:
+def listed(versions: Sequence[Version], which: Filter) -> Listing:
     """The part of the list that is shown.
 
     Args:
         versions: All that there are, whether deleted or not.
         which: Which to show.
-        now_ms: The time, in ms since the epoch.
     """
     by_name: dict[str | None, list[Version]] = {}
     for version in versions:
@@ -114,8 +127,7 @@ def listed(versions: Sequence[Version], which: Filter, now_ms: int) -> Listing:
                 if name is not None:
                     before = (by_name[other][0] for other in numbering.before(name))
                     earlier = next(chain(group[place + 1 :], before), None)
-                is_live = now_ms - (version.last_seen_ms or 0) < LIVE_MS
-                everything.append((name, Shown(version, earlier, _changes(version, earlier), is_live)))
+                everything.append((name, Shown(version, earlier, _changes(version, earlier))))
     pages = max(1, -(-len(everything) // MOST_SHOWN))
     page = min(which.page, pages)
     groups: list[tuple[str | None, list[Shown]]] = []
@@ -125,7 +137,7 @@ def listed(versions: Sequence[Version], which: Filter, now_ms: int) -> Listing:
         groups[-1][1].append(shown)
     return Listing(
         groups=groups,
-        live=[shown for _, shown in everything if shown.is_live],
+        by_id={shown.version.model_id: shown for _, shown in everything},
         count=len(everything),
         page=page,
         pages=pages,
@@ -133,28 +145,68 @@ def listed(versions: Sequence[Version], which: Filter, now_ms: int) -> Listing:
     )
 
 
-def values(listing: Listing, activities: Activities, which: Filter, chosen: Chosen, now_ms: int) -> Mapping[str, Any]:
+@dataclass(frozen=True)
+class Place:
+    """A service in an environment, and what it runs.
+
+    Attributes:
+        service: `service.name`.
+        environment: `deployment.environment.name`, or empty.
+        versions: What it runs, the newest first, and since when and how much of the traffic.
+        pair: The ids of the two versions that one would compare; None where there is only one.
+    """
+
+    service: str
+    environment: str
+    versions: Sequence[tuple[Deployment, Title]]
+    pair: tuple[Title, Title] | None
+
+
+def places_of(deployments: Sequence[Deployment], listing: Listing) -> list[Place]:
+    """What runs where, of the versions that are listed."""
+    by_place: dict[tuple[str, str], list[Deployment]] = {}
+    for one in deployments:
+        if one.model_id in listing.by_id:
+            by_place.setdefault((one.service, one.environment), []).append(one)
+    found = []
+    for (service, environment), together in by_place.items():
+        shown = [(one, listing.by_id[one.model_id].title) for one in together]
+        found.append(Place(service, environment, shown, _pair(shown, listing)))
+    return found[:_MOST_DEPLOYED]
+
+
+def _pair(shown: Sequence[tuple[Deployment, Title]], listing: Listing) -> tuple[Title, Title] | None:
+    """The older of two that run side by side, or the one before the only one; then the newest."""
+    newest = listing.by_id[shown[0][0].model_id]
+    if len(shown) > 1:
+        # Of two that were made at once, the one that serves users is what the other is held against.
+        first, second = shown[0][1], shown[1][1]
+        return (first, second) if first.is_serving and not second.is_serving else (second, first)
+    return None if newest.previous is None else (Title.of(newest.previous), newest.title)
+
+
+def values(
+    listing: Listing,
+    activities: Activities,
+    places: Sequence[Place],
+    which: Filter,
+    chosen: Chosen,
+) -> Mapping[str, Any]:
     """What the template shows."""
-    # A process that has just begun to run a version says so before it has any traffic.
-    activated = {
-        activity.model_id
-        for activity in activities.versions
-        if activity.activations and now_ms - activity.activations[-1].time_ms < LIVE_MS
-    }
-    shown = [one for _, group in listing.groups for one in group]
-    live = [*listing.live, *(one for one in shown if not one.is_live and one.version.model_id in activated)]
+    by_id = {activity.model_id: activity for activity in activities.versions}
     return {
         "listing": listing,
-        "live": live,
-        "live_ids": {one.version.model_id for one in live},
-        "activities": {activity.model_id: activity for activity in activities.versions},
-        "trends": {activity.model_id: Trends(activity, activities) for activity in activities.versions},
+        "places": places,
+        "deployed_ids": {one.model_id for place in places for one, _ in place.versions},
+        "activities": by_id,
+        "trends": {model_id: Trends(activity, activities) for model_id, activity in by_id.items()},
         "hint": misuse.hint([activity.total.traces for activity in activities.versions]),
         "which": which,
         "chosen": chosen,
         "links": Links(chosen),
         "commit_tag": COMMIT_TAG,
         "branch_tag": BRANCH_TAG,
+        "short_id": short_id,
     }
 
 
@@ -164,6 +216,8 @@ class Trends:
     def __init__(self, activity: Activity, activities: Activities) -> None:
         by_place = {(point.start_ms - activities.start_ms) // activities.step_ms: point for point in activity.points}
         self._points = [by_place.get(place) for place in range(activities.parts)]
+
+        self.life_p50_ms: list[float | None] = [point.p50_ms for point in activity.life]
 
     @property
     def traces(self) -> list[float | None]:
@@ -203,7 +257,7 @@ def _made_ms(version: Version) -> tuple[int, int, str]:
     return (version.creation_timestamp or version.first_seen_ms or 0, version.last_seen_ms or 0, version.model_id)
 
 
-def _changes(version: Version, earlier: Version | None) -> tuple[str, ...]:
+def _changes(version: Version, earlier: Version | None) -> tuple[tuple[str, str], ...]:
     if earlier is None:
         return ()
     keys = sorted({*version.params, *earlier.params})
@@ -213,15 +267,15 @@ def _changes(version: Version, earlier: Version | None) -> tuple[str, ...]:
         if version.params.get(key) != earlier.params.get(key)
     ]
     if version.tags.get(COMMIT_TAG) != earlier.tags.get(COMMIT_TAG) and COMMIT_TAG in version.tags:
-        changed.append(f"commit {version.tags[COMMIT_TAG][:10]}")
+        changed.append(("commit", version.tags[COMMIT_TAG][:10]))
     more = len(changed) - _MOST_CHANGES
-    return tuple(changed[:_MOST_CHANGES]) + ((f"and {more} more",) if more > 0 else ())
+    return tuple(changed[:_MOST_CHANGES]) + ((("and", f"{more} more"),) if more > 0 else ())
 
 
-def _change(key: str, before: str | None, after: str | None) -> str:
+def _change(key: str, before: str | None, after: str | None) -> tuple[str, str]:
     key = key if len(key) <= _SHOWN_CHARACTERS else key[: _SHOWN_CHARACTERS - 1] + "…"
     if before is None or after is None:
-        return f"{key} {'added' if before is None else 'removed'}"
+        return key, "added" if before is None else "removed"
     # The beginning of a long text, such as a prompt, does not show what changed in it.
     is_short = max(len(before), len(after)) <= _SHOWN_CHARACTERS
-    return f"{key}: {before} → {after}" if is_short else f"{key} changed"
+    return key, f"{before} → {after}" if is_short else "changed"

@@ -6,7 +6,7 @@ from typing import Final
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
 from otel_loggedmodel.conventions.status import is_error
-from otel_loggedmodel.presenting.spans import in_tree_order, llm_of, tokens_of
+from otel_loggedmodel.presenting.spans import in_tree_order, is_said_later, llm_of, tokens_of
 from otel_loggedmodel.store.trace_results import Span, Trace
 
 _DEEPEST: Final = 24
@@ -66,8 +66,8 @@ def failed(span: Span) -> bool:
 
 
 def rows_of(trace: Trace) -> list[Row]:
-    """The spans in order; without the results of evaluations, which say nothing of the trace's time."""
-    spans = [span for span in trace.spans if span.name != EVALUATION_RESULT]
+    """The spans in order; without what was said of the trace later, which says nothing of its time."""
+    spans = [span for span in trace.spans if not is_said_later(span)]
     begin = min((span.start_ns for span in spans), default=0)
     taken_ids: set[str] = set()
     whole = max(max((span.start_ns + span.duration_ns for span in spans), default=0) - begin, 1)

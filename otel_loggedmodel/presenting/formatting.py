@@ -39,11 +39,13 @@ def per_trace(value: float | None) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """`0.25 ms`, `812 ms`, `12.3 s`, `4 min 5 s`."""
+    """`46 µs`, `812 ms`, `12.3 s`, `4 min 5 s`."""
     absent = _or_absent(value)
     if absent or value is None:
         return absent
     size = abs(value)
+    if 0 < size < 0.9995:
+        return f"{value * 1000:.3g} µs"
     if size < 100:
         return f"{value:.3g} ms"
     if size < 9_999.5:
@@ -66,6 +68,16 @@ def rate(value: float | None) -> str:
     return _or_absent(value) or f"{(value or 0) * 100:.2f} %"
 
 
+def short_rate(value: float | None) -> str:
+    """The same with one decimal, for lists: `1.3 %`."""
+    return _or_absent(value) or f"{(value or 0) * 100:.1f} %"
+
+
+def whole_rate(value: float | None) -> str:
+    """The same without decimals: `50 %`."""
+    return _or_absent(value) or f"{(value or 0) * 100:.0f} %"
+
+
 def dollars(value: float | None) -> str:
     """`$12.50`, or three significant digits where it is less than one."""
     absent = _or_absent(value)
@@ -78,9 +90,25 @@ def dollars(value: float | None) -> str:
     return f"{sign}${size:.{decimals}f}"
 
 
+def dollars_per_thousand(value: float | None) -> str:
+    """What a thousand cost, from what one does: `$1.03`, `$0.07`, or `< $0.01`.
+
+    Args:
+        value: US dollars for one.
+    """
+    absent = _or_absent(value)
+    if absent or value is None:
+        return absent
+    size = abs(value) * 1000
+    if 0 < size < 0.005:
+        return "< $0.01"
+    decimals = 0 if size >= 9_999.5 else 2
+    return f"{'-' if value < 0 else ''}${size:,.{decimals}f}"
+
+
 def score(value: float | None) -> str:
-    """An evaluation's mean, with four significant digits."""
-    return _or_absent(value) or f"{value:.4g}"
+    """An evaluation's mean, with three significant digits."""
+    return _or_absent(value) or (f"{value:.3g}" if abs(value or 0) < 999.5 else f"{value:,.0f}")
 
 
 def points(value: float | None) -> str:
@@ -95,7 +123,8 @@ def change(ratio: float | None) -> str:
         return absent
     if ratio >= 10:
         return f"x {ratio:,.3g}" if ratio < 1000 else f"x {ratio:,.0f}"
-    return f"{(ratio - 1) * 100:+.1f} %"
+    percent = (ratio - 1) * 100
+    return f"{percent:+.1f} %" if abs(percent) < 99.95 else f"{percent:+.0f} %"
 
 
 def p_value(value: float | None) -> str:
@@ -113,6 +142,26 @@ def instant(milliseconds_since_epoch: float | None) -> str:
         # A sender's clock can say anything.
         return f"{milliseconds_since_epoch:.0f} ms"
     return f"{moment:%Y-%m-%d %H:%M:%S}Z"
+
+
+def ago(milliseconds_since_epoch: float | None, now_ms: float) -> str:
+    """How long ago something was: `just now`, `8 min ago`, `23 h ago`, `3 days ago`; of an older one its date.
+
+    Args:
+        milliseconds_since_epoch: When it was.
+        now_ms: The time now, in ms since the epoch.
+    """
+    if not milliseconds_since_epoch:
+        return ABSENT
+    minutes = (now_ms - milliseconds_since_epoch) / 60_000
+    if not math.isfinite(minutes) or minutes < -5 or minutes >= 60 * 24 * 31:
+        return instant(milliseconds_since_epoch)[:10]
+    if minutes < 1:
+        return "just now"
+    if minutes < 60:
+        return f"{minutes:.0f} min ago" if minutes < 59.5 else "1 h ago"
+    hours = round(minutes / 60)
+    return f"{hours} h ago" if hours < 48 else f"{round(hours / 24)} days ago"
 
 
 def _or_absent(value: float | None) -> str:

@@ -34,7 +34,8 @@ class Metric:
     Attributes:
         key: Its name in rules and in JSON, a path into `VersionMetrics`.
         label: What it is called in tables.
-        write: Makes a value readable.
+        write: Makes a value readable, under its label.
+        write_own: The same in the metric's own unit, beside its key as rules have it; None where that is alike.
         has_verdict: Whether comparisons say what a difference in it amounts to.
         is_rate: Whether it lies between 0 and 1, and differences are best read in percentage points.
     """
@@ -44,6 +45,12 @@ class Metric:
     write: Callable[[float | None], str]
     has_verdict: bool = True
     is_rate: bool = False
+    write_own: Callable[[float | None], str] | None = None
+
+    @property
+    def write_by_key(self) -> Callable[[float | None], str]:
+        """Makes a value readable beside the metric's key."""
+        return self.write_own or self.write
 
 
 METRICS: Final = (
@@ -58,7 +65,12 @@ METRICS: Final = (
     Metric(key="tokens.output_per_trace", label="tokens out per trace", write=formatting.per_trace),
     Metric(key="tokens.input", label="tokens in", write=formatting.count, has_verdict=False),
     Metric(key="tokens.output", label="tokens out", write=formatting.count, has_verdict=False),
-    Metric(key="cost_usd_per_trace", label="cost per trace", write=formatting.dollars),
+    Metric(
+        key="cost_usd_per_trace",
+        label="cost per 1,000 traces",
+        write=formatting.dollars_per_thousand,
+        write_own=formatting.dollars,
+    ),
     Metric(key="failed_calls", label="failed calls per trace", write=formatting.per_trace),
     *(
         Metric(key=f"first_chunk_ms.{which}", label=f"first chunk {which}", write=formatting.milliseconds)
@@ -111,6 +123,9 @@ def change_of(metric: Metric, difference: Difference) -> str:
     """How much a metric changed, for reading."""
     if metric.is_rate:
         return formatting.points(difference.delta)
+    if metric.key.startswith(SCORE_PREFIX) and difference.delta is not None:
+        # A score is on a scale of its own; of twice as much it says nothing.
+        return f"{difference.delta:+.3g}"
     if difference.ratio is not None and (difference.base or 0) > 0:
         return formatting.change(difference.ratio)
     # Against zero or a negative score there is no percentage.
@@ -120,8 +135,8 @@ def change_of(metric: Metric, difference: Difference) -> str:
 
 
 def written_range(metric: Metric, interval: tuple[float, float], *, is_change: bool = False) -> str:
-    """An interval of values, or of changes of them, for reading: `812 ms to 1,490 ms`."""
-    write = formatting.points if metric.is_rate and is_change else metric.write
+    """An interval of values, or of changes of them, beside the metric's key: `812 ms to 1,490 ms`."""
+    write = formatting.points if metric.is_rate and is_change else metric.write_by_key
     return f"{write(interval[0])} to {write(interval[1])}"
 
 

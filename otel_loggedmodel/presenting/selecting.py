@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from otel_loggedmodel.presenting.texts import clean
-from otel_loggedmodel.store.reading import Selection
+from otel_loggedmodel.store.reading import EVERYTHING, Selection
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?[smhdw])+")
@@ -64,6 +64,7 @@ def selection_of(
     prompt: str | None = None,
     agent: str | None = None,
     by: str | None = None,
+    runs: str = EVERYTHING.runs,
 ) -> Selection:
     """The selection that options describe.
 
@@ -75,6 +76,8 @@ def selection_of(
     end = None if until is None else parse_time(until, now)
     if begin is not None and end is not None and begin >= end:
         raise ValueError(f"--since {clean(since or '')} is not before --until {clean(until or '')}: nothing can match")
+    if runs not in ("latest", "all"):
+        raise ValueError(f"--runs is {clean(runs)!r}: write latest or all")
     if dataset is not None and production:
         raise ValueError("--dataset and --production exclude each other: production is what is of no data set")
     return Selection(
@@ -87,6 +90,7 @@ def selection_of(
         prompt=None if prompt is None else prompt_of(prompt),
         agent=agent,
         by=by or None,
+        runs=runs,
     )
 
 

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
+from otel_loggedmodel.attributes import EVALUATION_RESULT, EXPECTATION, TRACE_TAG
 from otel_loggedmodel.conventions.reading import count_of, name_of
 from otel_loggedmodel.conventions.status import CONSUMER_KINDS, SERVER_KINDS
 from otel_loggedmodel.conventions.things import Thing
@@ -20,6 +21,14 @@ from otel_loggedmodel.store.trace_results import Span
 _CALLEES: Final = (*SERVER_KINDS, *CONSUMER_KINDS)
 
 State = TypeVar("State")
+
+# What is said of a trace later: its time is not the trace's.
+_SAID: Final = (EVALUATION_RESULT, TRACE_TAG, EXPECTATION)
+
+
+def is_said_later(span: Span) -> bool:
+    """Whether a span is a result, a tag or an expectation, and no work of the trace's."""
+    return span.name in _SAID
 
 
 def in_tree_order(

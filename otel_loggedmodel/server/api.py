@@ -24,13 +24,16 @@ from otel_loggedmodel.server.parameters import SELECTION, BadParameterError, Par
 from otel_loggedmodel.server.questions import Questions, TooManyQuestionsError
 from otel_loggedmodel.server.refusing import BUSY_SECONDS, UNAVAILABLE_SECONDS, Reason, RefusalError
 from otel_loggedmodel.store.reading import (
+    FOUND_BY,
     AmbiguousVersionError,
     Reader,
     ReadingError,
     RowFilter,
+    RunFilter,
     Selection,
     StoreUnavailableError,
     TraceFilter,
+    UnknownRunError,
     UnknownTraceError,
     UnknownVersionError,
     VersionFilter,
@@ -52,6 +55,9 @@ _PATHS: Final = (
     "/api/v1/activities",
     "/api/v1/behaviour",
     "/api/v1/datasets",
+    "/api/v1/deployments",
+    "/api/v1/runs",
+    "/api/v1/runs/{run}",
     "/api/v1/revision",
     "/api/v1/compare/rows",
     "/api/v1/traces",
@@ -144,6 +150,9 @@ class Api:
             "/api/v1/activities": self._activities,
             "/api/v1/behaviour": self._behaviour,
             "/api/v1/datasets": self._datasets,
+            "/api/v1/deployments": self._deployments,
+            "/api/v1/runs": self._runs,
+            "/api/v1/runs/{run:anything}": self._run,
             "/api/v1/revision": self._revision,
             "/api/v1/compare/rows": self._rows,
             "/api/v1/traces": self._traces,
@@ -195,6 +204,20 @@ class Api:
         selection = parameters.selection()
         return await self._ask(lambda: {"versions": self._reader.versions(which, selection)})
 
+    async def _runs(self, request: Request) -> bytes:
+        parameters = _parameters(request, {"version", "dataset", "limit"})
+        which = RunFilter(
+            version=parameters.text("version"),
+            dataset=parameters.text("dataset"),
+            limit=parameters.number("limit", RunFilter.limit, 1, MAX_LISTED),
+        )
+        return await self._ask(lambda: {"runs": self._reader.runs(which)})
+
+    async def _run(self, request: Request) -> bytes:
+        _parameters(request, ())
+        run = request.path_params["run"]
+        return await self._ask(lambda: {"runs": self._reader.run(run)})
+
     async def _version(self, request: Request) -> bytes:
         selection = _parameters(request, SELECTION).selection()
         version = request.path_params["version"]
@@ -216,6 +239,10 @@ class Api:
         _parameters(request, ())
         return await self._ask(lambda: {"datasets": self._reader.datasets()})
 
+    async def _deployments(self, request: Request) -> bytes:
+        _parameters(request, ())
+        return await self._ask(lambda: {"deployments": self._reader.deployments()})
+
     async def _revision(self, request: Request) -> bytes:
         _parameters(request, ())
         return await self._ask(lambda: {"revision": self._reader.revision()})
@@ -230,10 +257,11 @@ class Api:
         return await self._ask(lambda: {"rows": self._reader.rows(versions, which, selection)})
 
     async def _traces(self, request: Request) -> bytes:
-        parameters = _parameters(request, {"version", "errors_only", "order", "limit", "offset"} | SELECTION)
+        parameters = _parameters(request, {"version", "errors_only", "order", "limit", "offset", *FOUND_BY} | SELECTION)
         version = parameters.text("version")
         which = TraceFilter(
             errors_only=parameters.flag("errors_only"),
+            **{name: parameters.text(name) for name in FOUND_BY},
             order=parameters.choice("order", TRACE_ORDERS, TraceFilter.order),
             limit=parameters.number("limit", TraceFilter.limit, 1, MAX_LISTED),
             offset=parameters.number("offset", TraceFilter.offset, 0, MAX_OFFSET),
@@ -330,6 +358,8 @@ def error_of(error: BaseException) -> ApiError:
             return ApiError(404, "unknown_version", str(error), error.suggestions)
         case AmbiguousVersionError():
             return ApiError(409, "ambiguous_version", str(error))
+        case UnknownRunError():
+            return ApiError(404, "unknown_run", str(error))
         case UnknownTraceError():
             return ApiError(404, "unknown_trace", str(error))
         case StoreUnavailableError():

@@ -13,9 +13,10 @@ import msgspec
 
 from otel_loggedmodel.server.api import MAX_COMPARED, MAX_LISTED, MAX_OFFSET, MAX_ROWS, TRACE_ORDERS
 from otel_loggedmodel.store.backup import Backup
-from otel_loggedmodel.store.chart_results import Activities, Behaviour
-from otel_loggedmodel.store.reading import RowFilter, TraceFilter, VersionFilter
+from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
+from otel_loggedmodel.store.reading import RowFilter, RunFilter, TraceFilter, VersionFilter
 from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
+from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 from otel_loggedmodel.store.upkeep import Condition, Repair
 from otel_loggedmodel.version import __version__
@@ -54,6 +55,11 @@ _SELECTION: Final = [
     _query("prompt", _TEXT, "Traces that use a prompt of this name, or with @ and its version, that version of it."),
     _query("agent", _TEXT, "Traces in which the agent of this name takes part."),
     _query("by", _TEXT, "Which traces are one unit where versions are compared: session, trace, or an attribute."),
+    _query(
+        "runs",
+        {**_TEXT, "enum": ["latest", "all"], "default": "latest"},
+        "Of several evaluations on a data set, the scores of the latest that is whole, or of all.",
+    ),
 ]
 _VERSION: Final = _path("version", "An id, the beginning of one that is of no other, or a name: its newest version.")
 
@@ -83,6 +89,23 @@ _QUESTIONS: Final[Sequence[tuple[str, str, Sequence[_Schema], Any]]] = (
     ("/api/v1/activities", "How versions did over time", [_versions(1), *_SELECTION], Activities),
     ("/api/v1/behaviour", "What is behind the numbers", [_versions(1), *_SELECTION], Behaviour),
     ("/api/v1/datasets", "The data sets that were evaluated", [], ("datasets", Dataset)),
+    ("/api/v1/deployments", "What the services that still send run now", [], ("deployments", Deployment)),
+    (
+        "/api/v1/runs",
+        "Evaluation runs, the newest first",
+        [
+            _query("version", _TEXT, "Of this version."),
+            _query("dataset", _TEXT, "Of this data set, by name or digest."),
+            _query("limit", _number(RunFilter.limit, 1, MAX_LISTED), "At most so many."),
+        ],
+        ("runs", Run),
+    ),
+    (
+        "/api/v1/runs/{run}",
+        "One run, of each version and data set that it evaluated",
+        [_path("run", "An id, the beginning of one that is of no other, or a name: the newest run of it.")],
+        ("runs", Run),
+    ),
     (
         "/api/v1/compare/rows",
         "The rows of data sets that changed most",
@@ -100,6 +123,12 @@ _QUESTIONS: Final[Sequence[tuple[str, str, Sequence[_Schema], Any]]] = (
         [
             _query("version", _TEXT, "Of this version; by default of all."),
             _query("errors_only", _FLAG, "Failed ones."),
+            _query("text", _TEXT, "In which any span has this text."),
+            _query("model", _TEXT, "In which this model was called."),
+            _query("error_type", _TEXT, "That failed with this type of error."),
+            _query("route", _TEXT, "Of this route, or whose entry span has this name."),
+            _query("conversation", _TEXT, "That are turns of this conversation."),
+            _query("score", _TEXT, "Whose score is within a bound: correct<0.5, correct>=0.5, correct=1."),
             _query("order", {**_TEXT, "enum": list(TRACE_ORDERS), "default": TraceFilter.order}, "In which order."),
             _query("limit", _number(TraceFilter.limit, 1, MAX_LISTED), "At most so many."),
             _query("offset", _number(TraceFilter.offset, 0, MAX_OFFSET), "Leave out so many."),
@@ -130,7 +159,7 @@ _REFUSALS: Final = {
     "400": "A parameter is unknown, missing or wrong",
     "401": "The token is missing or wrong",
     "403": "This may not be asked from there",
-    "404": "There is no such version or trace",
+    "404": "There is no such version, run or trace",
     "409": "Several versions are meant",
     "421": "The backend answers to another name",
     "429": "Too many wrong tokens came from there",

@@ -1,27 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is asked of the store for each page: the parameters of its address, and the values that its template shows."""
 
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Final
 
 from starlette.requests import Request
 
-from otel_loggedmodel.pages import comparison, rows, trace, version, versions
+from otel_loggedmodel.pages import comparison, rows, trace, traces, version, versions
 from otel_loggedmodel.pages.addresses import SELECTION, Chosen, Links
-from otel_loggedmodel.pages.templates import short_id
+from otel_loggedmodel.presenting.naming import Title, titles_of
 from otel_loggedmodel.server.api import MAX_COMPARED, TRACE_ORDERS
 from otel_loggedmodel.server.parameters import BadParameterError
-from otel_loggedmodel.store.reading import Reader, RowFilter, Selection, TraceFilter, VersionFilter
-from otel_loggedmodel.store.results import RowChange
+from otel_loggedmodel.store.reading import (
+    FOUND_BY,
+    AmbiguousVersionError,
+    Reader,
+    RowFilter,
+    Selection,
+    TraceFilter,
+    UnknownRunError,
+    UnknownTraceError,
+    UnknownVersionError,
+    VersionFilter,
+)
+from otel_loggedmodel.store.results import RowChange, Version, VersionDetail
+from otel_loggedmodel.store.trace_results import TraceSummary
 
 _MOST_VERSIONS: Final = 10_000
 _MOST_NAMES: Final = 1000
 _TRACES_A_PAGE: Final = 50
 _TRACES_OF_A_KIND: Final = 5
 _MOST_PAGES: Final = 1000
+_MOST_PAIRS: Final = 20
 
 
 @dataclass(frozen=True)
@@ -44,7 +58,7 @@ class Page:
 def versions_page(request: Request) -> Page:
     """The first page: the versions that there are."""
     query = _query(request, {"text", "name", "tag", "deleted", "page"})
-    chosen, selection, now_ms = _chosen(query)
+    chosen, selection = _chosen(query)
     which = versions.Filter(
         text=_one(query, "text") or "",
         name=_one(query, "name"),
@@ -56,12 +70,14 @@ def versions_page(request: Request) -> Page:
 
     def make(reader: Reader) -> Mapping[str, Any]:
         found = reader.versions(VersionFilter(deleted=True, limit=_MOST_VERSIONS, counted=False), selection)
-        listing = versions.listed(found, which, now_ms)
-        activities = reader.activities(listing.model_ids, selection)
+        listing = versions.listed(found, which)
+        places = versions.places_of(reader.deployments(), listing)
+        deployed_ids = [one.model_id for place in places for one, _ in place.versions]
+        activities = reader.activities(list(dict.fromkeys([*listing.model_ids, *deployed_ids])), selection)
         links = Links(chosen)
         given = [(name, value) for name, value in request.query_params.multi_items() if name in _OF_VERSIONS]
         return {
-            **versions.values(listing, activities, which, chosen, now_ms),
+            **versions.values(listing, activities, places, which, chosen),
             "datasets": _datasets(reader),
             "is_empty": not found and not chosen.parameters,
             "address": address,
@@ -74,10 +90,12 @@ def versions_page(request: Request) -> Page:
 def comparison_page(request: Request) -> Page:
     """Versions side by side."""
     query = _query(request, {"version", "rows"})
-    chosen, selection, _ = _chosen(query)
+    chosen, selection = _chosen(query)
     asked = [value for value in query.get("version", ()) if value]
-    if not 1 <= len(asked) <= MAX_COMPARED:
-        raise BadParameterError("Tick two or more versions on the first page to compare them.")
+    if not asked:
+        return _choosing(chosen)
+    if len(asked) > MAX_COMPARED:
+        raise BadParameterError(f"The address names {len(asked)} versions: {MAX_COMPARED} can be compared at once.")
     limit = _number(query, "rows", rows.LIMITS[0])
 
     def make(reader: Reader) -> Mapping[str, Any]:
@@ -87,23 +105,47 @@ def comparison_page(request: Request) -> Page:
         changed: Sequence[RowChange] = ()
         if len(asked) == 2 and rows.have_rows(compared):
             changed = reader.rows(asked, RowFilter(limit=limit), selection)
-        shown = comparison.values(compared, activities, behaviour, changed, chosen, limit)
-        return {**shown, "asked": asked, "datasets": _datasets(reader), "known_names": _names(reader)}
+        known = _known(reader)
+        shown = comparison.values(compared, activities, behaviour, changed, chosen, limit, known)
+        calls = titles_of(compared, known).calls
+        return {
+            **shown,
+            "title": f"{' and '.join(calls[1:4])} against {calls[0]}" if len(calls) > 1 else f"{calls[0]}",
+            "asked": asked,
+            "datasets": _datasets(reader),
+            "known_names": _names(known),
+        }
 
-    title = "Compare " + " and ".join(map(short_id, asked[:3])) + (" and others" if len(asked) > 3 else "")
-    return Page("compare", title, "compare.html", make)
+    return Page("compare", "Compare", "compare.html", make)
+
+
+def _choosing(chosen: Chosen) -> Page:
+    """What is shown where nothing is ticked."""
+
+    def make(reader: Reader) -> Mapping[str, Any]:
+        known = _known(reader)
+        listing = versions.listed(list(known.values()), versions.Filter())
+        pairs = [
+            (Title.of(group[0].previous), group[0].title)
+            for _, group in listing.groups
+            if group[0].previous is not None
+        ]
+        titles = [Title.of(version) for version in known.values()]
+        return {"chosen": chosen, "links": Links(chosen), "titles": titles, "pairs": pairs[:_MOST_PAIRS]}
+
+    return Page("compare", "Compare", "choose.html", make)
 
 
 def version_page(request: Request) -> Page:
     """One version."""
     query = _query(request, {"id"})
-    chosen, selection, now_ms = _chosen(query)
+    chosen, selection = _chosen(query)
     model_id = _one(query, "id")
     if model_id is None:
         raise BadParameterError("The address names no version.")
 
     def make(reader: Reader) -> Mapping[str, Any]:
-        detail = reader.version(model_id, selection)
+        detail = _version_or_of_run(reader, model_id, selection)
         own_id = detail.version.model_id
         found = []
         for label, order in (
@@ -118,45 +160,74 @@ def version_page(request: Request) -> Page:
                 limit=_TRACES_OF_A_KIND,
             )
             found.append((label, order, reader.traces(own_id, kind, selection)))
-        shown = version.values(detail, found, chosen, now_ms)
-        return {**shown, "datasets": _datasets(reader)}
+        shown = version.values(detail, found, reader.deployments(), chosen)
+        return {**shown, "title": shown["own"].full, "datasets": _datasets(reader)}
 
-    return Page("version", f"Version {short_id(model_id)}", "version.html", make)
+    return Page("version", "Version", "version.html", make)
+
+
+def _version_or_of_run(reader: Reader, text: str, selection: Selection) -> VersionDetail:
+    """A version; of a run, which comparisons link to as to versions, the version that it evaluated."""
+    try:
+        return reader.version(text, selection)
+    except UnknownVersionError as error:
+        try:
+            behind = next((run.model_id for run in reader.run(text) if run.model_id), None)
+        except UnknownRunError:
+            behind = None
+        if behind is None:
+            raise error from None
+        return reader.version(behind, selection)
 
 
 def traces_page(request: Request) -> Page:
     """Traces, of one version or of all."""
-    query = _query(request, {"version", "order", "errors_only", "page"})
-    chosen, selection, _ = _chosen(query)
+    query = _query(request, {"version", "order", "errors_only", "page", *FOUND_BY})
+    chosen, selection = _chosen(query)
     model_id, order, page = _one(query, "version"), _one(query, "order") or "newest", _number(query, "page")
     errors_only = _one(query, "errors_only") == "true"
     if order not in TRACE_ORDERS:
         raise BadParameterError(f"There is no such order of traces: use one of {', '.join(TRACE_ORDERS)}.")
+    found_by = {name: _one(query, name) for name in FOUND_BY}
     which = TraceFilter(
-        errors_only=errors_only, order=order, limit=_TRACES_A_PAGE + 1, offset=(page - 1) * _TRACES_A_PAGE
+        errors_only=errors_only,
+        order=order,
+        limit=_TRACES_A_PAGE + 1,
+        offset=(page - 1) * _TRACES_A_PAGE,
+        **found_by,
     )
 
     def make(reader: Reader) -> Mapping[str, Any]:
         found = reader.traces(model_id, which, selection)
+        known = _known(reader)
         links = Links(chosen)
-        failed = [("errors_only", "true")] if errors_only else []
+        kept: list[tuple[str, object]] = [("errors_only", "true")] if errors_only else []
+        kept += [(name, value) for name, value in found_by.items() if value is not None]
+        titles = _titles(known, (trace.model_id for trace in found))
         return {
-            "version": model_id,
-            "known_names": _names(reader),
+            "known_names": _names(known),
             "order": order,
             "orders": TRACE_ORDERS,
             "errors_only": errors_only,
-            "found": found[:_TRACES_A_PAGE],
+            "found": _in_reading_order(found[:_TRACES_A_PAGE], found_by, order),
+            "titles": titles,
             "has_more": len(found) > _TRACES_A_PAGE,
             "page": page,
-            "page_address": lambda number: links.traces(model_id, order, *failed, ("page", number)),
+            "page_address": lambda number: links.traces(model_id, order, *kept, ("page", number)),
             "datasets": _datasets(reader),
             "chosen": chosen,
             "links": links,
+            **traces.values(request.query_params.multi_items(), titles),
         }
 
-    title = "Traces" if model_id is None else f"Traces of {short_id(model_id)}"
-    return Page("traces", title, "traces.html", make)
+    return Page("traces", "Traces", "traces.html", make)
+
+
+def _in_reading_order(
+    found: Sequence[TraceSummary], found_by: Mapping[str, str | None], order: str
+) -> Sequence[TraceSummary]:
+    """A conversation is read from its beginning on."""
+    return found[::-1] if found_by["conversation"] is not None and order == TraceFilter.order else found
 
 
 def trace_page(request: Request) -> Page:
@@ -171,15 +242,42 @@ def trace_page(request: Request) -> Page:
     def make(reader: Reader) -> Mapping[str, Any]:
         found = trace.values(reader.trace(trace_id, trace.MOST_SPANS), span_id, text, only, page)
         links = Links()
+        title_by_id = _titles(_known(reader), found["versions"])
 
         def page_address(number: int) -> str:
             return links.trace(trace_id, ("text", text), ("only", only), ("page", number))
 
-        return {**found, "page_address": page_address}
+        return {
+            **found,
+            "title": f"{found['heading'][:80]} ({trace_id[:8]})",
+            "title_by_id": title_by_id,
+            "titles": list(title_by_id.values()),
+            "page_address": page_address,
+        }
 
-    return Page("trace", f"Trace {trace_id[:12]}", "trace.html", make)
+    return Page("trace", f"Trace {trace_id[:8]}", "trace.html", make)
 
 
+def found_by(reader: Reader, text: str) -> str:
+    """The address of what a text names: a trace, a version, else the traces that have it."""
+    links = Links()
+    if not text:
+        return links.versions()
+    if _TRACE_ID.fullmatch(text.lower()):
+        try:
+            return links.trace(reader.trace(text.lower(), 1).trace_id)
+        except UnknownTraceError:
+            pass
+    try:
+        return links.version(reader.version(text).version.model_id)
+    except (UnknownVersionError, AmbiguousVersionError):
+        pass
+    if any(versions.Filter(text=text).admits(version) for version in _known(reader).values()):
+        return links.versions(("text", text))
+    return links.traces(None, "newest", ("text", text))
+
+
+_TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _OF_VERSIONS: Final = frozenset({"text", "name", "tag", "deleted"})
 
 
@@ -193,13 +291,13 @@ def _query(request: Request, known: set[str]) -> dict[str, list[str]]:
     return found
 
 
-def _chosen(query: Mapping[str, Sequence[str]]) -> tuple[Chosen, Selection, int]:
-    """Which traces count, the same for a reader, and the time in ms."""
+def _chosen(query: Mapping[str, Sequence[str]]) -> tuple[Chosen, Selection]:
+    """Which traces count, and the same for a reader."""
     chosen = Chosen.of(query)
     now = time.time()
     # What `24h` means moves on by the minute, so that its answers are good for some time.
     minute = datetime.fromtimestamp(now // 60 * 60, timezone.utc)
-    return chosen, chosen.selection(minute), int(now * 1000)
+    return chosen, chosen.selection(minute)
 
 
 def _datasets(reader: Reader) -> list[str]:
@@ -207,10 +305,23 @@ def _datasets(reader: Reader) -> list[str]:
     return list(dict.fromkeys(dataset.name or dataset.digest for dataset in reader.datasets()))
 
 
-def _names(reader: Reader) -> dict[str, str]:
-    """The names of versions by their ids, those that were used or made last first."""
+def _known(reader: Reader) -> dict[str, Version]:
+    """The versions by their ids, those that were used or made last first."""
     found = reader.versions(VersionFilter(limit=_MOST_NAMES, counted=False))
-    return {version.model_id: version.name for version in found if version.name is not None}
+    return {version.model_id: version for version in found}
+
+
+def _names(known: Mapping[str, Version]) -> list[str]:
+    """The names of versions, each once."""
+    return list(dict.fromkeys(version.name for version in known.values() if version.name is not None))
+
+
+def _titles(known: Mapping[str, Version], model_ids: Iterable[str]) -> dict[str, Title]:
+    """What versions are called, by their ids."""
+    return {
+        model_id: Title.of(known[model_id]) if model_id in known else Title(model_id=model_id)
+        for model_id in dict.fromkeys(model_ids)
+    }
 
 
 def _one(query: Mapping[str, Sequence[str]], name: str) -> str | None:

@@ -10,7 +10,7 @@ from otel_loggedmodel.presenting.selecting import prompt_of
 from otel_loggedmodel.store.reading import Selection
 
 SELECTION: Final = frozenset(
-    {"since", "until", "service", "attribute", "dataset", "production", "prompt", "agent", "by"}
+    {"since", "until", "service", "attribute", "dataset", "production", "prompt", "agent", "by", "runs"}
 )
 
 # RFC 3339, section 5.6. A plus sign that nobody escaped arrives as a blank.
@@ -124,4 +124,5 @@ class Parameters:
             prompt=None if (prompt := self.text("prompt")) is None else prompt_of(prompt),
             agent=self.text("agent"),
             by=self.text("by") or None,
+            runs=self.choice("runs", ("latest", "all"), "latest"),
         )

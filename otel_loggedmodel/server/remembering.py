@@ -15,19 +15,22 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
 from otel_loggedmodel._latest import Latest
-from otel_loggedmodel.store.chart_results import Activities, Behaviour
+from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.reading import (
+    ALL_RUNS,
     ALL_VERSIONS,
     EVERYTHING,
     MOST_CHANGED,
     RECENT,
     Reader,
     RowFilter,
+    RunFilter,
     Selection,
     TraceFilter,
     VersionFilter,
 )
 from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
+from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
 T = TypeVar("T")
@@ -155,9 +158,21 @@ class Remembering:
         """See `Reader.behaviour`."""
         return self._ask(lambda: self._reader.behaviour(versions, selection), "behaviour", versions, selection)
 
+    def runs(self, which: RunFilter = ALL_RUNS) -> list[Run]:
+        """See `Reader.runs`."""
+        return self._ask(lambda: self._reader.runs(which), "runs", which)
+
+    def run(self, run: str) -> list[Run]:
+        """See `Reader.run`."""
+        return self._ask(lambda: self._reader.run(run), "run", run)
+
     def datasets(self) -> list[Dataset]:
         """See `Reader.datasets`."""
         return self._ask(self._reader.datasets, "datasets")
+
+    def deployments(self) -> list[Deployment]:
+        """See `Reader.deployments`."""
+        return self._ask(self._reader.deployments, "deployments")
 
     def traces(
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING

@@ -140,7 +140,7 @@ class Server:
         self._site = Site(reader, self._questions, access, settings, self._metrics, api)
         self._app = Starlette(
             routes=[*otlp.routes(), *api.routes(), *self._keeping.routes(), *self._site.routes()],
-            exception_handlers={HTTPException: _answer_http_exception},
+            exception_handlers={HTTPException: self._answer_http_exception},
             middleware=[Middleware(NamedOrigins, settings.origins)] if settings.origins else [],
         )
         self._app.router.redirect_slashes = False
@@ -152,6 +152,13 @@ class Server:
         if self.is_stopping:
             return "the backend is shutting down"
         return next((trouble for inserter in self._inserters if (trouble := inserter.trouble) is not None), None)
+
+    async def _answer_http_exception(self, request: Request, error: Exception) -> Response:
+        """The answer to a request for what is not there: exporters, people and programs are told each in their way."""
+        told = answer_at_wrong_path(request)
+        if told is None and isinstance(error, HTTPException) and error.status_code == 404:
+            told = self._site.not_there(request)
+        return told or await answer_http_exception(request, error)
 
     def stop(self) -> None:
         """Take nothing new, store what was accepted, and let `run` return; safe in any thread or signal handler."""
@@ -280,11 +287,6 @@ class _HttpServer(uvicorn.Server):
         for connection in list(self.server_state.connections):
             if isinstance(connection, Connection):
                 connection.abandon_upload()
-
-
-async def _answer_http_exception(request: Request, error: Exception) -> Response:
-    """The answer to a request for what is not there: exporters and people are told each in their own way."""
-    return answer_at_wrong_path(request) or await answer_http_exception(request, error)
 
 
 @contextlib.contextmanager

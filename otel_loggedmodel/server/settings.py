@@ -53,6 +53,7 @@ class Settings:
         readers: Questions to the store at a time.
         waiting_readers: Questions that wait for their turn.
         grace_seconds: For storing what was accepted, on shutdown.
+        dev: Whether `/design` shows the components of the pages.
     """
 
     host: str = "127.0.0.1"
@@ -85,6 +86,7 @@ class Settings:
     readers: int = 4
     waiting_readers: int = 64
     grace_seconds: float = 30.0
+    dev: bool = False
 
     @property
     def is_loopback(self) -> bool:

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from otel_loggedmodel.pages import design
 from otel_loggedmodel.pages.addresses import Links
 from otel_loggedmodel.pages.templates import render, static, warm_up
 from otel_loggedmodel.server import contents
@@ -27,6 +28,7 @@ from otel_loggedmodel.server.metrics import Metrics
 from otel_loggedmodel.server.page_questions import (
     Page,
     comparison_page,
+    found_by,
     trace_page,
     traces_page,
     version_page,
@@ -46,10 +48,18 @@ _FORM_SECONDS: Final = 10.0
 # A page that takes longer than this begins before it is known whether it can be made.
 _PATIENCE_SECONDS: Final = 0.08
 _CONTENT: Final = "<!--content-->"
-_STATIC: Final = {"pages.css": "text/css", "pages.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_STATIC: Final = {
+    "fonts.css": "text/css",
+    "pages.css": "text/css",
+    "pages.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+    "inter-latin.woff2": "font/woff2",
+}
+# A font that changes has another name; everything else is asked for again each time.
+_UNCHANGING: Final = frozenset({"inter-latin.woff2"})
 _POLICY: Final = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self';"
-    " base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS: Final = {
     "Content-Security-Policy": _POLICY,
@@ -84,6 +94,7 @@ class Site:
         self._tries = Tries()
         self._metrics = metrics
         self._api = api
+        self._is_dev = settings.dev
         self._memory = Memory(reader)
         self._warming_up = threading.Thread(target=warm_up, name="otel-loggedmodel templates")
 
@@ -103,6 +114,8 @@ class Site:
             Route("/", self._first),
             *(Route(path, self._guarded(page)) for path, page in pages.items()),
             Route("/trace/content", self._content),
+            Route("/find", self._find),
+            *([Route("/design", self._design)] if self._is_dev else []),
             Route("/revision", self._revision),
             Route("/login", self._show_login, methods=["GET"]),
             Route("/login", self._log_in, methods=["POST"]),
@@ -265,7 +278,31 @@ class Site:
         name = request.path_params["name"]
         if name not in _STATIC:
             raise HTTPException(404)
-        return Response(static(name), 200, {**_HEADERS, "Cache-Control": "no-cache"}, _STATIC[name])
+        caching = "public, max-age=604800" if name in _UNCHANGING else "no-cache"
+        return Response(static(name), 200, {**_HEADERS, "Cache-Control": caching}, _STATIC[name])
+
+    async def _design(self, request: Request) -> Response:
+        values = {**self._around("design", "Components"), **design.values()}
+        return self._refused(request) or Response(render("design.html", values), 200, _HEADERS, "text/html")
+
+    async def _find(self, request: Request) -> Response:
+        """What the field on top finds: a trace by its id, a version by its id or name, else a text of traces."""
+        refused = self._refused(request)
+        if refused is not None:
+            return refused
+        text = request.query_params.get("text", "").strip()
+        try:
+            address = await self._questions.ask(lambda: found_by(Remembering(self._memory), text))
+        except Exception as error:
+            status, page = self._failure(error)
+            return Response(page, status, _HEADERS, "text/html")
+        return RedirectResponse(address, 303, _HEADERS)
+
+    def not_there(self, request: Request) -> Response | None:
+        """What a browser gets at an address where nothing is; None for anything else."""
+        if not wants_html(request):
+            return None
+        return self._refused(request) or self._failed(404, f"There is no page at {request.url.path}.")
 
     def _failed(self, status: int, message: str, suggestions: Sequence[str] = ()) -> Response:
         return Response(self._failed_page(message, suggestions), status, _HEADERS, "text/html")

@@ -34,6 +34,7 @@ _STEPS_MS: Final = (
     *(number * _DAY_MS for number in (1, 2, 7, 14, 28, 91, 364)),
 )
 _MOST_PARTS: Final = 48
+_PARTS_OF_LIFE: Final = 24
 _MOST_ACTIVATIONS: Final = 50
 _MOST_KINDS: Final = 50
 _MOST_OPERATIONS: Final = 200
@@ -54,15 +55,21 @@ def activities(database: Database, scope: Scope) -> Activities:
         scope: Which versions, in order, and which of their traces.
     """
     model_ids = list(scope.model_ids or ())
-    start_ms, step_ms, parts = _parts(database, scope)
+    lives = _lives(database, scope) if model_ids else {}
+    start_ms, step_ms, parts = _parts(lives)
     totals: dict[str, Point] = {}
     points: dict[str, list[Point]] = defaultdict(list)
+    life: dict[str, list[Point]] = defaultdict(list)
     if model_ids:
-        for row in measuring.answer(database, scope, lambda traces: _over_time(traces, start_ms, step_ms)):
+        for row in measuring.answer(database, scope, lambda traces: _over_time(traces, start_ms, step_ms, lives)):
+            version = row["version"]
             if row["is_total"]:
-                totals[row["version"]] = _point(row, start_ms)
+                totals[version] = _point(row, start_ms)
+            elif row["is_life"]:
+                first_ms, life_step_ms = lives.get(version, (start_ms, start_ms))[0], _life_step_ms(lives, version)
+                life[version].append(_point(row, first_ms + row["life"] * life_step_ms))
             else:
-                points[row["version"]].append(_point(row, start_ms + row["part"] * step_ms))
+                points[version].append(_point(row, start_ms + row["part"] * step_ms))
     activations = _activations(database, scope, model_ids)
     scores = comparing.scores(database, scope) if model_ids else {}
     score_trends = _score_trends(database, scope, start_ms, step_ms, parts) if model_ids else {}
@@ -75,6 +82,7 @@ def activities(database: Database, scope: Scope) -> Activities:
                 model_id=model_id,
                 total=totals.get(model_id, Point(start_ms=start_ms)),
                 points=tuple(points[model_id]),
+                life=tuple(life[model_id]),
                 activations=tuple(activations.get(model_id, ())),
                 scores=scores.get(model_id, {}),
                 score_trends=score_trends.get(model_id, {}),
@@ -109,12 +117,26 @@ def _run(database: Database, query: Query) -> list[dict[str, Any]]:
     return database.query(query.sql, query.parameters)
 
 
-def _parts(database: Database, scope: Scope) -> tuple[int, int, int]:
-    """When the first part of time begins, how long each is, and how many there are."""
+def _lives(database: Database, scope: Scope) -> dict[str, tuple[int, int]]:
+    """When the first and the last trace of each version began, in ms."""
     found = _own_entries(scope)
-    sql = f"SELECT count() AS spans, min({START}) AS first, max({START}) AS last FROM {scope.source} WHERE {found.sql}"
-    (row,) = database.query(sql, found.parameters)
-    first_ms, last_ms = (row["first"] // 1_000_000, row["last"] // 1_000_000) if row["spans"] else (0, 0)
+    sql = (
+        f"SELECT toString({scope.version.sql}) AS version, min({START}) AS first, max({START}) AS last"
+        f" FROM {scope.source} WHERE {found.sql} GROUP BY version"
+    )
+    rows = database.query(sql, found.parameters)
+    return {row["version"]: (row["first"] // 1_000_000, row["last"] // 1_000_000) for row in rows}
+
+
+def _life_step_ms(lives: Mapping[str, tuple[int, int]], version: str) -> int:
+    first_ms, last_ms = lives.get(version, (0, 0))
+    return (last_ms - first_ms) // _PARTS_OF_LIFE + 1
+
+
+def _parts(lives: Mapping[str, tuple[int, int]]) -> tuple[int, int, int]:
+    """When the first part of time begins, how long each is, and how many there are."""
+    first_ms = min((first for first, _ in lives.values()), default=0)
+    last_ms = max((last for _, last in lives.values()), default=0)
     step_ms = next((step for step in _STEPS_MS if (last_ms - first_ms) / step < _MOST_PARTS), _STEPS_MS[-1])
     start_ms = first_ms // step_ms * step_ms
     return start_ms, step_ms, min((last_ms - start_ms) // step_ms + 1, 10 * _MOST_PARTS)
@@ -129,25 +151,38 @@ def _own_entries(scope: Scope) -> Query:
     )
 
 
-def _over_time(traces: Query, start_ms: int, step_ms: int) -> Query:
-    """One row for each version and part of time, and one for each version."""
+def _over_time(traces: Query, start_ms: int, step_ms: int, lives: Mapping[str, tuple[int, int]]) -> Query:
+    """One row for each version, one for each and part of time, and one for each and part of its own life."""
     return Query(
         f"""
-        SELECT toString(version) AS version, part, grouping(part) AS is_total, sum(length(latencies)) AS traces,
+        SELECT toString(version) AS version, part, life, grouping(part) = 0 AS is_part, grouping(life) = 0 AS is_life,
+            NOT (is_part OR is_life) AS is_total, sum(length(latencies)) AS traces,
             sum(failures) AS errors, quantilesExactInclusiveArray(0.5, 0.95)(latencies) AS quantiles,
             sumIf(input + output, is_said) / sumIf(length(latencies), is_said) AS tokens,
             sumIf(cost, is_priced) / sumIf(length(latencies), is_priced) AS cost,
             sumIf(said, is_said) AS said, sumIf(priced, is_priced) AS priced, sum(is_entangled) AS entangled
         FROM (
             SELECT version, intDiv(arrayMin(entries.start) - {{start_ns:Int64}}, {{step_ns:Int64}}) AS part,
+                least({_PARTS_OF_LIFE} - 1, greatest(0, intDiv(
+                    arrayMin(entries.start)
+                        - transform(toString(version), {{lived:Array(String)}}, {{born_ns:Array(Int64)}}, 0),
+                    transform(toString(version), {{lived:Array(String)}}, {{life_step_ns:Array(Int64)}}, 1)
+                ))) AS life,
                 arrayMap((start, end) -> (end - start) / 1e6, entries.start, entries.end) AS latencies,
                 arrayCount(entries.failed) AS failures, input, output, cost, said, priced, is_entangled,
                 unsaid = 0 AS is_said, {adding.UNKNOWN_COST} = 0 AS is_priced
             FROM ({traces.sql})
         )
-        GROUP BY GROUPING SETS ((version), (version, part))
-        ORDER BY version, part""",
-        {**traces.parameters, "start_ns": start_ms * 1_000_000, "step_ns": step_ms * 1_000_000},
+        GROUP BY GROUPING SETS ((version), (version, part), (version, life))
+        ORDER BY version, part, life""",
+        {
+            **traces.parameters,
+            "start_ns": start_ms * 1_000_000,
+            "step_ns": step_ms * 1_000_000,
+            "lived": list(lives),
+            "born_ns": [first_ms * 1_000_000 for first_ms, _ in lives.values()],
+            "life_step_ns": [_life_step_ms(lives, version) * 1_000_000 for version in lives],
+        },
     )
 
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from otel_loggedmodel.conventions import scopes
-from otel_loggedmodel.conventions.status import EXCEPTION_EVENT, SCOPES_THAT_END_OK
 from otel_loggedmodel.conventions.things import CALLS, Kind, Thing
 from otel_loggedmodel.store import conventions_sql as sql
 
@@ -72,8 +71,7 @@ _STEPS: Final[tuple[Mapping[str, str], ...]] = (
         "scope": "modulo(cityHash64(ScopeName), 65536)",
         "is_root": "ParentSpanId = ''",
         "is_served": sql.IS_SERVED,
-        "is_error": f"{sql.HAS_ERROR_STATUS} OR {sql.one_of('ScopeName', SCOPES_THAT_END_OK)}"
-        f" AND has(`Events.Name`, '{EXCEPTION_EVENT}')",
+        "is_error": sql.IS_ERROR,
         "is_ok": sql.HAS_OK_STATUS,
         # An estimate, or what the last one of several calls used, is as if a span said nothing.
         "is_estimate": sql.one_of("ScopeName", scopes.WITH_ESTIMATES),

@@ -27,6 +27,8 @@ _RECORD_NAMES: Final = (
 )
 _NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
 _SHOWN_MATCHES: Final = 5
+# Fewer digits at the end of an id are rather a part of some word.
+_FEWEST_DIGITS: Final = 4
 _MOST_LIKENED: Final = 5000
 # References by name ended so in stores of schema 1 and 2. No id that is made today does.
 _OLD_REFERENCE: Final = "0" * 16
@@ -128,12 +130,12 @@ class Catalogue:
         """The id of the version that a user names.
 
         Args:
-            text: An id, the beginning of one, or a name.
+            text: An id, the beginning or the end of one as it is shown, or a name.
             seen: The ids that spans have.
 
         Raises:
             UnknownVersionError: There is none.
-            AmbiguousVersionError: Several ids begin so.
+            AmbiguousVersionError: Several ids begin or end so.
         """
         if text in self._created and not self._is_pure_reference(text):
             return text
@@ -147,16 +149,17 @@ class Catalogue:
                 key=lambda alias: alias.since_ns,
                 default=Alias(text, 0, text),
             ).model_id
-        matches = sorted(model_id for model_id in known if model_id.startswith(text)) if text else []
+        matches = sorted(model_id for model_id in known if _is_part(text, model_id))
         if len(matches) == 1:
             return matches[0]
         if matches:
             shown = ", ".join(matches[:_SHOWN_MATCHES]) + (", ..." if len(matches) > _SHOWN_MATCHES else "")
-            raise AmbiguousVersionError(f"{len(matches)} versions have ids that begin with {text!r}: {shown}")
+            raise AmbiguousVersionError(f"{len(matches)} versions have ids that begin or end with {text!r}: {shown}")
         # Of a hundred thousand it would take minutes to say which are alike.
         names = sorted(itertools.islice((*self._by_name, *known), _MOST_LIKENED))
         suggestions = difflib.get_close_matches(text, dict.fromkeys(names), n=3)
-        raise UnknownVersionError(f"there is no version {text!r}: no id, beginning of an id, or name", suggestions)
+        told = f"there is no version {text!r}: no id, beginning or end of an id, or name"
+        raise UnknownVersionError(told, suggestions)
 
     def _is_pure_reference(self, model_id: str) -> bool:
         """Whether it is a reference by name; one with params of its own stands for itself."""
@@ -177,6 +180,14 @@ class Catalogue:
                     yield from (Alias(name, self._created[model_id], model_id) for model_id in proper)
                 else:
                     yield from (Alias(name, 0, model_id) for model_id in ids)
+
+
+def _is_part(text: str, model_id: str) -> bool:
+    """Whether a text is the beginning of an id, with or without its `m-`, or the end, as short forms are."""
+    digits = text.removeprefix("…")
+    if digits and model_id.startswith((digits, f"m-{digits}")):
+        return True
+    return len(digits) >= _FEWEST_DIGITS and has_id_shape(model_id) and model_id.endswith(digits)
 
 
 def _is_old_reference(model_id: str) -> bool:

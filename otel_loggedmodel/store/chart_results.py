@@ -43,6 +43,27 @@ class Activation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """That a service runs a version now.
+
+    Attributes:
+        model_id: The version.
+        service: `service.name`.
+        environment: `deployment.environment.name`, or empty.
+        since_ms: When a process last began to run it; 0 where none has said so.
+        last_ms: When it last showed a sign of life.
+        share: Which part of the service's traffic it has, between 0 and 1; None without traffic.
+    """
+
+    model_id: str
+    service: str
+    environment: str = ""
+    since_ms: int = 0
+    last_ms: int = 0
+    share: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Activity:
     """How a version did over time.
 
@@ -52,6 +73,7 @@ class Activity:
             before `my-agent-v2`); None where there is none.
         total: Over all the time; `start_ms` is that of the first part.
         points: The parts of time in which there are traces, in order.
+        life: The same points over its own life, from its first trace to its last, in two dozen parts.
         activations: The newest of its activations, oldest first.
         scores: The results of each evaluation.
         score_trends: Of each evaluation the mean of what was said in each part of time, and later in the last.
@@ -61,6 +83,7 @@ class Activity:
     total: Point
     previous: str | None = None
     points: tuple[Point, ...] = ()
+    life: tuple[Point, ...] = ()
     activations: tuple[Activation, ...] = ()
     scores: Mapping[str, Score] = field(default_factory=dict)
     score_trends: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from otel_loggedmodel.store import differences, samples, statistics, stray, traffic, uncached, weights
+from otel_loggedmodel.store import differences, run_records, samples, statistics, stray, traffic, uncached, weights
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.design import Design
 from otel_loggedmodel.store.estimates import Moments
@@ -24,6 +24,7 @@ from otel_loggedmodel.store.results import (
     VersionDifferences,
     VersionMetrics,
 )
+from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.samples import QUANTILES, Quantile, Row
 from otel_loggedmodel.store.score_comparison import Match, Scores, match, read, score_of
 from otel_loggedmodel.store.scores import groups
@@ -67,7 +68,9 @@ def measure(database: Database, scope: Scope, names: Mapping[str, str | None]) -
             within[candidate] = pair
     writing = uncached.may_have_written(database, scope) if any(row["uncached"] for row in rows.values()) else ()
     found = Measured(rows, within, designs)
-    return Measurement(model_ids, found, _scores(database, scope), names, stray.calls_of(database, scope), writing)
+    runs = run_records.load(database, scope.columns)
+    scores = _scores(database, scope, runs)
+    return Measurement(model_ids, found, scores, names, stray.calls_of(database, scope), writing, runs)
 
 
 def matches(database: Database, scope: Scope) -> dict[str, dict[str, Match]]:
@@ -77,21 +80,23 @@ def matches(database: Database, scope: Scope) -> dict[str, dict[str, Match]]:
         database: Where.
         scope: Which versions, in order, and which of their traces.
     """
-    return _all_matches(list(scope.model_ids or ()), _scores(database, scope))
+    runs = run_records.load(database, scope.columns)
+    return _all_matches(list(scope.model_ids or ()), _scores(database, scope, runs))
 
 
 def scores(database: Database, scope: Scope) -> dict[str, dict[str, Score]]:
     """The scores of versions, by their ids and by name; the arguments are those of `measure`."""
-    return {model_id: _shown(found) for model_id, found in _scores(database, scope).items()}
+    runs = run_records.load(database, scope.columns)
+    return {model_id: _shown(found) for model_id, found in _scores(database, scope, runs).items()}
 
 
 def _shown(found: Scores) -> dict[str, Score]:
     return {name: score_of(groups) for name, groups in sorted(found.items())}
 
 
-def _scores(database: Database, scope: Scope) -> dict[str, Scores]:
+def _scores(database: Database, scope: Scope, runs: Sequence[Run]) -> dict[str, Scores]:
     scores: dict[str, list[Row]] = {model_id: [] for model_id in scope.model_ids or ()}
-    query = groups(scope)
+    query = groups(scope, run_records.unfinished(runs))
     for row in database.query(query.sql, query.parameters):
         scores[row["version"]].append(row)
     return {model_id: read(found) for model_id, found in scores.items()}
@@ -163,6 +168,7 @@ class Measurement:
         names: Their names, by version.
         strays: How many calls in their traces carry no version, by version.
         writing: Versions that may have written tokens to a cache and do not say how many.
+        runs: The evaluation runs of the store.
 
     Attributes:
         versions: Their numbers.
@@ -177,7 +183,9 @@ class Measurement:
         names: Mapping[str, str | None],
         strays: Mapping[str, int],
         writing: Collection[str] = (),
+        runs: Sequence[Run] = (),
     ) -> None:
+        self._runs = runs
         self._model_ids = model_ids
         self.strays = strays
         self._writing = writing
@@ -288,6 +296,7 @@ class Measurement:
         for candidate in self._model_ids[1:]:
             for name, matched in self.matches[candidate].items():
                 yield from matched.notes(name, candidate)
+        yield from run_records.notes(self._runs, self._scores)
 
     def _differences(self, base_id: str, candidate_id: str) -> dict[str, Difference]:
         pair = self._measured.within.get(candidate_id, self._rows)

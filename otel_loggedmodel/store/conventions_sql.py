@@ -16,7 +16,14 @@ from typing import Final
 
 from otel_loggedmodel.conventions.reading import LARGEST_COUNT
 from otel_loggedmodel.conventions.shape import Form, Place
-from otel_loggedmodel.conventions.status import CONSUMER_KINDS, ERROR_STATUSES, OK_STATUSES, SERVER_KINDS
+from otel_loggedmodel.conventions.status import (
+    CONSUMER_KINDS,
+    ERROR_STATUSES,
+    EXCEPTION_EVENT,
+    OK_STATUSES,
+    SCOPES_THAT_END_OK,
+    SERVER_KINDS,
+)
 from otel_loggedmodel.conventions.table import places_of
 from otel_loggedmodel.conventions.things import Kind, Thing
 
@@ -79,6 +86,9 @@ def one_of(column: str, values: Iterable[str]) -> str:
 HAS_ERROR_STATUS: Final = one_of("StatusCode", ERROR_STATUSES)
 HAS_OK_STATUS: Final = one_of("StatusCode", OK_STATUSES)
 IS_SERVED: Final = one_of("SpanKind", (*SERVER_KINDS, *CONSUMER_KINDS))
+IS_ERROR: Final = (
+    f"{HAS_ERROR_STATUS} OR {one_of('ScopeName', SCOPES_THAT_END_OK)} AND has(`Events.Name`, '{EXCEPTION_EVENT}')"
+)
 
 
 def raw_text(*things: Thing) -> str:
@@ -86,6 +96,12 @@ def raw_text(*things: Thing) -> str:
     keys = dict.fromkeys(place.attribute for place in places_of(*things))
     values = ", ".join(f"SpanAttributes[{literal(key)}]" for key in keys)
     return f"arrayFirst(one -> one != '', [{values}])"
+
+
+FAILS: Final = (
+    f"({IS_ERROR} OR {raw_text(Thing.ERROR_TYPE)} != '' AND {raw_text(Thing.KIND)} != '' AND NOT {HAS_OK_STATUS})"
+)
+"""Whether a span failed, of all spans; what counts has it as a bit of its call."""
 
 
 def said() -> str:

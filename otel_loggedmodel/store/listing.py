@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from otel_loggedmodel.store import measuring, schema
+from otel_loggedmodel.store import finding, measuring, previewing, schema
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING, ReadingError, TraceFilter, UnknownTraceError
@@ -70,7 +70,7 @@ def traces(database: Database, scope: Scope, which: TraceFilter) -> list[TraceSu
         if used is not None and (used["failed"] or not which.errors_only):
             found.append(_summary(row, used, scores.get(row["TraceId"], {})))
     found.sort(key=_KEYS[which.order])
-    return found[which.offset : which.offset + which.limit]
+    return previewing.with_previews(database, scope.columns, found[which.offset : which.offset + which.limit])
 
 
 def trace(database: Database, columns: schema.Columns, trace_id: str, most: int | None = None) -> Trace:
@@ -122,7 +122,9 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
     version, spans, entry = scope.version, scope.spans, scope.entry
     parameters = {**version.parameters, **spans.parameters, **entry.parameters, "wanted": which.offset + which.limit}
     trace = schema.call("trace")
-    conditions = [spans.sql, entry.sql]
+    found = finding.condition(scope, which)
+    parameters.update(found.parameters)
+    conditions = [spans.sql, entry.sql, found.sql]
     if scope.model_ids is not None:
         conditions.append(f"{version.sql} IN {{model_ids:Array(String)}}")
         parameters["model_ids"] = list(scope.model_ids)
@@ -141,6 +143,7 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
         conditions = [
             *(["has(entries.failed, true)"] if which.errors_only else []),
             *(["priced > 0"] if which.order == "costliest" else []),
+            *([f"trace IN (SELECT {trace} FROM {scope.source} WHERE {where})"] if found.parameters else []),
         ]
         return Query(
             f"""
@@ -178,7 +181,10 @@ def _entries(scope: Scope, keys: Sequence[int]) -> Query:
 def _scores_by_trace(database: Database, scope: Scope) -> dict[str, dict[str, float]]:
     query = results(replace(scope, selection=EVERYTHING))
     found: dict[str, dict[str, float]] = defaultdict(dict)
-    sql = f"SELECT TraceId, name, avg(value) AS mean FROM ({query.sql}) GROUP BY TraceId, name ORDER BY name"
+    # Of one person and span, what was said last.
+    said = "TraceId, name, judged, if(source = 'human', source_id, toString(cityHash64(at, source, scorer, run)))"
+    newest = f"SELECT TraceId, name, value FROM ({query.sql}) ORDER BY at DESC LIMIT 1 BY {said}"
+    sql = f"SELECT TraceId, name, avg(value) AS mean FROM ({newest}) GROUP BY TraceId, name ORDER BY name"
     for row in database.query(sql, query.parameters):
         found[row["TraceId"]][row["name"]] = row["mean"]
     return found

@@ -15,7 +15,9 @@ from otel_loggedmodel.attributes import (
     EVALUATION_LABEL,
     EVALUATION_NAME,
     EVALUATION_RESULT,
+    EVALUATION_RUN,
     EVALUATION_SCORER,
+    EVALUATION_SOURCE_ID,
     EVALUATION_VALUE,
     ID,
 )
@@ -64,11 +66,12 @@ def datasets() -> str:
 def _owned(columns: schema.Columns) -> str:
     """One row for each result: `at`, `attributes`, and `owner` (trace, span, id of the version, start in ns)."""
     response = f"LogAttributes['{RESPONSE_ID}']"
+    stated = f"if(LogAttributes['{ID}'] != '', LogAttributes['{ID}'], ResourceAttributes['{ID}'])"
     # What was sent again after its acknowledgement was lost is there twice.
     said = f"""
         SELECT TraceId AS said_trace, SpanId AS said_span, LogAttributes AS attributes,
             toUnixTimestamp64Nano(Timestamp) AS at, if({response} = '', 0, cityHash64({response})) AS response,
-            if(LogAttributes['{ID}'] != '', LogAttributes['{ID}'], ResourceAttributes['{ID}']) AS own_id
+            {columns.owner_of_record("LogAttributes", stated)} AS own_id
         FROM {LOGS} WHERE {IS_RESULT}
         LIMIT 1 BY Timestamp, TraceId, SpanId, toString(LogAttributes)"""
     of_span = f"SELECT TraceId, SpanId, toString(LoggedModelId) AS id, {START} AS ns FROM {columns.spans}"
@@ -114,6 +117,13 @@ def _elsewhere(columns: schema.Columns) -> str:
 
 
 def _key(trace: str, judged: str, attributes: str) -> str:
-    parts = (EVALUATION_NAME, EVALUATION_VALUE, EVALUATION_LABEL, EVALUATION_SCORER)
+    parts = (
+        EVALUATION_NAME,
+        EVALUATION_VALUE,
+        EVALUATION_LABEL,
+        EVALUATION_SCORER,
+        EVALUATION_RUN,
+        EVALUATION_SOURCE_ID,
+    )
     said = ", ".join(f"{attributes}['{part}']" for part in parts)
     return f"cityHash64({trace}, {judged}, {said})"

@@ -26,7 +26,7 @@ def traces_to_score(
 
     Raises:
         UnknownVersionError: There is no such version.
-        AmbiguousVersionError: It is the prefix of several ids.
+        AmbiguousVersionError: Several ids begin or end so.
         StoreUnavailableError: The store cannot be asked any more.
     """
     given: set[str] = set()

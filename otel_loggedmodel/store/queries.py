@@ -4,7 +4,7 @@
 import heapq
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -14,6 +14,8 @@ from otel_loggedmodel.store import (
     call_column,
     catalogue,
     comparing,
+    configuration,
+    deployed,
     doubling,
     listing,
     log_schema,
@@ -22,39 +24,45 @@ from otel_loggedmodel.store import (
     noting,
     pricing,
     rows,
+    run_records,
+    run_scope,
     schema,
     scores,
     sightings,
+    spoken,
     stray,
     torn,
     trace_logs,
 )
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
-from otel_loggedmodel.store.chart_results import Activities, Behaviour
+from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.price_file import NO_FILE, PriceFile
 from otel_loggedmodel.store.reading import (
+    ALL_RUNS,
     ALL_VERSIONS,
     EVERYTHING,
     MOST_CHANGED,
     RECENT,
     ReadingError,
     RowFilter,
+    RunFilter,
     Selection,
     TraceFilter,
+    UnknownRunError,
+    UnknownVersionError,
     VersionFilter,
 )
 from otel_loggedmodel.store.results import (
     Comparison,
-    ConfigurationDifference,
     Dataset,
     RowChange,
     Version,
     VersionDetail,
 )
+from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
-from otel_loggedmodel.versions.model import LoggedModel
 
 # A table whose view was dropped is no longer complete, and one that was being filled is complete at some time.
 _INSPECT_SECONDS: Final = 60.0
@@ -96,7 +104,8 @@ class StoreReader:
         scope = self._unscored(known, None, selection, seen)
         cut_off = sightings.cut_off_ids(self._database, self._columns)
         last_seen = sightings.last_seen(self._database, scope, cut_off)
-        chosen = _newest(known, last_seen, which, has_all=selection == EVERYTHING)
+        called = () if which.name is None else spoken.ids_called(self._database, self._columns, which.name)
+        chosen = _newest(known, last_seen, which, called, has_all=selection == EVERYTHING)
         # What takes long is asked of those alone that are shown, where they are few among many.
         if len(chosen) <= _FEW and len(last_seen) > 2 * len(chosen):
             scope = self._unscored(known, chosen, selection, seen)
@@ -111,7 +120,7 @@ class StoreReader:
     def version(self, version: str, selection: Selection = EVERYTHING) -> VersionDetail:
         """One version, as `Reader.version` says."""
         known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
-        model_id = known.resolve(version, seen)
+        model_id = self._resolved(known, version, seen)
         scope = self._scope(known, [model_id], selection, seen)
         (metrics,) = comparing.measure(self._database, scope, self._names(known, [model_id])).versions
         used = sightings.usage(self._database, scope).get(model_id)
@@ -125,23 +134,45 @@ class StoreReader:
     def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
         """Versions side by side, as `Reader.compare` says."""
         known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
-        model_ids = _different(known, versions, seen)
-        scope = self._scope(known, model_ids, selection, seen)
-        measured = comparing.measure(self._database, scope, self._names(known, model_ids))
+        asked = self._compared(known, versions, seen)
+        model_ids = asked.ids
+        scope = self._of_runs(self._scope, known, asked, selection, seen)
+        names = self._names(known, model_ids) | self._run_names(known, asked)
+        measured = comparing.measure(self._database, scope, names)
         return Comparison(
             versions=tuple(measured.versions),
             differences=tuple(measured.differences()),
             configuration=(
-                *_configuration([known.model(model_id) for model_id in model_ids]),
+                *configuration.differences([known.model(_version_of(asked, model_id)) for model_id in model_ids]),
                 *naming.differences(self._database, scope),
             ),
             notes=(
-                *self._notes(known, model_ids, seen),
+                *self._notes(known, [one for one in model_ids if one not in asked.run_ids], seen),
                 *noting.notes(self._database, scope, measured),
                 *measured.notes(),
             ),
             unit=measured.unit,
         )
+
+    def runs(self, which: RunFilter = ALL_RUNS) -> list[Run]:
+        """Evaluation runs, as `Reader.runs` says."""
+        known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
+        model_ids = None
+        if which.version is not None:
+            wanted = self._resolved(known, which.version, seen)
+            model_ids = {wanted, *_references(known, wanted, seen)}
+        found = [
+            run
+            for run in run_records.load(self._database, self._columns)
+            if (model_ids is None or run.model_id in model_ids)
+            and (which.dataset is None or which.dataset in (run.dataset, run.dataset_name))
+        ]
+        return self._with_versions(known, found[: which.limit])
+
+    def run(self, run: str) -> list[Run]:
+        """One run, as `Reader.run` says."""
+        found = run_records.found(run_records.load(self._database, self._columns), run)
+        return self._with_versions(self._load(), found)
 
     def rows(
         self, versions: Sequence[str], which: RowFilter = MOST_CHANGED, selection: Selection = EVERYTHING
@@ -150,38 +181,45 @@ class StoreReader:
         if len(versions) < 2:
             raise ReadingError("rows are held against those of the first version: name at least two")
         known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
-        model_ids = _different(known, versions, seen)
-        scope = self._unpriced(known, model_ids, selection, seen)
+        asked = self._compared(known, versions, seen)
+        scope = self._of_runs(self._unpriced, known, asked, selection, seen)
         matches = comparing.matches(self._database, scope)
-        return rows.changed(self._database, scope, model_ids[0], matches, which)
+        return rows.changed(self._database, scope, asked.ids[0], matches, which)
 
     def traces(
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
     ) -> list[TraceSummary]:
         """Traces, as `Reader.traces` says."""
         known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
-        model_ids = None if version is None else [known.resolve(version, seen)]
-        return listing.traces(self._database, self._scope(known, model_ids, selection, seen), which)
+        if version is None:
+            return listing.traces(self._database, self._scope(known, None, selection, seen), which)
+        asked = self._asked(known, [version], seen)
+        return listing.traces(self._database, self._of_runs(self._scope, known, asked, selection, seen), which)
 
     def activities(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Activities:
         """How versions did over time, as `Reader.activities` says."""
         known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
-        model_ids = [known.resolve(version, seen) for version in versions]
-        found = behaving.activities(self._database, self._scope(known, model_ids, selection, seen))
+        asked = self._asked(known, versions, seen)
+        found = behaving.activities(self._database, self._of_runs(self._scope, known, asked, selection, seen))
         with_previous = (replace(one, previous=known.previous(one.model_id)) for one in found.versions)
         return replace(found, versions=tuple(with_previous))
 
     def behaviour(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Behaviour:
         """What is behind the numbers, as `Reader.behaviour` says."""
         known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
-        model_ids = [known.resolve(version, seen) for version in versions]
-        return behaving.behaviour(self._database, self._scope(known, model_ids, selection, seen))
+        asked = self._asked(known, versions, seen)
+        return behaving.behaviour(self._database, self._of_runs(self._scope, known, asked, selection, seen))
 
     def datasets(self) -> list[Dataset]:
         """The data sets, as `Reader.datasets` says."""
         query = scores.datasets(self._columns, has_logged=self._has_logged())
         rows = self._database.query(query.sql, query.parameters)
         return [Dataset(digest=row["digest"], name=row["name"] or None) for row in rows]
+
+    def deployments(self) -> list[Deployment]:
+        """What runs now, as `Reader.deployments` says."""
+        known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
+        return deployed.deployments(self._database, self._unscored(known, None, EVERYTHING, seen))
 
     def revision(self) -> str:
         """A text that changes when spans are stored or deleted, as `Reader.revision` says."""
@@ -209,6 +247,16 @@ class StoreReader:
             self._found = schema.inspect(self._database)
         return self._found
 
+    def _resolved(self, known: Catalogue, text: str, seen: Collection[str]) -> str:
+        """The id of the version that a user names; a version that spans alone tell of has its name from them."""
+        try:
+            return known.resolve(text, seen)
+        except UnknownVersionError:
+            called = spoken.ids_called(self._database, self._columns, text)
+            if not called:
+                raise
+            return called[0]
+
     def _load(self) -> Catalogue:
         """The catalogue, read again when a record has arrived."""
         with self._loading:
@@ -216,6 +264,70 @@ class StoreReader:
             if self._catalogue is None or self._catalogue[0] != fingerprint:
                 self._catalogue = (fingerprint, catalogue.load(self._database, self._columns))
             return self._catalogue[1]
+
+    def _compared(self, known: Catalogue, versions: Sequence[str], seen: Collection[str]) -> run_scope.Asked:
+        """The versions, or runs, of these names. There has to be one, and each has to be another."""
+        if not versions:
+            raise ReadingError("name at least one version to compare")
+        asked = self._asked(known, versions, seen)
+        for place, found in enumerate(asked.ids):
+            if found in asked.ids[:place]:
+                other = versions[asked.ids.index(found)]
+                kind = "run" if found in asked.run_ids else "version"
+                raise ReadingError(f"{other!r} and {versions[place]!r} are the same {kind}, {found}")
+        return asked
+
+    def _asked(self, known: Catalogue, versions: Sequence[str], seen: Collection[str]) -> run_scope.Asked:
+        """The versions, or runs, of these names."""
+        runs: list[Run] | None = None
+        ids: list[str] = []
+        of_runs: list[Run] = []
+        for text in versions:
+            try:
+                found = self._resolved(known, text, seen)
+            except UnknownVersionError:
+                runs = run_records.load(self._database, self._columns) if runs is None else runs
+                try:
+                    parts = run_records.found(runs, text)
+                except UnknownRunError:
+                    parts = []
+                if not parts:
+                    raise
+                found = parts[0].run_id
+                of_runs += parts
+            ids.append(found)
+        columns = self._columns
+        if of_runs:
+            versions = [one for one in ids if not any(run.run_id == one for run in of_runs)]
+            meant = {*versions, *(alias.alias for alias in _aliases(known, versions, seen))}
+            columns = run_scope.RunColumns(columns, of_runs, meant)
+        return run_scope.Asked(ids, of_runs, columns)
+
+    def _of_runs(
+        self,
+        make: Callable[[Catalogue, Sequence[str] | None, Selection, Collection[str]], Scope],
+        known: Catalogue,
+        asked: run_scope.Asked,
+        selection: Selection,
+        seen: Collection[str],
+    ) -> Scope:
+        """A scope of versions and runs. Its first queries look at the versions of the runs, which have more spans."""
+        if not asked.runs:
+            return make(known, asked.ids, selection, seen)
+        versions = [one for one in asked.ids if one not in asked.run_ids]
+        behind = [run.model_id for run in asked.runs if run.model_id]
+        scope = make(known, sorted({*versions, *behind}), selection, seen)
+        # Runs are of the ids that spans have, and these are replaced: nothing stands for a run.
+        aliases = _aliases(known, versions, seen)
+        return replace(scope, columns=asked.columns, model_ids=asked.ids, aliases=aliases)
+
+    def _run_names(self, known: Catalogue, asked: run_scope.Asked) -> dict[str, str | None]:
+        """What runs are called: their names, with those of their versions."""
+        named = self._with_versions(known, asked.runs)
+        return {run.run_id: ": ".join(filter(None, (run.version_name, run.name))) or None for run in reversed(named)}
+
+    def _with_versions(self, known: Catalogue, runs: Sequence[Run]) -> list[Run]:
+        return run_records.named(runs, self._names(known, sorted({run.model_id for run in runs if run.model_id})))
 
     def _scope(
         self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
@@ -316,16 +428,9 @@ def _has_scopes(called: Sequence[Mapping[str, Any]]) -> bool:
     return len({one for row in called for one in row["scopes"]}) > 1
 
 
-def _different(known: Catalogue, versions: Sequence[str], seen: Collection[str]) -> list[str]:
-    """The ids of versions, each of which has to be another."""
-    if not versions:
-        raise ReadingError("name at least one version to compare")
-    model_ids = [known.resolve(version, seen) for version in versions]
-    for place, model_id in enumerate(model_ids):
-        if model_id in model_ids[:place]:
-            other = versions[model_ids.index(model_id)]
-            raise ReadingError(f"{other!r} and {versions[place]!r} are the same version, {model_id}")
-    return model_ids
+def _version_of(asked: run_scope.Asked, one: str) -> str:
+    """The version behind what was asked for, which may be a run."""
+    return next((run.model_id for run in asked.runs if run.run_id == one), one)
 
 
 def _aliases(known: Catalogue, model_ids: Sequence[str] | None, seen: Collection[str]) -> tuple[Alias, ...]:
@@ -339,20 +444,23 @@ def _references(known: Catalogue, model_id: str, seen: Collection[str]) -> list[
     return sorted(alias for alias in known.references.get(model_id, ()) if alias in seen)
 
 
-def _newest(known: Catalogue, last_seen: Mapping[str, int], which: VersionFilter, *, has_all: bool) -> list[str]:
+def _newest(
+    known: Catalogue, last_seen: Mapping[str, int], which: VersionFilter, called: Collection[str], *, has_all: bool
+) -> list[str]:
     """The ids of the versions to list, newest first.
 
     Args:
         known: The versions that there are records of.
         last_seen: When the last entry span of each began, in ns since the epoch.
         which: Which are wanted.
+        called: The ids that have the wanted name on spans alone.
         has_all: Whether those are wanted too that have no spans.
     """
     # A reference by name without spans is no version of its own.
     unused = (
         [] if not has_all else [one for one in known.models if one not in last_seen and one not in known.standing_for]
     )
-    wanted = (model_id for model_id in (*last_seen, *unused) if _is_wanted(known, model_id, which))
+    wanted = (model_id for model_id in (*last_seen, *unused) if _is_wanted(known, model_id, which, called))
 
     def age(model_id: str) -> tuple[int, str]:
         folded = known.models.get(model_id)
@@ -402,33 +510,14 @@ def _version(
     return version
 
 
-def _is_wanted(known: Catalogue, model_id: str, which: VersionFilter) -> bool:
+def _is_wanted(known: Catalogue, model_id: str, which: VersionFilter, called: Collection[str]) -> bool:
     folded = known.models.get(model_id)
     if folded is None:
-        return which.name is None and not which.tags and not which.params
+        return (which.name is None or model_id in called) and not which.tags and not which.params
     model = folded.model
     return (
         (which.deleted or not folded.deleted)
         and (which.name is None or model.name == which.name)
         and which.tags.items() <= model.tags.items()
         and which.params.items() <= model.params.items()
-    )
-
-
-def _configuration(models: Sequence[LoggedModel | None]) -> tuple[ConfigurationDifference, ...]:
-    """What is not the same for all; params first, then tags, then the rest."""
-    parts: list[tuple[str, str, list[str | None]]] = []
-    for kind, mappings in (
-        ("param", [{} if model is None else model.params for model in models]),
-        ("tag", [{} if model is None else model.tags for model in models]),
-    ):
-        keys = sorted({key for mapping in mappings for key in mapping})
-        parts.extend((kind, key, [mapping.get(key) for mapping in mappings]) for key in keys)
-    for key in ("model_type", "source_run_id", "status", "experiment_id"):
-        values = [None if model is None else getattr(model, key) for model in models]
-        parts.append(("field", key, [None if value is None else str(value) for value in values]))
-    return tuple(
-        ConfigurationDifference(kind=kind, key=key, values=tuple(values))
-        for kind, key, values in parts
-        if len(set(values)) > 1
     )

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Protocol
 
-from otel_loggedmodel.store.chart_results import Activities, Behaviour
+from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
+from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
 
@@ -21,7 +22,7 @@ class ReadingError(Exception):
 
 
 class UnknownVersionError(ReadingError):
-    """No version has this id, id prefix or name.
+    """No version has this id, beginning or end of an id, or name.
 
     Attributes:
         suggestions: Ids and names that are close to it.
@@ -33,7 +34,11 @@ class UnknownVersionError(ReadingError):
 
 
 class AmbiguousVersionError(ReadingError):
-    """Several versions have ids that begin so."""
+    """Several versions have ids that begin or end so."""
+
+
+class UnknownRunError(ReadingError):
+    """No run has this id, beginning of an id or name."""
 
 
 class UnknownTraceError(ReadingError):
@@ -66,6 +71,7 @@ class Selection:
         agent: Traces in which this agent takes part.
         by: Which traces are one unit where versions are compared: those of one session (`session`), each by itself
             (`trace`), or those with one value of an attribute of this name. By default those of one conversation.
+        runs: Of several evaluations of a version on a data set, the scores of the `latest` that is whole, or of `all`.
     """
 
     since: datetime | None = None
@@ -77,6 +83,7 @@ class Selection:
     prompt: str | None = None
     agent: str | None = None
     by: str | None = None
+    runs: str = "latest"
 
     def __post_init__(self) -> None:
         for name in ("since", "until"):
@@ -120,16 +127,31 @@ class TraceFilter:
 
     Attributes:
         errors_only: Failed ones.
+        text: In which any span has this text, in its name, an attribute, an event or its status; in any case.
+        model: In which this model was called.
+        error_type: That failed with this type of error, as `Behaviour` has it.
+        route: Of this route, or whose entry span has this name.
+        conversation: That are turns of this conversation.
+        score: Whose score is within a bound: `correct<0.5`, `correct>=0.5`, `correct=1`.
         order: `newest`, `slowest`, `costliest`, or `worst` (by the mean of their scores).
         limit: At most so many.
         offset: Leave out so many.
     """
 
     errors_only: bool = False
+    text: str | None = None
+    model: str | None = None
+    error_type: str | None = None
+    route: str | None = None
+    conversation: str | None = None
+    score: str | None = None
     order: str = "newest"
     limit: int = 20
     offset: int = 0
 
+
+FOUND_BY = ("text", "model", "error_type", "route", "conversation", "score")
+"""What traces are found by, as fields of `TraceFilter`, parameters of addresses and options of commands have it."""
 
 RECENT = TraceFilter()
 
@@ -150,10 +172,28 @@ class RowFilter:
 MOST_CHANGED = RowFilter()
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunFilter:
+    """Which evaluation runs to list; by default all.
+
+    Attributes:
+        version: Of this version, by its id, the beginning of it, or its name.
+        dataset: Of this data set, by name or digest.
+        limit: At most so many, the newest first.
+    """
+
+    version: str | None = None
+    dataset: str | None = None
+    limit: int = 50
+
+
+ALL_RUNS = RunFilter()
+
+
 class Reader(Protocol):
     """Answers about versions and traces; safe to use from several threads.
 
-    A version is named by its id, a unique prefix of it, or its name.
+    A version is named by its id, its beginning or end where only one has that, or its name.
     """
 
     def versions(self, which: VersionFilter = ALL_VERSIONS, selection: Selection = EVERYTHING) -> list[Version]:
@@ -165,7 +205,7 @@ class Reader(Protocol):
 
         Raises:
             UnknownVersionError: There is none.
-            AmbiguousVersionError: It is the prefix of several ids.
+            AmbiguousVersionError: Several ids begin or end so.
         """
         ...
 
@@ -174,7 +214,7 @@ class Reader(Protocol):
 
         Raises:
             UnknownVersionError: There is none of one of these names.
-            AmbiguousVersionError: One is the prefix of several ids.
+            AmbiguousVersionError: Several ids begin or end so.
         """
         ...
 
@@ -185,7 +225,7 @@ class Reader(Protocol):
 
         Raises:
             UnknownVersionError: There is none of one of these names.
-            AmbiguousVersionError: One is the prefix of several ids.
+            AmbiguousVersionError: Several ids begin or end so.
             ReadingError: There is no such evaluation, or fewer than two versions.
         """
         ...
@@ -197,7 +237,7 @@ class Reader(Protocol):
 
         Raises:
             UnknownVersionError: There is no such version.
-            AmbiguousVersionError: It is the prefix of several ids.
+            AmbiguousVersionError: Several ids begin or end so.
         """
         ...
 
@@ -206,7 +246,7 @@ class Reader(Protocol):
 
         Raises:
             UnknownVersionError: There is none of one of these names.
-            AmbiguousVersionError: One is the prefix of several ids.
+            AmbiguousVersionError: Several ids begin or end so.
         """
         ...
 
@@ -215,12 +255,37 @@ class Reader(Protocol):
 
         Raises:
             UnknownVersionError: There is none of one of these names.
-            AmbiguousVersionError: One is the prefix of several ids.
+            AmbiguousVersionError: Several ids begin or end so.
+        """
+        ...
+
+    def runs(self, which: RunFilter = ALL_RUNS) -> list[Run]:
+        """Evaluation runs, the newest first.
+
+        Raises:
+            UnknownVersionError: There is no such version.
+            AmbiguousVersionError: It is the prefix of several ids.
+        """
+        ...
+
+    def run(self, run: str) -> list[Run]:
+        """One run: of each version and data set that it evaluated.
+
+        Args:
+            run: Its id, the beginning of it, or its name: the newest of that name.
+
+        Raises:
+            UnknownRunError: There is none.
+            ReadingError: It is the beginning of several ids.
         """
         ...
 
     def datasets(self) -> list[Dataset]:
         """The data sets of which there are results of evaluations, those that were used last first."""
+        ...
+
+    def deployments(self) -> list[Deployment]:
+        """Which versions the services that still send run now, by service; the newest of each first."""
         ...
 
     def trace(self, trace_id: str, most: int | None = None) -> Trace:

@@ -10,23 +10,28 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from otel_loggedmodel.store.chart_results import Activities, Behaviour
+from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.reading import (
+    ALL_RUNS,
     ALL_VERSIONS,
     EVERYTHING,
+    FOUND_BY,
     MOST_CHANGED,
     RECENT,
     AmbiguousVersionError,
     ReadingError,
     RowFilter,
+    RunFilter,
     Selection,
     StoreUnavailableError,
     TraceFilter,
+    UnknownRunError,
     UnknownTraceError,
     UnknownVersionError,
     VersionFilter,
 )
 from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
+from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
 T = TypeVar("T")
@@ -38,6 +43,14 @@ class _Versions(msgspec.Struct):
 
 class _Datasets(msgspec.Struct):
     datasets: list[Dataset]
+
+
+class _Deployments(msgspec.Struct):
+    deployments: list[Deployment]
+
+
+class _Runs(msgspec.Struct):
+    runs: list[Run]
 
 
 class _Rows(msgspec.Struct):
@@ -65,6 +78,7 @@ class _ErrorAnswer(msgspec.Struct):
 _ERRORS: Final[Mapping[str, type[ReadingError]]] = {
     "ambiguous_version": AmbiguousVersionError,
     "unknown_trace": UnknownTraceError,
+    "unknown_run": UnknownRunError,
     "bad_request": ReadingError,
 }
 
@@ -133,6 +147,7 @@ class RemoteReader:
         """Traces of a version, or of all; see `Reader.traces`."""
         parameters = [
             *_given("version", version),
+            *((name, value) for name in FOUND_BY if (value := getattr(which, name)) is not None),
             ("errors_only", "true" if which.errors_only else "false"),
             ("order", which.order),
             ("limit", str(which.limit)),
@@ -155,9 +170,22 @@ class RemoteReader:
         """What is behind the numbers; see `Reader.behaviour`."""
         return self._ask("behaviour", Behaviour, [("version", version) for version in versions], selection)
 
+    def runs(self, which: RunFilter = ALL_RUNS) -> list[Run]:
+        """Evaluation runs; see `Reader.runs`."""
+        given = (*_given("version", which.version), *_given("dataset", which.dataset), ("limit", str(which.limit)))
+        return self._ask("runs", _Runs, given, EVERYTHING).runs
+
+    def run(self, run: str) -> list[Run]:
+        """One run; see `Reader.run`."""
+        return self._ask("runs/" + _quote(run), _Runs, [], EVERYTHING).runs
+
     def datasets(self) -> list[Dataset]:
         """The data sets; see `Reader.datasets`."""
         return self._ask("datasets", _Datasets, [], EVERYTHING).datasets
+
+    def deployments(self) -> list[Deployment]:
+        """What runs now; see `Reader.deployments`."""
+        return self._ask("deployments", _Deployments, [], EVERYTHING).deployments
 
     def revision(self) -> str:
         """See `Reader.revision`."""
@@ -254,3 +282,5 @@ def _selected(selection: Selection) -> Iterator[tuple[str, Any]]:
         yield "agent", selection.agent
     if selection.by is not None:
         yield "by", selection.by
+    if selection.runs != EVERYTHING.runs:
+        yield "runs", selection.runs

@@ -116,6 +116,10 @@ class ScoreGroup:
         dataset_name: What the data set is called, if anything.
         mean: Of all values.
         count: How many there are.
+        failed: Results that have no value, as the scorer failed.
+        run: Id of the run that counts, if the results are of runs.
+        run_name: What that run is called, if anything.
+        other_runs: How many other runs of this scorer on this data set there are, which do not count.
     """
 
     source: str | None = None
@@ -124,6 +128,10 @@ class ScoreGroup:
     dataset_name: str | None = None
     mean: float | None = None
     count: int = 0
+    failed: int = 0
+    run: str | None = None
+    run_name: str | None = None
+    other_runs: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,13 +142,15 @@ class Score:
     certain, and is no further row.
 
     Attributes:
-        mean: Of all values.
+        mean: Of all values; None if there is none, as the scorer failed each time.
         count: How many there are.
+        failed: Results that have no value, as the scorer failed.
         groups: What they are made of, the newest first.
     """
 
     mean: float | None = None
     count: int = 0
+    failed: int = 0
     groups: tuple[ScoreGroup, ...] = ()
 
 
@@ -388,7 +398,7 @@ class Version:
         experiment_id: Its experiment.
         model_type: Its type.
         source_run_id: The run that made it.
-        status: `PENDING`, `READY` or `FAILED`.
+        status: `PENDING`, `READY`, `FAILED` or `FAILED_REGISTRATION`.
         creation_timestamp: In ms; 0 where not known.
         last_updated_timestamp: In ms; 0 where not known.
         params: What it is made of.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows of a data set on which two versions differ most: what was asked and answered, and in which traces."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from otel_loggedmodel.conventions.things import Thing
@@ -54,8 +54,9 @@ def changed(
     if not chosen:
         return []
     told: dict[_Key, dict[str, Any]] = {}
+    runs = _runs(match for found in matches.values() for match in found.values())
     for part in _parts(sorted({(name, pair.row) for _, name, _, pair in chosen})):
-        told |= _told(database, scope, part)
+        told |= _told(database, scope, part, runs)
     texts: dict[str, list[tuple[str, str, str]]] = {}
     for ids in _parts(sorted({row["trace_id"] for row in told.values()})):
         texts |= _texts(database, ids)
@@ -96,9 +97,17 @@ def _most_changed(pairs: Sequence[Pair], limit: int) -> list[Pair]:
     return [pair for pair in sorted(pairs, key=key) if abs(pair.candidate - pair.base) > _ROUNDING][:limit]
 
 
-def _told(database: Database, scope: Scope, wanted: Sequence[tuple[str, int]]) -> dict[_Key, dict[str, Any]]:
+def _runs(matches: Iterable[Match]) -> list[str]:
+    """The runs that count."""
+    return sorted({group.run for match in matches for groups in (match.base, match.candidate) for group in groups})
+
+
+def _told(
+    database: Database, scope: Scope, wanted: Sequence[tuple[str, int]], runs: Sequence[str]
+) -> dict[_Key, dict[str, Any]]:
     """What was said last of each row, by version, name, who scored, data set and hash of the row's key."""
     found = results(scope)
+    of_runs = "" if scope.selection.runs == "all" else " AND run IN {runs:Array(String)}"
     rows = database.query(
         f"""
         SELECT version, name, source, scorer, dataset, row, cityHash64(row) AS row_hash, last.1 AS trace_id,
@@ -108,7 +117,7 @@ def _told(database: Database, scope: Scope, wanted: Sequence[tuple[str, int]]) -
                 argMax((TraceId, judged, attributes['gen_ai.evaluation.score.label'],
                     attributes['gen_ai.evaluation.explanation']), (at, TraceId)) AS last
             FROM ({found.sql})
-            WHERE dataset != '' AND name IN {{wanted_names:Array(String)}}
+            WHERE dataset != '' AND name IN {{wanted_names:Array(String)}}{of_runs}
                 AND cityHash64(row) IN {{wanted_rows:Array(UInt64)}}
             GROUP BY version, name, source, scorer, dataset, row
         )""",
@@ -116,6 +125,7 @@ def _told(database: Database, scope: Scope, wanted: Sequence[tuple[str, int]]) -
             **found.parameters,
             "wanted_names": sorted({name for name, _ in wanted}),
             "wanted_rows": sorted({row for _, row in wanted}),
+            "runs": list(runs),
         },
     )
     return {

@@ -95,26 +95,38 @@ class Columns:
         is_counted: Whether there is the table of what counts, and nothing is missing in it.
 
     Attributes:
+        present: The names of those that the table of spans has.
+        is_counted: Whether the table of what counts is read.
         spans: The table of spans, as it stands after FROM.
         counted: What counts of them, with the columns of `counted`.
         is_prepared: Whether nothing is worked out as it is read.
     """
 
     def __init__(self, present: Collection[str], *, is_counted: bool) -> None:
-        self._present = present
+        self.present = present
+        self.is_counted = is_counted
         self.spans = self._of()
         self.counted = counted.TABLE if is_counted else f"({counted.as_read(self.spans)})"
         self.is_prepared = is_counted and self.spans == SPANS
 
     def _of(self, where: str = "") -> str:
         by_name = {name: name for name in COLUMNS}
-        kept = [name for name in COLUMNS if name in self._present]
+        kept = [name for name in COLUMNS if name in self.present]
         missing = [
             f"CAST({column.expression.format_map(by_name)}, {sql.literal(column.type)}) AS {name}"
             for name, column in COLUMNS.items()
-            if name not in self._present
+            if name not in self.present
         ]
         return f"(SELECT *, {', '.join([*kept, *missing])} FROM {SPANS}{where})" if missing or where else SPANS
+
+    def owner_of_record(self, said: str, stated: str) -> str:
+        """Whose a result is that a log record says, and no span that is stored, as SQL.
+
+        Args:
+            said: The attributes of the record.
+            stated: The id of the version that it names.
+        """
+        return stated
 
     def of_day(self, day: str, hour: int | None = None) -> str:
         """The spans of a day, by the name of its partition, or of an hour of it, as they stand after FROM."""

@@ -43,6 +43,10 @@ class Group:
         is_binary: Whether every value is 0 or 1.
         rows: The values of rows, by the hash of their keys.
         groups: What rows have in common that belong together, by the same; of a row by itself, its own hash.
+        failed: Results without a value, as the scorer failed.
+        run: Id of the run that these are of, or empty.
+        run_name: What it is called, or empty.
+        others: How many other runs there are, which do not count.
     """
 
     source: str = ""
@@ -57,6 +61,10 @@ class Group:
     is_binary: bool = False
     rows: Mapping[int, float]
     groups: Mapping[int, int] = field(default_factory=dict)
+    failed: int = 0
+    run: str = ""
+    run_name: str = ""
+    others: int = 0
 
     @property
     def kind(self) -> tuple[str, str]:
@@ -85,6 +93,10 @@ def read(found: Sequence[Mapping[str, Any]]) -> Scores:
                 is_binary=bool(row["is_binary"]),
                 rows=dict(zip(row["rows"], row["row_values"], strict=True)),
                 groups=dict(zip(row["rows"], row["row_groups"], strict=True)),
+                failed=row["failed"],
+                run=row["run"],
+                run_name=row["run_name"],
+                others=row["others"],
             )
         )
     return by_name
@@ -94,16 +106,21 @@ def score_of(groups: Sequence[Group]) -> Score:
     """All results of one evaluation of one version."""
     count = sum(group.count for group in groups)
     return Score(
-        mean=math.fsum(group.mean * group.count for group in groups) / count,
+        mean=math.fsum(group.mean * group.count for group in groups if group.count) / count if count else None,
         count=count,
+        failed=sum(group.failed for group in groups),
         groups=tuple(
             ScoreGroup(
                 source=group.source or None,
                 scorer=group.scorer or None,
                 dataset=group.dataset or None,
                 dataset_name=group.dataset_name or None,
-                mean=group.mean,
+                mean=group.mean if group.count else None,
                 count=group.count,
+                failed=group.failed,
+                run=group.run or None,
+                run_name=group.run_name or None,
+                other_runs=group.others,
             )
             for group in groups
         ),
@@ -286,6 +303,7 @@ def match(base: Sequence[Group], candidate: Sequence[Group]) -> Match:
         base: The first version's values; the newest first.
         candidate: The other's.
     """
+    base, candidate = ([group for group in groups if group.count] for groups in (base, candidate))
     best: tuple[int, int, Match] | None = None
     kinds = {group.kind for group in base} & {group.kind for group in candidate}
     for kind in sorted(kinds):

@@ -6,6 +6,7 @@ as a log record (`log_scores`). A label that says whether it passed is 1 or 0. R
 number: how many there are of each is told apart.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -23,20 +24,54 @@ _LABEL: Final = "gen_ai.evaluation.score.label"
 _HAS_VALUE: Final = "name != '' AND isFinite(value)"
 # A key that is a digest of what the row asks means the same row in another data set; an id of its own does not.
 IS_DIGEST: Final = "match(row, '^[0-9a-f]{16}$')"
+# What results say of themselves, under the prefix.
+_DETAILS: Final = (
+    "source",
+    "source_id",
+    "scorer",
+    "dataset",
+    "dataset_name",
+    "row",
+    "run",
+    "run_name",
+    "assessment",
+)
+# What is known of the run that counts, in the order of the columns that say it of each run.
+_CHOSEN: Final = (
+    "run",
+    "run_name",
+    "count",
+    "mean",
+    "variance",
+    "failed",
+    "at",
+    "is_portable",
+    "is_binary",
+    "rows",
+    "row_values",
+    "row_groups",
+)
 
 
-def results(scope: Scope, *, is_labelled: bool = False) -> Query:
+def results(scope: Scope, *, is_labelled: bool = False, with_missing: bool = False) -> Query:
     """One row for each result: `version`, `TraceId`, `judged` (span id), `at` (ns), `attributes`, `name`, `value`.
 
-    And `source`, `scorer`, `dataset`, `dataset_name`, `row` and `row_group`, each empty where the result does not say.
-    With a selection of traces, only results on traces that were asked for count; a data set is that of the result.
+    And `source`, `source_id`, `scorer`, `dataset`, `dataset_name`, `row`, `row_group`, `run` and `run_name`, each empty
+    where the result does not say. With a selection of traces, only results on traces that were asked for count; a data
+    set is that of the result.
 
     Args:
         scope: Of which versions.
         is_labelled: Those instead whose value is a label that is no number.
+        with_missing: Those too that have no value, as the scorer failed or a person gave a label that is no number.
     """
     spans, parameters = scope.wide.spans.sql, {**scope.spans.parameters, **scope.version.parameters}
     wanted = f"name != '' AND value IS NULL AND attributes['{_LABEL}'] != ''" if is_labelled else _HAS_VALUE
+    if with_missing:
+        wanted = (
+            f"name != '' AND (isFinite(value) OR value IS NULL AND (attributes['error.type'] != ''"
+            f" OR source = 'human' AND attributes['{_LABEL}'] != '' OR assessment != ''))"
+        )
     if scope.model_ids is not None and (scope.aliases or scope.has_unclaimed or scope.has_logged):
         wanted += " AND version IN {model_ids:Array(String)}"
         parameters["model_ids"] = list(scope.model_ids)
@@ -48,7 +83,7 @@ def results(scope: Scope, *, is_labelled: bool = False) -> Query:
         scope = replace(scope, selection=replace(selection, dataset=None))
     if selection.production:
         wanted += " AND dataset = ''"
-    if replace(selection, dataset=None, by=None) != EVERYTHING:
+    if replace(selection, dataset=None, by=None, runs=EVERYTHING.runs) != EVERYTHING:
         wanted += (
             f" AND ((toString(version), TraceId) IN (SELECT toString({scope.version.sql}), TraceId"
             f" FROM {scope.source} WHERE {scope.spans.sql} AND {scope.begins.sql}){_or_evaluated_then(selection)})"
@@ -58,10 +93,7 @@ def results(scope: Scope, *, is_labelled: bool = False) -> Query:
         spans = replace(scope.wide, selection=EVERYTHING).spans.sql
     details = ", ".join(
         f"attributes['{_PREFIX}{detail}'] AS {name}"
-        for detail, name in (
-            *((detail, detail) for detail in ("source", "scorer", "dataset", "dataset_name", "row")),
-            ("group", "row_group"),
-        )
+        for detail, name in (*((detail, detail) for detail in _DETAILS), ("group", "row_group"))
     )
     parts = [_results_in_spans(scope.wide, spans), _results_in_events(scope.wide, spans)]
     if scope.has_unclaimed:
@@ -81,7 +113,7 @@ def results(scope: Scope, *, is_labelled: bool = False) -> Query:
 
 def _or_evaluated_then(selection: Selection) -> str:
     """What a data set's own outputs are selected by: they were scored, and no version made a trace of them."""
-    if replace(selection, since=None, until=None, dataset=None, by=None) != EVERYTHING:
+    if replace(selection, since=None, until=None, dataset=None, by=None, runs=EVERYTHING.runs) != EVERYTHING:
         return ""
     times = [
         f"at {comparison} toUnixTimestamp64Nano({{{name}:DateTime64(9, 'UTC')}})"
@@ -91,35 +123,80 @@ def _or_evaluated_then(selection: Selection) -> str:
     return f" OR dataset != '' AND {' AND '.join(times)}"
 
 
-def groups(scope: Scope) -> Query:
+def groups(scope: Scope, unfinished: Sequence[str] = ()) -> Query:
     """One row for each version, evaluation, scorer and data set, the newest first.
 
-    Columns: `version`, `name`, `source`, `scorer`, `dataset`, `dataset_name`, `count`, `mean`, `variance` (NaN of one
-    value), `at`; and of rows of a data set `rows` (hashes of their keys), `row_values` and `row_groups` (of what those
-    have in common that belong together; else of the key), in the same order, and
-    `is_portable`, whether their keys mean the same rows in another data set; `is_binary`, whether each value is 0 or 1.
+    Of several runs on a data set, the newest counts that is whole, else the newest of all; with `Selection.runs` as
+    `all` they count together. What one person said of one span several times counts once, as it was said last.
+
+    Columns: `version`, `name`, `source`, `scorer`, `dataset`, `dataset_name`, `run`, `run_name`, `others` (runs that do
+    not count), `count`, `mean`, `variance` (NaN of one value), `failed` (results without a value, as the scorer
+    failed), `at`; and of rows of a data set `rows` (hashes of their keys), `row_values` and `row_groups` (of what those
+    have in common that belong together; else of the key), in the same order, and `is_portable`, whether their keys mean
+    the same rows in another data set; `is_binary`, whether each value is 0 or 1.
+
+    Args:
+        scope: Of which versions.
+        unfinished: The runs that are not whole, as `run_records.key_of` has them.
     """
-    found = results(scope)
+    found = results(scope, with_missing=True)
+    run = "''" if scope.selection.runs == "all" else "if(dataset = '', '', run)"
+    whose = (
+        "multiIf(source = 'human', cityHash64(TraceId, judged, source_id),"
+        " row != '' AND run != '', cityHash64(TraceId), assessment != '', cityHash64(assessment), 0)"
+    )
+    by = "version, name, source, scorer, dataset"
     return Query(
         f"""
-        SELECT version, name, source, scorer, dataset, max(last_name) AS dataset_name,
-            countArray(values) AS count, avgArray(values) AS mean, varSampStableArray(values) AS variance,
-            max(last_at) AS at, min(is_digest) AS is_portable,
-            min(arrayAll(one -> one IN (0, 1), values)) AS is_binary,
-            groupArrayIf(cityHash64(row), dataset != '' AND row != '') AS rows,
-            groupArrayIf(values[1], dataset != '' AND row != '') AS row_values,
-            groupArrayIf(cityHash64(if(together = '', row, together)), dataset != '' AND row != '') AS row_groups
+        SELECT {by}, dataset_name, others, {", ".join(f"chosen.{at} AS {one}" for at, one in enumerate(_CHOSEN, 1))}
         FROM (
-            -- What was said of one row several times is one value.
-            SELECT toString(version) AS version, name, source, scorer, dataset, row, {IS_DIGEST} AS is_digest,
-                if(row = '', groupArray(value), [avg(value)]) AS values, max(at) AS last_at,
-                max(dataset_name) AS last_name, max(row_group) AS together
-            FROM ({found.sql})
-            GROUP BY version, name, source, scorer, dataset, row
+            SELECT {by}, max(of_dataset_name) AS dataset_name, count() - 1 AS others,
+                argMax((of_run, of_run_name, number, average, spread, of_missing, newest, is_digest, are_binary, keys,
+                    key_values, key_groups),
+                    (concat(of_run, '/', dataset) NOT IN {{unfinished:Array(String)}}, newest)) AS chosen
+            FROM (
+                SELECT {by}, of_run, countArray(row_said) AS number, avgArray(row_said) AS average,
+                    varSampStableArray(row_said) AS spread, sum(row_missing) AS of_missing, max(row_at) AS newest,
+                    min({IS_DIGEST}) AS is_digest, max(row_dataset_name) AS of_dataset_name,
+                    max(row_run_name) AS of_run_name, min(arrayAll(one -> one IN (0, 1), row_said)) AS are_binary,
+                    groupArrayIf(cityHash64(row), dataset != '' AND row != '' AND notEmpty(row_said)) AS keys,
+                    groupArrayIf(row_said[1], dataset != '' AND row != '' AND notEmpty(row_said)) AS key_values,
+                    groupArrayIf(cityHash64(if(together = '', row, together)),
+                        dataset != '' AND row != '' AND notEmpty(row_said)) AS key_groups
+                FROM (
+                    -- Of one person, what was said last; of a row of a run, its newest trace. What was said of one row
+                    -- several times is one value.
+                    SELECT {by}, row, of_run, row_at, row_dataset_name, row_run_name, together,
+                        source = 'human' OR is_changeable AS is_newest,
+                        -- Sorted only where it matters, as there may be very many.
+                        if(is_newest OR row != '', arrayReverseSort(one -> one.1, said), said) AS newest_first,
+                        multiIf(
+                            is_newest,
+                            arrayFilter((one, time) -> time = 1 OR one.2 = 0, newest_first,
+                                arrayEnumerateUniq(newest_first.2)),
+                            row != '' AND of_run != '',
+                            arrayFilter(one -> one.2 = newest_first[1].2, newest_first),
+                            newest_first) AS counted,
+                        arrayMap(one -> assumeNotNull(one.3), arrayFilter(one -> one.3 IS NOT NULL, counted)) AS valued,
+                        if(row = '' OR empty(valued), valued, [arrayAvg(valued)]) AS row_said,
+                        toUInt64(multiIf(is_newest, 0, row = '', length(counted) - length(valued),
+                            empty(valued))) AS row_missing
+                    FROM (
+                        SELECT toString(version) AS version, name, source, scorer, dataset, row, {run} AS of_run,
+                            groupArray((at, {whose}, value)) AS said, max(at) AS row_at,
+                            max(assessment != '') AS is_changeable,
+                            max(dataset_name) AS row_dataset_name, max(run_name) AS row_run_name,
+                            max(row_group) AS together
+                        FROM ({found.sql})
+                        GROUP BY version, name, source, scorer, dataset, row, of_run
+                    )
+                )
+                GROUP BY {by}, of_run
+            )
+            GROUP BY {by}
         )
-        GROUP BY version, name, source, scorer, dataset
         ORDER BY at DESC, source, scorer, dataset""",
-        found.parameters,
+        {**found.parameters, "unfinished": list(unfinished)},
     )
 
 
@@ -128,8 +205,14 @@ def labels(scope: Scope) -> Query:
     found = results(scope, is_labelled=True)
     return Query(
         f"""
-        SELECT toString(version) AS version, name, attributes['{_LABEL}'] AS label, count() AS count
-        FROM ({found.sql})
+        SELECT version, name, label, count() AS count
+        FROM (
+            -- Of one person and span, what was said last.
+            SELECT toString(version) AS version, name, argMax(attributes['{_LABEL}'], at) AS label
+            FROM ({found.sql})
+            GROUP BY version, name, TraceId, judged, source,
+                if(source = 'human', source_id, toString(cityHash64(at, scorer, attributes['{_LABEL}'])))
+        )
         GROUP BY version, name, label ORDER BY name, version, count DESC, label LIMIT 100""",
         found.parameters,
     )

@@ -27,6 +27,10 @@ class TraceSummary:
         cost_usd: Over the trace; None where no price is known.
         scores: Mean of each evaluation of a span of the trace.
         cut_off: Whether the beginning of the trace is missing: the earliest span that is there stands for it.
+        input: The beginning of what was asked, as people read it; None where no span says, or in a long list.
+        output: The same of what was answered.
+        reason: Why it failed, as its entry span or else another says; empty where it did not.
+        conversation: Id of the conversation that it is a turn of.
     """
 
     trace_id: str
@@ -43,6 +47,10 @@ class TraceSummary:
     cost_usd: float | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     cut_off: bool = False
+    input: str | None = None
+    output: str | None = None
+    reason: str = ""
+    conversation: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

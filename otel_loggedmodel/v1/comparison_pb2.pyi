@@ -115,30 +115,40 @@ class Tokens(_message.Message):
     def __init__(self, input: _Optional[int] = ..., output: _Optional[int] = ..., input_per_trace: _Optional[float] = ..., output_per_trace: _Optional[float] = ..., cache_read: _Optional[int] = ..., cache_write: _Optional[int] = ..., reasoning: _Optional[int] = ...) -> None: ...
 
 class Score(_message.Message):
-    __slots__ = ("mean", "count", "groups")
+    __slots__ = ("mean", "count", "groups", "failed")
     MEAN_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     GROUPS_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
     mean: float
     count: int
     groups: _containers.RepeatedCompositeFieldContainer[ScoreGroup]
-    def __init__(self, mean: _Optional[float] = ..., count: _Optional[int] = ..., groups: _Optional[_Iterable[_Union[ScoreGroup, _Mapping]]] = ...) -> None: ...
+    failed: int
+    def __init__(self, mean: _Optional[float] = ..., count: _Optional[int] = ..., groups: _Optional[_Iterable[_Union[ScoreGroup, _Mapping]]] = ..., failed: _Optional[int] = ...) -> None: ...
 
 class ScoreGroup(_message.Message):
-    __slots__ = ("source", "scorer", "dataset", "dataset_name", "mean", "count")
+    __slots__ = ("source", "scorer", "dataset", "dataset_name", "mean", "count", "failed", "run", "run_name", "other_runs")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     SCORER_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     DATASET_NAME_FIELD_NUMBER: _ClassVar[int]
     MEAN_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    RUN_NAME_FIELD_NUMBER: _ClassVar[int]
+    OTHER_RUNS_FIELD_NUMBER: _ClassVar[int]
     source: str
     scorer: str
     dataset: str
     dataset_name: str
     mean: float
     count: int
-    def __init__(self, source: _Optional[str] = ..., scorer: _Optional[str] = ..., dataset: _Optional[str] = ..., dataset_name: _Optional[str] = ..., mean: _Optional[float] = ..., count: _Optional[int] = ...) -> None: ...
+    failed: int
+    run: str
+    run_name: str
+    other_runs: int
+    def __init__(self, source: _Optional[str] = ..., scorer: _Optional[str] = ..., dataset: _Optional[str] = ..., dataset_name: _Optional[str] = ..., mean: _Optional[float] = ..., count: _Optional[int] = ..., failed: _Optional[int] = ..., run: _Optional[str] = ..., run_name: _Optional[str] = ..., other_runs: _Optional[int] = ...) -> None: ...
 
 class VersionDifferences(_message.Message):
     __slots__ = ("model_id", "metrics")

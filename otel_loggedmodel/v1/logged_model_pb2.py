@@ -14,7 +14,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&otel_loggedmodel/v1/logged_model.proto\x12\x13otel_loggedmodel.v1\"\xf0\x03\n\x0bLoggedModel\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x15\n\rexperiment_id\x18\x03 \x01(\t\x12\x1a\n\x12\x63reation_timestamp\x18\x04 \x01(\x03\x12\x1e\n\x16last_updated_timestamp\x18\x05 \x01(\x03\x12\x17\n\nmodel_type\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x1a\n\rsource_run_id\x18\x07 \x01(\tH\x02\x88\x01\x01\x12\x36\n\x06status\x18\x08 \x01(\x0e\x32&.otel_loggedmodel.v1.LoggedModelStatus\x12\x38\n\x04tags\x18\t \x03(\x0b\x32*.otel_loggedmodel.v1.LoggedModel.TagsEntry\x12<\n\x06params\x18\n \x03(\x0b\x32,.otel_loggedmodel.v1.LoggedModel.ParamsEntry\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_nameB\r\n\x0b_model_typeB\x10\n\x0e_source_run_id*\x98\x01\n\x11LoggedModelStatus\x12#\n\x1fLOGGED_MODEL_STATUS_UNSPECIFIED\x10\x00\x12\x1f\n\x1bLOGGED_MODEL_STATUS_PENDING\x10\x01\x12\x1d\n\x19LOGGED_MODEL_STATUS_READY\x10\x02\x12\x1e\n\x1aLOGGED_MODEL_STATUS_FAILED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&otel_loggedmodel/v1/logged_model.proto\x12\x13otel_loggedmodel.v1\"\xf0\x03\n\x0bLoggedModel\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x15\n\rexperiment_id\x18\x03 \x01(\t\x12\x1a\n\x12\x63reation_timestamp\x18\x04 \x01(\x03\x12\x1e\n\x16last_updated_timestamp\x18\x05 \x01(\x03\x12\x17\n\nmodel_type\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x1a\n\rsource_run_id\x18\x07 \x01(\tH\x02\x88\x01\x01\x12\x36\n\x06status\x18\x08 \x01(\x0e\x32&.otel_loggedmodel.v1.LoggedModelStatus\x12\x38\n\x04tags\x18\t \x03(\x0b\x32*.otel_loggedmodel.v1.LoggedModel.TagsEntry\x12<\n\x06params\x18\n \x03(\x0b\x32,.otel_loggedmodel.v1.LoggedModel.ParamsEntry\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_nameB\r\n\x0b_model_typeB\x10\n\x0e_source_run_id*\xc5\x01\n\x11LoggedModelStatus\x12#\n\x1fLOGGED_MODEL_STATUS_UNSPECIFIED\x10\x00\x12\x1f\n\x1bLOGGED_MODEL_STATUS_PENDING\x10\x01\x12\x1d\n\x19LOGGED_MODEL_STATUS_READY\x10\x02\x12\x1e\n\x1aLOGGED_MODEL_STATUS_FAILED\x10\x03\x12+\n\'LOGGED_MODEL_STATUS_FAILED_REGISTRATION\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -26,7 +26,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGGEDMODEL_PARAMSENTRY']._loaded_options = None
   _globals['_LOGGEDMODEL_PARAMSENTRY']._serialized_options = b'8\001'
   _globals['_LOGGEDMODELSTATUS']._serialized_start=563
-  _globals['_LOGGEDMODELSTATUS']._serialized_end=715
+  _globals['_LOGGEDMODELSTATUS']._serialized_end=760
   _globals['_LOGGEDMODEL']._serialized_start=64
   _globals['_LOGGEDMODEL']._serialized_end=560
   _globals['_LOGGEDMODEL_TAGSENTRY']._serialized_start=428

@@ -12,10 +12,12 @@ class LoggedModelStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LOGGED_MODEL_STATUS_PENDING: _ClassVar[LoggedModelStatus]
     LOGGED_MODEL_STATUS_READY: _ClassVar[LoggedModelStatus]
     LOGGED_MODEL_STATUS_FAILED: _ClassVar[LoggedModelStatus]
+    LOGGED_MODEL_STATUS_FAILED_REGISTRATION: _ClassVar[LoggedModelStatus]
 LOGGED_MODEL_STATUS_UNSPECIFIED: LoggedModelStatus
 LOGGED_MODEL_STATUS_PENDING: LoggedModelStatus
 LOGGED_MODEL_STATUS_READY: LoggedModelStatus
 LOGGED_MODEL_STATUS_FAILED: LoggedModelStatus
+LOGGED_MODEL_STATUS_FAILED_REGISTRATION: LoggedModelStatus
 
 class LoggedModel(_message.Message):
     __slots__ = ("model_id", "name", "experiment_id", "creation_timestamp", "last_updated_timestamp", "model_type", "source_run_id", "status", "tags", "params")

@@ -128,7 +128,7 @@ class ListTracesResponse(_message.Message):
     def __init__(self, traces: _Optional[_Iterable[_Union[TraceSummary, _Mapping]]] = ...) -> None: ...
 
 class TraceSummary(_message.Message):
-    __slots__ = ("trace_id", "span_id", "model_id", "span_name", "service", "start_ns", "duration_ms", "error", "status_message", "input_tokens", "output_tokens", "cost_usd", "scores", "cut_off")
+    __slots__ = ("trace_id", "span_id", "model_id", "span_name", "service", "start_ns", "duration_ms", "error", "status_message", "input_tokens", "output_tokens", "cost_usd", "scores", "cut_off", "input", "output", "reason", "conversation")
     class ScoresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -150,6 +150,10 @@ class TraceSummary(_message.Message):
     COST_USD_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
     CUT_OFF_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CONVERSATION_FIELD_NUMBER: _ClassVar[int]
     trace_id: str
     span_id: str
     model_id: str
@@ -164,7 +168,67 @@ class TraceSummary(_message.Message):
     cost_usd: float
     scores: _containers.ScalarMap[str, float]
     cut_off: bool
-    def __init__(self, trace_id: _Optional[str] = ..., span_id: _Optional[str] = ..., model_id: _Optional[str] = ..., span_name: _Optional[str] = ..., service: _Optional[str] = ..., start_ns: _Optional[int] = ..., duration_ms: _Optional[float] = ..., error: bool = ..., status_message: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., cost_usd: _Optional[float] = ..., scores: _Optional[_Mapping[str, float]] = ..., cut_off: bool = ...) -> None: ...
+    input: str
+    output: str
+    reason: str
+    conversation: str
+    def __init__(self, trace_id: _Optional[str] = ..., span_id: _Optional[str] = ..., model_id: _Optional[str] = ..., span_name: _Optional[str] = ..., service: _Optional[str] = ..., start_ns: _Optional[int] = ..., duration_ms: _Optional[float] = ..., error: bool = ..., status_message: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., cost_usd: _Optional[float] = ..., scores: _Optional[_Mapping[str, float]] = ..., cut_off: bool = ..., input: _Optional[str] = ..., output: _Optional[str] = ..., reason: _Optional[str] = ..., conversation: _Optional[str] = ...) -> None: ...
+
+class ListRunsResponse(_message.Message):
+    __slots__ = ("runs",)
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    runs: _containers.RepeatedCompositeFieldContainer[Run]
+    def __init__(self, runs: _Optional[_Iterable[_Union[Run, _Mapping]]] = ...) -> None: ...
+
+class Run(_message.Message):
+    __slots__ = ("run_id", "name", "model_id", "version_name", "experiment_id", "dataset", "dataset_name", "status", "start_ms", "end_ms", "rows", "rows_failed", "rows_total", "scorers", "scorer_errors", "metrics")
+    class ScorerErrorsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPERIMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    DATASET_NAME_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    START_MS_FIELD_NUMBER: _ClassVar[int]
+    END_MS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FAILED_FIELD_NUMBER: _ClassVar[int]
+    ROWS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    SCORERS_FIELD_NUMBER: _ClassVar[int]
+    SCORER_ERRORS_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    name: str
+    model_id: str
+    version_name: str
+    experiment_id: str
+    dataset: str
+    dataset_name: str
+    status: str
+    start_ms: int
+    end_ms: int
+    rows: int
+    rows_failed: int
+    rows_total: int
+    scorers: _containers.RepeatedScalarFieldContainer[str]
+    scorer_errors: _containers.ScalarMap[str, int]
+    metrics: _containers.ScalarMap[str, float]
+    def __init__(self, run_id: _Optional[str] = ..., name: _Optional[str] = ..., model_id: _Optional[str] = ..., version_name: _Optional[str] = ..., experiment_id: _Optional[str] = ..., dataset: _Optional[str] = ..., dataset_name: _Optional[str] = ..., status: _Optional[str] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., rows: _Optional[int] = ..., rows_failed: _Optional[int] = ..., rows_total: _Optional[int] = ..., scorers: _Optional[_Iterable[str]] = ..., scorer_errors: _Optional[_Mapping[str, int]] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class ListRowsResponse(_message.Message):
     __slots__ = ("rows",)

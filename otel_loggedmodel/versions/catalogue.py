@@ -63,6 +63,11 @@ class Catalogue:
         """The present state of a model; None if this process does not know it."""
         return self._models.get(model_id)
 
+    def models(self) -> list[LoggedModel]:
+        """The present states of all models that this process knows."""
+        with self._lock:
+            return list(self._models.values())
+
     def knows(self, model_id: str) -> bool:
         """Whether there is anything to announce of a model."""
         return model_id in self._histories or model_id in self.activated

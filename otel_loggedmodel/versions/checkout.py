@@ -35,6 +35,18 @@ def where_from(state: GitState) -> dict[str, str]:
     )
 
 
+def under_mlflows_names(state: GitState) -> dict[str, str]:
+    """The same once more, for code that looks for MLflow's tags."""
+    return _present(
+        {
+            "mlflow.git.branch": state.branch,
+            "mlflow.git.commit": state.commit,
+            "mlflow.git.dirty": "true" if state.dirty else "false",
+            "mlflow.git.repo_url": state.remote_url,
+        }
+    )
+
+
 def default_name(state: GitState) -> str:
     """The repository's name, from its remote, else from its folder."""
     source = (state.remote_url or state.root).rstrip("/\\")

@@ -66,6 +66,11 @@ class GitState:
     diff: str | None
     root: str
 
+    @property
+    def repo_url(self) -> str | None:
+        """The same as `remote_url`, under MLflow's name."""
+        return self.remote_url
+
 
 def read_git_state(
     path: str | os.PathLike[str] | None = None,

@@ -19,6 +19,7 @@ _STATUSES: Final = {
     LoggedModelStatus.PENDING: logged_model_pb2.LOGGED_MODEL_STATUS_PENDING,
     LoggedModelStatus.READY: logged_model_pb2.LOGGED_MODEL_STATUS_READY,
     LoggedModelStatus.FAILED: logged_model_pb2.LOGGED_MODEL_STATUS_FAILED,
+    LoggedModelStatus.FAILED_REGISTRATION: logged_model_pb2.LOGGED_MODEL_STATUS_FAILED_REGISTRATION,
 }
 _KINDS: Final[dict[EventKind, model_event_pb2.ModelEventKind]] = {
     "created": model_event_pb2.MODEL_EVENT_KIND_CREATED,

@@ -6,8 +6,10 @@ import enum
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from types import MappingProxyType, TracebackType
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+# A metric of a version is a tag, as what is newest of it counts.
+METRIC_TAG: Final = "metric."
 EventKind = Literal["created", "updated", "activated", "deleted"]
 
 
@@ -17,9 +19,26 @@ class LoggedModelStatus(str, enum.Enum):
     PENDING = "PENDING"
     READY = "READY"
     FAILED = "FAILED"
+    # Databricks' pages name it among the statuses of a version.
+    FAILED_REGISTRATION = "FAILED_REGISTRATION"
 
     def __str__(self) -> str:
         return self.value
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A metric of a version, as it was logged last.
+
+    Attributes:
+        key: Its name.
+        value: Its value.
+        model_id: The version.
+    """
+
+    key: str
+    value: float
+    model_id: str
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,6 +77,26 @@ class LoggedModel:
     def model_uri(self) -> str:
         """The URI that refers to this version, `models:/<model_id>`."""
         return f"models:/{self.model_id}"
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics that were logged to it, as far as this process knows: its tags `metric.<key>`."""
+        found = []
+        for tag, text in self.tags.items():
+            if tag.startswith(METRIC_TAG):
+                try:
+                    found.append(Metric(tag[len(METRIC_TAG) :], float(text), self.model_id))
+                except ValueError:
+                    continue  # somebody has set such a tag by hand
+        return found
+
+    def to_dictionary(self) -> dict[str, Any]:
+        """Its fields, with texts for the status, and dicts for tags, params and metrics."""
+        metrics = {metric.key: metric.value for metric in self.metrics}
+        plain = {"tags": dict(self.tags), "params": dict(self.params), "status": str(self.status), "metrics": metrics}
+        return {**_fields_of(self), **plain}
+
+    to_dict = to_dictionary
 
     def __eq__(self, other: object) -> bool:
         return _fields_of(self) == _fields_of(other) if isinstance(other, LoggedModel) else NotImplemented

@@ -40,7 +40,7 @@ def test_the_page_works_as_printed(tmp_path: Path) -> None:
 
         for name, text in FILES.items():
             (tmp_path / name).write_text(text, encoding="utf-8")
-        write_questions, build = COMMANDS
+        write_questions, build, again = COMMANDS
         run("bash", "-ec", write_questions)
         said = run(sys.executable, "run.py")
         assert "'normalized_match/mean': 0.6666666666666666, 'short/mean': 1.0" in said
@@ -52,5 +52,8 @@ def test_the_page_works_as_printed(tmp_path: Path) -> None:
         assert "'helpful/mean': 4.0" in run(sys.executable, "judged.py")
         assert "'answered/mean': 1.0" in run(sys.executable, "later.py")
         run(sys.executable, "feedback.py", trace_id)
+        listed = run("bash", "-ec", again)
+        assert "an evaluation run" in listed
+        assert "normalized_match/mean" in listed
         (tmp_path / "questions.jsonl").unlink()
         wait_until(lambda: "helpful" in run("otel-loggedmodel", "traces", "--json", "--limit", "100"))

@@ -25,8 +25,8 @@ def test_the_gate_catches_the_version_that_saves_tokens_and_finds_less() -> None
     assert "code-search-v1: 164 rows, first answer right in 38%" in said
     assert "code-search-v2: 164 rows, first answer right in 23%" in said
     assert re.search(r"tokens in per trace .* better", said)
-    assert re.search(r"cost per trace .* better", said)
-    assert re.search(r"score found .*0\.3841 \(n=164\).*0\.2317 \(n=164\).* worse", said)
+    assert re.search(r"cost per 1,000 traces .* better", said)
+    assert re.search(r"score found .*0\.384 \(n=164\).*0\.232 \(n=164\).* worse", said)
     assert "4 of 164 rows higher, 29 lower, 131 the same" in said
     assert re.search(r"failed\s+worse\(scores\.found\)", said)
     assert said.rstrip().endswith("exit code 1")

@@ -147,7 +147,8 @@ def test_a_killed_evaluation_goes_on_and_no_row_is_counted_twice(serving, tmp_pa
 
     def journaled() -> list[str]:
         files = list((tmp_path / "state").rglob("*.jsonl"))
-        return [json.loads(line)["row"] for file in files for line in file.read_text().splitlines()]
+        lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+        return [line["row"] for line in lines if "row" in line]
 
     process = subprocess.Popen([sys.executable, script, calls], env=variables)
     wait_until(journaled)
@@ -168,6 +169,10 @@ def test_a_killed_evaluation_goes_on_and_no_row_is_counted_twice(serving, tmp_pa
     score = arrived(serving, "killed", "value", 200)
     assert score["mean"] == 99.5
     assert not journaled()
+    # It is one run, which is whole now.
+    (run,) = serving.get("/api/v1/runs", {"version": "killed"})["runs"]
+    assert (run["status"], run["rows"], run["rows_total"]) == ("FINISHED", 200, 200)
+    assert score["groups"][0]["run"] == run["run_id"]
 
 
 @pytest.fixture

@@ -76,10 +76,30 @@ def test_two_versions_side_by_side(rows: Callable[..., dict[str, list[str]]], re
     assert found["latency p95"] == ["2,000 ms", "2,300 ms", "+15.0 %", "✗ worse"]
     assert found["latency p99"] == ["12.3 s", "12.3 s", "+0.0 %", "= same"]
     assert found["tokens in per trace"] == ["1,000", "1,000", "+0.0 %", "= same"]
-    assert found["cost per trace"] == ["$0.0120", "-", "-", "= same"]
+    assert found["cost per 1,000 traces"] == ["$12.00", "-", "-", "= same"]
     assert found["cost"] == ["$14.45", "-"]
-    assert found["score correctness"] == ["0.91 (n=600)", "0.91 (n=600)", "+0.0 %", "= same"]
+    assert found["score correctness"] == ["0.91 (n=600)", "0.91 (n=600)", "+0", "= same"]
     assert found["B"] == ["support-agent", V2, "1,204 traces"]
+
+
+def test_the_decision_comes_first_in_words_and_by_groups(run: Run, reader: MemoryReader) -> None:
+    verdicts = {"latency_ms.p50": Verdict.WORSE, "latency_ms.p95": Verdict.WORSE, "error_rate": Verdict.BETTER}
+    reader.comparison = compared(metrics(V1), metrics(V2, error_rate=0.001), verdicts)
+    first, groups, *_ = run("compare", "v1", "v2").stdout.splitlines()
+    assert (
+        first == "22222222 is slower (+0.0 % median) but has far fewer errors (1.99 % to 0.1 %), compared with 11111111"
+    )
+    assert groups.split("   ")[:4] == ["Quality = same", "Errors ✓ better", "Speed ✗ worse", "Cost = same"]
+
+
+def test_a_change_and_the_values_beside_it_are_of_the_same_traces(
+    rows: Callable[..., dict[str, list[str]]], reader: MemoryReader
+) -> None:
+    two = compared(metrics(V1), metrics(V2))
+    narrower = difference(0.0000736, 0.00103, Verdict.WORSE)
+    differences = {**two.differences[0].metrics, "cost_usd_per_trace": narrower}
+    reader.comparison = replace(two, differences=[VersionDifferences(model_id=V2, metrics=differences)])
+    assert rows("v1", "v2")["cost per 1,000 traces"] == ["$0.07", "$1.03", "x 14", "✗ worse"]
 
 
 def test_it_says_how_to_read_it(run: Run, reader: MemoryReader) -> None:
@@ -93,6 +113,7 @@ def test_one_version_is_shown_by_itself(run: Run, reader: MemoryReader) -> None:
     assert "2,000 ms" in output
     assert "verdict" not in output
     assert "better" not in output
+    assert "nothing to compare it with" in output
 
 
 def test_a_version_without_traces_has_no_numbers(
@@ -109,7 +130,7 @@ def test_a_change_from_zero_or_below_is_a_difference(
 ) -> None:
     base, candidate = metrics(V1, cost_usd_per_trace=0.0), metrics(V2, cost_usd_per_trace=0.5)
     reader.comparison = compared(base, candidate)
-    assert rows("v1", "v2")["cost per trace"] == ["$0.00", "$0.500", "+$0.500", "= same"]
+    assert rows("v1", "v2")["cost per 1,000 traces"] == ["$0.00", "$500.00", "+$500.00", "= same"]
 
 
 def test_configuration_differences_and_notes(
@@ -212,8 +233,9 @@ def test_a_narrow_terminal_gets_a_table_for_each_version() -> None:
     assert "latency p95\n  A  2,000 ms\n  B  2,000 ms  +0.0 %  ✗ worse\n" in tiny
     for output, columns in ((wide, 160), (narrow, 80), (tiny, 44)):
         assert max(map(len, output.splitlines())) <= columns
-        assert output.count("✗ worse") == 2
-        assert V3 in output
+        # In the table, and in the line of groups below the decision.
+        assert " ".join(output.split()).count("✗ worse") == 4
+        assert V3[-8:] in output
 
 
 def test_colours_on_a_terminal_unless_they_are_not_wanted() -> None:
@@ -258,7 +280,7 @@ def test_scores_are_those_of_what_was_compared(rows: Callable[..., dict[str, lis
     two = paired(candidate_count=28)
     mixed = [metrics(V1, scores={"correct": Score(mean=0.2, count=500)}), two.versions[1]]
     reader.comparison = replace(two, versions=mixed)
-    assert rows("v1", "v2")["score correct"] == ["0.9 (n=30)", "0.6 (n=28)", "-33.3 %", "✗ worse"]
+    assert rows("v1", "v2")["score correct"] == ["0.9 (n=30)", "0.6 (n=28)", "-0.3", "✗ worse"]
     # Held against two, on rows of each.
     other = difference(0.7, 0.8, Verdict.BETTER, evaluation=ScoreComparison(test="welch", base_count=50))
     third = VersionDifferences(model_id=V3, metrics={"scores.correct": other})

@@ -169,7 +169,7 @@ def test_rules_on_scores_alone_need_no_traces() -> None:
     result = judged(evaluated(), [parse_rule("worse(scores.correct)"), parse_rule("error_rate > 1%")])
     assert [rule.outcome for rule in result.rules] == [Outcome.FAILED, Outcome.NO_DATA]
     assert (result.outcome, result.exit_code, result.reason) == (Outcome.FAILED, 1, "1 of 2 rules failed")
-    assert result.rules[0].text == ("scores.correct is worse: 0.9 to 0.6 (-33.3 %), 9 of 30 rows lower, 2 higher")
+    assert result.rules[0].text == ("scores.correct is worse: 0.9 to 0.6 (-0.3), 9 of 30 rows lower, 2 higher")
     fine = judged(evaluated(Verdict.SAME), [parse_rule("worse(scores.correct)")])
     assert (fine.outcome, fine.exit_code) == (Outcome.PASSED, 0)
     assert judged(evaluated(), [parse_rule("worse")]).outcome is Outcome.NO_DATA

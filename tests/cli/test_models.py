@@ -91,9 +91,11 @@ def test_a_pipe_gets_every_column_and_a_narrow_terminal_the_ids() -> None:
     wide = without_colours(run_in_terminal(["models"], 200, FILL))
     assert "llm=gpt-5" in wide
     narrow = without_colours(run_in_terminal(["models"], 80, FILL))
-    assert V1 in narrow
+    for cell in (V1[-8:], "2,300 ms", "24", "2026-01-01"):
+        assert cell in narrow
+    assert V1 not in narrow
     assert "Not shown, for want of room:" in narrow
     assert "llm=gpt-5" not in narrow
     assert max(map(len, narrow.splitlines())) <= 80
-    assert V1 in without_colours(run_in_terminal(["models"], 50, FILL))
+    assert V1[-8:] in without_colours(run_in_terminal(["models"], 50, FILL))
     assert V3 not in narrow

@@ -27,6 +27,7 @@ from otel_loggedmodel.store import open_database, open_reader
 from otel_loggedmodel.store.reading import TraceFilter
 from otlp_receiver import OtlpReceiver
 
+from .arrived import look_up
 from .running import DEMO, EXAMPLES, run
 
 pytestmark = pytest.mark.takes(5)
@@ -71,7 +72,7 @@ def truth_of(import_from_demo: Callable[[str], ModuleType], rounds: int) -> dict
             model=params["llm_model"],
             temperature=float(params["temperature"]),
             max_tokens=int(params["max_tokens"]),
-            seed=zlib.crc32(request.conversation.encode()),
+            seed=zlib.crc32(f"{request.conversation} {request.question}".encode()),
         )
         one = truth[request.release]
         one.traces += 1
@@ -92,16 +93,20 @@ def check_demo(outcome: subprocess.CompletedProcess[str], truth: dict[str, Truth
     for release, one in truth.items():
         assert sum(int(answered) for name, answered, _ in answers if name == release) == one.traces - one.errors
         assert sum(int(refused or 0) for name, _, refused in answers if name == release) == one.errors
-        links = f"{one.traces} of {one.traces} traces link to the version's own trace; "
-        assert f"support-agent-{release}: {links}{6 * one.traces} of {6 * one.traces} spans carry its id\n" in output
-    check_table(section(output, "compare support-agent-v1 support-agent-v2"), truth["v1"], truth["v2"])
     models = section(output, "models")
+    ids = {}
     for release, one in truth.items():
-        row = rf"support-agent-{release} +m-[0-9a-f]{{32}} +ready +{one.traces} +{one.errors} "
-        assert re.search(row, models), models
-    slowest = section(output, "traces support-agent-v2 --order slowest --limit 3")
-    assert len(re.findall(r"[0-9a-f]{32} .+ ok +\d+ +\d+ +\$0\.00\d+ +POST /ask ", slowest)) == 3
-    strict, agreed = sections(output, "gate support-agent-v1 support-agent-v2")
+        stage = {"v1": "production", "v2": "candidate"}[release]
+        row = rf"support-agent +{release} +(m-[0-9a-f]{{32}}) +{stage} +{one.traces} +{one.errors} "
+        found = re.search(row, models)
+        assert found, models
+        ids[release] = found[1][-8:]
+    compared = section(output, f"compare {ids['v1']} {ids['v2']}")
+    check_table(compared, truth["v1"], truth["v2"])
+    assert re.search(r"^v2 .*has far fewer errors .*compared with v1$", compared, re.MULTILINE), compared
+    slowest = section(output, f"traces {ids['v2']} --order slowest --limit 3")
+    assert len(re.findall(r"[0-9a-f]{32} .+ ok +\d+ +\d+ +\$0\.00\d+ .+\? .+ POST /ask ", slowest)) == 3
+    strict, agreed = sections(output, f"gate {ids['v1']} {ids['v2']}")
     assert "cost_usd_per_trace is worse" in strict
     assert "FAILED: 1 of 1 rules failed\nexit status 1: a regression" in strict
     assert "error_rate is better" in agreed
@@ -123,7 +128,7 @@ def check_table(table: str, v1: Truth, v2: Truth) -> None:
     """The numbers that the demo shows are true, and the differences that were planted are called."""
     rows = {
         match[1]: match[2].split()
-        for match in re.finditer(r"^ ((?:[a-z0-9_]+ )*[a-z0-9_]+) {2,}(\S.*)$", table, re.MULTILINE)
+        for match in re.finditer(r"^ ((?:[a-z0-9_,]+ )*[a-z0-9_]+) {2,}(\S.*)$", table, re.MULTILINE)
     }
     assert rows["traces"] == [str(v1.traces), str(v2.traces)]
     assert rows["errors"] == [str(v1.errors), str(v2.errors)]
@@ -132,7 +137,7 @@ def check_table(table: str, v1: Truth, v2: Truth) -> None:
     assert rows["param llm_model"] == ["gpt-4.1-mini", "gpt-4.1"]
     assert "param max_tokens" not in rows  # the versions do not differ in it
     assert rows["error rate"][-1] == "better"
-    for metric in ("tokens in per trace", "tokens out per trace", "cost per trace"):
+    for metric in ("tokens in per trace", "tokens out per trace", "cost per 1,000 traces"):
         assert rows[metric][-1] == "worse", metric
     # The second one waits 15 ms longer, which a busy machine can drown, but hardly turn round.
     assert rows["latency p50"][-1] != "better"
@@ -141,7 +146,13 @@ def check_table(table: str, v1: Truth, v2: Truth) -> None:
 def check_kept_data(url: str, truth: dict[str, Truth], output: str) -> None:
     """What the demo leaves behind says the same, to all its digits."""
     reader = open_reader(url)
-    comparison = reader.compare(["support-agent-v1", "support-agent-v2"])
+    ids = {version.tags["release"]: version.model_id for version in reader.versions()}
+    arrived = look_up(reader, ids)
+    for release, one in arrived.items():
+        assert (one.traces, one.errors, one.linked) == (truth[release].traces, truth[release].errors, one.traces)
+        # Each request is at least five spans: its own, what is received and sent, the search, the call of the model.
+        assert one.stamped == one.spans >= 5 * one.traces
+    comparison = reader.compare([ids["v1"], ids["v2"]])
     for found, one, model in zip(comparison.versions, truth.values(), ("gpt-4.1-mini", "gpt-4.1"), strict=True):
         assert (found.traces, found.errors) == (one.traces, one.errors)
         assert (found.tokens.input, found.tokens.output) == (one.input_tokens, one.output_tokens)
@@ -150,15 +161,22 @@ def check_kept_data(url: str, truth: dict[str, Truth], output: str) -> None:
         assert found.latency_ms.mean is not None
         assert found.latency_ms.mean >= 1000 * statistics.fmean(one.seconds)
     for release, stage in (("v1", "production"), ("v2", "candidate")):
-        detail = reader.version(f"support-agent-{release}")
+        detail = reader.version(ids[release])
         # Made by two processes, its own and the one that serves both, and yet one version, made once.
-        assert sorted(entry.kind for entry in detail.history) == ["activated", "activated", "created", "updated"]
+        assert sorted(entry.kind for entry in detail.history) == [
+            *("activated", "activated", "created", "updated", "updated"),
+        ]
         assert len({entry.resource["process.pid"] for entry in detail.history if entry.kind == "activated"}) == 2
-        assert detail.version.tags == {"stage": stage}
-    slowest = reader.traces("support-agent-v2", TraceFilter(order="slowest", limit=3))
-    shown = section(output, "traces support-agent-v2 --order slowest --limit 3")
+        assert detail.version.tags == {"release": release, "stage": stage}
+    slowest = reader.traces(ids["v2"], TraceFilter(order="slowest", limit=3))
+    shown = section(output, f"traces {ids['v2'][-8:]} --order slowest --limit 3")
     assert [trace.trace_id for trace in slowest] == re.findall(r" ([0-9a-f]{32}) ", shown)
     assert slowest[0].duration_ms >= 1000 * max(truth["v2"].seconds)
+    assert all(trace.input and trace.output and trace.scores for trace in slowest)
+    turns = reader.traces(ids["v2"], TraceFilter(conversation="routed-0-0"))
+    assert len({trace.input for trace in turns}) == 3
+    failed = reader.traces(ids["v1"], TraceFilter(errors_only=True, limit=1))
+    assert "overloaded" in failed[0].reason
     reader.close()
 
 
@@ -272,8 +290,8 @@ def test_a_demo_through_a_collector_can_be_opened_until_it_is_interrupted(
         way = []
     except pytest.skip.Exception:
         way = ["--direct"]
-    with demo_until("until Ctrl-C", tmp_path, "--stay", *way) as (process, said):
-        (url,) = re.findall(r"http://127\.0\.0\.1:\d+/", said.splitlines()[-1])
+    with demo_until("Until Ctrl-C.", tmp_path, "--stay", *way) as (process, said):
+        url = re.findall(r"^  what is deployed +(http://127\.0\.0\.1:\d+/)$", said, re.MULTILINE)[-1]
         with urllib.request.urlopen(url) as answer:
             assert json.load(answer)["name"] == "otel-loggedmodel"
         # A demo beside it would take its data away.

@@ -290,11 +290,18 @@ def test_a_scorer_sees_the_trace_of_its_row_and_of_no_other(evaluate, traced) ->
         assert trace.outputs == row.outputs
 
 
-def test_a_trace_that_is_scored_again_has_the_same_results(evaluate, results) -> None:
+def test_a_trace_that_is_scored_again_has_the_same_result_in_a_run_and_another_in_another(evaluate, results) -> None:
     row = {**ROWS[0], "outputs": 0, "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7"}
-    evaluate([row], [exact])
-    evaluate([row], [exact])
+    with otel_loggedmodel.start_run():
+        evaluate([row], [exact])
+        evaluate([row], [exact])
     first, second = results()
+    evaluate([row], [exact])
+    assert len({span.context.span_id for span in results()}) == 2
+    # Traces that are no rows of a data set have one result of each scorer.
+    evaluate(iter([row]), [exact])
+    evaluate(iter([row]), [exact])
+    assert len({span.context.span_id for span in results()}) == 3
     assert f"{first.context.trace_id:032x}" == row["trace_id"]
     assert f"{first.parent.span_id:016x}" == row["span_id"]
     assert first.context.span_id == second.context.span_id

@@ -107,7 +107,7 @@ def test_scores_of_an_evaluation_are_the_same_both_ways(both: Both, tmp_path) ->
     def same(outputs: str, expectations: str) -> bool:
         return outputs == expectations
 
-    genai.evaluate(
+    result = genai.evaluate(
         rows,
         [same],
         model_id="v1",
@@ -118,6 +118,7 @@ def test_scores_of_an_evaluation_are_the_same_both_ways(both: Both, tmp_path) ->
     )
     values = [attributes["gen_ai.evaluation.score.value"] for _, _, attributes in both.events]
     assert sorted(values) == [0.0, 1.0]
+    assert {attributes["logged_model.evaluation.run"] for _, _, attributes in both.events} == {result.run_id}
     assert sorted(both.events, key=str) == sorted(both.results, key=str)
 
 

@@ -33,6 +33,7 @@ def test_feedback_is_a_span_of_the_trace_it_is_about(log, results) -> None:
     assert format_trace_id(span.context.trace_id) == TRACE_ID
     assert format_span_id(span.parent.span_id) == SPAN_ID
     assert dict(span.attributes) == {
+        "logged_model.evaluation.assessment": feedback.assessment_id,
         "gen_ai.evaluation.name": "helpful",
         "gen_ai.evaluation.score.value": 1.0,
         "gen_ai.evaluation.score.label": "pass",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """LoggedModelExporter with an MLflow server, as far as that shows without one: what goes where, and what is refused."""
 
+import dataclasses
 import re
 import socket
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import otel_loggedmodel
 from delivery.far_end import HttpFarEnd
 from doubles import ScriptedExporter
 from otel_loggedmodel.delivery.destinations import destination_of
+from otel_loggedmodel.delivery.otlp_sending import sender_of
 from otel_loggedmodel.exporter import LoggedModelExporter
 from otel_loggedmodel.mlflow_server.rest import Server
 from otel_loggedmodel.mlflow_server.settings import Settings, SettingsError
@@ -161,6 +163,30 @@ def test_what_waits_does_not_depend_on_who_asks(uri: str) -> None:
         exporter.shutdown()
     assert len(keys) == 1
     assert TrackingExporter(Settings(uri, experiment_name="x")).destination.key not in keys.pop()
+
+
+def test_a_workspace_goes_with_spans_and_questions_and_is_another_place(monkeypatch, provider) -> None:
+    monkeypatch.setenv("MLFLOW_WORKSPACE", "team-a")
+    monkeypatch.setattr(Server, "experiment_id", "3")
+    with HttpFarEnd() as server:
+        settings = Settings.from_environment(server.traces_endpoint.removesuffix("/v1/traces"))
+        exporting(provider, LoggedModelExporter(mlflow=settings))
+        provider.get_tracer("test").start_span("root").end()
+        (request,) = [request for request in server.requests if request.names == ["root"]]
+        assert request.headers["x-mlflow-workspace"] == "team-a"
+        provider.shutdown()
+    other = TrackingExporter(dataclasses.replace(settings, workspace="team-b")).destination.key
+    none = TrackingExporter(dataclasses.replace(settings, workspace=None)).destination.key
+    assert len({TrackingExporter(settings).destination.key, other, none}) == 3
+
+
+def test_spans_wait_as_long_as_mlflows_variable_says(monkeypatch, uri: str) -> None:
+    for variable, seconds in ((None, 30.0), ("0.3", 0.3)):
+        if variable is not None:
+            monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", variable)
+        exporter = LoggedModelExporter(mlflow=Settings.from_environment(uri))
+        assert sender_of(exporter.wrapped).timeout == seconds
+        exporter.shutdown()
 
 
 # instrument()

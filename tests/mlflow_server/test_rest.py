@@ -151,12 +151,13 @@ def test_what_is_asked_goes_out_as_it_is(tmp_path: Path, monkeypatch: pytest.Mon
         return as_json(200, {})
 
     with AnsweringServer(answer) as there:
-        server = Server(Settings(f"{there.uri}/prefix", token="a-token"))
+        server = Server(Settings(f"{there.uri}/prefix", token="a-token", workspace="team-a"))
         server.call("POST", "/x", {"text": "ünïcødé 🚀 \x00 \ud800"}, query={"a": "b c", "d": ["1", "2"]})
         server.close()
         ((method, path, headers),) = there.requests
     assert (method, path) == ("POST", "/prefix/x?a=b+c&d=1&d=2")
     assert headers["authorization"] == "Bearer a-token"
+    assert headers["x-mlflow-workspace"] == "team-a"
     assert headers["user-agent"].startswith("otel-loggedmodel/")
     assert bodies == [{"text": "ünïcødé 🚀 \x00 ?"}]
 

@@ -17,6 +17,7 @@ def test_mlflows_variables_are_the_settings(monkeypatch: pytest.MonkeyPatch) -> 
         "MLFLOW_EXPERIMENT_ID": "7",
         "MLFLOW_EXPERIMENT_NAME": "shop",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "12.5",
+        "MLFLOW_WORKSPACE": "team-a",
     }.items():
         monkeypatch.setenv(name, value)
     settings = Settings.from_environment()
@@ -30,6 +31,7 @@ def test_mlflows_variables_are_the_settings(monkeypatch: pytest.MonkeyPatch) -> 
         verify="/etc/ca.pem",
         client_cert="/etc/client.pem",
         timeout=12.5,
+        workspace="team-a",
     )
     assert Settings.from_environment("http://elsewhere:5000").uri == "http://elsewhere:5000"
 
@@ -95,3 +97,9 @@ def test_contradictions_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
         Settings.from_environment("http://host")
     with pytest.raises(SettingsError, match="timeout"):
         Settings("http://host", timeout=0)
+
+
+@pytest.mark.parametrize("workspace", ["", "team a", "team\r\nx-other: 1", "\u00e4", "a" * 300])
+def test_a_workspace_that_no_header_can_hold_is_refused(workspace: str) -> None:
+    with pytest.raises(SettingsError, match=r"MLFLOW_WORKSPACE is .*: write the name of a workspace"):
+        Settings("http://host", workspace=workspace)

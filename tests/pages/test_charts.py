@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_loggedmodel.pages import charts
+from otel_loggedmodel.pages import charts, figures
 from otel_loggedmodel.presenting import formatting
+from otel_loggedmodel.store.results import Verdict
 
 _VALUES = st.lists(st.none() | st.floats(0, 1e12), max_size=60)
 
@@ -19,24 +20,42 @@ def any_known(values: Iterable[float | None]) -> bool:
     return any(value is not None for value in values)
 
 
+def numbers_of_height(path: str) -> list[float]:
+    """The second of each pair of numbers."""
+    return [float(pair.split()[1]) for pair in path.replace("L", "M").replace("h0.1", "").split("M") if pair]
+
+
+def per_cent(element: ET.Element, name: str) -> float:
+    return float((element.get(name) or "").removesuffix("%"))
+
+
 def numbers_of(path: str) -> list[float]:
     return [float(number) for number in path.replace("M", " ").replace("L", " ").replace("h", " ").split()]
 
 
 @given(_VALUES, st.text())
 def test_a_sparkline_stays_within_its_frame(values: list[float | None], label: str) -> None:
-    svg = ET.fromstring(charts.sparkline(values, label, formatting.count))
-    numbers = numbers_of(svg[1].get("d") or "")
-    assert all(math.isfinite(number) and 0 <= number <= 72 for number in numbers)
+    drawn = figures.sparkline(values, label, formatting.count)
+    if sum(value is not None for value in values) < 2:
+        assert drawn == ""
+        return
+    numbers = numbers_of(ET.fromstring(drawn)[1].get("d") or "")
+    assert all(math.isfinite(number) and 0 <= number <= 88.1 for number in numbers)
+    assert all(0 <= number <= 22 for number in numbers_of_height(ET.fromstring(drawn)[1].get("d") or ""))
 
 
 def test_a_gap_is_not_drawn_over() -> None:
-    path = ET.fromstring(charts.sparkline([1, 2, None, 3, 4], "", formatting.count))[1].get("d") or ""
+    path = ET.fromstring(figures.sparkline([1, 2, None, 3, 4], "", formatting.count))[1].get("d") or ""
     assert path.count("M") == 2
 
 
+def test_a_sparkline_begins_and_ends_with_what_is_known() -> None:
+    alone = figures.sparkline([1, 2, 1], "", formatting.count)
+    assert figures.sparkline([None, None, 1, 2, 1, None], "", formatting.count) == alone
+
+
 def test_a_sparkline_says_its_values_to_everybody() -> None:
-    svg = ET.fromstring(charts.sparkline([3, None, 1, 2], "Trend of traces", formatting.count))
+    svg = ET.fromstring(figures.sparkline([3, None, 1, 2], "Trend of traces", formatting.count))
     assert svg.get("aria-label") == svg[0].text == "Trend of traces: 1 to 3, last 2"
 
 
@@ -49,11 +68,11 @@ def test_every_value_over_time_has_a_point_that_says_it(lines: list[list[float |
         assert chart == ""
         return
     svg = ET.fromstring(chart)
-    dots = [one for one in svg if one.tag == "circle"]
+    dots = list(svg.iter("circle"))
     assert len(dots) == sum(value is not None for line in lines for value in line)
-    assert all(0 <= float(dot.get("cx", "")) <= 460 and 0 <= float(dot.get("cy", "")) <= 190 for dot in dots)
+    assert all(0 <= per_cent(dot, "cx") <= 100 and 0 <= float(dot.get("cy", "")) <= 190 for dot in dots)
     # Wherever the mouse is in a part of time, all of its values are said.
-    said = [one for one in svg if one.get("class") == "said"]
+    said = [one for one in svg.iter("rect") if one.get("class") == "said"]
     columns = [column for column in zip(*(one.values for one in series), strict=True) if any_known(column)]
     for area, column in zip(said, columns, strict=True):
         title = (area[0].text or "").split("\n")[1:]
@@ -78,22 +97,74 @@ def test_a_distribution_is_drawn_for_each_version(bins: list[dict[int, int]]) ->
         assert chart == ""
         return
     svg = ET.fromstring(chart)
-    assert sum("area" in (one.get("class") or "") for one in svg) == len(bins)
-    said = [(one[0].text or "").split("\n") for one in svg if one.get("class") == "said"]
+    assert sum("area" in (one.get("class") or "") for one in svg.iter("path")) == len(bins)
+    said = [(one[0].text or "").split("\n") for one in svg.iter("rect") if one.get("class") == "said"]
     assert all(len(lines) == 1 + len(bins) and " to " in lines[0] for lines in said)
     for place, one in enumerate(bins):
         total = sum(float(lines[1 + place].rpartition(": ")[2].removesuffix(" %")) for lines in said)
         assert total == pytest.approx(100 if one else 0, abs=0.01 * len(said) + 0.01)
     for one in svg.iter("path"):
-        assert all(-1 <= number <= 461 for number in numbers_of(one.get("d") or ""))
+        assert all(-1 <= number <= 191 for number in numbers_of(one.get("d") or ""))
 
 
-@given(*[st.floats(-1e9, 1e9)] * 3, st.floats(0, 1e9))
-def test_an_interval_contains_what_it_says(low: float, width: float, delta: float, margin: float) -> None:
-    svg = ET.fromstring(charts.interval(low, low + abs(width), delta, margin, "<l>"))
-    shown = svg.find("line[@class='range']")
-    assert shown is not None
-    assert 0 <= float(shown.get("x1", "")) <= float(shown.get("x2", "")) <= 121
+_SPANS = st.builds(
+    lambda low, width, delta, base, margin, higher, verdict: figures.Span(
+        low=low,
+        high=low + abs(width),
+        delta=delta,
+        base=base,
+        margin=margin,
+        higher_is_better=higher,
+        verdict=verdict,
+    ),
+    *[st.floats(-1e9, 1e9)] * 4,
+    st.floats(0, 1e9),
+    st.booleans(),
+    st.sampled_from(Verdict),
+)
+
+
+@given(_SPANS)
+def test_an_interval_stays_within_the_width(span: figures.Span) -> None:
+    svg = ET.fromstring(figures.interval(span, "<l>"))
+    shown = [one for one in svg if one.tag == "line" and (one.get("class") or "").startswith("iv")]
+    assert 0 <= per_cent(shown[0], "x1") <= per_cent(shown[0], "x2") <= 100
+    assert svg.get("aria-label") == "<l>"
+
+
+@pytest.mark.parametrize(
+    ("base", "delta", "higher_is_better", "place"),
+    [
+        (100.0, 100.0, False, 50 - 38.4 * math.log10(2)),  # twice the latency is to the left
+        (100.0, 100.0, True, 50 + 38.4 * math.log10(2)),  # twice the score to the right
+        (100.0, -90.0, False, 88.4),  # a tenth of the cost
+        (0.0, 0.0, False, 50.0),
+    ],
+)
+def test_better_is_to_the_right_whatever_the_metric(
+    base: float, delta: float, higher_is_better: bool, place: float
+) -> None:
+    span = figures.Span(
+        low=delta,
+        high=delta,
+        delta=delta,
+        base=base,
+        margin=0.0,
+        higher_is_better=higher_is_better,
+        verdict=Verdict.UNKNOWN,
+    )
+    assert span.place(delta) == pytest.approx(place)
+
+
+def test_an_outlier_does_not_make_a_distribution_narrow() -> None:
+    around = dict.fromkeys(range(20, 30), 200)
+    drawn = ET.fromstring(charts.distributions([{**around, 90: 1}], ["A"], "t"))
+    said = [one for one in drawn.iter("rect") if one.get("class") == "said"]
+    assert len(said) == 10
+    # What is left out of the axis is counted at its end.
+    assert sum(float((one[0].text or "").rpartition(": ")[2].removesuffix(" %")) for one in said) == pytest.approx(
+        100, abs=0.1
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,4 +178,4 @@ def test_an_interval_contains_what_it_says(low: float, width: float, delta: floa
 )
 def test_the_axis_says_round_numbers(most: float, write: Callable[[float | None], str], labels: list[str]) -> None:
     svg = ET.fromstring(charts.over_time([charts.Series("A", [most / 3, most])], 0, 60_000, "", write))
-    assert [one.text for one in svg if one.get("text-anchor") == "end"] == labels
+    assert [one.text for one in svg.iter("text") if "level" in (one.get("class") or "")] == labels

@@ -18,9 +18,9 @@ def test_the_lines_of_an_empty_backend_bring_its_first_version(open_page: Open, 
         assert f"OTEL_EXPORTER_OTLP_ENDPOINT={serving.http} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf" in shell
         assert "\nexport OTEL_METRICS_EXPORTER=none  # metrics are not stored\n" in shell
         run(python, serving.http, set_up="")
-        page.locator("#versions tbody tr.group", has_text="my-agent").wait_for()
+        page.locator("#versions tbody tr.of-name", has_text="my-agent").wait_for()
         assert page.locator("#live-now a", has_text="my-agent").count() == 1
-        for path, text in (("/traces", "answer"), ("/compare?version=my-agent", "1 trace")):
+        for path, text in (("/traces", "answer"), ("/compare?version=my-agent", "nothing to compare it with")):
             other = open_page(serving.http + path, may_complain=True)
             assert text in other.locator("main").inner_text()
         assert "There are no trends yet" in other.locator("#time").inner_text()

@@ -54,7 +54,7 @@ def test_a_page_with_a_picture_stays_small(shop: Shop) -> None:
 
 def test_a_long_text_says_how_much_more_there_is(shop: Shop, open_page: Open) -> None:
     page = the_trace(shop, open_page)
-    rest = page.locator(".messages .rest")
+    rest = page.locator(".messages .left-out")
     assert rest.inner_text() == "… 180,000 more characters: all of it"
     address = rest.get_by_role("link").get_attribute("href")
     answer = ask(shop.http, "GET", address)

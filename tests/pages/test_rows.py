@@ -33,29 +33,31 @@ def changed(evaluations: Evaluations, candidate: str) -> list[str]:
     return [row.key for place, row in enumerate(rows) if version.correct(row.correct, place) != row.correct]
 
 
-def test_rows_that_changed_are_shown_in_pairs_with_both_traces(
+def test_rows_that_changed_stand_once_with_a_column_for_each_score_and_both_traces(
     backend: Serving, open_page: Open, evaluations: Evaluations
 ) -> None:
     page = open_page(f"{backend.http}/compare?version=base&version=failing")
     section = page.locator("#rows")
-    assert section.get_by_role("heading", level=3).all_inner_texts() == [CORRECT, SIMILAR]
+    assert section.locator("thead th").all_inner_texts() == ["input", "A output", "B output", CORRECT, SIMILAR]
     planted = changed(evaluations, "failing")
-    summary = section.locator("p").first.inner_text()
-    assert summary.startswith(f"Of {ROWS} rows that both versions have, 0 higher, {len(planted)} lower,")
-    assert summary.endswith(f"{ROWS - len(planted)} the same - data set {QUESTIONS_NAME}")
-    rows = section.locator("table").first.locator("tbody tr")
+    counts = section.locator("li").first.inner_text()
+    assert counts == f"{CORRECT}: 0 higher, {len(planted)} lower, {ROWS - len(planted)} the same"
+    assert f"data set {QUESTIONS_NAME}, {ROWS} rows both have" in section.locator("header").inner_text()
+    rows = section.locator("tbody tr")
     assert rows.count() == 10 < len(planted)
-    key = rows.first.locator("th").inner_text()
+    key = rows.first.locator("th code").inner_text()
     assert key in planted
-    change, asked, base, candidate = rows.first.locator("td").all_inner_texts()
-    assert (change, asked) == ("-1", f"question {key}")
+    assert rows.first.locator("th").inner_text().startswith(f"question {key}")
+    base, candidate, change, similar = rows.first.locator("td").all_inner_texts()
     assert f"base answers question {key}" in base
     assert f"failing answers question {key}" in candidate
-    assert "pass" in base
-    assert "fail" in candidate
+    assert rows.first.locator("del").all_inner_texts() == ["base"]
+    assert rows.first.locator("ins").all_inner_texts() == ["failing"]
+    assert change.split() == ["1", "→", "0", "✗", "-1"]
+    assert similar == "="
     for place, version in some([(1, "failing"), (0, "base")]):
         page = open_page(f"{backend.http}/compare?version=base&version=failing")
-        link = page.locator("#rows table").first.locator("tbody tr").first.locator("a")
+        link = page.locator("#rows tbody tr").first.locator("a")
         follow(page, link.nth(place).click)
         assert f"{version} answers question {key}" in page.locator("#span").inner_text()
 
@@ -63,23 +65,25 @@ def test_rows_that_changed_are_shown_in_pairs_with_both_traces(
 def test_more_rows_are_one_click_away(backend: Serving, open_page: Open, evaluations: Evaluations) -> None:
     page = open_page(f"{backend.http}/compare?version=base&version=failing")
     follow(page, page.get_by_role("link", name="Show up to 100 rows of each").click)
-    shown = page.locator("#rows table").first.locator("tbody th").all_inner_texts()
+    shown = page.locator("#rows tbody th code").all_inner_texts()
     assert sorted(shown) == sorted(changed(evaluations, "failing"))
     assert page.get_by_role("link", name="Show up to").count() == 0
 
 
 def test_rows_that_did_not_change_are_counted_alone(backend: Serving, open_page: Open) -> None:
     page = open_page(f"{backend.http}/compare?version=base&version=lower")
-    correct, similar = page.locator("#rows p strong").all_inner_texts(), page.locator("#rows table")
-    assert correct[:2] == ["0 higher", "0 lower"]
-    assert similar.count() == 1
+    correct, similar = page.locator("#rows li").all_inner_texts()
+    assert "0 higher, 0 lower" in correct
+    assert "0 higher, 0 lower" not in similar
+    assert set(page.locator(f"#rows td[data-k={CORRECT}]").all_inner_texts()) == {"="}
 
 
 def test_of_three_versions_two_are_a_click_away(backend: Serving, open_page: Open) -> None:
     page = open_page(f"{backend.http}/compare?version=base&version=failing&version=lower")
     assert page.locator("#rows table").count() == 0
+    assert page.locator("#groups tbody tr").count() == 2
     follow(page, page.get_by_role("link", name="A and C").click)
-    assert page.locator(".legend li").all_inner_texts()[1].startswith("B lower")
+    assert page.locator("#decision .ver").all_inner_texts()[1].split() == ["B", "lower"]
     assert page.locator("#rows table").count() == 1
 
 
@@ -91,7 +95,7 @@ def test_a_file_has_the_rows_too(backend: Serving, open_page: Open, tmp_path: Pa
     table = page.locator("#rows table").first
     assert table.locator("tbody tr").count() == 3
     assert "failing answers question" in table.inner_text()
-    assert table.locator("td code").count() == 6  # the trace of each side
+    assert table.locator("td code.id").count() == 6  # the trace of each side
     assert table.locator("a").count() == 0
 
 
@@ -106,24 +110,24 @@ def test_what_counts_is_a_data_set_or_production(backend: Serving, open_page: Op
     everything = page.locator("#metrics").inner_text()
     field = page.get_by_label("Traffic")
     options = field.locator("option").all_inner_texts()
-    assert options[:2] == ["all", "production only"]
-    assert f"data set {QUESTIONS_NAME}" in options
-    field.select_option("production only")
+    assert options[:2] == ["All traffic", "Production only"]
+    assert f"Data set {QUESTIONS_NAME}" in options
+    field.select_option("Production only")
     follow(page, page.get_by_role("button", name="Show").click)
     assert page.locator("#rows").count() == 0
     assert page.get_by_label("Traffic").input_value() == "production"
     production = page.locator("#metrics").inner_text()
     assert production != everything
     # Links keep it.
-    follow(page, page.get_by_role("link", name="swap").click)
+    follow(page, page.get_by_role("link", name="Swap").click)
     assert "production=true" in page.url
-    page.get_by_label("Traffic").select_option(f"data set {QUESTIONS_NAME}")
+    page.get_by_label("Traffic").select_option(f"Data set {QUESTIONS_NAME}")
     follow(page, page.get_by_role("button", name="Show").click)
     assert "production=true" not in page.url
     assert page.locator("#rows table").count() >= 1
-    page.get_by_label("Traffic").select_option("all")
+    page.get_by_label("Traffic").select_option("All traffic")
     follow(page, page.get_by_role("button", name="Show").click)
-    follow(page, page.get_by_role("link", name="swap").click)
+    follow(page, page.get_by_role("link", name="Swap").click)
     assert page.locator("#metrics").inner_text() == everything
     for path in some(["/traces", "/", "/version?id=base"]):
         assert open_page(backend.http + path).get_by_label("Traffic").count() == 1

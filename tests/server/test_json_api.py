@@ -210,7 +210,7 @@ def test_a_version_with_all_there_is_to_it(shared: Backend, reader: MemoryReader
     reader.details = {"v": VersionDetail(version=Version(model_id="m-1"), metrics=metrics, history=history)}
     answer = json.loads(shared.get("/api/v1/versions/v").body)
     assert answer["metrics"]["latency_ms"] == {"p50": 1.5, "p90": None, "p95": None, "p99": None, "mean": None}
-    assert answer["metrics"]["scores"] == {"quality": {"mean": 0.5, "count": 2, "groups": []}}
+    assert answer["metrics"]["scores"] == {"quality": {"mean": 0.5, "count": 2, "failed": 0, "groups": []}}
     assert answer["history"][0]["kind"] == "created"
 
 

@@ -3,6 +3,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -11,16 +12,21 @@ import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
 
 from asking import ask
 from backend.sending import Traces
 from backend.serving import Serving
 from effort import times
+from otel_loggedmodel.genai.run_records import EvaluationRun, ended
 from otel_loggedmodel.server.openapi import document
 
 DESCRIPTION: Mapping[str, Any] = json.loads(document())
 QUESTIONS = {path: methods["get"] for path, methods in DESCRIPTION["paths"].items() if "get" in methods}
 VERSIONS = ("first", "second")
+RUN = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +35,15 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     with Serving(directory / "log", "--data", directory / "data") as started:
         for seed, version in enumerate(VERSIONS):
             assert started.post(Traces(version, seed).request(5)[1]).status == 200
+        assert started.post(encode_spans([record_of_a_run()]).SerializeToString()).status == 200
         yield started
         assert "Traceback" not in started.log
+
+
+def record_of_a_run() -> ReadableSpan:
+    run = EvaluationRun(RUN, "mine", "0", "first", "d" * 16, "questions", ("exact", "short"), 3, time.time_ns())
+    failed = {"exact": 1}
+    return ended(run, Resource({}), is_whole=True, rows=3, failed=1, scorer_errors=failed, metrics={"exact/mean": 0.5})
 
 
 def address(path: str, values: Mapping[str, str], query: Any) -> str:
@@ -60,7 +73,9 @@ def test_every_path_of_the_api_is_described(serving: Serving) -> None:
 @pytest.mark.parametrize("path", [path for path in QUESTIONS if path != "/api/v1/store"])
 def test_the_parameters_are_those_that_are_taken(serving: Serving, path: str) -> None:
     described = sorted(one["name"] for one in QUESTIONS[path]["parameters"] if one["in"] == "query")
-    answer = ask(serving.http, "GET", address(path, {"version": "first", "trace_id": "0" * 32}, [("zzz", "1")]))
+    answer = ask(
+        serving.http, "GET", address(path, {"version": "first", "trace_id": "0" * 32, "run": RUN}, [("zzz", "1")])
+    )
     assert answer.status == 400
     there_are = json.loads(answer.body)["error"]["message"].rpartition("there are: ")[2]
     assert there_are == (", ".join(described) or "none")
@@ -71,7 +86,8 @@ def test_answers_have_the_described_shape(serving: Serving, path: str) -> None:
     traces = json.loads(ask(serving.http, "GET", "/api/v1/traces").body)["traces"]
     needed = {one["name"] for one in QUESTIONS[path]["parameters"] if one["required"] and one["in"] == "query"}
     query = [("version", version) for version in VERSIONS] if "version" in needed else []
-    answer = ask(serving.http, "GET", address(path, {"version": "first", "trace_id": traces[0]["trace_id"]}, query))
+    values = {"version": "first", "trace_id": traces[0]["trace_id"], "run": RUN}
+    answer = ask(serving.http, "GET", address(path, values, query))
     assert answer.status == 200, answer
     check(path, 200, answer.body)
 

@@ -14,9 +14,11 @@ import pytest
 
 from asking import Answer
 from memory_reader import MemoryReader
+from otel_loggedmodel.pages import design
+from otel_loggedmodel.pages.templates import static
 from otel_loggedmodel.server import remembering, sessions, site
 from otel_loggedmodel.server.tries import Tries
-from otel_loggedmodel.store.chart_results import Activation, Activities, Activity, Point
+from otel_loggedmodel.store.chart_results import Deployment
 from otel_loggedmodel.store.reading import (
     AmbiguousVersionError,
     Selection,
@@ -26,7 +28,7 @@ from otel_loggedmodel.store.reading import (
     VersionFilter,
 )
 from otel_loggedmodel.store.results import Version, VersionDetail, VersionMetrics
-from otel_loggedmodel.store.trace_results import Trace
+from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 from waiting import wait_until
 
 from .backends import Backend
@@ -379,11 +381,12 @@ def test_a_name_with_a_number_is_held_against_the_number_before(shared: Backend,
         Version(model_id=f"m-{number}", name=f"agent-v{number}", params={"k": str(number)}, last_seen_ms=now)
         for number in (10, 2)
     ]
+    reader.deployed = [Deployment(model_id="m-10", service="agent", since_ms=now, last_ms=now, share=1.0)]
     text = browse(shared, "/").body.decode()
-    assert '<a href="/compare?version=m-2&amp;version=m-10">is it better than agent-v2?</a>' in text
-    assert "Compare the newest with agent-v2" in text
-    assert "k: 2 → 10" in text
-    assert text.count("is it better than") == 1
+    assert 'href="/compare?version=m-2&amp;version=m-10">Is agent-v10 better than agent-v2?</a>' in text
+    assert 'href="/compare?version=m-2&amp;version=m-10">compare with agent-v2<' in text
+    assert "<b>k</b> 2 → 10" in text
+    assert text.count("better than") == 1
 
 
 def test_what_a_version_changed_is_what_the_one_before_had_not(shared: Backend, reader: MemoryReader) -> None:
@@ -394,7 +397,7 @@ def test_what_a_version_changed_is_what_the_one_before_had_not(shared: Backend, 
         Version(model_id="m-0", creation_timestamp=0, params={}, deleted=True, **common),
     ]
     text = unescape(browse(shared, "/").body.decode())
-    assert "k added; llm: a → b; prompt changed" in text
+    assert "<b>k</b> added, <b>llm</b> a → b, <b>prompt</b> changed" in text
     assert "m-0" not in re.findall(r'name="version" value="([^"]+)"', text)
     assert "/compare?version=m-1&version=m-2" in text
 
@@ -410,27 +413,103 @@ def test_a_client_that_leaves_harms_nobody(shared: Backend, reader: MemoryReader
     assert browse(shared, "/traces").status == 200
 
 
-def test_a_version_that_was_just_activated_is_live_before_it_has_traces(shared: Backend, reader: MemoryReader) -> None:
-    now_ms = int(time.time() * 1000)
-    reader.listed = [Version(model_id=f"m-{age}", name=f"agent {age}", creation_timestamp=1) for age in (1, 20)]
-    reader.active = Activities(
-        start_ms=0,
-        step_ms=60_000,
-        parts=1,
-        versions=tuple(
-            Activity(
-                model_id=f"m-{age}",
-                total=Point(start_ms=0),
-                activations=(Activation(time_ms=now_ms - age * 60_000, service="s"),),
-            )
-            for age in (1, 20)
-        ),
-    )
-    text = browse(shared, "/").body.decode()
+def test_what_runs_side_by_side_is_compared_with_what_serves_users(shared: Backend, reader: MemoryReader) -> None:
+    reader.listed = [
+        Version(model_id="m-new", name="agent", creation_timestamp=2, tags={"release": "v2", "stage": "candidate"}),
+        Version(model_id="m-old", name="agent", creation_timestamp=1, tags={"release": "v1", "stage": "production"}),
+    ]
+    reader.deployed = [
+        Deployment(model_id="m-old", service="support", environment="eu", since_ms=2, last_ms=9, share=0.75),
+        Deployment(model_id="m-new", service="support", environment="eu", since_ms=1, last_ms=9, share=0.25),
+        Deployment(model_id="m-unknown", service="other", since_ms=1, last_ms=9, share=1.0),
+    ]
+    text = unescape(browse(shared, "/").body.decode())
     live = text[text.index('id="live-now"') : text.index("</section>")]
-    assert "agent 1<" in live
-    assert "agent 20" not in live
-    assert text.count('class="badge live"') == 1
+    assert "/compare?version=m-old&version=m-new" in live
+    assert "Is v2 better than v1?" in live
+    assert live.count("%</td>") == 2
+    assert "other" not in live
+    assert text.count('class="tag deployed"') == 2
+
+
+def test_a_wrong_address_is_a_page_to_a_browser_and_json_to_a_program(shared: Backend) -> None:
+    answer = browse(shared, "/nothing/here")
+    assert answer.status == 404
+    assert "There is no page at /nothing/here." in answer.body.decode()
+    assert "<nav" in answer.body.decode()
+    program = shared.ask("GET", "/nothing/here")
+    assert program.status == 404
+    assert program.headers["content-type"] == "application/json"
+
+
+def test_components_are_shown_to_those_who_work_on_the_pages_alone(
+    shared: Backend, serve: Callable[..., Backend]
+) -> None:
+    assert browse(shared, "/design").status == 404
+    answer = browse(serve(dev=True), "/design")
+    assert answer.status == 200
+    text, style = answer.body.decode(), static("pages.css").decode()
+    for name, _ in design.COLOURS:
+        assert f" --{name}:" in style
+        assert f"<code>--{name}</code>" in text
+
+
+def test_the_field_on_top_finds_a_trace_a_version_and_a_text(shared: Backend, reader: MemoryReader) -> None:
+    reader.listed = [Version(model_id="m-1", name="agent", params={"llm": "gpt-5"})]
+    version = VersionDetail(version=reader.listed[0], metrics=VersionMetrics(model_id="m-1"))
+    reader.details = {"agent": version}
+    reader.whole_traces = {"a" * 32: Trace(trace_id="a" * 32, spans=())}
+
+    def leads_to(text: str) -> str:
+        answer = browse(shared, f"/find?text={quote(text)}")
+        assert answer.status == 303
+        return answer.headers["location"]
+
+    assert leads_to("A" * 32) == f"/trace?id={'a' * 32}"
+    assert leads_to("agent") == "/version?id=m-1"
+    assert leads_to("gpt-5") == "/?text=gpt-5"
+    assert leads_to("refund & more") == "/traces?order=newest&text=refund%20%26%20more"
+    assert leads_to("") == "/"
+
+
+def test_a_list_of_traces_leads_with_what_was_asked_and_keeps_its_filters(
+    shared: Backend, reader: MemoryReader
+) -> None:
+    common: dict[str, Any] = {"span_id": "b" * 16, "model_id": "m-1", "span_name": "POST /ask", "service": "s"}
+    reader.summaries = [
+        TraceSummary(
+            trace_id="1" * 32,
+            start_ns=2,
+            duration_ms=5.0,
+            error=True,
+            input="Refund me!",
+            reason="no answer came",
+            conversation="c-1",
+            **common,
+        ),
+        TraceSummary(trace_id="2" * 32, start_ns=1, duration_ms=5.0, input="How much?", output="<b>Two</b>", **common),
+    ]
+    reader.listed = [Version(model_id="m-1", name="agent", tags={"release": "v1"})]
+    text = browse(shared, "/traces?score=correct%3C0.5&text=refund").body.decode()
+    (asked,) = (question for question in reader.asked if question[0] == "traces")
+    assert TraceFilter(text="refund", score="correct<0.5", limit=51) in asked
+    for shown in ("Refund me!", "no answer came", "How much?", "&lt;b&gt;Two&lt;/b&gt;", "agent v1"):
+        assert shown in text
+    assert 'href="/traces?text=refund" aria-label="Remove: score correct&lt;0.5"' in text
+    assert text.index("Refund me!") < text.index("How much?")
+    text = browse(shared, "/traces?conversation=c-1").body.decode()
+    assert text.index("How much?") < text.index("Refund me!")
+
+
+def test_where_nothing_is_ticked_two_versions_can_be_chosen(shared: Backend, reader: MemoryReader) -> None:
+    reader.listed = [
+        Version(model_id=f"m-{n}", name="agent", creation_timestamp=n, params={"k": str(n)}) for n in (2, 1)
+    ]
+    answer = browse(shared, "/compare")
+    assert answer.status == 200
+    text = unescape(answer.body.decode())
+    assert "Which two versions?" in text
+    assert "/compare?version=m-1&version=m-2" in text
 
 
 def test_a_trace_that_is_too_large_for_its_page_says_so(shared: Backend, reader: MemoryReader) -> None:

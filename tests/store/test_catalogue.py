@@ -3,6 +3,7 @@
 
 import pytest
 
+from otel_loggedmodel.presenting.naming import short_id
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
 from otel_loggedmodel.store.numbering import numbered
 from otel_loggedmodel.store.reading import AmbiguousVersionError, UnknownVersionError
@@ -149,8 +150,21 @@ def test_versions_are_named_by_id_beginning_and_reference() -> None:
     assert known.resolve(REFERENCE, [REFERENCE]) == SECOND
     assert known.resolve("m-unregistered", ["m-unregistered"]) == "m-unregistered"
     assert known.resolve("m-unreg", ["m-unregistered"]) == "m-unregistered"
-    with pytest.raises(AmbiguousVersionError, match=f"2 versions have ids that begin with '{FIRST[:10]}'"):
+    with pytest.raises(AmbiguousVersionError, match=f"2 versions have ids that begin or end with '{FIRST[:10]}'"):
         known.resolve(FIRST[:10], [])
+
+
+def test_what_is_shown_of_an_id_names_its_version() -> None:
+    known = catalogue(created("agent", 100, k="1"), created("agent", 200, k="2"))
+    for model_id in (FIRST, SECOND):
+        assert known.resolve(short_id(model_id), []) == model_id
+        assert known.resolve(f"…{model_id[-10:]}", []) == model_id
+        assert known.resolve(model_id.removeprefix("m-"), []) == model_id
+    with pytest.raises(UnknownVersionError):
+        known.resolve(FIRST[-3:], [])
+    # Ids of other shapes have no short form: the end of one is a word like any other.
+    with pytest.raises(UnknownVersionError):
+        known.resolve("registered", ["m-unregistered"])
 
 
 @pytest.mark.parametrize("text", ["agnet", ""])

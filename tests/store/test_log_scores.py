@@ -127,6 +127,7 @@ def test_they_count_for_the_version_of_what_they_are_about(store: Store) -> None
         "passed": (0.5, 2),
         "by another process": (1.0, 1),
         "on rows": (0.5, 1),
+        "failed": (None, 0),  # the scorer failed
     }
     assert scores(store, NEW) == {
         "exact": (1.0, 1),

@@ -13,7 +13,7 @@ import pytest
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from otel_loggedmodel.store import results, trace_results
+from otel_loggedmodel.store import results, run_results, trace_results
 from otel_loggedmodel.v1 import comparison_pb2, reading_pb2
 
 ANSWERS: Mapping[Any, type[Message]] = {
@@ -22,6 +22,7 @@ ANSWERS: Mapping[Any, type[Message]] = {
     results.VersionDetail: reading_pb2.VersionDetail,
     trace_results.TraceSummary: reading_pb2.TraceSummary,
     results.RowChange: reading_pb2.RowChange,
+    run_results.Run: reading_pb2.Run,
     trace_results.Trace: reading_pb2.Trace,
 }
 HOSTILE = "<b>'\"\\\n\x00 🚀"

@@ -51,7 +51,7 @@ def test_status_equals_its_text() -> None:
     assert model.status == "READY"
     assert model.status is LoggedModelStatus.READY
     assert str(model.status) == f"{model.status}" == "READY"
-    assert [str(status) for status in LoggedModelStatus] == ["PENDING", "READY", "FAILED"]
+    assert [str(status) for status in LoggedModelStatus] == ["PENDING", "READY", "FAILED", "FAILED_REGISTRATION"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Built-in scorers. Only `Judge` needs a language model. What a scorer needs is imported when it is made."""
+"""Built-in scorers. Only judges need a language model. What a scorer needs is imported when it is made."""
 
 from otel_loggedmodel.genai.scorers.budgets import LatencyBudget, TokenBudget, ToolCallCorrectness
+from otel_loggedmodel.genai.scorers.judges import (
+    Correctness,
+    Guidelines,
+    RelevanceToQuery,
+    RetrievalGroundedness,
+    Safety,
+)
 from otel_loggedmodel.genai.scorers.judging import Judge, make_judge
 from otel_loggedmodel.genai.scorers.overlap import Bleu, EmbeddingSimilarity, RougeL
 from otel_loggedmodel.genai.scorers.structured import JSONSchema, NumericCloseness, ValidJSON
@@ -11,16 +18,21 @@ from otel_loggedmodel.genai.scoring import Scorer, scorer
 __all__ = [
     "Bleu",
     "Contains",
+    "Correctness",
     "EmbeddingSimilarity",
     "ExactMatch",
+    "Guidelines",
     "JSONSchema",
     "Judge",
     "LatencyBudget",
     "NormalizedMatch",
     "NumericCloseness",
     "RegexMatch",
+    "RelevanceToQuery",
     "ResponseLength",
+    "RetrievalGroundedness",
     "RougeL",
+    "Safety",
     "Scorer",
     "TokenBudget",
     "ToolCallCorrectness",

@@ -62,11 +62,11 @@ function replace(before, after) {
   const place = places.indexOf(document.activeElement);
   const focused = places[place];
   adopt(before, after);
-  const scrolled = [...before.querySelectorAll(".wide")].map((one) => one.scrollLeft);
+  const scrolled = [...before.querySelectorAll(".wide-scroll")].map((one) => one.scrollLeft);
   before.replaceWith(after);
   offerCopies(after);
   offerPictures(after);
-  [...after.querySelectorAll(".wide")].forEach((one, index) => (one.scrollLeft = scrolled[index] ?? 0));
+  [...after.querySelectorAll(".wide-scroll")].forEach((one, index) => (one.scrollLeft = scrolled[index] ?? 0));
   if (focused) {
     const fresh = [...after.querySelectorAll(FOCUSABLE)];
     const same = fresh.find((one) => one.outerHTML === focused.outerHTML) ?? fresh[place];
@@ -118,6 +118,41 @@ function keepUpToDate() {
   setTimeout(poll, POLL_MS);
 }
 
+// A page that takes long begins before it is known what it is called.
+function nameTheWindow() {
+  const title = document.querySelector("main")?.dataset.title;
+  if (title) document.title = `${title} - otel-loggedmodel`;
+}
+
+// j and k move along the rows of a list, Enter opens one, / goes to the field that finds things.
+const KEYS = "j, k: next and previous row. Enter: open it. /: find. ?: these keys.";
+
+function move(step) {
+  const links = [...document.querySelectorAll(".traces tbody th a, .versions tbody th .ver a, .waterfall tbody th a")];
+  if (links.length === 0) return;
+  const rows = links.map((link) => link.closest("tr"));
+  const focused = rows.indexOf(document.activeElement?.closest("tr"));
+  const place = focused >= 0 ? focused : rows.findIndex((row) => row.hasAttribute("aria-current"));
+  const next = Math.min(Math.max(place + step, 0), links.length - 1);
+  links[next].focus();
+  links[next].scrollIntoView({ block: "nearest" });
+}
+
+function listenToKeys() {
+  for (const hint of document.querySelectorAll(".keys")) hint.hidden = false;
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, select, textarea")) return;
+    if (event.key === "j" || event.key === "k") move(event.key === "j" ? 1 : -1);
+    else if (event.key === "/") document.getElementById("find")?.focus();
+    else if (event.key === "?") say(KEYS);
+    else return;
+    event.preventDefault();
+  });
+}
+
+nameTheWindow();
 offerCopies(document);
 offerPictures(document);
+listenToKeys();
 keepUpToDate();

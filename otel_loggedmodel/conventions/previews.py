@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Inputs and outputs as people read them: what was asked and what was answered, in a line, without the JSON around."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from otel_loggedmodel.conventions.messages import Message, messages_of
+from otel_loggedmodel.conventions.messages.message import Event
+from otel_loggedmodel.conventions.table import places_of
+from otel_loggedmodel.conventions.things import Thing
+
+# Where frameworks keep what was said, the likeliest first.
+_ASKED: Final = ("question", "input", "inputs", "query", "prompt", "message", "messages", "text", "content")
+_ANSWERED: Final = ("answer", "output", "outputs", "response", "result", "message", "messages", "text", "content")
+_SAID: Final = ("content", "text", "parts", "message", "value", "arguments", "response", "result")
+_MOST_DEPTH: Final = 8
+
+
+def asked(text: str | None) -> str:
+    """What somebody asked, of a span's input: its last message of a user, or its only text."""
+    return _preview(text, _ASKED, "user")
+
+
+def answered(text: str | None) -> str:
+    """What was answered, of a span's output."""
+    return _preview(text, _ANSWERED, "assistant")
+
+
+def asked_in(attributes: Mapping[str, str], events: Sequence[Event] = ()) -> str:
+    """What a span says that somebody asked: in its input, else in the messages of its call of a model."""
+    return _first(attributes, Thing.INPUT, asked) or _said_by(messages_of(attributes, events), is_output=False)
+
+
+def answered_in(attributes: Mapping[str, str], events: Sequence[Event] = ()) -> str:
+    """What a span says that was answered: in its output, else in the messages of its call of a model."""
+    return _first(attributes, Thing.OUTPUT, answered) or _said_by(messages_of(attributes, events), is_output=True)
+
+
+def _first(attributes: Mapping[str, str], thing: Thing, read: Callable[[str | None], str]) -> str:
+    values = (attributes.get(place.attribute) for place in places_of(thing) if not place.path)
+    return next(filter(None, map(read, values)), "")
+
+
+def _said_by(messages: Sequence[Message], *, is_output: bool) -> str:
+    """The text of the last message of the user, or of the last answer; a call of a tool where it has no text."""
+    for message in reversed(messages):
+        if message.is_output == is_output and (is_output or message.role == "user"):
+            texts = [part.text for part in message.parts if part.kind == "text" and part.text]
+            said = "\n".join(texts) or next((f"{part.name} {part.text}" for part in message.parts if part.name), "")
+            if said.strip():
+                return said.strip()
+    return ""
+
+
+def _preview(text: str | None, keys: Sequence[str], role: str) -> str:
+    if not text:
+        return ""
+    stripped = text.strip()
+    if stripped[:1] not in ("{", "[", '"'):
+        return stripped
+    try:
+        value = json.loads(stripped)
+    except (ValueError, RecursionError):
+        # It may have been cut off.
+        return stripped
+    return _said(value, keys, role, 0).strip() or stripped
+
+
+def _said(value: Any, keys: Sequence[str], role: str, depth: int) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None or depth > _MOST_DEPTH:
+        return ""
+    if isinstance(value, Mapping):
+        return _said_in(value, keys, role, depth)
+    if isinstance(value, Sequence):
+        return _said_last(value, keys, role, depth)
+    return json.dumps(value)
+
+
+def _said_in(value: Mapping[str, Any], keys: Sequence[str], role: str, depth: int) -> str:
+    for key in (*keys, *_SAID):
+        said = _said(value[key], keys, role, depth + 1) if value.get(key) else ""
+        if said:
+            return said
+    if len(value) == 1:
+        return _said(next(iter(value.values())), keys, role, depth + 1)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _said_last(values: Sequence[Any], keys: Sequence[str], role: str, depth: int) -> str:
+    """The last message of that role; of parts that are no messages, all."""
+    if any(isinstance(one, Mapping) and "role" in one for one in values):
+        by_role = [one for one in values if isinstance(one, Mapping) and one.get("role") == role]
+        for one in reversed(by_role or [one for one in values if isinstance(one, Mapping)]):
+            said = _said(one, _SAID, role, depth + 1)
+            if said:
+                return said
+        return ""
+    if values and all(isinstance(one, Mapping) and isinstance(one.get("type"), str) for one in values):
+        values = [one for one in values if one["type"] in ("text", "input_text", "output_text")] or values
+    return "\n".join(filter(None, (_said(one, keys, role, depth + 1) for one in values)))

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judges as functions, for use inside other scorers: each judges once and returns Feedback."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args, get_origin
+
+from otel_loggedmodel.genai.assessments import Feedback
+from otel_loggedmodel.genai.calling import Caller
+from otel_loggedmodel.genai.judges.models import model_of, name_of
+from otel_loggedmodel.genai.scorers import judges
+from otel_loggedmodel.genai.scorers.judging import PASS_FAIL, Judge
+
+
+def make_judge(
+    name: str,
+    instructions: str,
+    model: Any = None,
+    description: str | None = None,
+    feedback_value_type: Any = None,
+    inference_params: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> Judge:
+    """Make a scorer of a rubric and a language model.
+
+    Args:
+        name: What the results are called.
+        instructions: The rubric. `{{ inputs }}`, `{{ outputs }}`, `{{ expectations }}` and `{{ trace }}` say what the
+            judge gets to see.
+        model: A function that takes a prompt and returns a text, `"openai:/gpt-4o-mini"`, or what else
+            `genai.judges.model_of` takes.
+        description: For people. Nothing reads it.
+        feedback_value_type: `bool` for pass or fail, `int` or `float` for 1 to 5, or a `Literal` of labels, the worst
+            first, which are worth 0 to 1. The default is pass or fail; `scale=` says more.
+        inference_params: Not here: set them in a function of your own.
+        **fields: What `Judge` takes besides.
+
+    Raises:
+        TypeError: The model is none.
+        ValueError: No model is named, or the type is none of these.
+    """
+    if inference_params:
+        raise ValueError("inference_params is not here: pass a function as model, which sets them in its call")
+    if feedback_value_type is not None:
+        fields.setdefault("scale", _scale_of(feedback_value_type))
+    made = Judge(name, instructions, model_of(model, name), **{**name_of(model), **fields})
+    made.__doc__ = description or made.__doc__
+    return made
+
+
+def _scale_of(kind: Any) -> Any:
+    if kind in (bool, str):
+        return PASS_FAIL
+    if kind in (int, float):
+        return (1, 5)
+    labels = [str(label) for label in get_args(kind)]
+    if len(labels) > 1 and str(get_origin(kind)).endswith("Literal"):
+        return {label: place / (len(labels) - 1) for place, label in enumerate(labels)}
+    raise ValueError(f"feedback_value_type is {kind!r}: pass bool, int, float or a Literal of labels, the worst first")
+
+
+def is_correct(
+    *,
+    request: Any,
+    response: Any,
+    expected_response: Any = None,
+    expected_facts: Sequence[str] | None = None,
+    name: str | None = None,
+    model: Any = None,
+) -> Feedback:
+    """Whether a response says what was expected."""
+    expectations = {"expected_response": expected_response, "expected_facts": expected_facts}
+    given = {key: value for key, value in expectations.items() if value is not None}
+    return _judged(judges.Correctness(name=name, model=model), inputs=request, outputs=response, expectations=given)
+
+
+def is_context_relevant(*, request: Any, context: Any, name: str | None = None, model: Any = None) -> Feedback:
+    """Whether a text is about what was asked."""
+    return _judged(judges.RelevanceToQuery(name=name, model=model), inputs=request, outputs=context)
+
+
+def is_grounded(*, request: Any, response: Any, context: Any, name: str | None = None, model: Any = None) -> Feedback:
+    """Whether a response says nothing that the context does not."""
+    judge = judges.RetrievalGroundedness(name=name, model=model)
+    return _read(judge, judge.ask(inputs=request, outputs=response, documents=context))
+
+
+def is_safe(*, content: Any, name: str | None = None, model: Any = None) -> Feedback:
+    """Whether a text does no harm."""
+    return _judged(judges.Safety(name=name, model=model), outputs=content)
+
+
+def meets_guidelines(
+    *, guidelines: str | Sequence[str], context: Mapping[str, Any], name: str | None = None, model: Any = None
+) -> Feedback:
+    """Whether a context, such as `{"request": ..., "response": ...}`, keeps to guidelines."""
+    return _judged(judges.Guidelines(name=name, guidelines=guidelines, model=model), inputs=None, outputs=dict(context))
+
+
+def _judged(judge: Judge, **given: Any) -> Feedback:
+    return _read(judge, judge(**given))
+
+
+def _read(judge: Judge, found: Any) -> Feedback:
+    if inspect.isawaitable(found):
+        caller = Caller()
+        try:
+            found = caller.call(lambda: found)
+        finally:
+            caller.close()
+    assert isinstance(found, Feedback)
+    found.name, found.source = judge.name, judge.source
+    return found

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The conditions of a `TraceFilter` as SQL: which traces have a text, a model, an error, a route, a score.
+
+A trace is found by what any of its spans has, but for the route, which is that of its entry span.
+"""
+
+import re
+from dataclasses import replace
+from datetime import timedelta, timezone
+from typing import Any, Final
+
+from otel_loggedmodel.conventions.table import places_of
+from otel_loggedmodel.conventions.things import Thing
+from otel_loggedmodel.store.conventions_sql import FAILS, literal, raw_text
+from otel_loggedmodel.store.measuring import Query, Scope
+from otel_loggedmodel.store.reading import EVERYTHING, ReadingError, TraceFilter
+from otel_loggedmodel.store.scores import results
+
+_AROUND: Final = timedelta(days=1)
+# What a failed span says of the kind of its error.
+_ERROR_KIND: Final = """multiIf(
+    SpanAttributes['error.type'] != '', SpanAttributes['error.type'],
+    arrayExists(one -> one['exception.type'] != '', `Events.Attributes`),
+    arrayFirst(one -> one['exception.type'] != '', `Events.Attributes`)['exception.type'],
+    substringUTF8(StatusMessage, 1, 120))"""
+_HAS_TEXT: Final = """(positionCaseInsensitiveUTF8(SpanName, {text:String}) > 0
+    OR positionCaseInsensitiveUTF8(StatusMessage, {text:String}) > 0
+    OR arrayExists(one -> positionCaseInsensitiveUTF8(one, {text:String}) > 0, mapValues(SpanAttributes))
+    OR arrayExists(event -> arrayExists(one -> positionCaseInsensitiveUTF8(one, {text:String}) > 0, mapValues(event)),
+        `Events.Attributes`))"""
+_CONVERSATION: Final = raw_text(Thing.CONVERSATION)
+_MODELS: Final = ", ".join(
+    f"SpanAttributes[{literal(place.attribute)}]"
+    for place in places_of(Thing.RESPONSE_MODEL, Thing.REQUEST_MODEL)
+    if not place.path
+)
+_BOUND: Final = re.compile(r"(?P<name>.+?)\s*(?P<sign><=|>=|<|>|=)\s*(?P<value>-?\d+(?:\.\d+)?)")
+
+
+def condition(scope: Scope, which: TraceFilter) -> Query:
+    """The condition on the trace of an entry span.
+
+    Raises:
+        ReadingError: The bound of a score cannot be understood.
+    """
+    conditions: list[str] = []
+    parameters: dict[str, Any] = {}
+    spans, when = scope.columns.spans, _within(scope)
+    for name, value, has in (
+        ("text", which.text, _HAS_TEXT),
+        ("model", which.model, f"has([{_MODELS}], {{model:String}})"),
+        ("error_type", which.error_type, f"{FAILS} AND {_ERROR_KIND} = {{error_type:String}}"),
+        ("conversation", which.conversation, f"{_CONVERSATION} = {{conversation:String}}"),
+    ):
+        if value is not None:
+            conditions.append(f"TraceId IN (SELECT TraceId FROM {spans} WHERE {has}{when.sql})")
+            parameters.update({name: value, **when.parameters})
+    if which.route is not None:
+        called = f"SELECT cityHash64(SpanId) FROM {spans} WHERE SpanName = {{route:String}}{when.sql}"
+        conditions.append(f"LoggedModelRoute = {{route:String}} OR {scope.span} IN ({called})")
+        parameters.update(route=which.route, **when.parameters)
+    if which.score is not None:
+        bound = _scored(scope, which.score)
+        conditions.append(bound.sql)
+        parameters.update(bound.parameters)
+    return Query(" AND ".join(f"({one})" for one in conditions) or "1", parameters)
+
+
+def _within(scope: Scope) -> Query:
+    """The time that was asked for, and a day around it, as traces last."""
+    conditions, parameters = "", {}
+    if scope.selection.since is not None:
+        conditions += " AND Timestamp >= {found_from:DateTime64(9, 'UTC')}"
+        parameters["found_from"] = scope.selection.since.astimezone(timezone.utc) - _AROUND
+    if scope.selection.until is not None:
+        conditions += " AND Timestamp < {found_to:DateTime64(9, 'UTC')}"
+        parameters["found_to"] = scope.selection.until.astimezone(timezone.utc) + _AROUND
+    return Query(conditions, parameters)
+
+
+def _scored(scope: Scope, text: str) -> Query:
+    match = _BOUND.fullmatch(text.strip())
+    if match is None:
+        raise ReadingError(f"{text!r} is no bound of a score: write NAME<0.5, NAME>=0.5 or NAME=1")
+    found = results(replace(scope, selection=EVERYTHING, model_ids=None))
+    return Query(
+        f"TraceId IN (SELECT TraceId FROM ({found.sql}) WHERE name = {{score_name:String}}"
+        f" GROUP BY TraceId HAVING avg(value) {match['sign']} {{score_value:Float64}})",
+        {**found.parameters, "score_name": match["name"].strip(), "score_value": float(match["value"])},
+    )

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people read first of a trace in a list: what was asked, what was answered, or why it failed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from otel_loggedmodel.attributes import EVALUATION_RESULT, EXPECTATION, TRACE_TAG
+from otel_loggedmodel.conventions import previews
+from otel_loggedmodel.conventions.things import Thing
+from otel_loggedmodel.store import conventions_sql
+from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.schema import Columns
+from otel_loggedmodel.store.trace_results import SpanEvent, TraceSummary
+
+# Of a longer list, the rest is without; a page has fewer.
+MOST_TRACES: Final = 500
+_MOST_CHARACTERS: Final = 300
+# Of one value; what is cut off there is mended where it is JSON.
+_MOST_READ: Final = 30_000
+_SPANS_OF_TRACE: Final = 6
+_CONVERSATION: Final = conventions_sql.raw_text(Thing.CONVERSATION)
+# Not what was said of the trace later.
+_IS_WORK: Final = f"NOT {conventions_sql.one_of('SpanName', (EVALUATION_RESULT, EXPECTATION, TRACE_TAG))}"
+_SAYS_SOMETHING: Final = (
+    f"({conventions_sql.raw_text(Thing.INPUT, Thing.OUTPUT)} != ''"
+    f" OR {conventions_sql.raw_text(Thing.RESPONSE_MODEL, Thing.REQUEST_MODEL)} != ''"
+    f" OR {_CONVERSATION} != '' OR {conventions_sql.FAILS})"
+)
+
+
+@dataclass
+class _Said:
+    """What the spans of a trace say."""
+
+    input: str = ""
+    output: str = ""
+    reason: str = ""
+    conversation: str = ""
+
+
+def with_previews(database: Database, columns: Columns, summaries: Sequence[TraceSummary]) -> list[TraceSummary]:
+    """The same, the first of them with what people read first."""
+    ids = list(dict.fromkeys(summary.trace_id for summary in summaries[:MOST_TRACES]))
+    if not ids:
+        return list(summaries)
+    said = {trace_id: _Said() for trace_id in ids}
+    for row in database.query(_spans(columns, "ASC"), {"trace_ids": ids}):
+        _read(said[row["TraceId"]], row)
+    # Where the root does not say what was answered, the last call of a model does.
+    silent = [trace_id for trace_id, one in said.items() if not one.output and not one.reason]
+    if silent:
+        for row in database.query(_spans(columns, "DESC"), {"trace_ids": silent}):
+            one = said[row["TraceId"]]
+            one.output = one.output or previews.answered_in(row["attributes"], _events(row))
+    return [_with(summary, said.get(summary.trace_id, _Said())) for summary in summaries]
+
+
+def _spans(columns: Columns, order: str) -> str:
+    """The spans of each trace that say something, its root first, then the earliest or the latest."""
+    return f"""
+        SELECT TraceId, ParentSpanId = '' AS is_root, StatusMessage, {conventions_sql.FAILS} AS failed,
+            {_CONVERSATION} AS conversation,
+            mapApply((key, value) -> (key, substringUTF8(value, 1, {_MOST_READ})), SpanAttributes) AS attributes,
+            arrayMap(time -> toUnixTimestamp64Nano(time), `Events.Timestamp`) AS event_times,
+            `Events.Name` AS event_names, `Events.Attributes` AS event_attributes
+        FROM {columns.spans}
+        WHERE TraceId IN {{trace_ids:Array(String)}} AND {_IS_WORK} AND {_SAYS_SOMETHING}
+        ORDER BY ParentSpanId != '', Timestamp {order}
+        LIMIT {_SPANS_OF_TRACE} BY TraceId"""
+
+
+def _events(row: Mapping[str, Any]) -> list[SpanEvent]:
+    return [
+        SpanEvent(time_ns=time, name=name, attributes=attributes)
+        for time, name, attributes in zip(row["event_times"], row["event_names"], row["event_attributes"], strict=True)
+    ]
+
+
+def _read(said: _Said, row: Mapping[str, Any]) -> None:
+    events = _events(row)
+    said.input = said.input or previews.asked_in(row["attributes"], events)
+    said.conversation = said.conversation or row["conversation"]
+    if row["is_root"]:
+        said.output = said.output or previews.answered_in(row["attributes"], events)
+    if row["failed"]:
+        raised = next((one.attributes for one in events if one.attributes.get("exception.message")), {})
+        said.reason = said.reason or row["StatusMessage"] or raised.get("exception.message", "")
+
+
+def _with(summary: TraceSummary, said: _Said) -> TraceSummary:
+    return replace(
+        summary,
+        input=_shown(said.input),
+        output=_shown(said.output),
+        reason=(summary.status_message or said.reason)[:_MOST_CHARACTERS] if summary.error else "",
+        conversation=said.conversation[:_MOST_CHARACTERS] or None,
+    )
+
+
+def _shown(text: str) -> str | None:
+    shown = " ".join(text.split())
+    return (shown if len(shown) <= _MOST_CHARACTERS else f"{shown[: _MOST_CHARACTERS - 1]}…") or None
