@@ -12,6 +12,7 @@ import pytest
 
 from asking import ask
 from effort import only_in_full, some
+from waiting import wait_until
 
 from .sending import Traces
 from .serving import Serving, command
@@ -146,6 +147,31 @@ def test_a_flipped_byte_in_the_data_is_told_and_set_aside(tmp_path: Path, data: 
     finally:
         serving.kill()
     assert (part.parent / "detached" / part.name / "data.bin").exists()
+
+
+@pytest.mark.parametrize("damage", ["a checksum", "the data"])
+def test_what_follows_from_spans_is_filled_in_anew_where_it_is_damaged(tmp_path: Path, data: Path, damage: str) -> None:
+    counted = [path.parent for path in data.glob("store/*/*/*/columns.txt") if "LoggedModelCall" in path.read_text()]
+    if damage == "a checksum":  # which the engine finds as it starts
+        flip(counted[0] / "checksums.txt")
+    else:
+        flip_all_over(counted[0] / "data.bin")
+        repaired = command("store", "repair", "--store", f"chdb://{data}")
+        assert "filled in anew what was damaged of the table of what counts" in repaired.stdout, repaired
+    with Serving(tmp_path / "second log", "--data", data) as serving:
+        wait_until(lambda: not notes_of(serving), "the table to be filled in")
+        assert traces_of(serving) == 4 * SPANS_AN_INSERT
+        assert "damaged" not in serving.log
+    assert not list(data.glob("store/*/*/detached/*"))
+
+
+def notes_of(serving: Serving) -> list[str]:
+    return [note for note in serving.get("/api/v1/compare", {"version": VERSION})["notes"] if "is not prepared" in note]
+
+
+def traces_of(serving: Serving) -> int:
+    (version,) = serving.get("/api/v1/compare", {"version": VERSION})["versions"]
+    return int(version["traces"])
 
 
 def definition(data: Path) -> Path:

@@ -14,10 +14,12 @@ from clickhouse_server import READ_ONLY_USER, ClickHouseServer
 from effort import times
 from otel_loggedmodel import store as stores
 from otel_loggedmodel.store import counted, schema
+from otel_loggedmodel.store.filling import Filler
 from otel_loggedmodel.store.opening import Store
 from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import Selection, StoreUnavailableError
 from truth import make_traffic
+from waiting import wait_until
 
 OLD = ("20260301", "20260302", "20260303")
 SPANS_OF_THREE_DAYS = """
@@ -45,15 +47,19 @@ def client(clickhouse_server: ClickHouseServer, clickhouse_database: str) -> Cli
     return client
 
 
+def shown(found: object) -> str:
+    """With numbers as precise as sums in any order are."""
+    return re.sub(r"\d+\.\d{6,}(e-?\d+)?", lambda one: f"{float(one[0]):.9g}", repr(found))
+
+
 def answers(url: str) -> tuple[bool, object]:
-    """Whether the quick way was taken, and what came out; sums of floating-point numbers depend on their order."""
+    """Whether the quick way was taken, and what came out."""
     reader = stores.open_reader(url)
     assert isinstance(reader, StoreReader)
     try:
         (version,) = reader.compare(["v1"], Selection(attributes={"http.route": "/ask"})).versions
         found = (version, reader.versions())
-        shown = re.sub(r"\d\.\d{6,}(e-?\d+)?", lambda one: f"{float(one[0]):.9g}", repr(found))
-        return reader._columns.is_prepared, shown
+        return reader._columns.is_prepared, shown(found)
     finally:
         reader.close()
 
@@ -105,6 +111,17 @@ def test_spans_that_arrive_while_days_are_filled_in_count_once(url: str, client:
     stores.prepare(url, on_day=arrive)
     assert sum(rows_by_day(client).values()) > 60
     assert answers(url) == (True, before)
+
+
+def test_a_backend_fills_in_what_its_own_store_lacks_while_it_answers(url: str, client: Client) -> None:
+    stores.prepare(url, on_day=lambda *_: None)
+    client.command(counted.remembering(OLD[1:]))  # as after an upgrade, of which a day is done
+    database = stores.open_database(url).writer.database
+    filler = Filler(database)
+    wait_until(lambda: not schema.missing_days(database), "the days to be filled in")
+    filler.stop()
+    assert rows_by_day(client) == dict.fromkeys(OLD, 20)
+    database.close()
 
 
 def test_a_view_that_was_dropped_is_noticed(url: str, client: Client) -> None:
@@ -196,7 +213,7 @@ def of_store(store: Store, *, is_counted: bool) -> object:
     reader._found = schema.Columns(schema.COLUMNS, is_counted=is_counted)
     versions = reader.versions()
     assert reader._columns.is_prepared == is_counted
-    return reader.compare([version.model_id for version in versions[:6]]).versions, versions
+    return shown((reader.compare([version.model_id for version in versions[:6]]).versions, versions))
 
 
 # All kinds of traces, in parts that cut through them.
