@@ -37,7 +37,7 @@ class Part:
     label: str
     change: str
     verdict: Verdict
-    reason: Reason | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Cell:
     verdict: Verdict | None = None
     interval: str = ""
     picture: Markup | None = None
-    reason: Reason | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _shown(group: Group) -> GroupShown:
     metric = metric_named(group.head)
     others = [(name, one) for name, one in group.metrics.items() if name != group.head]
     parts = [
-        Part(deciding.part_label(name), change_of(metric_named(name), one), one.verdict, one.reason)
+        Part(deciding.part_label(name), change_of(metric_named(name), one), one.verdict, _words(one.reason))
         for name, one in others[:_MOST_BELOW]
     ]
     return GroupShown(
@@ -221,15 +221,19 @@ def _cell(metric: Metric, version: VersionMetrics, difference: Difference | None
     value = difference.candidate if difference.candidate is not None else value_of(version, metric.key)
     verdict = difference.verdict if metric.has_verdict else None
     if difference.interval is None:
-        return Cell(metric.write(value), change_of(metric, difference), verdict, reason=difference.reason)
+        return Cell(metric.write(value), change_of(metric, difference), verdict, reason=_words(difference.reason))
     return Cell(
         metric.write(value),
         change_of(metric, difference),
         verdict,
         interval_text(metric, difference),
         _picture(metric, difference),
-        difference.reason,
+        _words(difference.reason),
     )
+
+
+def _words(reason: Reason | None) -> str:
+    return "" if reason is None else str(reason)
 
 
 def interval_text(metric: Metric, difference: Difference) -> str:

@@ -68,6 +68,11 @@ class Group:
             return None
         return next((one.reason for one in self.metrics.values() if one.reason is not None), None)
 
+    @property
+    def why(self) -> str:
+        """The reason in words; empty where there is none."""
+        return "" if self.reason is None else str(self.reason)
+
 
 _PREFIXES: Final[Mapping[str, tuple[str, ...]]] = {
     "quality": (SCORE_PREFIX,),

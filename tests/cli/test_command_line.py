@@ -188,7 +188,7 @@ def test_shell_completion(shell: str) -> None:
 def test_store_prepare(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def prepare(url: str, **options: object) -> list[str]:
+    def prepare(url: str, *, on_day: object, **options: object) -> list[str]:
         asked.append((url, options))
         return ["ALTER TABLE otel_traces ADD COLUMN a UInt8;", "ALTER TABLE otel_traces ADD COLUMN b UInt8"]
 

@@ -12,6 +12,7 @@ from typer.testing import Result
 
 from memory_reader import MemoryReader
 from otel_loggedmodel.commands import opening
+from otel_loggedmodel.store import choosing
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
 
 from .doubles import V1, V2, compared, metrics
@@ -60,7 +61,7 @@ def test_a_running_backend_is_read_first_then_the_data_directory(
 ) -> None:
     address = serve_page(200, b'{"name":"otel-loggedmodel"}')
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setattr(opening, "LOCAL_BACKEND", address)
+    monkeypatch.setattr(choosing, "LOCAL_BACKEND", address)
     monkeypatch.setattr(opening.is_backend_running, "__defaults__", (address,))
     assert opening.default_store() == address
     monkeypatch.setattr(opening.is_backend_running, "__defaults__", ("http://127.0.0.1:1",))

@@ -16,7 +16,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "mlflow-interface.md").read_text()
 OWN = {
     *("ActiveModel", "LoggedModelExporter", "LoggedModelPropagator", "LoggedModelSpanProcessor", "__version__"),
     *("LoggedModelLogRecordExporter", "LoggedModelLogRecordProcessor"),
-    *("entities", "genai", "instrument", "use_model"),
+    *("compare", "entities", "genai", "instrument", "list_versions", "use_model"),
 }
 
 

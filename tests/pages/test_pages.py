@@ -144,7 +144,9 @@ def test_a_comparison_shows_what_is_planted(shop: Shop, open_page: Open) -> None
     assert page.locator("#time .chart").count() == 8  # two of them of scores
     assert page.locator("#time .mark").count() >= 2
     assert page.locator("#metrics svg.interval").count() >= 8
-    assert page.locator("h1").inner_text().startswith("Too few traces to tell")
+    assert page.locator("h1").inner_text().endswith(": within chance")
+    assert row_of(page, "#metrics", "error rate")[3] == "?unknown: within chance"
+    assert "cannot tell within chance" in " ".join(page.locator(".gate").inner_text().split())
 
 
 def test_every_value_of_a_chart_can_be_read(shop: Shop, open_page: Open) -> None:
