@@ -32,6 +32,11 @@ class Page:
         """The blocks that are for a shell."""
         return [block for kind, block in self._blocks if kind == "console"]
 
+    @property
+    def python(self) -> list[str]:
+        """The blocks that are Python."""
+        return [block for kind, block in self._blocks if kind == "python"]
+
     def write_to(self, directory: Path, names: Iterable[str] | None = None) -> None:
         """Put its files into a directory: these, or all."""
         files = self.files

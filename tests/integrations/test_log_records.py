@@ -13,6 +13,8 @@ import pytest
 
 from .backend import Backend, running_backend
 from .openai_server import ANSWER, OpenAIServer
+from .servers import telemetry_to
+from .situations import Page, run_in_shell
 
 QUESTION = "What is the answer?"
 # The instrumentations share a name, by which none of them could be chosen.
@@ -148,6 +150,70 @@ def test_scores_of_pydantics_online_evaluations_count(backend: Backend) -> None:
     assert {name: (score["mean"], score["count"]) for name, score in scores.items()} == {
         "SaysSomething": (0.5, 2),
         "Length": (2.0, 2),
+        "Broken": (None, 0),
     }
     shown = sorted(one["scores"]["Length"] for one in backend.traces("evaluated online"))
     assert shown == [0.0, 4.0]
+
+
+PAGE = Page("logs")
+TRACED = """
+from opentelemetry import trace
+from opentelemetry._logs import LogRecord, get_logger
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+
+traces = TracerProvider()
+traces.add_span_processor(otel_loggedmodel.LoggedModelSpanProcessor())
+traces.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter()))
+with otel_loggedmodel.use_model("page-by-hand"), traces.get_tracer("app").start_as_current_span("request"):
+    get_logger("app").emit(LogRecord(body="said by hand", event_name="app.said"))
+provider.shutdown()
+traces.shutdown()
+"""
+LOGGING = """
+import logging
+
+from opentelemetry import trace
+
+with trace.get_tracer("app").start_as_current_span("request"):
+    logging.getLogger("app").warning("said by logging")
+"""
+
+
+def run_by_itself(program: str, backend: Backend, **variables: str) -> str:
+    """Run a program that sets everything up itself; what it wrote to standard error."""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=telemetry_to(backend.url, **variables),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    return done.stderr
+
+
+def events_of_version(backend: Backend, version: str) -> list[dict[str, Any]]:
+    (found,) = backend.traces(version)
+    return events_of(backend.trace(found["trace_id"]))
+
+
+def test_a_logger_provider_of_ones_own_as_the_page_has_it(backend: Backend) -> None:
+    assert run_by_itself(PAGE.python[0] + TRACED, backend) == ""
+    assert [event["name"] for event in events_of_version(backend, "page-by-hand")] == ["app.said"]
+
+
+def test_the_standard_librarys_logging_as_the_page_has_it(backend: Backend, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(LOGGING)
+    run_in_shell(PAGE.console[0], tmp_path, {**telemetry_to(backend.url), "MLFLOW_ACTIVE_MODEL_ID": "page-logging"})
+    (event,) = events_of_version(backend, "page-logging")
+    assert "said by logging" in str(event)
+
+
+def test_the_filter_and_the_feedback_of_the_page(backend: Backend) -> None:
+    program = f'{PAGE.python[1]}\nlogging.getLogger("app").warning("in a line")\n{PAGE.python[2]}'
+    written = run_by_itself(program, backend, MLFLOW_ACTIVE_MODEL_ID="page-filter")
+    assert "page-filter in a line" in written
