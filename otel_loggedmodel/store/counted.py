@@ -39,6 +39,11 @@ ROUTE: Final = (
     "multiIf(SpanAttributes['http.route'] != '', SpanAttributes['http.route'],"
     " SpanAttributes['gen_ai.agent.name'] != '', SpanAttributes['gen_ai.agent.name'], toString(SpanName))"
 )
+# Where it ran, by its resource, in the spelling of now or the one before.
+ENVIRONMENT: Final = (
+    "if(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'],"
+    " ResourceAttributes['deployment.environment'])"
+)
 
 # Name, type with its codec, and how it follows from a span; of each entry span what lists and comparisons show.
 _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
@@ -70,6 +75,7 @@ _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
         "Map(LowCardinality(String), String) CODEC(ZSTD(1))",
         f"mapFilter((key, text) -> {sql.one_of('key', SAMPLING)}, SpanAttributes)",
     ),
+    ("LoggedModelEnvironment", "LowCardinality(String) CODEC(ZSTD(1))", ENVIRONMENT),
     ("LoggedModelRoute", "LowCardinality(String) CODEC(ZSTD(1))", f"if(LoggedModelRole != 'entry', '', {ROUTE})"),
     # What kind of error it ended with: its type, that of an exception, or what its status says.
     (

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
-from otel_loggedmodel.attributes import EVALUATION_DATASET
 from otel_loggedmodel.store.chart_results import Deployment
+from otel_loggedmodel.store.counted import ENVIRONMENT
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import START, Scope
 from otel_loggedmodel.store.reading import Selection
@@ -24,10 +24,6 @@ _STILL_SENDS: Final = timedelta(hours=13)
 # Processes of one version end a little after those of the next have begun.
 _CHANGING_OVER_MS: Final = 15 * 60 * 1000
 _MOST_ACTIVATIONS: Final = 10_000
-_ENVIRONMENT: Final = (
-    "if(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'],"
-    " ResourceAttributes['deployment.environment'])"
-)
 
 _Place = tuple[str, str]
 
@@ -99,7 +95,7 @@ def _activations(database: Database, scope: Scope) -> dict[_Place, dict[str, tup
     version = scope.version
     rows = database.query(
         f"""
-        SELECT toString({version.sql}) AS model_id, ServiceName AS service, {_ENVIRONMENT} AS environment, SpanId,
+        SELECT toString({version.sql}) AS model_id, ServiceName AS service, {ENVIRONMENT} AS environment, SpanId,
             toUnixTimestamp64Milli(min(Timestamp)) AS begun_ms, toUnixTimestamp64Milli(max(Timestamp)) AS last_ms
         FROM {scope.source}
         WHERE SpanName = 'logged_model.activated' AND LoggedModelRole = 'record'
@@ -117,13 +113,11 @@ def _activations(database: Database, scope: Scope) -> dict[_Place, dict[str, tup
 
 
 def _traffic(database: Database, scope: Scope) -> dict[_Place, dict[str, _Used]]:
-    # Of what counts, the table does not have the environment.
-    scope = scope.wide
     version, spans, entry = scope.version, scope.spans, scope.entry
-    is_evaluated = f"SpanAttributes['{EVALUATION_DATASET}'] != ''"
+    is_evaluated = "LoggedModelDataset != ''"
     rows: Sequence[Mapping[str, Any]] = database.query(
         f"""
-        SELECT toString({version.sql}) AS model_id, ServiceName AS service, {_ENVIRONMENT} AS environment,
+        SELECT toString({version.sql}) AS model_id, ServiceName AS service, LoggedModelEnvironment AS environment,
             countIf(NOT ({is_evaluated})) AS served, countIf({is_evaluated}) AS evaluated,
             intDiv(maxIf({START}, NOT ({is_evaluated})), 1000000) AS last_ms
         FROM {scope.source} WHERE {spans.sql} AND {entry.sql}
