@@ -35,6 +35,8 @@ if IS_LIBRARY_ALONE or not has_server:
         "backend",
         "cli",
         "conventions/test_counted.py",
+        "mlflow_interface/test_datasets.py",
+        "mlflow_interface/test_traces.py",
         "pages",
         "presenting",
         "server",

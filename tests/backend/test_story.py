@@ -143,6 +143,9 @@ def planted(numbers: Mapping[str, Any], *others: str) -> dict[str, Any]:
             ".first_chunk_ms",
             ".conversations",
             ".cut_off",
+            ".units",
+            ".first_ms",
+            ".last_ms",
         ),
         *(".tokens.cache_read", ".tokens.cache_write", ".tokens.reasoning"),
     )
