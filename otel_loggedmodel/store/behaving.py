@@ -202,6 +202,8 @@ def _point(row: Mapping[str, Any], start_ms: int) -> Point:
 def _score_trends(
     database: Database, scope: Scope, start_ms: int, step_ms: int, parts: int
 ) -> dict[str, dict[str, tuple[float | None, ...]]]:
+    if not scope.has_results:
+        return {}
     found = evaluations.results(scope)
     rows = database.query(
         f"""

@@ -96,9 +96,10 @@ def _shown(found: Scores) -> dict[str, Score]:
 
 def _scores(database: Database, scope: Scope, runs: Sequence[Run]) -> dict[str, Scores]:
     scores: dict[str, list[Row]] = {model_id: [] for model_id in scope.model_ids or ()}
-    query = groups(scope, run_records.unfinished(runs))
-    for row in database.query(query.sql, query.parameters):
-        scores[row["version"]].append(row)
+    if scope.has_results:
+        query = groups(scope, run_records.unfinished(runs))
+        for row in database.query(query.sql, query.parameters):
+            scores[row["version"]].append(row)
     return {model_id: read(found) for model_id, found in scores.items()}
 
 

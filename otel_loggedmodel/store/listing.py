@@ -179,6 +179,8 @@ def _entries(scope: Scope, keys: Sequence[int]) -> Query:
 
 
 def _scores_by_trace(database: Database, scope: Scope) -> dict[str, dict[str, float]]:
+    if not scope.has_results:
+        return {}
     query = results(replace(scope, selection=EVERYTHING))
     found: dict[str, dict[str, float]] = defaultdict(dict)
     # Of one person and span, what was said last.

@@ -58,6 +58,7 @@ class Scope:
         selection: Which traces.
         prices: Of the models that were called.
         trace_ids: Of these traces only.
+        has_results: Whether there are results of evaluations at all; looking for them takes as long as all the rest.
         has_unclaimed: Whether there are results of evaluations that name no version.
         adopted: The versions of calls that carry none, by the hashes of their ids (`stray`).
         is_entangled: Whether some of the traces are known not to be plain (`traces`).
@@ -74,6 +75,7 @@ class Scope:
     selection: Selection = EVERYTHING
     prices: pricing.PriceTable = pricing.NO_PRICES
     trace_ids: Sequence[str] | None = None
+    has_results: bool = True
     has_unclaimed: bool = False
     adopted: Mapping[int, str] = field(default_factory=dict)
     is_entangled: bool = True

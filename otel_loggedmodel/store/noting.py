@@ -83,6 +83,8 @@ def notes(database: Database, scope: Scope, measured: "Measurement") -> Iterator
 
 def _labelled(database: Database, scope: Scope) -> Iterator[str]:
     """What results say that have labels and no numbers, by evaluation."""
+    if not scope.has_results:
+        return
     query = scores.labels(scope)
     found: dict[str, dict[str, list[str]]] = {}
     for row in database.query(query.sql, query.parameters):

@@ -374,10 +374,13 @@ class StoreReader:
         self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
     ) -> Scope:
         """The same without prices, for what asks for no cost."""
-        unclaimed = scores.unclaimed(self._columns)
-        has_unclaimed = bool(self._database.query(unclaimed.sql, unclaimed.parameters))
+        (found,) = self._database.query(scores.counted(self._columns).sql)
+        has_logged = self._has_logged()
+        has_results = found["results"] or has_logged or self._database.query(scores.on_spans(self._columns).sql)
         scope = self._unscored(known, model_ids, selection, seen)
-        return replace(scope, has_unclaimed=has_unclaimed, has_logged=self._has_logged())
+        return replace(
+            scope, has_results=bool(has_results), has_unclaimed=bool(found["unclaimed"]), has_logged=has_logged
+        )
 
     def _has_logged(self) -> bool:
         """Whether there are results of evaluations among log records."""

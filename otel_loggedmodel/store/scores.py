@@ -257,9 +257,18 @@ def _results_in_spans(scope: Scope, spans: str) -> str:
             ) AS judged_spans USING (TraceId, ParentSpanId)"""
 
 
-def unclaimed(columns: schema.Columns) -> Query:
-    """A row where there are results that name no version."""
-    return Query(f"SELECT 1 AS found FROM {columns.spans} WHERE {_IS_UNCLAIMED} LIMIT 1")
+def counted(columns: schema.Columns) -> Query:
+    """One row: how many results there are as spans, and whether some name no version (`unclaimed`)."""
+    return Query(
+        f"""
+        SELECT count() AS results, max(LoggedModelId = '') AS unclaimed FROM {columns.spans}
+        WHERE {_IS_RESULT} AND LoggedModelRole = 'evaluation'"""
+    )
+
+
+def on_spans(columns: schema.Columns) -> Query:
+    """A row where there are results that are events of spans."""
+    return Query(f"SELECT 1 AS found FROM {columns.spans} WHERE LoggedModelHasScores LIMIT 1")
 
 
 _IS_UNCLAIMED: Final = f"{_IS_RESULT} AND LoggedModelRole = 'evaluation' AND LoggedModelId = ''"
