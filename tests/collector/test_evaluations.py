@@ -39,9 +39,9 @@ def test_every_result_arrives_as_it_was_sent(run_collector: RunCollector, tmp_pa
     settings = {"SAMPLING": "tail_sampling", "KEEP_PERCENT": "0.001", "DECISION_WAIT": "1s"} if sampled else {}
     with run_collector(settings) as collector:
         result = evaluated(collector, tmp_path)
-        # 40 results, 2 records, and 40 rows where nothing samples.
-        spans = arrived(collector, 42 if sampled else 82)
-    assert len(spans) == (42 if sampled else 82)
+        # 40 results, 2 records of the version and 2 of the run, and 40 rows where nothing samples.
+        spans = arrived(collector, 44 if sampled else 84)
+    assert len(spans) == (44 if sampled else 84)
     results = [span for span in spans if span.name == "gen_ai.evaluation.result"]
     judged = {row.span_id: row for row in result.rows}
     assert len(results) == len({span.parent_span_id for span in results}) == 40
@@ -56,6 +56,8 @@ def test_every_result_arrives_as_it_was_sent(run_collector: RunCollector, tmp_pa
             "logged_model.evaluation.source": "code",
             "logged_model.evaluation.dataset": result.dataset,
             "logged_model.evaluation.row": row.row,
+            "logged_model.evaluation.run": result.run_id,
+            "logged_model.evaluation.run_name": result.run_name,
             "logged_model.evaluation.scorer": scorers.ExactMatch().digest,
             "sampling.priority": 1,
         }
