@@ -89,10 +89,11 @@ def test_what_is_loaded_on_demand_is_found_through_the_package() -> None:
     )
 
 
-def test_the_linter_knows_all_that_the_extra_server_installs() -> None:
+def test_the_linter_knows_all_that_the_backend_and_its_commands_need() -> None:
     tomllib = pytest.importorskip("tomllib")  # from Python 3.11 on, as the extra itself
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    extra = project["project"]["optional-dependencies"]["server"]
+    extras = project["project"]["optional-dependencies"]
+    extra = [*extras["server"], *extras["mcp"]]
     installed = {re.split(r"[<>=;\[ ]", requirement)[0].replace("-", "_") for requirement in extra}
     contract = next(one for one in project["tool"]["importlinter"]["contracts"] if one["type"] == "forbidden")
     modules = {"backports.zstd": "backports", "grpcio_status": "grpc_status"}

@@ -44,6 +44,11 @@ def test_a_clean_checkout_is_its_commit(checkout: Path) -> None:
         "vcs.ref.head.name": "main",
         "vcs.repository.url.full": "https://example.org/team/support-agent.git",
         "git.dirty": "false",
+        # The same as MLflow names it.
+        "mlflow.git.commit": commit,
+        "mlflow.git.branch": "main",
+        "mlflow.git.repo_url": "https://example.org/team/support-agent.git",
+        "mlflow.git.dirty": "false",
     }
     assert versioning.info is not None
     assert versioning.info.commit == commit
