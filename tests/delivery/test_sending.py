@@ -21,6 +21,7 @@ from otel_loggedmodel.delivery import otlp_answers, otlp_payloads, otlp_sending
 from otel_loggedmodel.delivery.destinations import destination_of, unnamed_destination_of
 from otel_loggedmodel.delivery.otlp_answers import Verdict
 from otel_loggedmodel.delivery.otlp_sending import sender_of
+from waiting import wait_until
 
 from .far_end import PROTOBUF, Answer, FarEnd, GrpcFarEnd, HttpFarEnd, far_end
 from .spans import make_spans, numbered
@@ -256,7 +257,14 @@ def test_a_channel_that_failed_is_replaced_so_that_a_server_is_noticed_when_it_i
             assert sender.send(b"").error_type == "UNAVAILABLE"
             sender.reconnect()
         server.start()
-        assert sender.send(b"").verdict is Verdict.DELIVERED
+
+        def is_delivered() -> bool:
+            outcome = sender.send(b"")
+            sender.reconnect()
+            return outcome.verdict is Verdict.DELIVERED
+
+        # One that is not replaced waits for up to two minutes before it tries again.
+        wait_until(is_delivered, "the server to be noticed", seconds=30)
 
 
 # What the network says
