@@ -252,10 +252,10 @@ class StoreReader:
         try:
             return known.resolve(text, seen)
         except UnknownVersionError:
-            called = spoken.ids_called(self._database, self._columns, text)
-            if not called:
-                raise
-            return called[0]
+            if called := spoken.ids_called(self._database, self._columns, text):
+                return called[0]
+        # It may be on spans alone that do not count.
+        return known.resolve(text, sightings.every_id(self._database, self._columns))
 
     def _load(self) -> Catalogue:
         """The catalogue, read again when a record has arrived."""

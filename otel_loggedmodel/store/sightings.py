@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from otel_loggedmodel.attributes import EVALUATION_RESULT
 from otel_loggedmodel.store import measuring
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
@@ -17,9 +18,22 @@ _MAX_HISTORY: Final = 1000
 
 
 def seen_ids(database: Database, columns: Columns) -> frozenset[str]:
-    """The ids that spans have."""
-    rows = database.query(f"SELECT DISTINCT LoggedModelId AS id FROM {columns.counted} WHERE id != ''")
-    return frozenset(row["id"] for row in rows)
+    """The ids that results have, or spans that count."""
+    return _ids(
+        database,
+        f"SELECT LoggedModelId AS id FROM {columns.counted} WHERE id != '' UNION DISTINCT"
+        f" SELECT LoggedModelId AS id FROM {columns.spans}"
+        f" WHERE SpanName = '{EVALUATION_RESULT}' AND LoggedModelRole = 'evaluation' AND id != ''",
+    )
+
+
+def every_id(database: Database, columns: Columns) -> frozenset[str]:
+    """The ids that any spans have, which takes longer."""
+    return _ids(database, f"SELECT DISTINCT LoggedModelId AS id FROM {columns.spans} WHERE id != ''")
+
+
+def _ids(database: Database, sql: str) -> frozenset[str]:
+    return frozenset(row["id"] for row in database.query(sql))
 
 
 def cut_off_ids(database: Database, columns: Columns) -> frozenset[str]:

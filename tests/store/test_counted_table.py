@@ -176,6 +176,18 @@ def test_who_may_not_make_tables_is_told_so_and_answered(
     assert not is_quick
 
 
+def test_a_version_on_spans_that_do_not_count_is_known(url: str, client: Client) -> None:
+    stores.prepare(url)
+    client.command(
+        "INSERT INTO otel_traces (Timestamp, TraceId, SpanId, ParentSpanId, SpanAttributes)"
+        " VALUES (now64(9), 't', 's', 'elsewhere', map('logged_model.id', 'no-entry'))"
+    )
+    reader = stores.open_reader(url)
+    (version,) = reader.compare(["no-entry"]).versions
+    reader.close()
+    assert (version.model_id, version.traces) == ("no-entry", 0)
+
+
 def test_deleted_days_are_deleted_in_both_tables(url: str, client: Client) -> None:
     store = stores.open_database(url)
     stores.prepare(url)
