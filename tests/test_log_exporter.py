@@ -286,7 +286,7 @@ with trace.get_tracer("app").start_as_current_span("request"):
 """
 
 
-# OpenTelemetry's handler for `logging` begins a thread to flush, which from Python 3.12 on cannot be done as the
+# OpenTelemetry's handler for `logging` begins a thread to flush, which with Python 3.12 cannot be done as the
 # interpreter ends.
 _UNFLUSHED = re.compile(
     r"Exception ignored in atexit callback: <function shutdown .*?can't create new thread at interpreter shutdown\n",
