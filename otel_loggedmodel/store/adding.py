@@ -18,7 +18,6 @@ Comparing each span with each takes the square of their number in memory. A trac
 up more simply: calls that are no direct parent of another one count, and what sums up others does not.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 from otel_loggedmodel.conventions.things import CALLS, Kind
@@ -95,41 +94,6 @@ def _neighbours(order: str) -> str:
     )
 
 
-def _counted(
-    used: str,
-    kinds: str,
-    costs: str,
-    due: str,
-    *,
-    totals: Sequence[str],
-    told: str,
-    doubled: str,
-    chunks: str,
-    said: str = "",
-    priced: str = "",
-    unpriced: str = "",
-) -> str:
-    """The step that counts, from what there is of calls: the bits of their usage, kinds, costs as said and as due."""
-    sums = ", ".join(f"{total} AS {name}" for total, name in zip(totals, (*_TOKENS, "cost"), strict=True))
-    return f"""\
-version, trace, conversation, entries, {sums},
-arrayCount(one -> bitAnd(one, {SAYS}) != 0, {used}){said} AS said,
-arrayCount(one -> one >= 0, {costs}){priced} AS priced,
-arrayCount((one, cost) -> bitTest(one, {TOKENS_BIT}) AND cost < 0 AND NOT bitTest(one, {UNCACHED_BIT}), {used}, {due})
-    {unpriced} AS unpriced,
-arrayCount((one, kind) -> kind = {KINDS.index(Kind.EMBEDDING) + 1} AND bitAnd(one, {UNSAID}) = 0, {used}, {kinds})
-    AS unsaid_embeddings,
-arrayCount(one -> bitTest(one, {UNCACHED_BIT}), {used}) AS uncached,
-arrayCount((one, cost) -> bitTest(one, {UNCACHED_BIT}) AND cost < 0, {used}, {due}) AS uncosted,
-empty({used}) AND has(kinds, {KINDS.index(Kind.AGENT) + 1}) AND NOT is_lost AS mute,
-arrayCount((one, kind, told) -> kind IN {CALLS_SQL} AND bitAnd(one, {UNSAID}) = 0 AND NOT told AND NOT is_lost,
-    {used}, {kinds}, {told}) AS unsaid,
-arrayCount(one -> bitTest(one, {ODD_BIT}), used) AS odd, length({used}) AS calls,
-arrayCount((one, kind) -> bitTest(one, {FAILED_BIT}) AND kind IN {CALLS_SQL}, {used}, {kinds}) AS failed_calls,
-countEqual(kinds, {KINDS.index(Kind.TOOL) + 1}) AS tool_calls, {doubled} AS doubled,
-arrayFilter(one -> one > 0, {chunks}) AS chunks"""
-
-
 # A run that failed failed in its call: instrumentations do not all say so of the call.
 _IS_LOST: Final = "notEmpty(entries) AND NOT has(entries.failed, false)"
 # Whether a call could be within another, or be stated twice.
@@ -139,6 +103,16 @@ length(c_starts) > 1 AND (
     OR arrayUniq(arrayMap(one -> bitShiftRight(one, 16), c_origins)) > 1
     OR arrayUniq(arrayFilter(one -> one != 0, c_responses)) < arrayCount(one -> one != 0, c_responses)
     OR arrayUniq(c_ids) < length(c_ids))"""
+
+_SUMS: Final = ", ".join(
+    [
+        *(
+            f"if(is_nested, toUInt64(totals[{place}]), arraySum(c_{part})) AS {name}"
+            for place, (part, name) in enumerate(zip(_TALLIED, _TOKENS, strict=True), 1)
+        ),
+        f"if(is_nested, totals[{len(_PARTS)}], arraySum(one -> greatest(0., one), c_costs)) AS cost",
+    ]
+)
 
 USAGE_STEPS: Final = (
     # Calls, and what else says tokens or a cost, are in arrays whose names begin with `c_`.
@@ -218,21 +192,23 @@ if(is_nested, arrayMap(leaf -> uppers[leaf] != 0
     AND bitAnd(bitOr(c_used[uppers[leaf]], c_used[owners[leaf]]), {SAYS}) != 0, leaves), []) AS l_told,
 if(is_nested, arrayMap(leaf -> if(uppers[leaf] != 0 AND c_costs[owners[leaf]] >= 0, 0., c_costs[leaf]), leaves),
     c_costs) AS l_due""",
-    _counted(
-        *("l_used", "l_kinds", "l_costs", "l_due"),
-        totals=[
-            *(
-                f"if(is_nested, toUInt64(totals[{place}]), arraySum(c_{part}))"
-                for place, part in enumerate(_TALLIED, 1)
-            ),
-            f"if(is_nested, totals[{len(_PARTS)}], arraySum(one -> greatest(0., one), c_costs))",
-        ],
-        said=" + length(tops)",
-        priced=" + arrayCount(top -> c_costs[top] >= 0, tops)",
-        # What a sum says beyond its calls is of no model, and has no price.
-        unpriced=" + (is_nested AND totals[1] + totals[2] > l_tokens AND arrayExists(top -> c_costs[top] < 0, tops))",
-        told="arrayResize(l_told, length(l_used))",
-        doubled="length(all_leaves) - length(leaves)",
-        chunks="if(is_nested, arrayMap(leaf -> c_chunks[leaf], leaves), c_chunks)",
-    ),
+    # What calls say: the bits of their usage, their kinds, costs as said and as due.
+    f"""\
+version, trace, conversation, entries, {_SUMS},
+arrayCount(one -> bitAnd(one, {SAYS}) != 0, l_used) + length(tops) AS said,
+arrayCount(one -> one >= 0, l_costs) + arrayCount(top -> c_costs[top] >= 0, tops) AS priced,
+-- What a sum says beyond its calls is of no model, and has no price.
+arrayCount((one, cost) -> bitTest(one, {TOKENS_BIT}) AND cost < 0 AND NOT bitTest(one, {UNCACHED_BIT}), l_used, l_due)
+    + (is_nested AND totals[1] + totals[2] > l_tokens AND arrayExists(top -> c_costs[top] < 0, tops)) AS unpriced,
+arrayCount((one, kind) -> kind = {KINDS.index(Kind.EMBEDDING) + 1} AND bitAnd(one, {UNSAID}) = 0, l_used, l_kinds)
+    AS unsaid_embeddings,
+arrayCount(one -> bitTest(one, {UNCACHED_BIT}), l_used) AS uncached,
+arrayCount((one, cost) -> bitTest(one, {UNCACHED_BIT}) AND cost < 0, l_used, l_due) AS uncosted,
+empty(l_used) AND has(kinds, {KINDS.index(Kind.AGENT) + 1}) AND NOT is_lost AS mute,
+arrayCount((one, kind, told) -> kind IN {CALLS_SQL} AND bitAnd(one, {UNSAID}) = 0 AND NOT told AND NOT is_lost,
+    l_used, l_kinds, arrayResize(l_told, length(l_used))) AS unsaid,
+arrayCount(one -> bitTest(one, {ODD_BIT}), used) AS odd, length(l_used) AS calls,
+arrayCount((one, kind) -> bitTest(one, {FAILED_BIT}) AND kind IN {CALLS_SQL}, l_used, l_kinds) AS failed_calls,
+countEqual(kinds, {KINDS.index(Kind.TOOL) + 1}) AS tool_calls, length(all_leaves) - length(leaves) AS doubled,
+arrayFilter(one -> one > 0, if(is_nested, arrayMap(leaf -> c_chunks[leaf], leaves), c_chunks)) AS chunks""",
 )

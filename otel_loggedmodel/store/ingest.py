@@ -7,7 +7,6 @@ those that the Collector's exporter writes: all attributes are texts, numbers an
 them.
 """
 
-import hashlib
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -17,10 +16,9 @@ from otel_loggedmodel.store import counted, schema
 from otel_loggedmodel.store.counts import Counts
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.filling import Filler, notice_damage
-from otel_loggedmodel.store.otlp_sql import ATTRIBUTES, otlp_settings, texts, time
+from otel_loggedmodel.store.otlp_sql import ATTRIBUTES, make_input, otlp_settings, texts, time
 
 _INPUT: Final = "otel_loggedmodel_otlp_in"
-_VIEW: Final = "otel_loggedmodel_otlp_in_mv"
 
 # The part of https://github.com/open-telemetry/opentelemetry-proto that is stored. There are neither lists nor maps
 # among the values: they come as texts (`SpanWriter.insert`), since reading nested ones costs half of the throughput.
@@ -124,7 +122,7 @@ class OtlpWriter:
         schema.prepare(database, backfill=is_embedded and schema.is_older(database), fill=False)
         if database.directory is not None:
             notice_damage(database, database.directory)
-        _make_input(database)
+        make_input(database, _INPUT, f"resource_spans {_RESOURCE_SPANS}", _SELECT, schema.SPANS)
         self._filler = Filler(database) if is_embedded and schema.missing_days(database) else None
         self._settings = otlp_settings(database.directory, _PROTO)
         self.counts = Counts(database)
@@ -177,20 +175,3 @@ class OtlpWriter:
                 )
             else:
                 self.database.command(f"ALTER TABLE {schema.SPANS} DROP PARTITION ID '{day['id']}'")
-
-
-def _make_input(database: Database) -> None:
-    """Make the table and the view that take OTLP, anew where they are of another release."""
-    digest = hashlib.sha256((_RESOURCE_SPANS + _SELECT).encode()).hexdigest()[:16]
-    comment = f"otel-loggedmodel {digest}"
-    found = database.query(
-        "SELECT name, comment FROM system.tables"
-        " WHERE database = currentDatabase() AND name IN ({input:String}, {view:String})",
-        {"input": _INPUT, "view": _VIEW},
-    )
-    if len(found) == 2 and all(row["comment"] == comment for row in found):
-        return
-    database.command(f"DROP TABLE IF EXISTS {_VIEW}")
-    database.command(f"DROP TABLE IF EXISTS {_INPUT}")
-    database.command(f"CREATE TABLE {_INPUT} (resource_spans {_RESOURCE_SPANS}) ENGINE = Null COMMENT '{comment}'")
-    database.command(f"CREATE MATERIALIZED VIEW {_VIEW} TO {schema.SPANS} AS\n{_SELECT}\nCOMMENT '{comment}'")

@@ -4,7 +4,6 @@
 The table and the view that fills it are made when the first log records arrive: most stores never see any.
 """
 
-import hashlib
 import threading
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -13,11 +12,10 @@ from typing import Any, Final
 from otel_loggedmodel.store import layout, log_schema
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.log_schema import LOGS
-from otel_loggedmodel.store.otlp_sql import ATTRIBUTES, VALUE, otlp_settings, text_of, texts, time
+from otel_loggedmodel.store.otlp_sql import ATTRIBUTES, VALUE, make_input, otlp_settings, text_of, texts, time
 from otel_loggedmodel.store.writing import RefusedError
 
 _INPUT: Final = "otel_loggedmodel_otlp_logs_in"
-_VIEW: Final = "otel_loggedmodel_otlp_logs_in_mv"
 
 _PROTO: Final = """\
 syntax = "proto3";
@@ -129,18 +127,6 @@ def _prepare(database: Database) -> None:
     database.command(log_schema.exporter_table())
     if not log_schema.is_there(database):
         raise RefusedError(f"{LOGS} of {database.name} has no EventName, or its attributes are not in maps")
-    digest = hashlib.sha256((_RESOURCE_LOGS + _SELECT).encode()).hexdigest()[:16]
-    comment = f"otel-loggedmodel {digest}"
-    found = database.query(
-        "SELECT name, comment FROM system.tables"
-        " WHERE database = currentDatabase() AND name IN ({input:String}, {view:String})",
-        {"input": _INPUT, "view": _VIEW},
-    )
-    if len(found) == 2 and all(row["comment"] == comment for row in found):
-        return
-    database.command(f"DROP TABLE IF EXISTS {_VIEW}")
-    database.command(f"DROP TABLE IF EXISTS {_INPUT}")
-    database.command(f"CREATE TABLE {_INPUT} (resource_logs {_RESOURCE_LOGS}) ENGINE = Null COMMENT '{comment}'")
-    database.command(f"CREATE MATERIALIZED VIEW {_VIEW} TO {LOGS} AS\n{_SELECT}\nCOMMENT '{comment}'")
-    if database.directory is not None:
+    made = make_input(database, _INPUT, f"resource_logs {_RESOURCE_LOGS}", _SELECT, LOGS)
+    if made and database.directory is not None:
         layout.keep_definitions(database.directory)

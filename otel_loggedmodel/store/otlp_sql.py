@@ -9,6 +9,8 @@ import hashlib
 from pathlib import Path
 from typing import Any, Final
 
+from otel_loggedmodel.store.database import Database
+
 VALUE: Final = (
     "Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4,"
     " 'bytes_value' = 7), string_value String, bool_value Bool, int_value Int64, double_value Float64,"
@@ -73,3 +75,32 @@ def otlp_settings(directory: Path | None, proto: str) -> dict[str, Any]:
     if not path.exists():
         path.write_text(proto, encoding="utf-8")
     return {**settings, "format_schema": f"{path}:{_MESSAGE}"}
+
+
+def make_input(database: Database, name: str, column: str, select: str, table: str) -> bool:
+    """Make the table that takes OTLP and the view that fills another from it, anew where they are of another release.
+
+    Args:
+        database: Where.
+        name: Of the table that takes OTLP; the view is named after it.
+        column: Its only column, with its type.
+        select: What the view selects from it.
+        table: Where the view puts that.
+
+    Returns:
+        Whether they were made.
+    """
+    view = f"{name}_mv"
+    comment = f"otel-loggedmodel {hashlib.sha256((column + select).encode()).hexdigest()[:16]}"
+    found = database.query(
+        "SELECT name, comment FROM system.tables"
+        " WHERE database = currentDatabase() AND name IN ({input:String}, {view:String})",
+        {"input": name, "view": view},
+    )
+    if len(found) == 2 and all(row["comment"] == comment for row in found):
+        return False
+    database.command(f"DROP TABLE IF EXISTS {view}")
+    database.command(f"DROP TABLE IF EXISTS {name}")
+    database.command(f"CREATE TABLE {name} ({column}) ENGINE = Null COMMENT '{comment}'")
+    database.command(f"CREATE MATERIALIZED VIEW {view} TO {table} AS\n{select}\nCOMMENT '{comment}'")
+    return True
