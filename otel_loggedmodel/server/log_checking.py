@@ -5,22 +5,17 @@ Records that say nothing of any version are many, and are kept where somebody as
 has a version, on itself or on its resource, or is an event that is read here (`conventions.log_events`).
 """
 
+from functools import partial
 from typing import Any, Final
-
-from google.protobuf.message import DecodeError
 
 from otel_loggedmodel.attributes import ID
 from otel_loggedmodel.conventions import log_events
 from otel_loggedmodel.server.accounting import Account
-from otel_loggedmodel.server.checking import Checked
-from otel_loggedmodel.server.flat_request import FlatLogsRequest
+from otel_loggedmodel.server.checking import Check, Checked, checked
 from otel_loggedmodel.server.log_repairing import LogRepairs
-from otel_loggedmodel.server.refusing import too_much_memory
-from otel_loggedmodel.server.repairing import EARLIEST_NS, LATEST_AHEAD_NS, NO_SPAN_ID, NO_TRACE_ID
-from otel_loggedmodel.server.salvaging import salvage
+from otel_loggedmodel.server.repairing import EARLIEST_NS, NO_SPAN_ID, NO_TRACE_ID
 from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.server.shapes import LOG_RECORDS
-from otel_loggedmodel.server.weighing import Weight
 
 _ID_BYTES: Final = ID.encode()
 _NAME_BYTES: Final = log_events.NAME_ATTRIBUTE.encode()
@@ -39,36 +34,15 @@ def check_logs(body: bytes, settings: Settings, now_ns: int, account: Account | 
         RefusalError: It is no such request, or storing it takes too much memory.
     """
     account = Account() if account is None else account
-    size = len(body)
-    try:
-        request: Any = FlatLogsRequest.FromString(body)
-    except DecodeError:
-        request = salvage(body, account, LOG_RECORDS)
-        # U+FFFD takes three bytes, and may stand for one.
-        size *= 3
-    check = _Check(request, body, settings, now_ns, account, may_be_large=size > settings.max_value_bytes)
-    check.run()
-    # As for spans, what was checked is stored, and not the bytes that came.
-    request.DiscardUnknownFields()
-    payload = request.SerializeToString()
-    weight = check.weight
-    weight.size = len(payload)
-    if weight.memory > settings.max_memory_bytes:
-        raise too_much_memory(weight.complaint(settings.max_memory_bytes))
-    return Checked(payload, weight.spans, account, weight.memory)
+    return checked(body, settings, account, LOG_RECORDS, partial(_LogCheck, settings, now_ns, account, body))
 
 
-class _Check:
+class _LogCheck(Check):
     def __init__(
-        self, request: Any, body: bytes, settings: Settings, now_ns: int, account: Account, *, may_be_large: bool
+        self, settings: Settings, now_ns: int, account: Account, body: bytes, request: Any, may_be_large: bool
     ) -> None:
-        self._request = request
+        super().__init__(settings, now_ns, request, may_be_large, LOG_RECORDS.plural)
         self._now_ns = now_ns
-        self._latest_ns = now_ns + LATEST_AHEAD_NS
-        self._has_lists = not request.IsInitialized()
-        self._may_be_large = may_be_large
-        self._max_attributes = settings.max_attributes
-        self._max_bytes = settings.max_value_bytes
         self._account = account
         self._keeps_all = settings.keep_all_logs
         # Looking through the attributes of each record takes longer than all else, and is in vain in most requests
@@ -76,7 +50,6 @@ class _Check:
         self._may_have_ids = _ID_BYTES in body
         self._may_have_names = _NAME_BYTES in body
         self.repairs = LogRepairs(settings, self._latest_ns, account, may_be_large=may_be_large)
-        self.weight = Weight(plural=LOG_RECORDS.plural)
 
     def run(self) -> None:
         """Leave out what is not kept, make the rest such that it may be stored, and weigh it."""
@@ -147,9 +120,4 @@ class _Check:
             and EARLIEST_NS <= (record.time_unix_nano or record.observed_time_unix_nano) <= self._latest_ns
             and len(record.attributes) <= self._max_attributes
             and not (self._may_be_large and len(record.SerializePartialToString()) > self._max_bytes)
-        )
-
-    def _has_sound_attributes(self, owner: Any) -> bool:
-        return len(owner.attributes) <= self._max_attributes and (
-            not self._may_be_large or len(owner.SerializePartialToString()) <= self._max_bytes
         )
