@@ -6,7 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from otel_loggedmodel.delivery.otlp_payloads import attributes_of, value_of
+from otel_loggedmodel.delivery import otlp_requests
+from otel_loggedmodel.delivery.otlp_requests import Layers, attributes_of, value_of
+
+_LAYERS = Layers("resource_logs", "scope_logs", "log_records")
 
 
 def encoded(records: Sequence[Any]) -> bytes:
@@ -19,15 +22,8 @@ def encoded(records: Sequence[Any]) -> bytes:
 
 
 def encodable(records: Sequence[Any]) -> list[Any]:
-    """The records that can be encoded. One that cannot must not cost the others."""
-    kept: list[Any] = []
-    for record in records:
-        try:
-            encoded([record])
-        except Exception:  # noqa: S112 - the caller counts what is missing
-            continue
-        kept.append(record)
-    return kept
+    """The records that can be encoded."""
+    return otlp_requests.encodable(records, encoded)
 
 
 def is_record(record: object) -> bool:
@@ -37,33 +33,7 @@ def is_record(record: object) -> bool:
 
 def halves(payload: bytes) -> list[tuple[bytes, int]]:
     """A request in two halves, each with the number of its records. With fewer than two it stays as it is."""
-    request = parsed(payload)
-    total = _count(request)
-    if total < 2:
-        return [(payload, total)]
-    first, second = type(request)(), type(request)()
-    taken = 0
-    for resource_logs in request.resource_logs:
-        for scope_logs in resource_logs.scope_logs:
-            records = list(scope_logs.log_records)
-            cut = min(len(records), max(0, total // 2 - taken))
-            for half, part in ((first, records[:cut]), (second, records[cut:])):
-                if part:
-                    _add(half, resource_logs, scope_logs, part)
-            taken += len(records)
-    return [(half.SerializeToString(), _count(half)) for half in (first, second)]
-
-
-def _add(request: Any, resource_logs: Any, scope_logs: Any, records: Sequence[Any]) -> None:
-    target = request.resource_logs.add(schema_url=resource_logs.schema_url)
-    target.resource.CopyFrom(resource_logs.resource)
-    scope = target.scope_logs.add(schema_url=scope_logs.schema_url)
-    scope.scope.CopyFrom(scope_logs.scope)
-    scope.log_records.extend(records)
-
-
-def _count(request: Any) -> int:
-    return sum(len(scope.log_records) for resource_logs in request.resource_logs for scope in resource_logs.scope_logs)
+    return _LAYERS.halves(payload, parsed(payload))
 
 
 def parsed(payload: bytes) -> Any:
@@ -78,21 +48,8 @@ def parsed(payload: bytes) -> Any:
 
 def decoded(payload: bytes) -> list[Any]:
     """The log records of a request, as this release of the SDK has them."""
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-
-    found: list[Any] = []
-    for resource_logs in parsed(payload).resource_logs:
-        resource = Resource(attributes_of(resource_logs.resource.attributes), resource_logs.schema_url or None)
-        for scope_logs in resource_logs.scope_logs:
-            scope = InstrumentationScope(
-                scope_logs.scope.name,
-                scope_logs.scope.version or None,
-                scope_logs.schema_url or None,
-                attributes_of(scope_logs.scope.attributes),
-            )
-            found += [_decoded(record, resource, scope) for record in scope_logs.log_records]
-    return found
+    each = _LAYERS.each(parsed(payload))
+    return [_decoded(record, resource, scope) for resource, scope, records in each for record in records]
 
 
 def _decoded(record: Any, resource: Any, scope: Any) -> Any:

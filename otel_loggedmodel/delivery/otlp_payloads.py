@@ -7,7 +7,7 @@ decoding. For exporters of other protocols it is decoded into spans.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.resources import Resource
@@ -16,12 +16,15 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from otel_loggedmodel import attributes
+from otel_loggedmodel.delivery import otlp_requests
+from otel_loggedmodel.delivery.otlp_requests import Layers, attributes_of
 from otel_loggedmodel.delivery.rebuilt import RebuiltSpan
 
 if TYPE_CHECKING:
     # Not imported with this module: protobuf takes longer than all of this library, and may never be needed.
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+_LAYERS = Layers("resource_spans", "scope_spans", "spans")
 _IS_REMOTE = 0x200  # SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK, which the oldest supported protobufs do not name
 
 
@@ -33,15 +36,8 @@ def encoded(spans: Sequence[ReadableSpan]) -> bytes:
 
 
 def encodable(spans: Sequence[ReadableSpan]) -> list[ReadableSpan]:
-    """The spans that can be encoded. One that cannot must not cost the others."""
-    kept: list[ReadableSpan] = []
-    for span in spans:
-        try:
-            encoded([span])
-        except Exception:  # noqa: S112 - the caller counts what is missing
-            continue
-        kept.append(span)
-    return kept
+    """The spans that can be encoded."""
+    return otlp_requests.encodable(spans, encoded)
 
 
 def is_record(span: ReadableSpan) -> bool:
@@ -51,37 +47,7 @@ def is_record(span: ReadableSpan) -> bool:
 
 def halves(payload: bytes) -> list[tuple[bytes, int]]:
     """A request in two halves, each with the number of its spans. With fewer than two spans it stays as it is."""
-    request = parsed(payload)
-    total = _count(request)
-    if total < 2:
-        return [(payload, total)]
-    first, second = type(request)(), type(request)()
-    taken = 0
-    for resource_spans in request.resource_spans:
-        for scope_spans in resource_spans.scope_spans:
-            spans = list(scope_spans.spans)
-            cut = min(len(spans), max(0, total // 2 - taken))
-            for half, part in ((first, spans[:cut]), (second, spans[cut:])):
-                if part:
-                    _add(half, resource_spans, scope_spans, part)
-            taken += len(spans)
-    return [(half.SerializeToString(), _count(half)) for half in (first, second)]
-
-
-def _add(request: ExportTraceServiceRequest, resource_spans: Any, scope_spans: Any, spans: Iterable[Any]) -> None:
-    target = request.resource_spans.add(schema_url=resource_spans.schema_url)
-    target.resource.CopyFrom(resource_spans.resource)
-    scope = target.scope_spans.add(schema_url=scope_spans.schema_url)
-    scope.scope.CopyFrom(scope_spans.scope)
-    scope.spans.extend(spans)
-
-
-def _count(request: ExportTraceServiceRequest) -> int:
-    return sum(
-        len(scope_spans.spans)
-        for resource_spans in request.resource_spans
-        for scope_spans in resource_spans.scope_spans
-    )
+    return _LAYERS.halves(payload, parsed(payload))
 
 
 def parsed(payload: bytes) -> ExportTraceServiceRequest:
@@ -96,18 +62,8 @@ def parsed(payload: bytes) -> ExportTraceServiceRequest:
 
 def decoded(payload: bytes) -> list[ReadableSpan]:
     """The spans of a request."""
-    spans: list[ReadableSpan] = []
-    for resource_spans in parsed(payload).resource_spans:
-        resource = Resource(attributes_of(resource_spans.resource.attributes), resource_spans.schema_url or None)
-        for scope_spans in resource_spans.scope_spans:
-            scope = InstrumentationScope(
-                scope_spans.scope.name,
-                scope_spans.scope.version or None,
-                scope_spans.schema_url or None,
-                attributes_of(scope_spans.scope.attributes),
-            )
-            spans += [_decoded_span(span, resource, scope) for span in scope_spans.spans]
-    return spans
+    each = _LAYERS.each(parsed(payload))
+    return [_decoded_span(span, resource, scope) for resource, scope, spans in each for span in spans]
 
 
 def _decoded_span(span: Any, resource: Resource, scope: InstrumentationScope) -> ReadableSpan:
@@ -154,20 +110,3 @@ def _status_of(status: Any) -> Status:
     code = StatusCode(status.code)
     # The SDK takes a description only for errors, and warns of any other.
     return Status(code, status.message or None if code is StatusCode.ERROR else None)
-
-
-def attributes_of(pairs: Iterable[Any]) -> dict[str, Any]:
-    """Attributes as the SDK has them."""
-    return {pair.key: value_of(pair.value) for pair in pairs}
-
-
-def value_of(value: Any) -> Any:
-    """A value as the SDK has it; None for none."""
-    kind = value.WhichOneof("value")
-    if kind is None:
-        return None
-    if kind == "array_value":
-        return tuple(value_of(item) for item in value.array_value.values)
-    if kind == "kvlist_value":
-        return attributes_of(value.kvlist_value.values)
-    return getattr(value, kind)
