@@ -4,7 +4,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
 
@@ -44,18 +44,10 @@ otel-loggedmodel gate my-agent-v1 my-agent-v2 --fail-if 'error_rate > +1pp'
 
 
 def gate(
-    baseline: Annotated[str, typer.Argument(metavar="BASELINE", help="The version to be as good as.")],
-    candidate: Annotated[str, typer.Argument(metavar="CANDIDATE", help="The version to be judged.")],
-    fail_if: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--fail-if", metavar="RULE", help="Fail if this holds of the candidate. Repeatable. Default: worse"
-        ),
-    ] = None,
-    require: Annotated[
-        list[str] | None,
-        typer.Option("--require", metavar="DEMAND", help="Pass only if this is shown: not_worse(METRIC, MARGIN)."),
-    ] = None,
+    baseline: options.Baseline,
+    candidate: options.Candidate,
+    fail_if: options.FailIf = None,
+    require: options.Require = None,
     margin: options.Margins = None,
     rules: Annotated[
         Path | None,
@@ -95,12 +87,8 @@ def gate(
             " often they are looked at. They take some four times the traces.",
         ),
     ] = False,
-    junit: Annotated[
-        Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, a test case a rule.")
-    ] = None,
-    github: Annotated[
-        bool, typer.Option("--github", envvar="GITHUB_ACTIONS", help="Print GitHub annotations.")
-    ] = False,
+    junit: options.Junit = None,
+    github: options.Github = False,
     since: options.Since = None,
     until: options.Until = None,
     service: options.Service = None,
@@ -130,16 +118,20 @@ def gate(
     )
     with opening.reader(store, token_file, "Comparing versions", prices) as reader:
         comparison = reader.compare([baseline, candidate], selection)
-    result = bar.judged(comparison, repeated=repeated)
+    end_with(bar.judged(comparison, repeated=repeated), junit, github, json)
+
+
+def end_with(result: GateResult, junit: Path | None, github: bool, json: bool) -> NoReturn:
+    """Print what became of a candidate, write it for other programs, and end with its exit code."""
     if json:
         printing.show_json(result)
     else:
-        show_table(result)
-    report(result, junit, github, json)
+        _show_table(result)
+    _report(result, junit, github, json)
     raise typer.Exit(result.exit_code)
 
 
-def report(result: GateResult, junit: Path | None, github: bool, json: bool) -> None:
+def _report(result: GateResult, junit: Path | None, github: bool, json: bool) -> None:
     """Write what became of a candidate for other programs: JUnit XML, and what GitHub reads."""
     from otel_loggedmodel.commands import reports
 
@@ -160,7 +152,7 @@ def report(result: GateResult, junit: Path | None, github: bool, json: bool) -> 
             printing.complain(f"GITHUB_STEP_SUMMARY cannot be written: {error}")
 
 
-def show_table(result: GateResult) -> None:
+def _show_table(result: GateResult) -> None:
     """Print what became of a candidate."""
     from rich.text import Text
 

@@ -121,6 +121,20 @@ Margins = Annotated[
     ),
 ]
 
+# Of the commands that judge a candidate.
+Baseline = Annotated[str, typer.Argument(metavar="BASELINE", help="The version to be as good as.")]
+Candidate = Annotated[str, typer.Argument(metavar="CANDIDATE", help="The version to be judged.")]
+FailIf = Annotated[
+    list[str] | None,
+    typer.Option("--fail-if", metavar="RULE", help="Fail if this holds of the candidate. Repeatable. Default: worse"),
+]
+Require = Annotated[
+    list[str] | None,
+    typer.Option("--require", metavar="DEMAND", help="Pass only if this is shown: not_worse(METRIC, MARGIN)."),
+]
+Junit = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, a test case a rule.")]
+Github = Annotated[bool, typer.Option("--github", envvar="GITHUB_ACTIONS", help="Print GitHub annotations.")]
+
 
 def read_margins(texts: Sequence[str] | None) -> dict[str, Margin]:
     """The margins that METRIC=MARGIN options describe, or a usage error."""

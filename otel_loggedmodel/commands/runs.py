@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`runs`: which evaluations there were, and what came out of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -68,15 +68,17 @@ def rendered(parts: Sequence[Run]) -> list["RenderableType"]:
     """One run, of each version and data set that it evaluated."""
     from rich.text import Text
 
+    from otel_loggedmodel.commands.tables import pairs
+
     first = parts[0]
     shown: list[RenderableType] = [
         Text.assemble((clean(first.name or first.run_id), "bold"), "  an evaluation run"),
-        _pairs({"id": first.run_id, "experiment": first.experiment_id}),
+        pairs({"id": first.run_id, "experiment": first.experiment_id}),
     ]
     for run in parts:
-        shown += ["", _pairs(_told(run))]
+        shown += ["", pairs(_told(run))]
         if run.metrics:
-            shown += ["", Text("Scores", "bold"), _pairs({key: formatting.score(v) for key, v in run.metrics.items()})]
+            shown += ["", Text("Scores", "bold"), pairs({key: formatting.score(v) for key, v in run.metrics.items()})]
     return [
         *shown,
         "",
@@ -110,15 +112,3 @@ def _version(run: Run) -> str:
 
 def _scores(run: Run) -> str:
     return ", ".join(f"{name} {formatting.score(value)}" for name, value in run.metrics.items())
-
-
-def _pairs(entries: Mapping[str, str]) -> "RenderableType":
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(overflow="fold", style="dim")
-    grid.add_column(overflow="fold")
-    for key, value in entries.items():
-        grid.add_row(Text(f"  {clean(key)}"), Text(clean(value)))
-    return grid

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`show`: what one version is made of, how it does, what happened to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -73,15 +73,17 @@ def _run(reader: Reader, text: str) -> list[Run] | None:
 def _rendered(detail: VersionDetail) -> list["RenderableType"]:
     from rich.text import Text
 
+    from otel_loggedmodel.commands.tables import pairs
+
     version = detail.version
     parts: list[RenderableType] = [
         Text.assemble((clean(version.name or version.model_id), "bold"), "  ", _standing(version)),
-        _pairs(_identity(version)),
+        pairs(_identity(version)),
     ]
     for title, texts in (("Params", version.params), ("Tags", version.tags)):
         if texts:
-            parts += ["", Text(title, "bold"), _pairs(dict(sorted(texts.items())))]
-    parts += ["", Text("Numbers", "bold"), _pairs(_numbers(detail.metrics))]
+            parts += ["", Text(title, "bold"), pairs(dict(sorted(texts.items())))]
+    parts += ["", Text("Numbers", "bold"), pairs(_numbers(detail.metrics))]
     if detail.history:
         parts += ["", Text("History", "bold"), _history(detail.history)]
     deploy = f"otel-loggedmodel env {clean(version.model_id)}"
@@ -124,18 +126,6 @@ def _identity(version: Version) -> dict[str, str]:
 def _numbers(metrics: VersionMetrics) -> dict[str, str]:
     numbers = {metric.label: metric.write(value_of(metrics, metric.key)) for metric in metrics_of([metrics])}
     return {label: text for label, text in numbers.items() if text != formatting.ABSENT}
-
-
-def _pairs(entries: Mapping[str, str]) -> "RenderableType":
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(overflow="fold", style="dim")
-    grid.add_column(overflow="fold")
-    for key, value in entries.items():
-        grid.add_row(Text(f"  {clean(key)}"), Text(clean(value)))
-    return grid
 
 
 def _history(history: Sequence[HistoryEntry]) -> "RenderableType":

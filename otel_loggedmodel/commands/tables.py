@@ -2,7 +2,7 @@
 """Tables that stay readable on a narrow terminal. Whole columns are left out before ids are cut, and a line says so."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich import box
@@ -83,3 +83,13 @@ def _table_of(columns: Sequence[Column]) -> Table:
     for row in zip(*(column.cells for column in columns), strict=True):
         table.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row))
     return table
+
+
+def pairs(entries: Mapping[str, str]) -> RenderableType:
+    """Keys with their values, a line each."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(overflow="fold", style="dim")
+    grid.add_column(overflow="fold")
+    for key, value in entries.items():
+        grid.add_row(Text(f"  {clean(key)}"), Text(clean(value)))
+    return grid

@@ -64,18 +64,10 @@ class _Look:
 
 
 def watch(
-    baseline: Annotated[str, typer.Argument(metavar="BASELINE", help="The version to be as good as.")],
-    candidate: Annotated[str, typer.Argument(metavar="CANDIDATE", help="The version to be judged.")],
-    fail_if: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--fail-if", metavar="RULE", help="Fail if this holds of the candidate. Repeatable. Default: worse"
-        ),
-    ] = None,
-    require: Annotated[
-        list[str] | None,
-        typer.Option("--require", metavar="DEMAND", help="Pass only if this is shown: not_worse(METRIC, MARGIN)."),
-    ] = None,
+    baseline: options.Baseline,
+    candidate: options.Candidate,
+    fail_if: options.FailIf = None,
+    require: options.Require = None,
     margin: options.Margins = None,
     rules: Annotated[Path | None, typer.Option("--rules", metavar="FILE", help="TOML file, as that of `gate`.")] = None,
     every: Annotated[str, typer.Option("--every", metavar="TIME", help="How long between two looks: 30s, 5m.")] = "1m",
@@ -94,12 +86,8 @@ def watch(
             "--unknown", help="What a rule does that is undecided at the deadline; `wait` is exit code 2. Default: wait"
         ),
     ] = None,
-    junit: Annotated[
-        Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, a test case a rule.")
-    ] = None,
-    github: Annotated[
-        bool, typer.Option("--github", envvar="GITHUB_ACTIONS", help="Print GitHub annotations.")
-    ] = False,
+    junit: options.Junit = None,
+    github: options.Github = False,
     since: options.Since = None,
     until: options.Until = None,
     service: options.Service = None,
@@ -139,12 +127,7 @@ def watch(
             " `otel-loggedmodel models` lists what does, and `otel-loggedmodel doctor` finds out why it does not."
         )
         raise typer.Exit(exits.NOT_ENOUGH_DATA)
-    if json:
-        printing.show_json(last.result)
-    else:
-        gate.show_table(last.result)
-    gate.report(last.result, junit, github, json)
-    raise typer.Exit(last.result.exit_code)
+    gate.end_with(last.result, junit, github, json)
 
 
 def _until_decided(look: Callable[[], _Look], wait: float, limit: float, *, is_quiet: bool) -> _Look:

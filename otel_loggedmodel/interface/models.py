@@ -2,11 +2,14 @@
 """Versions, searched for: those of a store, and those that this process knows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from otel_loggedmodel._errors import warn_once
 from otel_loggedmodel.genai.filtering import Condition, conditions_of, ordered_by
 from otel_loggedmodel.genai.stored import reader_of
+from otel_loggedmodel.store.logged_models import model_of
+from otel_loggedmodel.store.results import Version
 from otel_loggedmodel.versions.catalogue import catalogue
 from otel_loggedmodel.versions.model import LoggedModel, LoggedModelStatus
 
@@ -92,20 +95,9 @@ def _all(store: str | None, token: str | None) -> list[LoggedModel]:
     return list({**{model.model_id: model for model in listed}, **known}.values())
 
 
-def _of_store(version: Any) -> LoggedModel:
+def _of_store(version: Version) -> LoggedModel:
     is_known = version.status in LoggedModelStatus.__members__
-    return LoggedModel(
-        model_id=version.model_id,
-        name=version.name,
-        experiment_id=version.experiment_id,
-        creation_timestamp=version.creation_timestamp,
-        last_updated_timestamp=version.last_updated_timestamp,
-        model_type=version.model_type,
-        source_run_id=version.source_run_id,
-        status=LoggedModelStatus(version.status) if is_known else LoggedModelStatus.READY,
-        tags=version.tags,
-        params=version.params,
-    )
+    return model_of(version if is_known else replace(version, status=LoggedModelStatus.READY.value))
 
 
 def _found(condition: Condition, model: LoggedModel) -> Any:

@@ -98,9 +98,25 @@ def raw_text(*things: Thing) -> str:
     return f"arrayFirst(one -> one != '', [{values}])"
 
 
-FAILS: Final = (
-    f"({IS_ERROR} OR {raw_text(Thing.ERROR_TYPE)} != '' AND {raw_text(Thing.KIND)} != '' AND NOT {HAS_OK_STATUS})"
+def has_text(*things: Thing) -> str:
+    """Whether a span has an attribute for one of these that is not empty: whether `raw_text` is any, in less time."""
+    keys = _constants({place.attribute for place in places_of(*things)})
+    pairs = "mapKeys(SpanAttributes), mapValues(SpanAttributes)"
+    return f"arrayExists((key, text) -> text != '' AND key IN ({keys}), {pairs})"
+
+
+def _constants(texts: Iterable[str]) -> str:
+    return ", ".join(map(literal, sorted(texts)))
+
+
+ERROR_KIND: Final = (
+    "multiIf(SpanAttributes['error.type'] != '', SpanAttributes['error.type'],"
+    " arrayExists(one -> one['exception.type'] != '', `Events.Attributes`),"
+    " arrayFirst(one -> one['exception.type'] != '', `Events.Attributes`)['exception.type'],"
+    " substringUTF8(StatusMessage, 1, 120))"
 )
+"""What a span that failed says of the kind of its error: its type, that of an exception, or what its status says."""
+FAILS: Final = f"({IS_ERROR} OR {has_text(Thing.ERROR_TYPE)} AND {has_text(Thing.KIND)} AND NOT {HAS_OK_STATUS})"
 """Whether a span failed, of all spans; what counts has it as a bit of its call."""
 
 
@@ -162,10 +178,6 @@ def may_say() -> str:
     things = (*_COUNTS, Thing.COST, Thing.KIND, Thing.REQUEST_MODEL, Thing.RESPONSE_MODEL)
     keys = {place.attribute for thing in (*things, Thing.PROMPT_NAME, Thing.AGENT) for place in places_of(thing)}
     return f"arrayExists(key -> key IN ({_constants(keys)}), mapKeys(SpanAttributes))"
-
-
-def _constants(texts: Iterable[str]) -> str:
-    return ", ".join(map(literal, sorted(texts)))
 
 
 def _joined(path: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ longer. A span that was filled in twice is a copy, and copies count once.
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Final
@@ -30,7 +30,6 @@ VIEW: Final = f"{TABLE}_mv"
 
 _COMMENT: Final = "otel-loggedmodel"
 _MISSING: Final = " without "
-_ERROR_CHARACTERS: Final = 120
 
 # Attributes by which samplers say how many traces one stands for (`weights`).
 SAMPLING: Final = ("logged_model.adjusted_count", "_MS.sampleRate", "SampleRate", "logged_model.sampling.percent")
@@ -81,10 +80,7 @@ _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
     (
         "LoggedModelError",
         "String CODEC(ZSTD(1))",
-        "multiIf(LoggedModelRole != 'entry', '', SpanAttributes['error.type'] != '', SpanAttributes['error.type'],"
-        " arrayExists(one -> one['exception.type'] != '', `Events.Attributes`),"
-        " arrayFirst(one -> one['exception.type'] != '', `Events.Attributes`)['exception.type'],"
-        f" substringUTF8(StatusMessage, 1, {_ERROR_CHARACTERS}))",
+        f"if(LoggedModelRole != 'entry', '', {sql.ERROR_KIND})",
     ),
 )
 
@@ -181,10 +177,10 @@ COMMENT {text(_comment(() if is_new else days(database)))}"""
 
 
 def filling(source: str) -> str:
-    """The statement that fills in a day.
+    """The statement that fills in a day, or a part of one.
 
     Args:
-        source: The spans of that day, as `rows` has it.
+        source: The spans, as `rows` has it.
     """
     return f"INSERT INTO {TABLE} {rows(source)}"
 
@@ -199,6 +195,25 @@ def emptying(day: str, on_cluster: str = "") -> tuple[str, ...]:
     if day >= f"{yesterday:%Y%m%d}":
         return ()
     return (f"ALTER TABLE {TABLE}{on_cluster} DROP PARTITION ID {text(day)}",)
+
+
+def refilling(
+    day: str, sources: Iterable[str], left: Sequence[str], on_cluster: str = "", *, is_torn: bool = True
+) -> Iterator[str]:
+    """The statements that fill in a day, and say that it is no longer missing.
+
+    Args:
+        day: The name of its partition.
+        sources: Its spans, in parts, each as `rows` has it.
+        left: The days that are missing then.
+        on_cluster: ` ON CLUSTER ...`, or nothing.
+        is_torn: Whether something of it may be there.
+    """
+    if is_torn:
+        yield from emptying(day, on_cluster)
+    for source in sources:
+        yield filling(source)
+    yield remembering(left, on_cluster)
 
 
 def remembering(missing: Sequence[str], on_cluster: str = "") -> str:

@@ -54,16 +54,15 @@ class Filler:
     def _fill(self, database: Database) -> None:
         days = schema.missing_days(database)
         for place, day in enumerate(days, 1):
-            for statement in counted.emptying(day):
-                database.command(statement)
             (found,) = database.query(
                 f"SELECT count() AS spans FROM {schema.SPANS} WHERE _partition_id = {text(day)}", settings=_ONE_THREAD
             )
-            for hour in _HOURS if found["spans"] > _MOST_AT_ONCE else (None,):
+            hours = _HOURS if found["spans"] > _MOST_AT_ONCE else (None,)
+            parts = [schema.AS_READ.of_day(day, hour) for hour in hours]
+            for statement in counted.refilling(day, parts, days[place:]):
                 if self._stopping.is_set():
                     return
-                database.command(counted.filling(schema.AS_READ.of_day(day, hour)), _ONE_THREAD)
-            database.command(counted.remembering(days[place:]))
+                database.command(statement, _ONE_THREAD)
 
 
 def notice_damage(database: Database, directory: Path) -> None:

@@ -11,18 +11,12 @@ from typing import Any, Final
 
 from otel_loggedmodel.conventions.table import places_of
 from otel_loggedmodel.conventions.things import Thing
-from otel_loggedmodel.store.conventions_sql import FAILS, literal, raw_text
+from otel_loggedmodel.store.conventions_sql import ERROR_KIND, FAILS, literal, raw_text
 from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING, ReadingError, TraceFilter
 from otel_loggedmodel.store.scores import results
 
 _AROUND: Final = timedelta(days=1)
-# What a failed span says of the kind of its error.
-_ERROR_KIND: Final = """multiIf(
-    SpanAttributes['error.type'] != '', SpanAttributes['error.type'],
-    arrayExists(one -> one['exception.type'] != '', `Events.Attributes`),
-    arrayFirst(one -> one['exception.type'] != '', `Events.Attributes`)['exception.type'],
-    substringUTF8(StatusMessage, 1, 120))"""
 _HAS_TEXT: Final = """(positionCaseInsensitiveUTF8(SpanName, {text:String}) > 0
     OR positionCaseInsensitiveUTF8(StatusMessage, {text:String}) > 0
     OR arrayExists(one -> positionCaseInsensitiveUTF8(one, {text:String}) > 0, mapValues(SpanAttributes))
@@ -49,7 +43,7 @@ def condition(scope: Scope, which: TraceFilter) -> Query:
     for name, value, has in (
         ("text", which.text, _HAS_TEXT),
         ("model", which.model, f"has([{_MODELS}], {{model:String}})"),
-        ("error_type", which.error_type, f"{FAILS} AND {_ERROR_KIND} = {{error_type:String}}"),
+        ("error_type", which.error_type, f"{FAILS} AND {ERROR_KIND} = {{error_type:String}}"),
         ("conversation", which.conversation, f"{_CONVERSATION} = {{conversation:String}}"),
     ):
         if value is not None:

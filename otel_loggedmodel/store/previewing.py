@@ -22,11 +22,8 @@ _SPANS_OF_TRACE: Final = 6
 _CONVERSATION: Final = conventions_sql.raw_text(Thing.CONVERSATION)
 # Not what was said of the trace later.
 _IS_WORK: Final = f"NOT {conventions_sql.one_of('SpanName', (EVALUATION_RESULT, EXPECTATION, TRACE_TAG))}"
-_SAYS_SOMETHING: Final = (
-    f"({conventions_sql.raw_text(Thing.INPUT, Thing.OUTPUT)} != ''"
-    f" OR {conventions_sql.raw_text(Thing.RESPONSE_MODEL, Thing.REQUEST_MODEL)} != ''"
-    f" OR {_CONVERSATION} != '' OR {conventions_sql.FAILS})"
-)
+_SAID: Final = (Thing.INPUT, Thing.OUTPUT, Thing.RESPONSE_MODEL, Thing.REQUEST_MODEL, Thing.CONVERSATION)
+_SAYS_SOMETHING: Final = f"({conventions_sql.has_text(*_SAID)} OR {conventions_sql.FAILS})"
 
 
 @dataclass

@@ -200,11 +200,7 @@ def prepare(
             database.command(statement)
     for place, day in enumerate(days, 1):
         on_day(day, place, len(days))
-        filled = [
-            *(counted.emptying(day, _on_cluster(cluster)) if is_torn else ()),
-            counted.filling(AS_READ.of_day(day)),
-            counted.remembering(days[place:], _on_cluster(cluster)),
-        ]
+        filled = [*counted.refilling(day, [AS_READ.of_day(day)], days[place:], _on_cluster(cluster), is_torn=is_torn)]
         statements += filled
         if not dry_run:
             for statement in filled:

@@ -11,9 +11,9 @@ from opentelemetry.sdk.resources import Resource
 from otel_loggedmodel.commands.exchange.asking import Asked
 from otel_loggedmodel.commands.exchange.filling import Writer
 from otel_loggedmodel.commands.exchange.finding import Experiment, models_of
-from otel_loggedmodel.commands.exchange.versions import model_of
 from otel_loggedmodel.delivery import otlp_payloads
 from otel_loggedmodel.mlflow_server.importing import as_ours, missing
+from otel_loggedmodel.store.logged_models import model_of
 from otel_loggedmodel.store.reading import Reader, VersionFilter
 from otel_loggedmodel.store.writing import RefusedError
 from otel_loggedmodel.versions import records

@@ -14,13 +14,13 @@ from otel_loggedmodel.commands.exchange import far_traces
 from otel_loggedmodel.commands.exchange.asking import Asked
 from otel_loggedmodel.commands.exchange.far_traces import FarTrace
 from otel_loggedmodel.commands.exchange.judging import assessments_of, responsible_span, root_of
-from otel_loggedmodel.commands.exchange.versions import model_of
 from otel_loggedmodel.mlflow_server.agreeing import is_duplicate
 from otel_loggedmodel.mlflow_server.importing import as_ours, lacking
 from otel_loggedmodel.mlflow_server.models import Models, UnknownModelError
 from otel_loggedmodel.mlflow_server.registry import Registry
 from otel_loggedmodel.mlflow_server.rest import ServerError
 from otel_loggedmodel.mlflow_server.traces import Traces
+from otel_loggedmodel.store.logged_models import model_of
 from otel_loggedmodel.store.paging import summaries
 from otel_loggedmodel.store.reading import Reader, Selection, UnknownTraceError
 from otel_loggedmodel.store.results import Version
