@@ -1,37 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `Reader` on ClickHouse."""
 
-import heapq
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from otel_loggedmodel.store import (
-    adding,
     behaving,
-    call_column,
     catalogue,
     comparing,
     configuration,
     deployed,
-    doubling,
+    listed,
     listing,
     log_schema,
     log_scores,
     naming,
     noting,
-    pricing,
     rows,
     run_records,
     run_scope,
     schema,
+    scoping,
     scores,
     sightings,
     spoken,
-    stray,
-    torn,
     trace_logs,
 )
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
@@ -69,11 +64,6 @@ _INSPECT_SECONDS: Final = 60.0
 _WATCH_SECONDS: Final = 5.0
 # So many ids fit into one query, of a server's too.
 _FEW: Final = 500
-# What tells whether some calls could be stated twice, or torn from their traces.
-_OF_CALLS: Final = (
-    f"groupBitOr({schema.call('usage')}) AS usage,"
-    f" groupUniqArray(3)(bitShiftRight({schema.call('origin')}, 16)) AS scopes, max({torn.IS_TORN}) AS is_torn"
-)
 
 
 class StoreReader:
@@ -105,16 +95,16 @@ class StoreReader:
         cut_off = sightings.cut_off_ids(self._database, self._columns)
         last_seen = sightings.last_seen(self._database, scope, cut_off)
         called = () if which.name is None else spoken.ids_called(self._database, self._columns, which.name)
-        chosen = _newest(known, last_seen, which, called, has_all=selection == EVERYTHING)
+        chosen = listed.newest(known, last_seen, which, called, has_all=selection == EVERYTHING)
         # What takes long is asked of those alone that are shown, where they are few among many.
         if len(chosen) <= _FEW and len(last_seen) > 2 * len(chosen):
             scope = self._unscored(known, chosen, selection, seen)
         seen_when = sightings.times_and_places(self._database, scope, cut_off)
-        used = sightings.usage(self._database, self._moved(scope)) if which.counted else seen_when
+        used = sightings.usage(self._database, scoping.moved(self._database, scope)) if which.counted else seen_when
         found = []
         for model_id in chosen:
             services = seen_when[model_id]["services"] if model_id in seen_when else ()
-            found.append(_version(known, model_id, used.get(model_id), services, seen))
+            found.append(listed.version(known, model_id, used.get(model_id), services, seen))
         return self._named(found)
 
     def version(self, version: str, selection: Selection = EVERYTHING) -> VersionDetail:
@@ -128,7 +118,7 @@ class StoreReader:
         cut_off = sightings.cut_off_ids(self._database, self._columns)
         sighting = sightings.times_and_places(self._database, scope, cut_off).get(model_id, {})
         services = sorted({*sighting.get("services", ()), *(entry.service for entry in history if entry.service)})
-        (shown,) = self._named([_version(known, model_id, used, services, seen)])
+        (shown,) = self._named([listed.version(known, model_id, used, services, seen)])
         return VersionDetail(version=shown, metrics=metrics, history=tuple(history), previous=known.previous(model_id))
 
     def compare(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Comparison:
@@ -160,7 +150,7 @@ class StoreReader:
         model_ids = None
         if which.version is not None:
             wanted = self._resolved(known, which.version, seen)
-            model_ids = {wanted, *_references(known, wanted, seen)}
+            model_ids = {wanted, *listed.references(known, wanted, seen)}
         found = [
             run
             for run in run_records.load(self._database, self._columns)
@@ -333,42 +323,7 @@ class StoreReader:
         self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
     ) -> Scope:
         scope = self._unpriced(known, model_ids, selection, seen)
-        scope = replace(scope, adopted=stray.adopted(self._database, scope))
-        called = self._database.query(
-            f"""
-            SELECT {schema.call("llm")} AS llm, {_OF_CALLS}, max(length({schema.call("modal")})) AS modal,
-                max(toUInt8({schema.call("kind")}) IN {adding.SUMS_SQL}) AS has_sums
-            FROM {scope.source} WHERE {scope.spans.sql} AND llm != '' GROUP BY llm""",
-            scope.spans.parameters,
-        )
-        scope = replace(
-            scope,
-            prices=pricing.table_of(
-                (row["llm"] for row in called), self._prices, has_modal=any(row["modal"] for row in called)
-            ),
-            is_entangled=any(row["has_sums"] for row in called) or _has_scopes(called),
-        )
-        return self._moved(scope, called)
-
-    def _moved(self, scope: Scope, called: Sequence[Mapping[str, Any]] | None = None) -> Scope:
-        """The same with the traces that are a call which another trace has."""
-        if called is None:
-            called = self._database.query(
-                f"""
-                SELECT {_OF_CALLS}
-                FROM {scope.source} WHERE {scope.spans.sql} AND {schema.call("llm")} != ''""",
-                scope.spans.parameters,
-            )
-        is_alone = any(row["usage"] >> call_column.ALONE_BIT & 1 for row in called)
-        doubled = doubling.moves(scope) if is_alone and _has_scopes(called) else None
-        steps = torn.moves(self._database, scope) if any(row["is_torn"] for row in called) else {}
-        if steps:
-            rows = self._database.query(doubled.sql, doubled.parameters) if doubled else []
-            found = torn.followed({**{row["copy"]: row["home"] for row in rows}, **steps})
-            return replace(scope, moves=doubling.combined(found), torn=len(steps), is_entangled=True)
-        if doubled and self._database.query(f"SELECT 1 AS found FROM ({doubled.sql}) LIMIT 1", doubled.parameters):
-            return replace(scope, moves=doubling.as_arrays(doubled), is_entangled=True)
-        return scope
+        return scoping.priced(self._database, scope, self._prices)
 
     def _unpriced(
         self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
@@ -419,16 +374,11 @@ class StoreReader:
                 yield f"{model_id} is not registered: no record of it was received, it is known from its spans alone."
             elif known.models[model_id].deleted:
                 yield f"{model_id} was deleted."
-        aliases = sorted({alias for model_id in model_ids for alias in _references(known, model_id, seen)})
+        aliases = sorted({alias for model_id in model_ids for alias in listed.references(known, model_id, seen)})
         if aliases:
             yield f"Spans of {', '.join(aliases)} count for the version that was the newest of its name at the time."
         if not self._columns.is_prepared:
             yield f"{self._database.name} is not prepared, which makes this slow: run `otel-loggedmodel store prepare`."
-
-
-def _has_scopes(called: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether several instrumentations state calls."""
-    return len({one for row in called for one in row["scopes"]}) > 1
 
 
 def _version_of(asked: run_scope.Asked, one: str) -> str:
@@ -440,87 +390,3 @@ def _aliases(known: Catalogue, model_ids: Sequence[str] | None, seen: Collection
     """The aliases that matter: those of ids that spans have. Mostly there are none, which makes queries simpler."""
     aliases = known.aliases if model_ids is None else known.aliases_of(model_ids)
     return tuple(alias for alias in aliases if alias.alias in seen)
-
-
-def _references(known: Catalogue, model_id: str, seen: Collection[str]) -> list[str]:
-    """The ids on spans that stand for a version at some time."""
-    return sorted(alias for alias in known.references.get(model_id, ()) if alias in seen)
-
-
-def _newest(
-    known: Catalogue, last_seen: Mapping[str, int], which: VersionFilter, called: Collection[str], *, has_all: bool
-) -> list[str]:
-    """The ids of the versions to list, newest first.
-
-    Args:
-        known: The versions that there are records of.
-        last_seen: When the last entry span of each began, in ns since the epoch.
-        which: Which are wanted.
-        called: The ids that have the wanted name on spans alone.
-        has_all: Whether those are wanted too that have no spans.
-    """
-    # A reference by name without spans is no version of its own.
-    unused = (
-        [] if not has_all else [one for one in known.models if one not in last_seen and one not in known.standing_for]
-    )
-    wanted = (model_id for model_id in (*last_seen, *unused) if _is_wanted(known, model_id, which, called))
-
-    def age(model_id: str) -> tuple[int, str]:
-        folded = known.models.get(model_id)
-        created = 0 if folded is None else folded.model.creation_timestamp
-        return -max(last_seen.get(model_id, 0) // 1_000_000, created), model_id
-
-    return heapq.nsmallest(which.limit, wanted, key=age)
-
-
-def _version(
-    known: Catalogue,
-    model_id: str,
-    used: Mapping[str, Any] | None,
-    services: Sequence[str],
-    seen: Collection[str],
-) -> Version:
-    folded = known.models.get(model_id)
-    version = Version(
-        model_id=model_id,
-        registered=known.is_registered(model_id),
-        services=tuple(services),
-        references=tuple(_references(known, model_id, seen)),
-    )
-    if folded is not None:
-        model = folded.model
-        version = replace(
-            version,
-            name=model.name,
-            deleted=folded.deleted,
-            experiment_id=model.experiment_id,
-            model_type=model.model_type,
-            source_run_id=model.source_run_id,
-            status=str(model.status),
-            creation_timestamp=model.creation_timestamp,
-            last_updated_timestamp=model.last_updated_timestamp,
-            params=dict(model.params),
-            tags=dict(model.tags),
-        )
-    if used is not None:
-        counted = {"traces": used["traces"], "errors": used["errors"], "p95_ms": used["p95"]} if "p95" in used else {}
-        version = replace(
-            version,
-            **counted,
-            first_seen_ms=used["first_ns"] // 1_000_000,
-            last_seen_ms=used["last_ns"] // 1_000_000,
-        )
-    return version
-
-
-def _is_wanted(known: Catalogue, model_id: str, which: VersionFilter, called: Collection[str]) -> bool:
-    folded = known.models.get(model_id)
-    if folded is None:
-        return (which.name is None or model_id in called) and not which.tags and not which.params
-    model = folded.model
-    return (
-        (which.deleted or not folded.deleted)
-        and (which.name is None or model.name == which.name)
-        and which.tags.items() <= model.tags.items()
-        and which.params.items() <= model.params.items()
-    )

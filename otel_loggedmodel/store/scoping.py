@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What has to be known of calls before traces are measured: their prices, and which belong to another trace."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from otel_loggedmodel.store import adding, call_column, doubling, pricing, stray, torn
+from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.measuring import Scope
+from otel_loggedmodel.store.price_file import PriceFile
+from otel_loggedmodel.store.schema import call
+
+# What tells whether some calls could be stated twice, or torn from their traces.
+_OF_CALLS: Final = (
+    f"groupBitOr({call('usage')}) AS usage,"
+    f" groupUniqArray(3)(bitShiftRight({call('origin')}, 16)) AS scopes, max({torn.IS_TORN}) AS is_torn"
+)
+
+
+def priced(database: Database, scope: Scope, prices: PriceFile) -> Scope:
+    """The same scope with all that is known of its calls.
+
+    Args:
+        database: Where.
+        scope: Which traces.
+        prices: What calls cost, before list prices.
+    """
+    scope = replace(scope, adopted=stray.adopted(database, scope))
+    called = database.query(
+        f"""
+        SELECT {call("llm")} AS llm, {_OF_CALLS}, max(length({call("modal")})) AS modal,
+            max(toUInt8({call("kind")}) IN {adding.SUMS_SQL}) AS has_sums
+        FROM {scope.source} WHERE {scope.spans.sql} AND llm != '' GROUP BY llm""",
+        scope.spans.parameters,
+    )
+    scope = replace(
+        scope,
+        prices=pricing.table_of((row["llm"] for row in called), prices, has_modal=any(row["modal"] for row in called)),
+        is_entangled=any(row["has_sums"] for row in called) or _has_scopes(called),
+    )
+    return moved(database, scope, called)
+
+
+def moved(database: Database, scope: Scope, called: Sequence[Mapping[str, Any]] | None = None) -> Scope:
+    """The same scope with the traces that are a call which another trace has.
+
+    Args:
+        database: Where.
+        scope: Which traces.
+        called: What there is of calls, where that is known.
+    """
+    if called is None:
+        called = database.query(
+            f"""
+            SELECT {_OF_CALLS}
+            FROM {scope.source} WHERE {scope.spans.sql} AND {call("llm")} != ''""",
+            scope.spans.parameters,
+        )
+    is_alone = any(row["usage"] >> call_column.ALONE_BIT & 1 for row in called)
+    doubled = doubling.moves(scope) if is_alone and _has_scopes(called) else None
+    steps = torn.moves(database, scope) if any(row["is_torn"] for row in called) else {}
+    if steps:
+        rows = database.query(doubled.sql, doubled.parameters) if doubled else []
+        found = torn.followed({**{row["copy"]: row["home"] for row in rows}, **steps})
+        return replace(scope, moves=doubling.combined(found), torn=len(steps), is_entangled=True)
+    if doubled and database.query(f"SELECT 1 AS found FROM ({doubled.sql}) LIMIT 1", doubled.parameters):
+        return replace(scope, moves=doubling.as_arrays(doubled), is_entangled=True)
+    return scope
+
+
+def _has_scopes(called: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether several instrumentations state calls."""
+    return len({one for row in called for one in row["scopes"]}) > 1
