@@ -20,6 +20,8 @@ from planted_traces import Value, write_attributes
 from planted_versions import HOSTILE
 
 CHAT = "chat-agent"
+# What is sent while pages are open.
+ADDED = "added-agent"
 PROMPT = "You are a support agent.\nAnswer in one sentence.\nBe polite.\nNever promise a refund."
 NEW_PROMPT = PROMPT.replace("one sentence", "at most three sentences")
 DIFF = "diff --git a/app.py b/app.py\n--- a/app.py\n+++ b/app.py\n@@ -1,2 +1,2 @@\n-retries = 1\n+retries = 3\n run()\n"
@@ -165,10 +167,10 @@ def request_of_big_trace(now_ns: int) -> bytes:
 
 
 def request_of_answer(model_id: str, now_ns: int | None = None) -> bytes:
-    """One more trace of a version."""
+    """One more trace of a version of a name of its own, as other tests list all versions of the others."""
     request = ExportTraceServiceRequest()
-    spans = _spans_of(request, CHAT)
-    _chat(spans, random.randbytes(16), model_id, (now_ns or time.time_ns()) - 10**9, 300, OTEL)
+    spans = _spans_of(request, ADDED)
+    _chat(spans, random.randbytes(16), model_id, (now_ns or time.time_ns()) - 10**9, 300, OTEL, name=ADDED)
     return request.SerializeToString()
 
 
@@ -186,6 +188,7 @@ def _chat(
     milliseconds: float,
     messages: Mapping[str, Value],
     *,
+    name: str = CHAT,
     error: bool = False,
 ) -> None:
     rng = random.Random(trace_id)
@@ -200,7 +203,7 @@ def _chat(
         end_time_unix_nano=end_ns,
         status=Status(code=2, message="the model did not answer") if error else None,
     )
-    write_attributes(root.attributes, {"logged_model.id": model_id, "logged_model.name": CHAT})
+    write_attributes(root.attributes, {"logged_model.id": model_id, "logged_model.name": name})
     if error:
         write_attributes(root.attributes, {"error.type": "TimeoutError"})
     child = spans.add(
