@@ -10,6 +10,7 @@ to everybody.
 
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -278,6 +279,9 @@ def _nice(most: float) -> float:
     """A round number that is not less."""
     if most <= 0 or not math.isfinite(most):
         return 1.0
+    if most < sys.float_info.min * 10:
+        # Powers of ten are not exact here, and the least of them are 0.
+        return most
     power = 10.0 ** math.floor(math.log10(most))
     return next(factor * power for factor in (1, 2, 2.5, 4, 5, 8, 10) if factor * power >= most * (1 - 1e-9))
 

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otel_loggedmodel.pages import charts, figures
@@ -60,6 +60,8 @@ def test_a_sparkline_says_its_values_to_everybody() -> None:
 
 
 @given(st.lists(_VALUES, min_size=1, max_size=4), st.text())
+@example([[5e-324]], "")
+@example([[1.7e308, 1.0]], "")
 def test_every_value_over_time_has_a_point_that_says_it(lines: list[list[float | None]], label: str) -> None:
     longest = max(len(line) for line in lines)
     series = [charts.Series(label, [*line, *[None] * (longest - len(line))]) for line in lines]
