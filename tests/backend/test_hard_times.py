@@ -124,6 +124,7 @@ def unprivileged() -> Sequence[str]:
     ]
 
 
+@only_in_full
 def test_a_directory_that_may_not_be_written(tmp_path: Path, unprivileged: Sequence[str]) -> None:
     data = tmp_path / "data"
     data.mkdir(mode=0o500)
@@ -161,11 +162,13 @@ def silent_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
+@only_in_full
 def test_a_cluster_that_does_not_answer(silent_port: int) -> None:
     assert f"127.0.0.1:{silent_port}" in refuse("--store", f"clickhouse://127.0.0.1:{silent_port}/otel")
 
 
 @pytest.mark.parametrize("seconds", [0.2, 0.6][: times(full=2, quick=1)])
+@only_in_full
 def test_a_signal_while_it_starts(tmp_path: Path, kept: Path, seconds: float) -> None:
     serving = Serving(tmp_path / "log", "--data", kept)
     serving.launch()

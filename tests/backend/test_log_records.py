@@ -11,6 +11,7 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 
 from asking import PROTOBUF, ask
+from effort import only_in_full
 from log_requests import record, request, score
 from otel_loggedmodel.store import open_database
 
@@ -60,6 +61,7 @@ def test_what_was_acknowledged_is_there_after_a_kill(serving: Serving, tmp_path:
     assert scores(serving, "logged") == {"good": ASKED, "late": 1}
 
 
+@only_in_full
 def test_a_backup_has_them(serving: Serving, tmp_path: Path) -> None:
     path = tmp_path / "backup"
     done = command("store", "backup", path, store=serving.store)

@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from asking import ask
+from effort import only_in_full
 
 from .serving import Serving, command
 
@@ -71,6 +72,7 @@ def test_the_server_is_below_its_client_with_what_it_did(serving: Serving) -> No
     assert tree == ["GET /answer", "├─ /answer", "│  └─ look up", "└─ connect"]
 
 
+@only_in_full
 def test_the_page_shows_each_of_both(serving: Serving) -> None:
     page = page_of(serving, f"/trace?id={TRACE.hex()}")
     addresses = re.findall(r'<a href="([^"#]*)#span">(GET /answer|/answer)</a>', page)

@@ -39,6 +39,7 @@ def test_a_signal_under_load(tmp_path: Path, number: int) -> None:
         assert serving.log == ""
 
 
+@only_in_full
 def test_what_was_accepted_is_answered_before_it_ends(tmp_path: Path) -> None:
     traces = Traces("in flight", 1)
     requests = [traces.request(2000) for _ in range(6)]

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from asking import JSON, PROTOBUF
-from effort import IS_FULL, some
+from effort import IS_FULL, only_in_full, some
 from planted_traces import TENANT
 from truth import Traffic, make_traffic
 
@@ -47,6 +47,7 @@ class Story:
 
 
 @pytest.mark.takes(15)
+@only_in_full
 def test_the_truth_comes_out_of_the_command_line(tmp_path: Path) -> None:
     story = tell(tmp_path)
     check_that_every_number_equals_the_truth(story)

@@ -25,6 +25,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 import otel_loggedmodel as mlflow
 from clickhouse_server import ClickHouseServer
+from effort import only_in_full
 from odd_spans import ROWS, expected_rows, odd_request, stored_rows
 from otel_loggedmodel import store
 from otel_loggedmodel.versions import records
@@ -205,6 +206,7 @@ def test_accepted_spans_survive_an_outage_of_the_store_and_a_kill_of_the_collect
         assert {row["SpanId"] for row in rows} == {span.span_id for span in sent}
 
 
+@only_in_full
 def test_what_the_store_refuses_is_tried_again(
     server: ClickHouseServer, database: str, run_collector: RunCollector
 ) -> None:

@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 
 import otel_loggedmodel as mlflow
 from doubles import ScriptedExporter
+from effort import only_in_full
 from otel_loggedmodel.delivery import delivering, durable, otlp_payloads
 from otel_loggedmodel.delivery.delivering import FarEnd
 from otel_loggedmodel.delivery.destinations import destination_of, unnamed_destination_of
@@ -344,6 +345,7 @@ def test_a_request_that_makes_the_far_end_crash_lets_the_others_pass_and_is_set_
     assert is_balanced(exporter)
 
 
+@only_in_full
 def test_a_busy_far_end_costs_no_span_however_often_it_says_so(http: HttpFarEnd, make_durable: Make) -> None:
     exporter = make_durable(http)
     exporter._delivery.far_end._last_retry = 0.05

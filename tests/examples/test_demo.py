@@ -184,6 +184,7 @@ def files_of(directory: Path) -> set[str]:
     return {str(path.relative_to(directory)) for path in directory.rglob("*") if "__pycache__" not in path.parts}
 
 
+@only_in_full
 def test_the_demo_compares_what_it_has_sent(
     tmp_path: Path, import_from_demo: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@
 from pathlib import Path
 
 from backend.serving import Serving
+from effort import only_in_full
 from programs import run
 
 from .conftest import TOKEN, Open, follow
@@ -26,6 +27,7 @@ def test_the_lines_of_an_empty_backend_bring_its_first_version(open_page: Open, 
         assert "There are no trends yet" in other.locator("#time").inner_text()
 
 
+@only_in_full
 def test_the_token_is_asked_for_once(open_page: Open, tmp_path: Path) -> None:
     with Serving(tmp_path / "log", "--data", tmp_path / "data", OTEL_LOGGEDMODEL_TOKEN=TOKEN) as serving:
         page = open_page(f"{serving.http}/traces?order=worst", may_complain=True)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from effort import some
+from effort import only_in_full, some
 from planted_versions import HOSTILE
 
 from . import sent
@@ -32,7 +32,7 @@ def row_of(page: Any, table: str, head: str) -> list[str]:
     return [" ".join(cell.split()) for cell in row.locator("td").all_inner_texts()]
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", some(PAGES, quick=5))
 def test_every_page_is_shown_without_a_complaint_of_the_browser(shop: Shop, open_page: Open, name: str) -> None:
     page = open_page(shop.http + shop.paths[name])
     assert page.locator("h1").count() == 1
@@ -239,6 +239,7 @@ def test_a_span_shows_all_that_it_carries(shop: Shop, open_page: Open) -> None:
     assert page.locator("#span-heading").inner_text() == "POST /chat"
 
 
+@only_in_full
 def test_ten_thousand_spans_stay_usable(shop: Shop, open_page: Open) -> None:
     page = open_page(f"{shop.http}/trace?id={sent.BIG_TRACE}")
     assert "10,000 spans" in page.locator("#summary").inner_text()
@@ -287,7 +288,7 @@ def test_a_mistake_in_an_address_is_told(shop: Shop, open_page: Open) -> None:
 # Everybody can use it
 
 
-@pytest.mark.parametrize("name", some([*PAGES, "nothing"], quick=5))
+@pytest.mark.parametrize("name", some([*PAGES, "nothing"], quick=3))
 def test_axe_finds_nothing_to_complain_of(shop: Shop, open_page: Open, name: str) -> None:
     assert axe_complaints(lambda **options: open_page(shop.http + shop.paths[name], **options)) == []
 
@@ -357,6 +358,7 @@ def test_new_spans_appear_and_leave_alone_what_somebody_does(shop: Shop, open_pa
     assert page.locator("#said").inner_text().startswith("Updated")
 
 
+@only_in_full
 def test_nothing_moves_while_it_is_held(shop: Shop, open_page: Open) -> None:
     version = "held-v1"
     shop.serving.post(sent.request_of_answer(version))

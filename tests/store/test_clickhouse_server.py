@@ -18,6 +18,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 import clickhouse_server as clickhouse_server_module
 import clickhouse_wire as wire
 from clickhouse_server import ClickHouseServer
+from effort import only_in_full
 
 TABLE = """
     CREATE TABLE t (a UInt64, b LowCardinality(String), m Map(LowCardinality(String), String), n Array(Nullable(Int8)))
@@ -206,6 +207,7 @@ def test_acknowledged_rows_survive_a_kill_and_the_port_stays(tmp_path: Path) -> 
             assert client.command("SELECT sum(a) FROM t") == 3
 
 
+@only_in_full
 def test_stopping_waits_for_what_runs(tmp_path: Path) -> None:
     with ClickHouseServer(tmp_path / "server") as server, server.client() as client:
         results = []

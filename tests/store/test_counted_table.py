@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clickhouse_server import READ_ONLY_USER, ClickHouseServer
-from effort import times
+from effort import only_in_full, times
 from otel_loggedmodel import store as stores
 from otel_loggedmodel.store import counted, schema
 from otel_loggedmodel.store.filling import Filler
@@ -166,6 +166,7 @@ def test_rows_expire_as_spans_do(url: str, client: Client) -> None:
     assert "\nTTL toDateTime(Timestamp) + toIntervalHour(72)\n" in made
 
 
+@only_in_full
 def test_who_may_not_make_tables_is_told_so_and_answered(
     url: str, client: Client, clickhouse_server: ClickHouseServer, clickhouse_database: str
 ) -> None:
@@ -231,7 +232,7 @@ _SENT = make_traffic(seed=3, traces=60).requests
 PARTS = [b"".join(_SENT[first::9]) for first in range(9)]
 
 
-@settings(max_examples=times(full=10, quick=2))
+@settings(max_examples=times(full=10, quick=1))
 @given(order=st.permutations(range(len(PARTS))), copies=st.lists(st.integers(0, len(PARTS) - 1), max_size=3))
 def test_orders_splits_and_repeats_of_the_same_spans_give_the_same_answers(
     twin: Callable[[list[bytes]], tuple[str, str]], order: list[int], copies: list[int]

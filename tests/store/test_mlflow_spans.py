@@ -13,6 +13,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from clickhouse_server import ClickHouseServer
+from effort import only_in_full
 from mlflow_recorded import REQUEST, VERSION
 from otel_loggedmodel import store as stores
 from otel_loggedmodel.store import schema
@@ -129,6 +130,7 @@ def test_whatever_stands_there_is_read_as_far_as_it_is_tokens(
         assert rows == [expected]
 
 
+@only_in_full
 def test_a_store_of_the_schema_before_goes_on_and_counts_what_comes(
     clickhouse_server: ClickHouseServer, clickhouse_database: str
 ) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from effort import times
+from effort import some, times
 from otel_loggedmodel.store import measuring, schema
 from otel_loggedmodel.store.measuring import Scope, Way
 from otel_loggedmodel.store.opening import Store
@@ -65,7 +65,7 @@ def request(told: Sequence[Mapping[str, Any]], first_trace: int) -> bytes:
     return message.SerializeToString()
 
 
-@pytest.mark.parametrize("with_usage", [True, False])
+@pytest.mark.parametrize("with_usage", some([True, False]))
 def test_plain_traces_are_measured_as_all_are(store: Store, with_usage: bool) -> None:
     database = store.reader._database
     first_trace = 0
