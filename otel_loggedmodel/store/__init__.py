@@ -80,7 +80,7 @@ def prepare(
 ) -> list[str]:
     """Make what a store lacks: tables, columns, a view, and the days that its table of what counts lacks.
 
-    What was stopped goes on with the day that it was at. The statements are returned.
+    A call that was stopped is continued by the next one, with the day that it was at. The statements are returned.
 
     Args:
         url: As for `open_reader`, except a backend.

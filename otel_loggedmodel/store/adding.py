@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The steps of SQL that add up the tokens and the cost of a trace, so that each call of a model counts once.
 
-Agents, chains and wrappers repeat what the calls below them used: a span that sums up others counts with what is more,
-its own number or that of the calls within it. What is within it is told by parent ids; where the parent of a span is
-not among those that count, the shortest span that takes all of its time stands for it.
+Agents, chains and wrappers repeat what the calls below them used. A span that sums up others counts with the larger of
+two numbers: its own, or that of the calls within it. Parent ids tell which calls are within it. Where the parent of a
+span is not among those that count, the shortest span that takes all of its time stands for the parent.
 
-Two instrumentations of one call state it twice. Such calls, neither within the other and with some time in common,
-count once if they have one id of a response. So they do if they are of one model, with equal tokens as far as both say
-them, one within the time of the other. What says more counts, and of two that say as much the shorter, which is closer
-to the network.
+Two instrumentations of one call state it twice. Two calls, neither within the other, count once if they have the same
+response id and some time in common. They also count once if they are of one model, have the same tokens as far as both
+say them, and the middle of the shorter is within the time of the longer. The one that says more counts. If both say as
+much, the shorter one counts, which is closer to the network.
 
-Calls by one instrumentation count each, whatever ids they have: a double in a test answers with one id again and again,
-and what a cache answered is stated as a call. Only where one is within the other do they count once: a retry and its
-last attempt, a client and its proxy.
+Calls by one instrumentation each count, whatever response ids they have: a test double may answer with one id again and
+again, and an answer from a cache may be stated as a call. They count once only where one is within the other: a retry
+and its last attempt, a client and its proxy.
 
-Comparing each span with each takes the square of their number in memory. A trace of very many spans is therefore added
-up more simply: calls that are no direct parent of another one count, and what sums up others does not.
+Comparing every span with every other takes memory in the square of their number. A trace of very many spans is
+therefore added up more simply: a call counts unless it is the direct parent of another one, and spans that sum up
+others do not count.
 """
 
 from typing import Final
@@ -28,7 +29,7 @@ from otel_loggedmodel.store.entering import NO_PARENT, numbers
 CALLS_SQL: Final = numbers(*CALLS)
 SUMS_SQL: Final = numbers(*(kind for kind in Kind if kind not in (*CALLS, Kind.RERANKER, Kind.REPEAT)))
 SAYS: Final = (1 << TOKENS_BIT) | (1 << COST_BIT)
-# Of spans, and of calls, in a trace, up to which each may be compared with each: some 200 MB.
+# Up to so many spans and calls in a trace, each is compared with each: some 200 MB.
 _MOST_COMPARED: Final = 3000
 _MOST_CALLS_COMPARED: Final = 1000
 UNSAID: Final = SAYS | (1 << FAILED_BIT)
@@ -52,18 +53,20 @@ USAGE: Final = (
     "doubled",
     "chunks",
 )
-"""What there is of each trace: tokens, `cost` (US dollars; 0 where none is known), and how many spans say tokens or
-cost (`said`), calls have a cost (`priced`), have tokens but none (`unpriced`), have neither (`unsaid`;
-`unsaid_embeddings` are among them, and give out no tokens), do not tell cached tokens (`uncached`), and have no cost
-therefore (`uncosted`), say what cannot be (`odd`), there are (`calls`), failed, are of tools, were stated twice
-(`doubled`); `mute` is 1 where there is an agent and no call; `chunks` are the seconds until the first part of streamed
-answers."""
+"""The columns of each trace: tokens of each kind, `cost` (US dollars; 0 where none is known), and `chunks`, the seconds
+until the first part of each streamed answer. `mute` is 1 where there is an agent and no call.
+
+The others are counts. Spans: `said` say tokens or a cost, `odd` say tokens or a cost that cannot be. Calls of models:
+`calls` are all of them, `failed_calls` failed, `priced` have a cost, `unpriced` have tokens but no cost, `unsaid` have
+neither, `unsaid_embeddings` are those of them that are embeddings and give out no tokens, `uncached` do not tell cached
+tokens from others, `uncosted` have no cost for that reason, `doubled` were stated twice. `tool_calls` are calls of
+tools."""
 
 UNKNOWN_COST: Final = "(unsaid + unpriced + uncosted)"
 """How many calls of a trace have a cost that is not known."""
 
 
-# How much a span says, for the better one of two: how many kinds of tokens first, then how short it is.
+# How much a span says, to choose the better one of two: more kinds of tokens come first, then the shorter span.
 WORTH: Final = (
     "toInt64(toUInt8(LoggedModelCall.input != 0) + toUInt8(LoggedModelCall.output != 0)"
     " + toUInt8(LoggedModelCall.cache_read != 0) + toUInt8(LoggedModelCall.cache_write != 0))"
@@ -87,14 +90,14 @@ _NEAR: Final = 32
 
 
 def _neighbours(order: str) -> str:
-    """Pairs of what is not further from one another than so many places in an order, as SQL."""
+    """All pairs of values that are at most `_NEAR` places apart in an order, as SQL."""
     return (
         f"arrayFlatten(arrayMap(step -> arrayZip(arraySlice({order}, 1, length({order}) - step),"
         f" arraySlice({order}, step + 1)), range(1, least({_NEAR} + 1, length({order})))))"
     )
 
 
-# A run that failed failed in its call: instrumentations do not all say so of the call.
+# If all entry spans failed, their calls are taken to have failed, too: not every instrumentation marks the call.
 _IS_LOST: Final = "notEmpty(entries) AND NOT has(entries.failed, false)"
 # Whether a call could be within another, or be stated twice.
 _IS_NESTED: Final = f"""\
@@ -115,10 +118,10 @@ _SUMS: Final = ", ".join(
 )
 
 USAGE_STEPS: Final = (
-    # Calls, and what else says tokens or a cost, are in arrays whose names begin with `c_`.
+    # Arrays whose names begin with `c_` hold the calls, and other spans that say tokens or a cost.
     f"""\
 *, arrayEnumerate(c_starts) AS c_n, {_IS_NESTED} AS is_nested""",
-    # In a large trace, numbers that an id shares with equal ones, those of parents first.
+    # In a large trace, ids are replaced by numbers: equal ids have the same. Those of parents come first.
     f"""\
 *, is_nested AND length(ids) <= {_MOST_COMPARED} AND length(c_n) <= {_MOST_CALLS_COMPARED} AS is_deep,
 is_nested AND NOT is_deep AS is_large,
@@ -130,7 +133,7 @@ if(is_deep, arrayFilter((place, time) -> time = 1, n, arrayEnumerateUniq(ids)), 
 if(is_deep, arraySlice(arrayEnumerateDense(arrayConcat(ids, parents)), length(ids) + 1), []) AS dense,
 if(is_deep, n, []) AS m, if(is_deep, is_calls, []) AS m_calls""",
     "* EXCEPT (firsts, dense), arrayMap(number -> toUInt32(firsts[number]), dense) AS ups",
-    # For each span the nearest that is in `c_`, itself or one that it is in, else the outermost that is there.
+    # For each span, the nearest span in `c_`: itself or one above it; else the outermost span above it that is there.
     """\
 *, arrayFold((near, step) -> arrayMap(place -> near[place], near), range(5),
     arrayMap((place, up, is_call) -> if(is_call OR up = 0, place, up), m, ups, m_calls)) AS nears""",
@@ -160,8 +163,8 @@ arrayConcat(
             AND (number > last_parent OR number = parent),
         if(is_large, c_n, []), if(is_large, arrayEnumerateUniq(c_ids), []), if(is_large, c_kinds, []),
         if(is_large, arraySlice(c_dense, 1, length(c_n)), []), arraySlice(c_dense, 1 + length(c_n)))) AS all_leaves""",
-    # Of what is stated twice, that stays which says more; of two that say as much, the shorter. The time of two
-    # statements of one call is nearly the same, so that each is held against those next to it alone.
+    # Of two statements of one call, the one that says more stays; if both say as much, the shorter one. They have
+    # nearly the same time, so each is compared only with its neighbours in time.
     """\
 *, if(arrayUniq(arrayMap(one -> bitShiftRight(one, 16), c_origins)) > 1, all_leaves, []) AS doubtful""",
     """\
@@ -192,7 +195,7 @@ if(is_nested, arrayMap(leaf -> uppers[leaf] != 0
     AND bitAnd(bitOr(c_used[uppers[leaf]], c_used[owners[leaf]]), {SAYS}) != 0, leaves), []) AS l_told,
 if(is_nested, arrayMap(leaf -> if(uppers[leaf] != 0 AND c_costs[owners[leaf]] >= 0, 0., c_costs[leaf]), leaves),
     c_costs) AS l_due""",
-    # What calls say: the bits of their usage, their kinds, costs as said and as due.
+    # Arrays whose names begin with `l_` hold what calls say: bits of their usage, kinds, costs as said and as due.
     f"""\
 version, trace, conversation, entries, {_SUMS},
 arrayCount(one -> bitAnd(one, {SAYS}) != 0, l_used) + length(tops) AS said,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Backups of a store, made and read by the engine itself, while the store is in use.
 
-What is restored is added: spans that are there already are left alone, so that a backup mends a store that has lost a
-part of its own, and fills an empty one.
+Restoring adds what is missing, and leaves spans alone that are there already. So a backup mends a store that has lost
+some of its spans, and fills an empty one.
 """
 
 import shutil
@@ -36,7 +36,7 @@ class Backup:
 
 
 def make(database: Database, path: Path) -> Backup:
-    """Write all spans and log records into a new file, where the name ends like one, else into a new directory.
+    """Write all spans and log records into a new file if its name ends with one of `SUFFIXES`, else a new directory.
 
     Raises:
         ReadingError: There is something already.
@@ -47,13 +47,13 @@ def make(database: Database, path: Path) -> Backup:
     if not path.parent.is_dir():
         raise ReadingError(f"{path.parent} is no directory: make it first")
     spans = _count(database, quoted(schema.SPANS))
-    # Under another name until it is whole: what is left of one that was interrupted is not taken for a backup.
+    # It has another name until it is whole, so nobody takes what an interruption left for a backup.
     partial = path.with_name(f".partial-{uuid.uuid4().hex}-{path.name}")
     try:
         tables = [schema.SPANS, *([LOGS] if log_schema.is_there(database) else [])]
         listed = ", ".join(f"TABLE {table}" for table in tables)
         database.command(f"BACKUP {listed} TO File({text(_target(partial))})")
-        # What was said is in it.
+        # It holds what users wrote and models answered.
         partial.chmod(0o700 if partial.is_dir() else 0o600)
         partial.rename(path)
     except BaseException:
@@ -78,7 +78,7 @@ def restore(database: Database, path: Path) -> Backup:
     if is_file and not path.name.endswith(SUFFIXES):
         raise ReadingError(f"{path} is no backup: its name ends with none of {', '.join(SUFFIXES)}")
     _clean_up(database)
-    # A database of its own: the engine cannot restore what is in part there.
+    # It is restored into a database of its own, as the engine cannot add to a table that has some of the rows.
     aside = quoted(f"{_ASIDE}{uuid.uuid4().hex}")
     before = _count(database, quoted(schema.SPANS))
     database.command(f"CREATE DATABASE {aside}")
@@ -86,7 +86,7 @@ def restore(database: Database, path: Path) -> Backup:
         _read(database, path, aside)
         days = database.query(f"SELECT DISTINCT _partition_id AS id FROM {aside}.{schema.SPANS}")
         for day in days:
-            # By day, so that the ids that have to be remembered are few.
+            # By day, so that few ids have to be kept in memory.
             database.command(f"""
                 INSERT INTO {schema.SPANS} SELECT * FROM {aside}.{schema.SPANS}
                 WHERE _partition_id = {text(day["id"])} AND cityHash64(TraceId, SpanId, Timestamp) NOT IN (
@@ -100,7 +100,7 @@ def restore(database: Database, path: Path) -> Backup:
 
 
 def _has_log_records(database: Database, path: Path, aside: str) -> bool:
-    """Read the log records of a backup, if there are any: those of stores that never got one have none."""
+    """Read the log records of a backup; False where it has none, as its store never received any."""
     try:
         database.command(f"RESTORE TABLE default.{LOGS} AS {aside}.{LOGS} FROM File({text(_target(path))})")
     except StoreFullError:
@@ -131,7 +131,7 @@ def _read(database: Database, path: Path, aside: str) -> None:
     except StoreFullError:
         raise
     except StoreUnavailableError as error:
-        # The engine's words would be taken for the store's.
+        # The engine's own message would seem to be about the store.
         cause = error.__cause__ or error
         raise StoreUnavailableError(
             f"{path} cannot be read as a backup: it is damaged, or was not written to its end; nothing was added"
@@ -140,7 +140,7 @@ def _read(database: Database, path: Path, aside: str) -> None:
 
 
 def _clean_up(database: Database) -> None:
-    """Drop what a restoring that was killed has left; a server may have another one that is running."""
+    """Drop what a killed restore has left, except on a server, where another restore may be running."""
     if database.directory is None:
         return
     for left in database.query(

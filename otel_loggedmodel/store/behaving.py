@@ -27,7 +27,7 @@ from otel_loggedmodel.store.reading import EVERYTHING
 _MINUTE_MS: Final = 60_000
 _HOUR_MS: Final = 60 * _MINUTE_MS
 _DAY_MS: Final = 24 * _HOUR_MS
-# Parts of time that people think in, and about as many as a small picture can show.
+# Lengths of time that people think in. The shortest is taken that makes few enough parts for a small picture.
 _STEPS_MS: Final = (
     *(number * _MINUTE_MS for number in (1, 2, 5, 10, 15, 30)),
     *(number * _HOUR_MS for number in (1, 2, 3, 6, 12)),
@@ -39,7 +39,7 @@ _MOST_ACTIVATIONS: Final = 50
 _MOST_KINDS: Final = 50
 _MOST_OPERATIONS: Final = 200
 
-# Of latencies, so many bins for a factor of ten; the least is a microsecond.
+# Latencies have so many bins for each factor of ten; the lowest bin is at a microsecond.
 BINS_PER_DECADE: Final = 20
 _LEAST_MS: Final = 0.001
 
@@ -152,7 +152,7 @@ def _own_entries(scope: Scope) -> Query:
 
 
 def _over_time(traces: Query, start_ms: int, step_ms: int, lives: Mapping[str, tuple[int, int]]) -> Query:
-    """One row for each version, one for each and part of time, and one for each and part of its own life."""
+    """Rows of each version: one in all, one for each part of time, and one for each part of its own life."""
     return Query(
         f"""
         SELECT toString(version) AS version, part, life, grouping(part) = 0 AS is_part, grouping(life) = 0 AS is_life,
@@ -290,8 +290,8 @@ def _errors(rows: Sequence[Mapping[str, Any]], model_ids: Sequence[str]) -> list
 def _durations(database: Database, scope: Scope) -> list[dict[str, Any]]:
     """One row for each version and name of span; copies count once, as everywhere.
 
-    To tell copies apart, the ids of all these spans have to be read, which takes longer than all the rest. Copies begin
-    at the same time and take as long: it is done for the names alone of which there are such spans.
+    Finding copies means reading the ids of spans, which takes longer than all the rest. Copies have the same start and
+    duration. So ids are read only for names with two spans that agree in both.
     """
     rows = _run(database, _sums(scope))
     doubtful = sorted({row["name"] for row in rows if row["different"] < row["spans"]})

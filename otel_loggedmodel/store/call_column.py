@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a span says of a call of a model, an agent or a tool, as one column whose parts follow from its attributes.
 
-It is one column, as what it is made of is worked out once for all parts. ClickHouse analyses its expression at each
-insert, for some 70 us a function. So what several parts need has a name, which is the argument of a lambda: written out
-wherever it is needed, the expression would be four times as long, and queries within queries take longer, too.
+It is one column, so that a value which several parts need is worked out once. ClickHouse analyses the expression at
+each insert, which takes some 70 us a function. So such a value is the argument of a lambda. Written out in each place,
+the expression would be four times as long; subqueries take longer, too.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,8 @@ ODD_BIT: Final = 4
 ALONE_BIT: Final = 5
 """It is a call of a model without a parent."""
 UNCACHED_BIT: Final = 6
-"""It is a call that says tokens, but not how many of them were cached, which its instrumentation never does."""
+"""It is a call that says tokens, but not how many of them were cached: its instrumentation never does, or the call says
+only what cached tokens cost."""
 
 _LLM: Final = sql.KINDS.index(Kind.LLM) + 1
 _REPEAT: Final = sql.KINDS.index(Kind.REPEAT) + 1
@@ -59,8 +60,8 @@ _MODEL_FAMILY: Final = (
 )
 _MODAL: Final = ", ".join(map(sql.count, MODALITIES))
 
-# What is worked out first, as the parts need it more than once: each group from those before it. What a later group
-# needs is handed through all between, so that columns of texts and maps are read by the first alone.
+# Values that the parts need more than once are worked out first, each group from the groups before it. Only the first
+# group reads columns of texts and maps: it hands on what later groups need.
 _STEPS: Final[tuple[Mapping[str, str], ...]] = (
     {
         "said": sql.said(),
@@ -73,7 +74,7 @@ _STEPS: Final[tuple[Mapping[str, str], ...]] = (
         "is_served": sql.IS_SERVED,
         "is_error": sql.IS_ERROR,
         "is_ok": sql.HAS_OK_STATUS,
-        # An estimate, or what the last one of several calls used, is as if a span said nothing.
+        # A span that says an estimate, or what only the last of several calls used, is read as if it said nothing.
         "is_estimate": sql.one_of("ScopeName", scopes.WITH_ESTIMATES),
         "is_overwritten": f"SpanAttributes['{scopes.LITELLM_CALL_ID}'] != '' AND ScopeName != '{scopes.LITELLM}'",
         "has_cached_beside": sql.one_of("ScopeName", scopes.WITH_CACHED_BESIDE),
@@ -109,7 +110,7 @@ _STEPS: Final[tuple[Mapping[str, str], ...]] = (
         "first_chunk": sql.first_chunk("start", "duration", "chunk_events"),
     },
     {
-        # What names a model and no kind of work is a call of that model.
+        # A span that names a model and no kind of work is a call of that model.
         "kind": f"if(kind_said = 0 AND answered != '', {_LLM}, kind_said)",
         "cached": "cache_read + cache_write",
         "is_told": f"NOT (is_estimate AND NOT startsWith(response, '{scopes.RESPONSES_API}') OR is_overwritten)",
@@ -143,8 +144,8 @@ def _hash(text: str) -> str:
 
 # Each part with its type and how it follows from the steps.
 #
-# None is nullable: ClickHouse stores a part that is nearly everywhere 0 as its exceptions, and reads it for next to
-# nothing.
+# None is nullable. Where a part is nearly always 0, ClickHouse stores only the other values, and reads it at next to no
+# cost.
 _PARTS: Final[Mapping[str, tuple[str, str]]] = {
     # What kind of work it is.
     "kind": (KINDS_TYPE, "kind"),
@@ -157,8 +158,9 @@ _PARTS: Final[Mapping[str, tuple[str, str]]] = {
             f"kind = {_LLM} AND has_tokens AND cached = 0 AND (is_cache_cost OR has_no_cached)",
         ),
     ),
-    # An instrumentation that follows no convention here leaves cached tokens out of the input. It shows where there are
-    # more of them than input, or where the total has them beside it: they are added.
+    # Some instrumentations leave cached tokens out of the input, against the conventions. A few are known to do so, of
+    # some providers. Else it shows where more tokens were cached than went in, or where the total counts them beside
+    # the input. They are added then.
     "input": (
         "UInt64",
         _told(
@@ -182,8 +184,8 @@ _PARTS: Final[Mapping[str, tuple[str, str]]] = {
     # In the order of `MODALITIES`; empty where all are 0.
     "modal": ("Array(UInt64)", "if(arraySum(modal) = 0, [], modal)"),
     "cost": ("Float64", _told("cost")),
-    # Provider and model of a call, for its price; then, each on a line of its own, the model that was asked for where
-    # it is another, and whether its server is near.
+    # Provider and model of a call, for its price. Then, each on a line of its own: the model that was asked for, if
+    # another one answered, and `local`, if its server is in a private network.
     "llm": (
         "LowCardinality(String)",
         f"if(role IN ({_SPAN}, {_ENTRY}) AND (has_tokens OR is_call) OR is_stray,"
@@ -196,13 +198,13 @@ _PARTS: Final[Mapping[str, tuple[str, str]]] = {
         "if(prompt = '' OR prompt_version = '', prompt, concat(prompt, '\\n', prompt_version))",
     ),
     "agent": ("LowCardinality(String)", "agent"),
-    # Hashes of ids, of the spans that counting reads, and of calls without a version: a quarter of what the ids take.
+    # Hashes of the ids of spans that counting reads, and of calls without a version. They take a quarter of the space.
     "trace": ("UInt64", "if(is_kept, trace, 0)"),
     "span": ("UInt64", "if(is_kept, span, 0)"),
     "parent": ("UInt64", "if(is_kept, parent, 0)"),
     "conversation": ("UInt64", _hash("conversation")),
-    # What two instrumentations of one call have in common, and what not: the answer, the model, and who says so, the
-    # latter two as 16 bits each.
+    # These tell whether two instrumentations state one call: a hash of the response id; then those of the scope and of
+    # the model, as 16 bits each.
     "response": ("UInt64", _hash("response")),
     "origin": (
         "UInt32",

@@ -2,8 +2,8 @@
 """Which versions there are: their records folded, and the ids on spans that stand for another.
 
 Two kinds of ids may stand for another. A reference by name means the newest version of that name that was created
-before the span began. An id that no version has but that is the name of some, as people set in
-`MLFLOW_ACTIVE_MODEL_ID`, means the same.
+before the span began. An id that is no version's id but a version's name, as people set in `MLFLOW_ACTIVE_MODEL_ID`,
+means the same.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ _RECORD_NAMES: Final = (
 )
 _NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
 _SHOWN_MATCHES: Final = 5
-# Fewer digits at the end of an id are rather a part of some word.
+# With fewer characters, the end of an id is too likely to be a word instead.
 _FEWEST_DIGITS: Final = 4
 _MOST_LIKENED: Final = 5000
 # References by name ended so in stores of schema 1 and 2. No id that is made today does.
@@ -36,11 +36,11 @@ _OLD_REFERENCE: Final = "0" * 16
 
 @dataclasses.dataclass(frozen=True)
 class Alias:
-    """From when on an id on spans stands for a version; until the next of the same id.
+    """An id on spans that stands for a version, from a time on until the next alias of the same id.
 
     Attributes:
         alias: The id on the spans.
-        since_ns: When a span has to begin to be meant, in ns since the epoch.
+        since_ns: Spans are meant that begin then or later; in ns since the epoch.
         model_id: The version.
     """
 
@@ -57,9 +57,9 @@ class Catalogue:
         created: When each was created first, in ns since the epoch; without those that only an activation tells of.
 
     Attributes:
-        aliases: The ids that stand for another, by when they begin to.
-        standing_for: These ids.
-        references: The ids that stand for a version at some time, by that.
+        aliases: The ids that stand for another, in the order in which they begin to.
+        standing_for: The ids of these aliases.
+        references: The ids that stand for a version at some time, by the id of the version.
     """
 
     def __init__(self, models: Mapping[str, records.FoldedModel], created: Mapping[str, int]) -> None:
@@ -108,9 +108,9 @@ class Catalogue:
         )
 
     def previous(self, model_id: str) -> str | None:
-        """The version that was before it: of its name, else of the name that differs in a lower number alone.
+        """The version before this one: of its name, else of the name that differs only in a lower number.
 
-        It is neither a deleted one nor, of its own name, a reference by name.
+        Deleted versions are left out, and so are references by name where the name is the same.
         """
         if model_id not in self._created or (name := self.models[model_id].model.name) is None:
             return None
@@ -155,7 +155,7 @@ class Catalogue:
         if matches:
             shown = ", ".join(matches[:_SHOWN_MATCHES]) + (", ..." if len(matches) > _SHOWN_MATCHES else "")
             raise AmbiguousVersionError(f"{len(matches)} versions have ids that begin or end with {text!r}: {shown}")
-        # Of a hundred thousand it would take minutes to say which are alike.
+        # Looking for similar ones among a hundred thousand would take minutes.
         names = sorted(itertools.islice((*self._by_name, *known), _MOST_LIKENED))
         suggestions = difflib.get_close_matches(text, dict.fromkeys(names), n=3)
         told = f"there is no version {text!r}: no id, beginning or end of an id, or name"
@@ -197,8 +197,8 @@ def _is_old_reference(model_id: str) -> bool:
 def load(database: Database, columns: schema.Columns) -> Catalogue:
     """The catalogue of a store.
 
-    Processes send the same record again and again; of each event the earliest copy is read, and of a creation the time
-    of the latest, as that tells whether a version was made again after it was deleted.
+    Processes send the same record again and again. The earliest copy of each event is read. Of a creation, the time of
+    the latest copy is read, too: it tells whether a version was made again after it was deleted.
     """
     rows = database.query(f"""
         SELECT

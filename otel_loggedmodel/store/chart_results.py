@@ -76,7 +76,8 @@ class Activity:
         life: The same points over its own life, from its first trace to its last, in two dozen parts.
         activations: The newest of its activations, oldest first.
         scores: The results of each evaluation.
-        score_trends: Of each evaluation the mean of what was said in each part of time, and later in the last.
+        score_trends: The mean of each evaluation's results in each part of time; results from before the first part or
+            after the last count in that part.
     """
 
     model_id: str
@@ -144,7 +145,7 @@ class Behaviour:
 
     Attributes:
         model_ids: The versions, in the order in which they were asked for.
-        latency_bins: For each version how many traces took so long; bin `n` is from 10 ** (n / 20) ms to the next.
+        latency_bins: For each version, how many traces are in each bin; bin `n` is from 10 ** (n / 20) ms to the next.
         errors: The kinds of errors, the most frequent first.
         operations: By name of span; those whose share of the time differs most between versions first.
     """

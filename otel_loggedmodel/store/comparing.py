@@ -37,9 +37,9 @@ _MEANS: Final = {
     "cost_usd_per_trace": "costs",
     "failed_calls": "failed_calls",
 }
-# Values of which some are not known are not those of all traces: beyond this part of them there is no verdict.
+# If more than this part of the values is not known, the rest does not stand for all traces, and there is no verdict.
 _MOST_UNKNOWN: Final = 0.01
-# From this part of a sum on, one unit says more of the mean than all others.
+# If one unit has more than this part of a sum, it says more of the mean than all others.
 _LOPSIDED: Final = 0.5
 
 
@@ -55,7 +55,7 @@ def measure(database: Database, scope: Scope, names: Mapping[str, str | None]) -
     designs = traffic.designs(database, scope, model_ids)
     rows: Mapping[str, Row] = {}
     within = {}
-    # Of two versions, one question tells all.
+    # Two versions that are compared within parts of the traffic need one query, that of `_within`.
     if len(model_ids) != 2 or not designs.plans[model_ids[1]].shares:
         rows = samples.rows(database, scope, model_ids, designs.together)
     for place, candidate in enumerate(one for one in model_ids[1:] if designs.plans[one].shares):
@@ -74,7 +74,7 @@ def measure(database: Database, scope: Scope, names: Mapping[str, str | None]) -
 
 
 def matches(database: Database, scope: Scope) -> dict[str, dict[str, Match]]:
-    """What is compared of the scores of each version but the first, by its id and their names.
+    """What can be compared of the scores of each version but the first, by its id and the names of the scores.
 
     Args:
         database: Where.
@@ -108,7 +108,7 @@ def _all_matches(model_ids: Sequence[str], scores: Mapping[str, Scores]) -> dict
     return {candidate: _matches(scores[base], scores[candidate]) for candidate in candidates}
 
 
-# Comparing within parts of the traffic asks for each two versions: of more, the others are compared as a whole.
+# Comparing within parts of the traffic takes a query for each version: beyond so many, they are compared as a whole.
 _MOST_WITHIN: Final = 8
 _LEAST_LEFT: Final = 0.5
 
@@ -116,7 +116,7 @@ _LEAST_LEFT: Final = 0.5
 def _within(
     database: Database, scope: Scope, pair: Sequence[str], designs: Designs
 ) -> tuple[Mapping[str, Row], Designs]:
-    """The rows of two versions that are compared within parts of the traffic, and how that is done."""
+    """The rows of two versions that are compared within parts of the traffic, and the designs that this leads to."""
     candidate = pair[1]
     scope = replace(scope, model_ids=list(pair))
     rows = samples.rows(database, scope, pair, designs.of(candidate))
@@ -133,7 +133,8 @@ def _within(
 def still_shared(shares: Mapping[int, float], rows: Sequence[Row]) -> Mapping[int, float]:
     """The shares of the strata in which each version has units; none where too little is left.
 
-    A conversation is where its first trace is: what traces have in common, conversations need not.
+    A conversation is in the stratum of its first trace. So two versions may share a stratum by their traces, and not by
+    their conversations.
     """
     left = {
         code: share
@@ -150,7 +151,7 @@ class Measured:
 
     Attributes:
         rows: Their numbers, by version, where there are traces.
-        within: Of a version that is compared within parts of the traffic: its row and that of the first, likewise.
+        within: For each version that is compared within parts of the traffic: its row and that of the first, likewise.
         designs: How they are compared.
     """
 
@@ -173,7 +174,7 @@ class Measurement:
 
     Attributes:
         versions: Their numbers.
-        matches: What is compared of the scores of each version but the first, by their names.
+        matches: What can be compared of the scores of each version but the first, by its id and their names.
     """
 
     def __init__(
@@ -238,9 +239,9 @@ class Measurement:
         )
 
     def _is_priced(self, row: Row) -> bool:
-        """Whether the cost of a version is known, as far as there is one.
+        """Whether the cost of a version is known.
 
-        Without calls of models it is nothing, where versions that it stands beside have any; else it means nothing.
+        Without calls of models, the cost is 0 if another of the versions has calls. If none has, it means nothing.
         """
         if row["calls"] == 0:
             return not self._is_stray(row) and any(other["calls"] for other in self._rows.values())
@@ -249,18 +250,18 @@ class Measurement:
     def _is_said(self, row: Row) -> bool:
         """Whether tokens of a version are known: some call says them, or there is none that could.
 
-        Where agents ran and no call of any is there, nothing states their calls.
+        They are not known where agents ran and there is no call: nothing stated their calls then.
         """
         return bool(row["said"]) or (
             row["unsaid"] == 0 and not self._is_stray(row) and not (row["mute"] and row["calls"] == 0)
         )
 
     def _is_whole(self, row: Row) -> bool:
-        """Whether a total cost is that of nearly all traces, apart from models without a price, which a note names."""
+        """Whether a total cost is that of nearly all traces, apart from models without a price. A note names those."""
         return _is_known(row, "tokens.input_per_trace") and row["uncosted"] <= _MOST_UNKNOWN * row["calls"]
 
     def _total(self, row: Row, kind: str) -> int | None:
-        """Tokens of a kind, where they are known of nearly all traces; embeddings have input tokens alone."""
+        """Tokens of a kind, where nearly all traces say them; embeddings have only input tokens."""
         is_embedding = row["unsaid_embeddings"] == row["unsaid"] > 0 and not self._is_stray(row)
         if not (is_embedding and kind != "input") and not (
             self._is_said(row) and _is_known(row, "tokens.input_per_trace")
@@ -273,20 +274,20 @@ class Measurement:
         return int(row[kind])
 
     def _is_stray(self, row: Row) -> bool:
-        """Whether the calls of a version carry none, as far as there are any."""
+        """Whether calls in the traces of a version carry no version, and none that carries it says tokens or a cost."""
         return row["said"] == 0 and row["version"] in self.strays
 
     def counted(self, what: str) -> dict[str, int]:
-        """One of what is counted besides the metrics, by version, where it is not 0."""
+        """One of the counts that are no metrics, by version, where it is not 0."""
         return {model_id: row[what] for model_id, row in self._rows.items() if row[what]}
 
     def mute(self) -> int:
-        """How many traces there are of agents, in versions without a call of a model."""
+        """How many traces of agents there are in versions without a call of a model."""
         return sum(row["mute"] for row in self._rows.values() if row["calls"] == 0)
 
     @property
     def unit(self) -> str:
-        """What is independent of each other."""
+        """What is taken as independent: `trace`, `conversation`, or the name of an attribute."""
         return self._measured.designs.together.units
 
     def notes(self) -> Iterator[str]:
@@ -317,7 +318,7 @@ class Measurement:
         return found
 
     def _of_rows(self, names: Mapping[str, str]) -> Iterator[str]:
-        """What of the traces themselves makes numbers other than they look."""
+        """Notes on traces that make numbers mean something other than they seem to."""
         for model_id, row in self._rows.items():
             name = names[model_id]
             if row["untimed"]:
@@ -378,11 +379,11 @@ def _without_verdict(one: Difference) -> Difference:
 
 
 def _lopsided(row: Row, name: str, unit: str) -> Iterator[str]:
-    """Which sums are those of one unit, more or less."""
+    """Notes on sums of which one unit has more than half."""
     for values, what in (("latencies", "latency"), ("costs", "cost"), ("inputs", "input tokens")):
         moments: Moments = row["moments"][values]
         if moments.units >= statistics.MIN_SAMPLES and moments.largest > _LOPSIDED * moments.y:
-            # What the largest counts for is not known; of traces it is 1.
+            # How much the largest unit counts for is not known. It is taken as 1, which is right for traces.
             others = (moments.y - moments.largest) / max(moments.x - 1, 1)
             write = f"{others:.4g}" + (" ms" if values == "latencies" else "")
             yield (

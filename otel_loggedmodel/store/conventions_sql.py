@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of `conventions` as SQL over a span's attributes, which the Collector's table has as a map of texts.
 
-One expression, `said`, picks from the attributes of a span what a convention has a place for, as a small map of texts
-by the number of the thing; the other expressions read that map, as `said`, the argument of a lambda. They read a span
-alone, and can stand in a column, a view or a query. ClickHouse analyses the expressions of columns at each insert, for
-some 50 us a function, so that two hundred places are constants of a few functions.
+One expression, `said`, picks the attributes of a span that a convention has a place for. It makes a small map of texts
+by the number of the thing. The other expressions read that map, which they call `said`, as it is the argument of a
+lambda. All read one span alone, so they can stand in a column, a view or a query. ClickHouse analyses the expressions
+of columns at each insert, which takes some 50 us a function. So the two hundred places are constants of a few
+functions.
 
 What is not believed is left out: a count that is negative, no whole number or beyond `LARGEST_COUNT`, and a cost or
 time that is not finite.
@@ -99,7 +100,7 @@ def raw_text(*things: Thing) -> str:
 
 
 def has_text(*things: Thing) -> str:
-    """Whether a span has an attribute for one of these that is not empty: whether `raw_text` is any, in less time."""
+    """Whether a span has an attribute for one of these that is not empty. Quicker than asking `raw_text`."""
     keys = _constants({place.attribute for place in places_of(*things)})
     pairs = "mapKeys(SpanAttributes), mapValues(SpanAttributes)"
     return f"arrayExists((key, text) -> text != '' AND key IN ({keys}), {pairs})"
@@ -117,14 +118,14 @@ ERROR_KIND: Final = (
 )
 """What a span that failed says of the kind of its error: its type, that of an exception, or what its status says."""
 FAILS: Final = f"({IS_ERROR} OR {has_text(Thing.ERROR_TYPE)} AND {has_text(Thing.KIND)} AND NOT {HAS_OK_STATUS})"
-"""Whether a span failed, of all spans; what counts has it as a bit of its call."""
+"""Whether a span failed. It holds for all spans; those that count have the same as a bit of `LoggedModelCall`."""
 
 
 def said() -> str:
-    """What a span says, by the number of the thing; of several places that hold it, the first one's value comes first.
+    """What a span says, by the number of the thing. If several places hold a thing, the value of the first comes first.
 
-    The kind of work is its number in `KINDS`, from 1 on, as a text. JSON is taken apart level by level, and of each
-    level what has no place is left behind.
+    The kind of work is its number in `KINDS`, from 1 on, as a text. JSON is taken apart level by level; at each level,
+    members that have no place are left out.
     """
     codes, json_codes, inner = _codes()
     plain = (
@@ -134,7 +135,7 @@ def said() -> str:
     roots = _constants({path[0] for path in json_codes})
     python = {place.attribute for thing in _COUNTS for place in places_of(thing) if place.form is Form.PYTHON}
     texts = (
-        # There are only names and numbers in dictionaries, so that quotes are those of names.
+        # These dictionaries hold only names and numbers, so every quote belongs to a name.
         f"arrayMap((key, text) -> (toString(key), if(key IN ({_constants(python)}),"
         " replaceAll(replaceAll(text, '\\'', '\"'), 'None', 'null'), text)),"
         f" arrayFilter(key -> key IN ({roots}), mapKeys(SpanAttributes)),"
@@ -163,7 +164,7 @@ def said() -> str:
         f"{thing} <= {len(_COUNTS)} AND toUInt64OrZero({text}) BETWEEN 1 AND {LARGEST_COUNT}, {thing},"
         f" {thing} BETWEEN {_COST} AND {_FIRST_CHUNK_MS} AND toFloat64OrZero({text}) > 0"
         f" AND toFloat64OrZero({text}) <= {_LARGEST_NUMBER}, {thing},"
-        # char(123) opens a map: as it is, it would be taken for a parameter.
+        # char(123) is the brace that opens a map. Written as a brace, it would begin a parameter.
         f" {thing} >= {_KIND} AND {text} != '' AND NOT startsWith({text}, '[')"
         f" AND NOT startsWith({text}, char(123)), {thing},"
         f" {thing} = {_COST} AND toFloat64OrNull({text}) = 0, {_FREE},"
@@ -191,7 +192,7 @@ def _transformed(text: str, values: Mapping[str, object], default: str = "0") ->
 
 
 def _codes() -> tuple[dict[str, int], dict[tuple[str, ...], int], frozenset[tuple[str, ...]]]:
-    """A number for each attribute, one for each path into one that is JSON, and what on these paths has members."""
+    """A number for each attribute, one for each path into JSON, and the beginnings of these paths (with members)."""
     codes: dict[str, int] = {}
     json_codes: dict[tuple[str, ...], int] = {}
     counts: dict[int, int] = defaultdict(int)
@@ -257,7 +258,7 @@ def kind() -> str:
 
 
 def is_building() -> str:
-    """Whether a span says that it builds something; of its attributes."""
+    """Whether the attributes of a span say that it builds something."""
     return " OR ".join(
         one_of(f"SpanAttributes[{literal(place.attribute)}]", values)
         for place in places_of(Thing.KIND)
@@ -266,7 +267,7 @@ def is_building() -> str:
 
 
 def says_cached() -> str:
-    """Whether a span says how many tokens were cached, be it 0; a cost of them alone does not tell."""
+    """Whether a span says how many tokens were cached, even if 0. What they cost does not tell."""
     places = (*places_of(Thing.CACHE_READ_TOKENS), *places_of(Thing.CACHE_WRITE_TOKENS))
     keys = dict.fromkeys(place.attribute for place in places if place.form is Form.VALUE)
     return f"hasAny(mapKeys(SpanAttributes), [{', '.join(map(literal, keys))}])"

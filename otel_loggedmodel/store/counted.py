@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of what counts: what questions about versions read of spans, in the order of questions.
+"""The table of what counts: the part of spans that questions about versions read, sorted as they need it.
 
 The table of spans is sorted as the Collector's exporter has it, by service and name. A question about a version would
-read all of it. So a materialized view copies what counts into a narrow table that is sorted by version and hour,
-whoever inserts: entry spans, and what says something of a call of a model, an agent or a tool, or that it failed.
+read all of it. So a materialized view copies the spans that count into a narrow table that is sorted by version and
+hour, whoever inserts. These are entry spans, and spans that failed or that say something of a call of a model, an agent
+or a tool.
 
-It follows from the table of spans alone. A view sees inserts only, so what was there before it is filled in day by day;
-the comment of the table names the days that are missing, so that a filling that was stopped goes on. Until none is
-missing, and where there is no such table, questions read the table of spans, which gives the same answers and takes
-longer. A span that was filled in twice is a copy, and copies count once.
+The table follows from the table of spans alone. A view sees only inserts, so older spans are filled in day by day. The
+comment of the table names the days that are missing, so that a filling that was stopped can go on. While a day is
+missing, or where there is no such table, questions read the table of spans: the answers are the same and take longer. A
+span that was filled in twice is a copy, and copies count once.
 """
 
 import hashlib
@@ -33,18 +34,19 @@ _MISSING: Final = " without "
 
 # Attributes by which samplers say how many traces one stands for (`weights`).
 SAMPLING: Final = ("logged_model.adjusted_count", "_MS.sampleRate", "SampleRate", "logged_model.sampling.percent")
-# What was asked of the application, of an entry span.
+# What was asked of the application, read from an entry span.
 ROUTE: Final = (
     "multiIf(SpanAttributes['http.route'] != '', SpanAttributes['http.route'],"
     " SpanAttributes['gen_ai.agent.name'] != '', SpanAttributes['gen_ai.agent.name'], toString(SpanName))"
 )
-# Where it ran, by its resource, in the spelling of now or the one before.
+# Where it ran, by its resource; in the present spelling or the one before.
 ENVIRONMENT: Final = (
     "if(ResourceAttributes['deployment.environment.name'] != '', ResourceAttributes['deployment.environment.name'],"
     " ResourceAttributes['deployment.environment'])"
 )
 
-# Name, type with its codec, and how it follows from a span; of each entry span what lists and comparisons show.
+# Name, type with its codec, and how the column follows from a span. Some are filled only for entry spans, which lists
+# and comparisons show.
 _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
     ("Timestamp", "DateTime64(9) CODEC(Delta, ZSTD(1))", "Timestamp"),
     ("TraceId", "String CODEC(ZSTD(1))", "TraceId"),
@@ -85,9 +87,9 @@ _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
 )
 
 COUNTS: Final = "LoggedModelCall.trace != 0"
-"""Whether a span counts; of the table's rows all do, and it says so for those that are worked out as they are read."""
+"""Whether a span counts. Every row of the table does; it matters where rows are worked out as they are read."""
 
-# Looked at before all else is worked out: without this, a span cannot count.
+# A span cannot count without this. It is looked at before anything else is worked out.
 _MAY_COUNT: Final = (
     f"LoggedModelRole = 'entry' OR LoggedModelRole IN ('none', 'span') AND ({sql.HAS_ERROR_STATUS}"
     f" OR has(`Events.Name`, '{EXCEPTION_EVENT}') OR {sql.may_say()})"
@@ -95,7 +97,7 @@ _MAY_COUNT: Final = (
 
 
 def as_read(source: str) -> str:
-    """At least the rows of the table as they follow from spans, as SQL; what is not asked for is not worked out.
+    """The rows of the table and some more, worked out from spans, as SQL. Columns that nobody asks for cost nothing.
 
     Args:
         source: The table of spans, or a query that has all its columns and ours.
@@ -147,7 +149,7 @@ def state(database: Database) -> State:
 def making(database: Database, on_cluster: str = "", *, is_new: bool = False) -> Iterator[str]:
     """The statements that make the table and the view, where they are not there or are of another release.
 
-    What the view missed while it was not there is not known, so the table is then made anew.
+    Nobody knows what was inserted while the view was not there, so the table is then made anew.
 
     Args:
         database: Where.
@@ -186,10 +188,10 @@ def filling(source: str) -> str:
 
 
 def emptying(day: str, on_cluster: str = "") -> tuple[str, ...]:
-    """The statements, if any, that take away what is there of a day before it is filled in.
+    """The statements, if any, that empty a day before it is filled in.
 
-    Of the last two days spans may be on their way into both tables at this moment. What is there of these stays, and
-    what is filled in once more is a copy.
+    Today and yesterday are not emptied, as spans of these days may be on their way into both tables at this moment.
+    What is filled in once more is a copy then.
     """
     yesterday = datetime.now(timezone.utc) - timedelta(days=1)
     if day >= f"{yesterday:%Y%m%d}":
@@ -205,9 +207,9 @@ def refilling(
     Args:
         day: The name of its partition.
         sources: Its spans, in parts, each as `rows` has it.
-        left: The days that are missing then.
+        left: The days that are still missing after that.
         on_cluster: ` ON CLUSTER ...`, or nothing.
-        is_torn: Whether something of it may be there.
+        is_torn: Whether a part of the day may be filled in already.
     """
     if is_torn:
         yield from emptying(day, on_cluster)
@@ -228,7 +230,7 @@ def days(database: Database) -> tuple[str, ...]:
 
 
 def _of_spans(database: Database) -> tuple[str, str]:
-    """Of the table of spans: the kind of its engine, and when rows expire."""
+    """The kind of engine that the table of spans has, and when its rows expire."""
     (row,) = database.query(
         "SELECT engine, engine_full FROM system.tables WHERE database = currentDatabase() AND name = {table:String}",
         {"table": SPANS},

@@ -33,7 +33,7 @@ class Counts:
         self._noted_at = time.monotonic()
 
     def gone(self) -> dict[str, int]:
-        """How many rows are not there any more, by day as `20260131`; what is set aside is among them."""
+        """How many rows are not there any more, by day as `20260131`; those that were set aside are among them."""
         noted = self._noted()
         if not noted:
             return {}
@@ -64,7 +64,7 @@ class Counts:
             return
         with self._lock:
             gone = self.gone()
-            # What is not written down cannot be missed, should this process end half-way.
+            # If this process ends half-way, rows of days that are not written down are not taken for lost.
             self._write({day: rows for day, rows in self._noted().items() if day not in changed})
             yield
             there = self._counted()

@@ -4,8 +4,8 @@
 `clickhouse-connect` is the client of both, so that every query is the same text with server-side parameters. What goes
 wrong becomes an error of `store.reading` or `store.writing` that says what to do.
 
-chDB must be opened after any fork and by one process for each directory; `Database` holds a lock file beside it, as the
-engine's own message for a directory in use does not say so.
+chDB must be opened after any fork, and by one process for each directory. `Database` holds a lock file there, as the
+engine's own message for a directory in use does not say that it is.
 """
 
 import contextlib
@@ -30,11 +30,11 @@ _logger = logging.getLogger(__name__)
 _EMBEDDED_SCHEME: Final = "chdb"
 _INSERTS_NAME: Final = "otel-loggedmodel-inserts"
 _CONFIGURATION_NAME: Final = "otel-loggedmodel.xml"
-# The embedded engine overlooks errors of writing, a full disk's too: what it then acknowledges or merges is broken. So
-# it stops before.
+# The embedded engine overlooks errors of writing, even of a full disk. What it acknowledges or merges after one is
+# broken. So it stops while some space is left.
 _KEEP_FREE_BYTES: Final = 256 * 1024 * 1024
-# Many small inserts are merged again and again. Four times as many parts at a time as by default take a fifth less of
-# the processor for taking spans, and leave some more parts to be read.
+# Many small inserts are merged again and again. Merging four times as many parts at a time as by default saves a fifth
+# of the processor time that receiving spans takes, and leaves some more parts to be read.
 _PARTS_OF_A_MERGE: Final = 20
 _CONFIGURATION: Final = f"""\
 <clickhouse>
@@ -48,18 +48,18 @@ _CONFIGURATION: Final = f"""\
 _SEND_RECEIVE_SECONDS: Final = 300
 
 _READ_SETTINGS: Final = {
-    # A query that could be cancelled by nobody ends by itself.
+    # Nobody can cancel a query, so it ends by itself.
     "max_execution_time": 120,
-    # Tuples are cast by place: where they have names, by name.
+    # Tuples are cast by place. If they had names, they would be cast by name.
     "enable_named_columns_in_function_tuple": 0,
-    # Looking for chains of comparisons hashes a column with all of the query that it comes from, at each AND: two
-    # thirds of the time that the analysis of a comparison takes.
+    # Looking for chains of comparisons hashes, at each AND, a column with the whole query that it comes from. For a
+    # comparison of versions that is two thirds of the time of the analysis.
     "optimize_and_compare_chain": 0,
-    # Merging the steps of a comparison into one takes a fifth of its fixed time, and saves little of the rest.
+    # Merging the steps of a comparison of versions takes a fifth of its fixed time, and saves little of the rest.
     "query_plan_merge_expressions": 0,
 }
 
-# What the engine says when it cannot load the definitions of tables; a lock that another process has is none of these.
+# What the engine says when it cannot load the definitions of tables. It says none of these of a lock that is taken.
 _CANNOT_LOAD: Final = ("EmbeddedServer: .", "FILE_ALREADY_EXISTS", "SYNTAX_ERROR", "Cannot parse")
 
 
@@ -81,7 +81,7 @@ class Database:
         self.directory = directory
         self._lock = lock
         self._closing = threading.Lock()
-        # The client has a lock of its own, and gives it up between a failure and what is done about that.
+        # The client has a lock of its own, but releases it before `_forget_answer` runs after a failure.
         self._calling = threading.RLock()
         self._is_closed = False
 
@@ -112,7 +112,7 @@ class Database:
             self.client.command(sql, settings=dict(settings or {}))
 
     def raw_query(self, sql: str, settings: Mapping[str, Any]) -> str:
-        """What a statement answers that is no `SELECT`, a line of JSON for each row.
+        """The answer to a statement that is no `SELECT`, as a line of JSON for each row.
 
         Raises:
             StoreUnavailableError: The engine cannot be reached, gave up, or refused.
@@ -141,7 +141,10 @@ class Database:
     def _insert_file(
         self, directory: Path, table: str, data: Sequence[bytes], format_name: str, settings: Mapping[str, Any]
     ) -> None:
-        """Insert through a file, as `raw_insert` does; but where others cannot read it, and a next start finds it."""
+        """Insert through a file, as `raw_insert` does, but in a directory that others cannot read.
+
+        The next start empties that directory.
+        """
         with tempfile.NamedTemporaryFile(dir=directory) as file:
             file.writelines(data)
             file.flush()
@@ -164,7 +167,7 @@ class Database:
                 raise
 
     def _forget_answer(self) -> None:
-        """Take what a failed query had answered already: chDB gives it with the answer to the next one."""
+        """Read what a failed query had already answered: else chDB gives it with the answer to the next one."""
         with contextlib.suppress(Exception):
             self.client.command("SELECT 1")
 
@@ -221,7 +224,7 @@ def directory_of(url: str) -> Path:
     if not directory:
         raise ReadingError(f"{url!r} names no directory: use chdb:///directory")
     if "?" in directory or "\\" in directory:
-        # What follows them, the engine would not take for a part of the name.
+        # The engine would not take what follows them for a part of the name.
         raise ReadingError(f"{directory!r} cannot be the directory of a store: it has a question mark or a backslash")
     return Path(directory).expanduser().absolute()
 
@@ -268,7 +271,7 @@ def _embedded_client(directory: Path) -> Any:
     except StoreUnavailableError as error:
         if not any(mark in str(error) for mark in _CANNOT_LOAD):
             raise
-        # The engine says which file on standard error alone.
+        # The engine names the file, but only on standard error.
         raise DamagedError(f"the store at {directory} cannot be opened: it is damaged. {_advice(directory)}") from error
 
 
@@ -277,7 +280,7 @@ def _advice(directory: Path) -> str:
 
 
 def _make_empty(directory: Path) -> None:
-    """What was on its way into the store when a process died was never acknowledged, and is sent again."""
+    """Empty the directory of inserts. What a dying process left there was not acknowledged, and is sent again."""
     try:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(mode=0o700, exist_ok=True)
@@ -286,7 +289,7 @@ def _make_empty(directory: Path) -> None:
 
 
 def second(database: Database) -> Database:
-    """Another client of the same database, whose calls do not wait for those of the first. Close it before that."""
+    """Another client of the same database: calls do not wait for those of the first. Close it before the first."""
     if database.directory is None:
         return Database(database.client, database.name)
     options = _options(database.directory)
@@ -319,7 +322,7 @@ def _open_remote(url: str, *, create: bool) -> Database:
     def greet(seconds: float) -> None:
         _client(**arguments, connect_timeout=seconds, send_receive_timeout=seconds).close()
 
-    # What takes connections and never answers is found out here, before minutes are given to what may take minutes.
+    # A server that takes connections and never answers is found out here, in seconds. Queries may take minutes later.
     address.when_awake(greet)
     client = _client(**arguments, connect_timeout=address.patience, send_receive_timeout=_SEND_RECEIVE_SECONDS)
     database = Database(client, shown)
@@ -353,7 +356,7 @@ def _client(**arguments: Any) -> Any:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     where = arguments.get("path") or f"{arguments.get('host')}:{arguments.get('port')}"
     if "path" in arguments:
-        # Without this, a text that begins with an expression is a query. On a server that is so by default.
+        # Else a text that begins with an expression would be run as a query. Servers have this setting by default.
         arguments["settings"] = {"implicit_select": 0}
     with translated(str(where)):
         try:
@@ -363,7 +366,7 @@ def _client(**arguments: Any) -> Any:
 
 
 def _why_there_is_no_engine(error: BaseException) -> str:
-    """The engine says of everything that keeps it from starting that it is not installed."""
+    """Why the engine did not start: it says itself that it is not installed, whatever the reason."""
     cause: BaseException | None = error
     while cause is not None:
         if "Cannot load time zone" in str(cause):

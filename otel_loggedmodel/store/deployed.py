@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which versions are deployed: what the services that still send run now.
 
-A process says that it runs a version when it begins to, and again every twelve hours while it does. So a service that
-said nothing, and had no traffic, for longer than that is gone; one that is merely quiet is not. Of a service, the
-version that was activated last is deployed, and so are others that have had traffic since then, as where traffic is
-split. What was only evaluated on a data set is not deployed.
+A process says that it runs a version when it begins to, and again every twelve hours while it does. So a service is
+gone if it said nothing, and had no traffic, for longer than that; a service that is merely quiet is not. The version
+that a service activated last is deployed. Others are, too, if they had traffic since then, as where traffic is split,
+or if a process said since then that it still runs them. A version that was only evaluated on a data set is not
+deployed.
 """
 
 from collections import defaultdict

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How traces are compared: which are independent, how often each counts, and within which parts of the traffic.
 
-A `Design` is made of SQL over rows of `measuring.traces`, joined by trace with `marks` where those do not have it.
+A `Design` is made of SQL over rows of `measuring.traces`. What those rows lack is in `marks`, which is joined by trace.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import Any, Final
 from otel_loggedmodel.store.measuring import Query
 
 _NOTHING: Final = Query("")
-# What makes one number of a route and an hour; Python works it out as ClickHouse does, in 64 bits.
+# Makes one number of a route and an hour. Python works it out as ClickHouse does, in 64 bits.
 _SPREAD: Final = 0x9E3779B97F4A7C15
 HOUR_NS: Final = 3_600_000_000_000
 
@@ -21,14 +21,14 @@ class Design:
     """How traces are compared.
 
     Attributes:
-        unit: What a trace is a part of, and which is independent of others, as SQL; a hash.
+        unit: The unit that a trace belongs to, as SQL of a hash. Units are independent of each other.
         units: What that is called: `trace`, `conversation`, or the name of an attribute.
         weight: How many traces it stands for, as SQL.
-        is_unweighted: Whether it does not say so although others do, as SQL.
-        stratum: Which part of the traffic it belongs to, as SQL; a hash.
-        marks: More of traces, by `trace`, that the others are made of.
+        is_unweighted: Whether it does not say so although other traces do, as SQL.
+        stratum: Which part of the traffic it belongs to, as SQL of a hash.
+        marks: A query of further columns by `trace`, which the SQL of the others reads.
         broken: The traces of which a span ends before it begins.
-        strata: Of the strata that count the share that each has; none where all traces are held together.
+        strata: The share of each stratum that counts; empty where traces are compared as a whole.
         by: What strata are made of, in words: `route`, `hour`, `route and hour`.
     """
 
@@ -49,7 +49,7 @@ class Design:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Of the strata."""
+        """The parameters of queries that read the strata."""
         if not self.strata:
             return {}
         return {"strata": list(self.strata), "shares": list(self.strata.values())}
@@ -59,7 +59,7 @@ SIMPLE: Final = Design()
 
 
 def stratum_of(route: int, hour: int) -> int:
-    """The number of the stratum of a route, a hash, and an hour since 1970; of either 0 where it does not matter."""
+    """The number of a stratum from the hash of its route and the hour since 1970; 0 for one that does not matter."""
     return route ^ (hour * _SPREAD) % 2**64
 
 

@@ -4,10 +4,11 @@
 The value that is shown, its interval and its p-value are of one quantity:
 
 - means (latency, tokens, cost, failed calls) are ratios of sums over independent units (`estimates`);
-- the error rate is one, too, with Wilson's interval of as many tries as say as much;
+- the error rate is one, too, with Wilson's interval for the number of independent tries that would say as much;
 - quantiles have the limits of order statistics, and the p-value that belongs to the interval of their difference.
 
-Within strata (`Design.strata`), all of these are of the traffic that both versions have, each stratum with one share.
+Within strata (`Design.strata`), all of these are of the traffic that both versions have, and a stratum has the same
+share in both.
 """
 
 from dataclasses import replace
@@ -67,7 +68,7 @@ def _tested(name: str, base: Row, candidate: Row, design: Design, *, is_rate: bo
 
 
 def _adjusted(name: str, base: Row, candidate: Row, design: Design) -> tuple[Estimate, Estimate] | None:
-    """The estimates within strata, where both versions have something of any."""
+    """The estimates within strata; None where no stratum has values of both versions."""
     shares = {
         code: share
         for code, share in design.strata.items()

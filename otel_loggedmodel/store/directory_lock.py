@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which process has the directory of an embedded store open.
 
-The engine's own message for a directory in use does not say so. A backend also says in the lock's file where it is, and
-a secret that it answers to, for who may read that file: its owner.
+The engine's own message for a directory in use does not say that it is. A backend also writes into the lock's file
+where it is, and a secret that it answers to. Only the owner may read that file.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ class _InUseError(StoreUnavailableError):
 
 
 class DirectoryLock:
-    """Says that this process has a directory open; the kernel takes it back when the process dies."""
+    """The lock that says that this process has a directory open. The kernel releases it when the process dies."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / _LOCK_NAME
@@ -51,7 +51,7 @@ class DirectoryLock:
         self.announce()
 
     def announce(self, **more: str) -> None:
-        """Say in the file who has the directory open, and more, to those who may read it."""
+        """Write into the file which process has the directory open, and more."""
         if self._file is not None:
             self._file.truncate(0)
             json.dump({"pid": os.getpid(), **more}, self._file)

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls that are traces of their own, although another trace has them: the doings of a second instrumentation.
+"""Calls that are traces of their own although another trace has them, too: a second instrumentation states them.
 
-Where the span of the outer instrumentation is not the current one, that of the inner begins a trace: its requests
-would count as further traces. Two such calls are one if they are of one version, by different instrumentations, and
-either have one id of a response and some time in common, or one model, the same tokens, and the time of one is within
-that of the other; or both failed, then.
+If the span of the outer instrumentation is not the current one, the inner instrumentation begins a trace of its own,
+and its calls would count as further traces. Two calls are one if they are of one version, by different
+instrumentations, and one of these holds:
+
+- they have the same response id, and some time in common;
+- they are of one model, have the same tokens as far as both say them, or both failed, and the middle of the shorter is
+  within the time of the longer.
 """
 
 from collections.abc import Mapping
@@ -26,7 +29,7 @@ _MOST_PARTS: Final = 24
 
 
 def moves(scope: "Scope") -> "Query":
-    """One row: the traces that are such a call, and the traces that have it, as two arrays of hashes."""
+    """One row for each trace that is such a call: `copy`, and `home`, the trace that has the call, both as hashes."""
     version, spans = scope.version, scope.spans
     calls = f"""
         SELECT toString({version.sql}) AS version, {call("trace")} AS trace, {call("span")} AS id, {_START} AS start,
@@ -68,7 +71,7 @@ one.trace != other.trace AND one.scope != other.scope
 
 
 def combined(found: Mapping[int, int]) -> "Query":
-    """Moves that are known as a constant of two arrays, to stand in another query."""
+    """Known moves as a constant of two arrays, to stand in another query."""
     from otel_loggedmodel.store.measuring import Query
 
     arrays = "tuple({moved:Array(UInt64)}, {homes:Array(UInt64)})"
@@ -76,5 +79,5 @@ def combined(found: Mapping[int, int]) -> "Query":
 
 
 def as_arrays(query: "Query") -> "Query":
-    """The same as a constant of two arrays, to stand in another query."""
+    """The moves that a query finds, as a constant of two arrays, to stand in another query."""
     return replace(query, sql=f"(SELECT (groupArray(copy), groupArray(home)) FROM ({query.sql}))")

@@ -78,5 +78,5 @@ def _translation(error: Any, where: str, *, is_insert: bool) -> Exception:
 
 
 def first_line(text: str) -> str:
-    """The first line of a text, as far as it is of a readable length."""
+    """The first line of a text, cut off at a readable length."""
     return text.strip().partition("\n")[0][:500]

@@ -3,22 +3,21 @@
 
 Parent ids decide what is inside of what, and time only where a parent is not there:
 
-- a span without a parent contains every other span of its trace. Of a version that has one, the others are inside of
-  it, whatever their clocks say;
-- else an entry span is inside of another that is its parent, or that takes all of its time.
+- a span without a parent contains every other span of its trace. If a version has such an entry span, its other entry
+  spans are inside of it, whatever their clocks say;
+- else an entry span is inside of another one that is its parent, or that takes all of its time and has another parent.
 
-A trace of which no entry span is stored is one all the same: what is stored of it begins with a span whose parent is
-not there, and the earliest of these stands for the trace, marked as cut off. When the entry span comes, it takes its
-place.
+A trace counts even if none of its entry spans is stored. Of its spans whose parent is not stored, the earliest stands
+for the trace, which is marked as cut off. When the entry span arrives, it takes the place of that span.
 
-Some instrumentations end the root of a run that failed as if all was well. So an entry span that is no server's has
-failed, too, when by the same instrumentation an agent inside of it has, or whatever else contains something that
-failed, and nothing came after it that went well, as what a retry heals does. A call of a model that fails alone is no
-such thing: many an application has an answer to that.
+Some instrumentations end the root of a failed run as if all was well. So an entry span that is no server's has failed,
+too, if something inside of it failed as a whole, by the same instrumentation, and nothing that went well came after it,
+as after a retry. An agent or a chain that failed has failed as a whole. So has any other span that says no kind of work
+and contains a failure. A call of a model that failed is not enough: many applications can do without its answer.
 
-Comparing each entry span with each takes the square of their number in memory. Where a version has very many in one
-trace, only parent ids decide, and each has failed where it says so itself. Of very many failures, the last are looked
-at.
+Comparing every entry span with every other takes memory in the square of their number. Where a version has very many in
+one trace, only parent ids decide, and an entry span has failed only if it says so itself. Of very many failures, only
+the last are looked at.
 """
 
 from typing import Final
@@ -28,7 +27,7 @@ from otel_loggedmodel.store.call_column import COST_BIT, FAILED_BIT, SERVED_BIT,
 from otel_loggedmodel.store.conventions_sql import KINDS
 
 ENTRY_TYPE: Final = "Array(Tuple(id UInt64, parent UInt64, start Int64, end Int64, failed Bool, cut_off Bool))"
-# Of entry spans in a trace, up to which each may be compared with each; and of pairs of a failure and another span.
+# The most entry spans of a trace that are compared with each other, and the most pairs of a failure and another span.
 _MOST_COMPARED: Final = 1000
 _MOST_PAIRS: Final = 1_000_000
 # The key of a span that has no parent.
@@ -43,7 +42,7 @@ def numbers(*kinds: Kind) -> str:
 _SAYS: Final = (1 << TOKENS_BIT) | (1 << COST_BIT)
 WHOLES: Final = numbers(Kind.AGENT, Kind.CHAIN)
 _HEALS: Final = numbers(Kind.LLM, Kind.EMBEDDING, Kind.AGENT, Kind.CHAIN, Kind.TOOL)
-# What failed as a whole, an agent or whatever else an error went through, and was not made good.
+# Spans that failed as a whole (an agent, a chain, or another span that an error went through) and were not made good.
 _UNHEALED: Final = f"""\
 arrayFilter(bad -> (kinds[bad] IN {WHOLES} OR kinds[bad] = 0 AND bitAnd(used[bad], {_SAYS}) = 0 AND arrayExists(
     other -> other != bad AND starts[other] >= starts[bad] AND ends[other] <= ends[bad], failures)) AND NOT arrayExists(
@@ -51,8 +50,8 @@ arrayFilter(bad -> (kinds[bad] IN {WHOLES} OR kinds[bad] = 0 AND bitAnd(used[bad
         AND (start > starts[bad] OR parent = parents[bad] AND place != bad), n, used, kinds, starts, ends, parents),
     failures)"""
 
-# Arrays of one length have what there is of the spans of a trace; what else is in lists are places in these. A copy of
-# a span stays in them, as nothing.
+# Arrays of equal length hold the columns of a trace's spans; the other arrays hold places in these. A copy of a span
+# stays in them, but is no entry span, has no kind and says nothing.
 ENTRIES: Final = (
     # Looking for copies here is quicker than an aggregate function that keeps a set for each trace.
     """\
@@ -67,7 +66,7 @@ ENTRIES: Final = (
 *, arrayFilter((place, one) -> one = 2, n, entry) AS wanted, has(entry, 1) OR has(entry, 2) AS has_entry,
 arraySlice(arrayReverseSort(place -> ends[place], arrayFilter((place, one, is_entry) -> bitTest(one, {FAILED_BIT})
     AND is_entry IN (0, 3), n, used, entry)), 1, 1 + intDiv({_MOST_PAIRS}, length(ids))) AS failures""",
-    # In a trace with many entry spans, numbers that an id shares with equal ones: those of the spans, then of parents.
+    # In a trace with many entry spans, ids are replaced by numbers: equal ids have the same. Parents' ids come last.
     f"""\
 *, if(length(wanted) > {_MOST_COMPARED}, arrayEnumerateDense(arrayConcat(
     arrayFilter((id, one) -> one = 2, ids, entry),

@@ -2,9 +2,9 @@
 """One number of a version and how certain it is: ratios of sums over independent units.
 
 Every mean and rate that is shown is a ratio of two sums: milliseconds over entry spans, tokens over traces that say
-any, failed entry spans over entry spans. What is independent of each other are units: traces, or all traces of a
-conversation together. From the sums over units follow the ratio, and by the delta method its variance (Deng, Knoblich,
-Lu, 2018, "Applying the delta method in metric analytics", https://arxiv.org/abs/1803.06336).
+any, failed entry spans over entry spans. The sums are over units, which are independent of each other: traces, or all
+traces of a conversation together. They give the ratio, and its variance by the delta method (Deng, Knoblich, Lu, 2018,
+"Applying the delta method in metric analytics", https://arxiv.org/abs/1803.06336).
 
 Where a version is compared within strata (parts of the traffic that both versions have), the estimate is the mean of
 the ratios within them, each with the share of its stratum (Cochran, 1977, "Sampling techniques", chapter 5).
@@ -25,14 +25,14 @@ _EQUAL: Final = 1e-9
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over the independent units of a version: of what is counted (`x`), of what there is of it (`y`).
+    """Sums over the independent units of a version, for the ratio of `y` to `x`.
 
     Attributes:
         x: What the number is for each of: entry spans, traces that say tokens, chunks.
         y: What is added up: milliseconds, tokens, failures.
         xx: The sum of the squares of `x` of each unit.
-        xy: The same of the products.
-        yy: The same of the squares of `y`.
+        xy: The sum of the products of `x` and `y` of each unit.
+        yy: The sum of the squares of `y` of each unit.
         units: How many units have any of it.
         largest: The largest `y` of a unit.
         hits: How many units have a `y` other than 0.
@@ -121,10 +121,10 @@ class Estimate:
 
     @property
     def tries(self) -> float:
-        """Of a rate: how many independent tries would say as much (Korn and Graubard, 1998).
+        """How many independent tries would say as much as this rate (Korn and Graubard, 1998).
 
-        Where nothing varies, each effective unit is one. How much rare failures of sessions vary is known from the few
-        sessions that have any: these are the degrees of freedom.
+        Where nothing varies, each effective unit is one try. Where few sessions have failures, only these tell how much
+        failures vary, so their number gives the degrees of freedom.
         """
         if self.counts is not None:
             return self.counts[1]
@@ -134,12 +134,12 @@ class Estimate:
         tries = self.value * (1 - self.value) / self.variance
         freedom = self.freedom if self.hits is None else max(min(self.freedom, self.hits - 1), 1)
         careful = tries * (Z / student.critical_value(CONFIDENCE, freedom)) ** 2
-        # However much sessions fail as a whole, each is one try.
+        # Even where sessions fail as a whole, each is one try.
         return max(careful, min(tries, self.effective) * whole, 1.0)
 
     @property
     def rate_interval(self) -> Interval:
-        """The confidence interval of a rate (Wilson), of as many tries as say as much."""
+        """The confidence interval of a rate (Wilson), for so many `tries`."""
         return wilson(min(max(self.value, 0.0), 1.0) * self.tries, self.tries)
 
 
@@ -197,7 +197,7 @@ def stratified(strata: Mapping[int, Moments], shares: Mapping[int, float]) -> Es
     for code, moments in counted.items():
         share = shares[code] / total
         value += share * moments.y / moments.x
-        # Of one unit there is no variance: it is taken to vary as the units of the other strata do.
+        # A single unit has no variance of its own: it is taken to vary as the units of the other strata do.
         own = moments.variance if moments.units > 1 else pooled * moments.xx / (moments.x * moments.x)
         variance += share * share * own
         inverse += share * share * moments.xx / (moments.x * moments.x)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fills in, in the background, what the table of what counts lacks of an embedded store, as after an upgrade.
+"""Fills in what the table of what counts lacks in an embedded store, as after an upgrade, in the background.
 
-It goes day by day, as a day that is done is remembered, and where there are many spans hour by hour, so that it stops
-soon.
+It goes day by day, as each day that is done is remembered. A day of many spans is filled in hour by hour, so that the
+thread can stop soon.
 """
 
 import logging
@@ -66,9 +66,9 @@ class Filler:
 
 
 def notice_damage(database: Database, directory: Path) -> None:
-    """Have the days filled in anew of which the engine has set a part of the table aside.
+    """Mark days as missing if the engine has set a part of theirs aside, so that they are filled in anew.
 
-    All of it follows from the table of spans, so that nothing is lost with these parts, and they are dropped.
+    These parts are dropped. Nothing is lost with them, as the whole table follows from the table of spans.
     """
     parts = [Path(part.path).name for part in layout.set_aside(directory) if part.table == counted.TABLE]
     if not parts:

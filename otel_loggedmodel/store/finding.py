@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The conditions of a `TraceFilter` as SQL: which traces have a text, a model, an error, a route, a score.
 
-A trace is found by what any of its spans has, but for the route, which is that of its entry span.
+A trace is found by what any of its spans has, except for the route, which is that of its entry span.
 """
 
 import re
@@ -61,7 +61,7 @@ def condition(scope: Scope, which: TraceFilter) -> Query:
 
 
 def _within(scope: Scope) -> Query:
-    """The time that was asked for, and a day around it, as traces last."""
+    """The time that was asked for, with a day before and after it, as a trace takes its time."""
     conditions, parameters = "", {}
     if scope.selection.since is not None:
         conditions += " AND Timestamp >= {found_from:DateTime64(9, 'UTC')}"

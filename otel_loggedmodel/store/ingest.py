@@ -117,7 +117,7 @@ class OtlpWriter:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._deleting = threading.Lock()
-        # What an earlier release has stored is worked out again, in the background and while it is read as it will be.
+        # The columns of an earlier release are computed again for the spans that are there. This waits for the end.
         is_embedded = database.directory is not None
         schema.prepare(database, backfill=is_embedded and schema.is_older(database), fill=False)
         if database.directory is not None:
@@ -165,7 +165,7 @@ class OtlpWriter:
 
     def _delete(self, days: Sequence[Mapping[str, Any]]) -> None:
         for day in days:
-            # There are no records in it.
+            # The table of what counts holds no records.
             self.database.command(f"ALTER TABLE {counted.TABLE} DROP PARTITION ID '{day['id']}'")
             if day["records"]:
                 self.database.command(

@@ -68,7 +68,7 @@ def restore(url: str, token: str | None, path: Path) -> Backup:
 
 
 def _remote(url: str, token: str | None) -> RemoteUpkeep | None:
-    """The backend that is named, or that has the directory open that is."""
+    """The backend that the URL names, or that has the directory open which it names; None if there is none."""
     if url.startswith(("http://", "https://")):
         return RemoteUpkeep(url, token)
     holder = holder_of(directory_of(url))

@@ -2,8 +2,8 @@
 """The files of an embedded store: where they have to be, what of them is set aside, and how to put them back.
 
 The engine keeps everything below `store/`, in a directory for each table and one for the definitions of all tables, and
-finds it through symbolic links in `metadata/` and `data/`. It opens a store whose links are missing as an empty one,
-and one whose links became directories not at all. So this looks before the engine does. Nothing here is ever deleted.
+finds it through symbolic links in `metadata/` and `data/`. If the links are missing, it opens an empty store. If they
+became directories, it opens none. So this looks before the engine does. Nothing here is ever deleted.
 """
 
 import os
@@ -22,7 +22,7 @@ _COPIES: Final = "otel-loggedmodel-definitions"
 SET_ASIDE: Final = "set-aside"
 _UUID: Final = re.compile(rb"ATTACH (?:TABLE|MATERIALIZED VIEW) _ UUID '([0-9a-f-]{36})'")
 _PART: Final = re.compile(r"(?:broken(?:-on-start)?_)?(\d{8})_\d+_\d+_\d+(?:_\d+)?(?:_try\d+)?")
-# Of two times in nanoseconds since 1970, as the engine has them for each part.
+# The engine keeps it for each part: the first and the last time, in nanoseconds since 1970.
 _TIMES_FILE: Final = "minmax_Timestamp.idx"
 _SPANS: Final = "otel_traces"
 
@@ -62,12 +62,12 @@ def set_aside(directory: Path) -> list[SetAside]:
         for path in directory.glob("store/*/*/detached/*")
         if path.is_dir() and _PART.fullmatch(path.name)
     ]
-    # Traces are found through the other table; without it they are looked for.
+    # The spans come first. The other table only helps to find traces; without it, they are searched for.
     return sorted(found, key=lambda one: (one.table != _SPANS, one.table, one.path))
 
 
 def fault(directory: Path) -> str | None:
-    """What of the files would keep the engine from opening a store as it was; None where they are sound."""
+    """What in the files would keep the engine from opening the store as it was; None where they are sound."""
     link = directory / _LINK
     if link.exists() and not link.is_symlink():
         return f"{link} is a directory, not a symbolic link: the store was copied with something that follows links"
@@ -100,7 +100,7 @@ def keep_definitions(directory: Path) -> None:
 
 
 def mend(directory: Path, *, is_distrusted: bool = False) -> list[str]:
-    """Put links and definitions back; what was in their place goes into `set-aside`. What was done, a line each.
+    """Put links and definitions back, and return what was done, a line each. What was there goes into `set-aside`.
 
     Args:
         directory: Of a store that nobody has open.
@@ -152,7 +152,7 @@ def _definitions(directory: Path) -> Path | None:
         return link.resolve()
 
     def likeness(path: Path) -> tuple[int, bool, bool]:
-        # A store that was opened without its links has a second one, of empty tables.
+        # A store that was opened without its links has a second directory of definitions, of empty tables.
         same = sum((path / name).exists() and (path / name).read_bytes() == text for name, text in copies.items())
         return same, (path / f"{_SPANS}.sql").exists(), link.is_symlink() and link.resolve() == path.resolve()
 
@@ -164,7 +164,7 @@ def _copies(directory: Path) -> list[Path]:
 
 
 def _is_whole(path: Path, copy: Path) -> bool:
-    """Whether a definition is one; it need not be that of the copy, as another release may have changed it."""
+    """Whether a definition is whole. It may differ from the copy, as another release may have changed it."""
     try:
         content = path.read_bytes()
     except OSError:

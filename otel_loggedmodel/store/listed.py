@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Versions as lists have them: which of those that there are, in what order, and what is told of each."""
+"""Versions as lists show them: which ones, in what order, and what is told of each."""
 
 import heapq
 from collections.abc import Collection, Mapping, Sequence
@@ -26,7 +26,7 @@ def newest(
         last_seen: When the last entry span of each began, in ns since the epoch.
         which: Which are wanted.
         called: The ids that have the wanted name on spans alone.
-        has_all: Whether those are wanted too that have no spans.
+        has_all: Whether versions without spans are wanted, too.
     """
     # A reference by name without spans is no version of its own.
     unused = (

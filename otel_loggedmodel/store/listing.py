@@ -18,7 +18,7 @@ MAX_SPANS: Final = 50_000
 ORDERS: Final = ("newest", "slowest", "costliest", "worst")
 
 _HUGE: Final = 1 << 63
-# What decides of a trace in orders that take measuring it.
+# What traces are ordered by, where they have to be measured for that.
 _MEASURED: Final = {
     "newest": "arrayMax(entries.start)",
     "slowest": "arrayMax(arrayMap((start, end) -> end - start, entries.start, entries.end))",
@@ -46,7 +46,7 @@ def traces(database: Database, scope: Scope, which: TraceFilter) -> list[TraceSu
 
     Args:
         database: Where.
-        scope: Of which versions; those of none are left out.
+        scope: Of which versions; traces of no version are left out.
         which: Which of them, and in what order.
 
     Raises:
@@ -76,7 +76,7 @@ def traces(database: Database, scope: Scope, which: TraceFilter) -> list[TraceSu
 def trace(database: Database, columns: schema.Columns, trace_id: str, most: int | None = None) -> Trace:
     """One trace.
 
-    A span that was stored several times is one of it. Zipkin's client and server have one id, but are two spans.
+    A span that was stored several times is given once. Zipkin's client and server share an id, but are two spans.
 
     Raises:
         UnknownTraceError: Nothing of it is stored.
@@ -90,7 +90,8 @@ def trace(database: Database, columns: schema.Columns, trace_id: str, most: int 
     number = int(counted["spans"])
     if not number:
         raise UnknownTraceError(f"there is no trace {trace_id!r}")
-    # Sorting takes all that is sorted into memory. Of a large trace this is first done without what makes spans large.
+    # Sorting loads everything that is selected into memory. So the earliest spans of a large trace are found by their
+    # times alone first.
     earliest = f"""AND Timestamp <= (SELECT max(Timestamp) FROM ({
         _SPANS_OF_TRACE.format(selected="Timestamp", spans=schema.SPANS, condition="")
     }))"""
@@ -114,10 +115,11 @@ def _run(database: Database, query: Query) -> list[dict[str, Any]]:
 
 
 def _candidates(scope: Scope, which: TraceFilter) -> Query:
-    """The ids of at least the traces that will be shown.
+    """The ids of the traces that will be shown, and perhaps of more.
 
-    A trace has at least one entry span that counts, so that as many traces as rows are wanted are enough; the two
-    orders that are not read off the entry spans measure every trace.
+    A trace has at least one entry span that counts, so as many traces are enough as rows are wanted. `newest` and
+    `slowest` are read off the entry spans. `costliest` measures every trace, and so do both if only failed traces are
+    wanted. `worst` reads the scores.
     """
     version, spans, entry = scope.version, scope.spans, scope.entry
     parameters = {**version.parameters, **spans.parameters, **entry.parameters, "wanted": which.offset + which.limit}
@@ -183,7 +185,7 @@ def _scores_by_trace(database: Database, scope: Scope) -> dict[str, dict[str, fl
         return {}
     query = results(replace(scope, selection=EVERYTHING))
     found: dict[str, dict[str, float]] = defaultdict(dict)
-    # Of one person and span, what was said last.
+    # If a person judged a span several times, the last time counts.
     said = "TraceId, name, judged, if(source = 'human', source_id, toString(cityHash64(at, source, scorer, run)))"
     newest = f"SELECT TraceId, name, value FROM ({query.sql}) ORDER BY at DESC LIMIT 1 BY {said}"
     sql = f"SELECT TraceId, name, avg(value) AS mean FROM ({newest}) GROUP BY TraceId, name ORDER BY name"

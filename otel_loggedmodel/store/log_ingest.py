@@ -101,7 +101,7 @@ class LogWriter:
         self._database.insert_raw(_INPUT, requests, "ProtobufSingle", self._prepared())
 
     def delete_before(self, time: datetime) -> int:
-        """Delete days of log records that are all of before. Returns how many there were."""
+        """Delete the days whose log records are all older. Returns how many records there were."""
         if not log_schema.is_there(self._database):
             return 0
         older = {"time": time.astimezone(timezone.utc)}

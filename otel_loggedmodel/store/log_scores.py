@@ -105,7 +105,7 @@ def _owned(columns: schema.Columns) -> str:
 
 
 def _elsewhere(columns: schema.Columns) -> str:
-    """What tells the results that are spans, or events of spans, from others."""
+    """The keys of the results that are also there as spans or as events of spans."""
     return f"""
         SELECT {_key("TraceId", "ParentSpanId", "SpanAttributes")} FROM {columns.spans}
         WHERE SpanName = '{EVALUATION_RESULT}'

@@ -27,14 +27,14 @@ from otel_loggedmodel.store.entering import ENTRIES
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
 from otel_loggedmodel.store.schema import call
 
-# How long before and after the time that was asked for the spans of a trace may begin that began in it.
+# A trace that began in the time that was asked for may have spans that began so long before it, or after it.
 _BEFORE: Final = timedelta(hours=1)
 _AFTER: Final = timedelta(days=1)
 
 START: Final = "toUnixTimestamp64Nano(Timestamp)"
 # A span that ended before it began has a huge duration, as the Collector subtracts without sign.
 _END: Final = f"{START} + greatest(0, toInt64(Duration))"
-# What of a span is asked of calls, too.
+# Columns of spans that are needed of calls alone, too.
 _OF_CALLS: Final = ("ids", "parents", "starts", "ends", "kinds", "used", "origins")
 FAILED: Final = f"bitTest({call('usage')}, {FAILED_BIT})"
 
@@ -53,7 +53,7 @@ class Scope:
 
     Attributes:
         columns: How queries write our columns.
-        aliases: The ids that stand for a version, by `since_ns`; all of every alias that matters.
+        aliases: The ids that stand for a version, in the order of `since_ns`; every alias of each id that matters.
         model_ids: The versions; None for all.
         selection: Which traces.
         prices: Of the models that were called.
@@ -61,10 +61,10 @@ class Scope:
         has_results: Whether there are results of evaluations at all; looking for them takes as long as all the rest.
         has_unclaimed: Whether there are results of evaluations that name no version.
         adopted: The versions of calls that carry none, by the hashes of their ids (`stray`).
-        is_entangled: Whether some of the traces are known not to be plain (`traces`).
-        moves: Traces that are a call which another trace has, and these others, as two arrays; empty where there are
-            none (`doubling`).
-        torn: How many of these are steps of runs that time alone puts together (`torn`).
+        is_entangled: Whether some of the traces are taken not to be plain (`plain`).
+        moves: The traces that are only a call of another trace, and these other traces, as two arrays; empty where
+            there are none (`doubling`).
+        torn: How many of the moved traces are steps of runs that time alone puts together (`torn`).
         is_wide: Whether all spans are asked, and not only what counts.
         has_logged: Whether there are results of evaluations among log records (`log_scores`).
     """
@@ -86,7 +86,7 @@ class Scope:
 
     @property
     def wide(self) -> "Scope":
-        """The same for a question about all spans: for those that do not count, and for what is only there."""
+        """The same for a question about all spans, also those that do not count, and with all of their columns."""
         return replace(self, is_wide=True)
 
     @property
@@ -165,7 +165,7 @@ class Scope:
 
     @property
     def begins(self) -> Query:
-        """Whether a span is an entry span that was asked for, or in a trace that is cut off one that could be."""
+        """Whether a span is an entry span that was asked for, or could stand for one where the trace is cut off."""
         spans, selected, trace = self.spans, self.selected, self.trace
         entries = f"SELECT {trace} FROM {self.source} WHERE {spans.sql} AND LoggedModelRole = 'entry'"
         return Query(
@@ -236,8 +236,8 @@ class Scope:
 class Way(Enum):
     """How traces are measured.
 
-    `PLAIN` says what is true of plain traces, and of which it need not be; `EVERY` holds for all, and takes several
-    times as long; `MIXED` measures as plain what is plain, and in the other way what is not.
+    `PLAIN` is right for plain traces, and marks the others. `EVERY` is right for all traces, and takes several times as
+    long. `MIXED` measures plain traces as `PLAIN` does, and the others as `EVERY` does.
     """
 
     PLAIN = auto()
@@ -253,7 +253,7 @@ def answer(
     Args:
         database: Where.
         scope: Which traces.
-        build: Makes the query of that of the traces; its rows have `entangled`, how many of theirs are not plain.
+        build: Makes the query from that of the traces. Its rows have `entangled`: how many of the traces are not plain.
         with_usage: Whether their tokens and cost are wanted.
     """
     way = Way.EVERY if (scope.is_entangled and with_usage) or scope.moves.sql else Way.PLAIN
@@ -275,8 +275,8 @@ def traces(scope: Scope, *, with_usage: bool = True, way: Way = Way.EVERY) -> Qu
         way: How they are measured.
 
     Columns: `version`, `trace` (a hash of its id), `entries` (id, parent, start, end, failed, cut_off of the entry
-    spans that count; times in ns), `conversation` (a hash, or 0), and `is_entangled`, whether what is said of a trace
-    need not be true. With usage also those of `adding.USAGE`.
+    spans that count; times in ns), `conversation` (a hash, or 0), and `is_entangled`, whether the row may be wrong as
+    the trace is not plain. With usage also those of `adding.USAGE`.
     """
     version, spans, entry, moves = scope.version, scope.spans, scope.selected, scope.moves
     parameters = {**version.parameters, **spans.parameters, **entry.parameters, **moves.parameters}
@@ -290,7 +290,7 @@ def traces(scope: Scope, *, with_usage: bool = True, way: Way = Way.EVERY) -> Qu
         parameters["places"] = list(range(1, len(scope.model_ids) + 1))
     trace, role = call("trace"), "toUInt8(LoggedModelRole = 'entry')"
     if moves.sql:
-        # A call that is a trace of its own, and another trace has: it counts there, and is no entry.
+        # A call that is a trace of its own although another trace has it, too, counts there, and is no entry span.
         role = f"if({trace} IN ({moves.sql}.1), 0, {role})"
         trace = f"transform({trace}, {moves.sql}.1, {moves.sql}.2, {trace})"
     cost = "0"
@@ -311,7 +311,7 @@ def traces(scope: Scope, *, with_usage: bool = True, way: Way = Way.EVERY) -> Qu
     }
     numbers = {}
     if with_usage:
-        # What says tokens or a cost, and calls that say neither.
+        # Calls, whatever they say, and other spans that say tokens or a cost.
         columns["is_calls"] = f"({kind} IN {CALLS_SQL} OR bitAnd({used}, {SAYS}) != 0)"
         numbers = {
             "inputs": call("input"),
@@ -346,13 +346,13 @@ def traces(scope: Scope, *, with_usage: bool = True, way: Way = Way.EVERY) -> Qu
 
 
 def _every(spans: str, wanted: str, columns: Sequence[str], numbers: Sequence[str]) -> str:
-    """One row for each trace, be it plain or not, as SQL.
+    """One row for each trace, plain or not, as SQL.
 
     Args:
         spans: The query of spans.
         wanted: What has to be true of the version of a trace.
-        columns: What of spans is needed.
-        numbers: What of calls is needed beside that, if their usage is wanted.
+        columns: The columns of spans that are needed.
+        numbers: Further columns that are needed of calls, if usage is wanted.
     """
     arrays = [f"groupArray(s_{name}) AS {name}" for name in columns]
     if numbers:

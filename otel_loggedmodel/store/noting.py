@@ -82,7 +82,7 @@ def notes(database: Database, scope: Scope, measured: "Measurement") -> Iterator
 
 
 def _labelled(database: Database, scope: Scope) -> Iterator[str]:
-    """What results say that have labels and no numbers, by evaluation."""
+    """Notes on results that have labels and no numbers, by evaluation."""
     if not scope.has_results:
         return
     query = scores.labels(scope)

@@ -38,7 +38,7 @@ class Numbering:
             together.sort(reverse=True)
 
     def before(self, name: str) -> Iterator[str]:
-        """The names that differ from a name in a lower number alone, the highest first."""
+        """The names that differ from a name only in a lower number, the highest first."""
         found = numbered(name)
         if found is not None:
             yield from (other for number, other in self._by_stem.get(found[0], ()) if number < found[1])

@@ -36,7 +36,7 @@ class Store:
     name: str
 
     def announce(self, address: str, secret: str) -> None:
-        """Say to whoever may read the store's directory where the backend is that has it open."""
+        """Write into the store's lock file where the backend is that has the store open."""
         self.writer.database.announce(address, secret)
 
     def close(self) -> None:

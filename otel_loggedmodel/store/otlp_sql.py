@@ -20,7 +20,7 @@ ATTRIBUTES: Final = f"Array(Tuple(key String, value {VALUE}))"
 
 
 def _number(value: str) -> str:
-    """A double as Go's JSON has it: with an exponent below 1e-6 and from 1e21 on, and its sign there."""
+    """A double as Go's JSON has it: below 1e-6 and from 1e21 on with an exponent, and the exponent's sign."""
     return (
         f"multiIf(isNaN({value}), 'NaN', isInfinite({value}), if({value} > 0, 'Infinity', '-Infinity'),"
         f" {value} = 0, if(bitAnd(reinterpretAsUInt64({value}), 9223372036854775808) = 0, '0', '-0'),"
@@ -57,7 +57,7 @@ _MESSAGE: Final = "Request"
 def otlp_settings(directory: Path | None, proto: str) -> dict[str, Any]:
     """How to read a request.
 
-    The embedded engine gets the schema as a file; a text it would copy into the working directory.
+    The embedded engine gets the schema as a file. It would copy a text into the working directory.
 
     Args:
         directory: Of the embedded engine; None for one on a server.
@@ -78,7 +78,7 @@ def otlp_settings(directory: Path | None, proto: str) -> dict[str, Any]:
 
 
 def make_input(database: Database, name: str, column: str, select: str, table: str) -> bool:
-    """Make the table that takes OTLP and the view that fills another from it, anew where they are of another release.
+    """Make the table that takes OTLP, and the view that fills another table from it; anew if another release made them.
 
     Args:
         database: Where.

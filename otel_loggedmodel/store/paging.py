@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every trace of a version, a page at a time: what a scorer needs that judges traces which are stored already."""
+"""Every trace of a version, a page at a time, for scorers that judge stored traces."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -54,7 +54,7 @@ def summaries(
         yield from found
         if len(found) < page:
             return
-        # A datetime has whole microseconds: the next page begins with what is left of this one's last.
+        # A datetime has whole microseconds. So the next page begins with the rest of this page's last microsecond.
         last = found[-1].start_ns // 1000
         until = _EPOCH + timedelta(microseconds=last + 1)
         offset = sum(summary.start_ns // 1000 == last for summary in found) + (

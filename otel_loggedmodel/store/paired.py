@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which differences of pairs are real: two versions on the same rows of a data set.
 
-Rows differ from each other far more than versions do on one row. Where each row is held against itself, that drops out,
+Rows differ from each other far more than versions do on one row. If each row is compared with itself, that drops out,
 and a few dozen rows can tell what takes hundreds without pairs (Miller, 2024, "Adding error bars to evals",
 https://arxiv.org/abs/2411.00640). In plain Python, as SciPy would take the command line a second to import.
 
@@ -36,7 +36,7 @@ _SEED: Final = 20240411
 
 # Up to here the distribution is summed up exactly.
 _EXACT_MCNEMAR: Final = 1000
-# What is less than that in parts of the values is a rounding error, and no difference.
+# A smaller difference, as a part of the values, is a rounding error.
 _ROUNDING: Final = 1e-12
 # Where fewer rows changed, resampling them says little about those that did not.
 _FEW_CHANGED: Final = 5
@@ -89,7 +89,7 @@ def tested(
     Args:
         base: The first value of each pair; at least two.
         candidate: The second, in the same order.
-        groups: What each has in common with those that belong together; None where each is by itself.
+        groups: The group of each pair: pairs that belong together have the same; None where each is by itself.
     """
     differences = [_difference(before, after) for before, after in zip(base, candidate, strict=True)]
     higher, lower, _ = changes(base, candidate)
@@ -130,7 +130,7 @@ def tested(
 def mcnemar(higher: int, lower: int) -> float:
     """The two-sided p-value of McNemar's test, of the pairs that changed to either side (McNemar, 1947).
 
-    Exact, the binomial test, up to a thousand of them; with the continuity correction above.
+    Up to a thousand of them it is exact, the binomial test. With more it is approximate, with continuity correction.
     """
     changed = higher + lower
     if changed > _EXACT_MCNEMAR:
@@ -217,7 +217,7 @@ def _grouped_test(differences: Sequence[float], groups: Sequence[int]) -> tuple[
 
 
 def _studentized(differences: Sequence[float], mean: float) -> Interval:
-    """Between which values the studentized mean of resamples lies, as often as the confidence says."""
+    """The two values between which the studentized mean of resamples lies as often as the confidence says."""
     count = len(differences)
     choose = random.Random(_SEED).choices  # noqa: S311 - no secret
     values = [difference - mean for difference in differences]
@@ -232,7 +232,7 @@ def _studentized(differences: Sequence[float], mean: float) -> Interval:
             found.append(math.copysign(_FAR, sum_) if sum_ else 0.0)
     found.sort()
     tail = round(RESAMPLES * (1 - CONFIDENCE) / 2)
-    # Narrower than the normal distribution's would claim more than is known.
+    # An interval that is narrower than the normal distribution's would claim more than is known.
     return min(found[tail - 1], -Z), max(found[-tail], Z)
 
 
@@ -259,7 +259,7 @@ def _doubled_ranks(sizes: Sequence[float]) -> list[int]:
 
 
 def _of_few_changes(differences: Sequence[float], span: float) -> Interval:
-    """An interval where hardly a row changed: more of them may, as many as chance allows, each by as much as it can."""
+    """An interval where hardly a row changed: as many more may change as chance allows, each by the whole `span`."""
     count = len(differences)
     changed = sum(difference != 0 for difference in differences)
     unseen = (wilson(changed, count)[1] - changed / count) * span

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same as `entering` and `adding`, for plain traces: by sums alone, which takes a fraction of the time.
+"""What `entering` and `adding` find of plain traces, by sums alone, which takes a fraction of the time.
 
-A trace is plain if it has one entry span, nothing that could have failed in its place, no copy of a span, and no call
-that could be within another or be stated twice. What is true of one is worked out for all, and a column says of which
-it does not hold.
+A trace is plain if it has one entry span, no failure that could make the entry span a failed one, no copy of a span,
+and no call that could be within another or be stated twice. All traces are worked out as if they were plain. The column
+`is_entangled` marks those that are not.
 """
 
 from typing import Final

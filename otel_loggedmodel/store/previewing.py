@@ -13,14 +13,14 @@ from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.schema import Columns
 from otel_loggedmodel.store.trace_results import SpanEvent, TraceSummary
 
-# Of a longer list, the rest is without; a page has fewer.
+# The rest of a longer list has no previews. A page has fewer.
 MOST_TRACES: Final = 500
 _MOST_CHARACTERS: Final = 300
-# Of one value; what is cut off there is mended where it is JSON.
+# So much of a value is read. JSON that is cut off there is mended.
 _MOST_READ: Final = 30_000
 _SPANS_OF_TRACE: Final = 6
 _CONVERSATION: Final = conventions_sql.raw_text(Thing.CONVERSATION)
-# Not what was said of the trace later.
+# Spans that judge the trace later do not count.
 _IS_WORK: Final = f"NOT {conventions_sql.one_of('SpanName', (EVALUATION_RESULT, EXPECTATION, TRACE_TAG))}"
 _SAID: Final = (Thing.INPUT, Thing.OUTPUT, Thing.RESPONSE_MODEL, Thing.REQUEST_MODEL, Thing.CONVERSATION)
 _SAYS_SOMETHING: Final = f"({conventions_sql.has_text(*_SAID)} OR {conventions_sql.FAILS})"
@@ -37,7 +37,7 @@ class _Said:
 
 
 def with_previews(database: Database, columns: Columns, summaries: Sequence[TraceSummary]) -> list[TraceSummary]:
-    """The same, the first of them with what people read first."""
+    """The same summaries, those of the first `MOST_TRACES` traces with what people read first."""
     ids = list(dict.fromkeys(summary.trace_id for summary in summaries[:MOST_TRACES]))
     if not ids:
         return list(summaries)

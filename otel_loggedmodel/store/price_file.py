@@ -75,7 +75,7 @@ class PriceFile:
     entries: tuple[Entry, ...] = ()
 
     def schedule_of(self, called: Called, otherwise: Schedule | None) -> Schedule | None:
-        """The prices of what was called, before those that hold otherwise."""
+        """The prices of what was called: those of the file, or `otherwise` for a time when the file has none."""
         found = [entry for entry in self.entries if entry.fits(called)]
         return _Own(found, otherwise) if found else otherwise
 
@@ -93,7 +93,7 @@ def read(path: str | Path) -> PriceFile:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeError) as error:
         raise ReadingError(f"the file of prices {path} cannot be read: {error}") from None
-    # From Python 3.11 on, as all that reads stores.
+    # The standard library has it from Python 3.11 on, which everything that reads stores needs.
     import tomllib  # type: ignore[import-not-found]
 
     try:

@@ -2,8 +2,8 @@
 """List prices, of the package `genai-prices`: which model is meant, what it costs, and when that changes.
 
 The prices are in the package, so that nothing is looked up on the network; upgrading it brings newer ones. A model on a
-server of one's own has no list price: somebody else's list is not its owner's. Of what an address in a private network
-answers, that is so unless the makers of the model alone serve it, as then the address is that of a gateway.
+server of one's own has no list price, as lists are of what others ask. A server in a private network is taken for one's
+own, unless only the model's makers serve that model: then it is a gateway to them.
 """
 
 import functools
@@ -41,9 +41,9 @@ _SELF_HOSTED: Final = frozenset(
         *("xinference", "mlx"),
     )
 )
-# Whose models nobody else serves, and what of them is an exception.
+# Providers whose models nobody else serves, apart from `_OPEN_MODELS`.
 _CLOSED: Final = frozenset(("openai", "azure", "anthropic", "google", "x-ai", "aws"))
-# Whose models are looked for, in this order, where nobody says who serves them.
+# Makers whose models are looked for, in this order, if nothing says who serves the model.
 _MAKERS: Final = ("openai", "anthropic", "google", "mistral", "cohere", "voyageai")
 _OPEN_MODELS: Final = ("gpt-oss", "gemma", "whisper")
 

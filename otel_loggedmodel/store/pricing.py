@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a call of a language model costs, in SQL: prices at the time of the call as constants of a query.
 
-A cost that a span states itself is preferred to them, except one of nothing: that is what a framework says that knows
-no price. They are list prices without discounts, or those of a file (`price_file`).
+A cost that a span states itself counts before them, unless it is 0: frameworks that know no price say 0. The prices are
+list prices without discounts, or those of a file (`price_file`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,7 @@ class PriceTable:
     """The prices of the models that were called, as far as they have any.
 
     Attributes:
-        prices: By the text that says whom a span called, and where prices change, which time it was.
+        prices: By the text that says whom a span called. If prices change, a line with the time's place is added to it.
         dates: When some of them change.
         times: At which second of the day some change.
         changing: The texts of those that change.
@@ -129,7 +129,7 @@ def cost_sql(table: PriceTable) -> tuple[str, dict[str, Any]]:
     for condition, cost in steps[1:]:
         choice = f"if({condition}, {cost}, {choice})"
     has_tokens = f"bitTest({schema.call('usage')}, {call_column.TOKENS_BIT})"
-    # Without the cached tokens the cost is known where they cost as much as others.
+    # If a call does not tell cached tokens, its cost is known only where they cost as much as others.
     parameters["prices_cached"] = [
         int(any((row.cache_read, row.cache_write) != (row.input, row.input) for row in tiers))
         for tiers in table.prices.values()
@@ -147,7 +147,7 @@ def cost_sql(table: PriceTable) -> tuple[str, dict[str, Any]]:
 
 
 def _counts(table: PriceTable) -> dict[str, str]:
-    """How many tokens of each kind are to be paid for; a span that claims more of a kind than of all gets none back."""
+    """How many tokens of each kind are to be paid for; not below 0, even if a span says more of a kind than in all."""
     total, given = f"toFloat64({schema.call('input')})", f"toFloat64({schema.call('output')})"
     read, write = f"toFloat64({schema.call('cache_read')})", f"toFloat64({schema.call('cache_write')})"
     counts = {"input": f"greatest(0, {total} - {read} - {write})", "cache_read": read, "cache_write": write}

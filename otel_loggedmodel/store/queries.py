@@ -96,7 +96,7 @@ class StoreReader:
         last_seen = sightings.last_seen(self._database, scope, cut_off)
         called = () if which.name is None else spoken.ids_called(self._database, self._columns, which.name)
         chosen = listed.newest(known, last_seen, which, called, has_all=selection == EVERYTHING)
-        # What takes long is asked of those alone that are shown, where they are few among many.
+        # If only a few of many are shown, the queries that take long are limited to these.
         if len(chosen) <= _FEW and len(last_seen) > 2 * len(chosen):
             scope = self._unscored(known, chosen, selection, seen)
         seen_when = sightings.times_and_places(self._database, scope, cut_off)
@@ -230,7 +230,7 @@ class StoreReader:
 
     @property
     def _columns(self) -> schema.Columns:
-        """How columns are read; looked up again now and then, as tables are filled while others are answered."""
+        """How columns are read. This is looked up again now and then, as the table of what counts may be filled in."""
         seconds = _INSPECT_SECONDS if self._found.is_prepared else _WATCH_SECONDS
         if time.monotonic() >= self._inspected_at + seconds:
             self._inspected_at = time.monotonic()
@@ -238,13 +238,13 @@ class StoreReader:
         return self._found
 
     def _resolved(self, known: Catalogue, text: str, seen: Collection[str]) -> str:
-        """The id of the version that a user names; a version that spans alone tell of has its name from them."""
+        """The id of the version that a user names. A version without records is found by its name on spans."""
         try:
             return known.resolve(text, seen)
         except UnknownVersionError:
             if called := spoken.ids_called(self._database, self._columns, text):
                 return called[0]
-        # It may be on spans alone that do not count.
+        # Perhaps only spans that do not count have it.
         return known.resolve(text, sightings.every_id(self._database, self._columns))
 
     def _load(self) -> Catalogue:
@@ -256,7 +256,7 @@ class StoreReader:
             return self._catalogue[1]
 
     def _compared(self, known: Catalogue, versions: Sequence[str], seen: Collection[str]) -> run_scope.Asked:
-        """The versions, or runs, of these names. There has to be one, and each has to be another."""
+        """The versions, or runs, of these names. There has to be at least one, and no two may be the same."""
         if not versions:
             raise ReadingError("name at least one version to compare")
         asked = self._asked(known, versions, seen)
@@ -307,7 +307,7 @@ class StoreReader:
         versions = [one for one in asked.ids if one not in asked.run_ids]
         behind = [run.model_id for run in asked.runs if run.model_id]
         scope = make(known, sorted({*versions, *behind}), selection, seen)
-        # Runs are of the ids that spans have, and these are replaced: nothing stands for a run.
+        # The ids on spans of a run are replaced by the run's id, so no alias stands for a run.
         aliases = _aliases(known, versions, seen)
         return replace(scope, columns=asked.columns, model_ids=asked.ids, aliases=aliases)
 

@@ -2,8 +2,8 @@
 """The questions that a store of traces answers, wherever it is.
 
 `Reader` is the seam between those who ask (command line, gate, server) and those who answer: `store.queries` on
-ClickHouse, embedded or remote, and `store.remote` on a running backend. What was asked wrongly is a `ReadingError`,
-whose text says what to do.
+ClickHouse, embedded or remote, and `store.remote` on a running backend. A question that cannot be answered raises a
+`ReadingError`, whose text says what to do.
 """
 
 from collections.abc import Mapping, Sequence
@@ -65,13 +65,14 @@ class Selection:
         until: Entry spans that began before; aware.
         service: `service.name` of the entry span.
         attributes: What the entry span, or else its resource, has to have.
-        dataset: Digest or name of the data set that was evaluated; of scores, those on it.
+        dataset: Digest or name of the data set that was evaluated. Only scores on this data set count then.
         production: Leave out what was evaluated on data sets.
         prompt: Traces that use this prompt; with its version after a line feed, this version of it.
         agent: Traces in which this agent takes part.
         by: Which traces are one unit where versions are compared: those of one session (`session`), each by itself
             (`trace`), or those with one value of an attribute of this name. By default those of one conversation.
-        runs: Of several evaluations of a version on a data set, the scores of the `latest` that is whole, or of `all`.
+        runs: If a version was evaluated on a data set several times, whose scores count: those of the `latest` whole
+            run, or of `all`.
     """
 
     since: datetime | None = None
@@ -107,7 +108,7 @@ class VersionFilter:
         params: That have these params.
         deleted: Deleted ones too.
         limit: At most so many, newest first.
-        counted: With traces, errors and latency, which may be left out where they are not needed, as they take longest.
+        counted: With traces, errors and latency. These take longest, and may be left out where they are not needed.
     """
 
     name: str | None = None
@@ -127,7 +128,7 @@ class TraceFilter:
 
     Attributes:
         errors_only: Failed ones.
-        text: In which any span has this text, in its name, an attribute, an event or its status; in any case.
+        text: In which any span has this text in its name, an attribute, an event or its status; upper or lower case.
         model: In which this model was called.
         error_type: That failed with this type of error, as `Behaviour` has it.
         route: Of this route, or whose entry span has this name.
@@ -151,7 +152,7 @@ class TraceFilter:
 
 
 FOUND_BY = ("text", "model", "error_type", "route", "conversation", "score")
-"""What traces are found by, as fields of `TraceFilter`, parameters of addresses and options of commands have it."""
+"""What traces are found by: names of fields of `TraceFilter`, parameters of addresses and options of commands."""
 
 RECENT = TraceFilter()
 
@@ -193,11 +194,11 @@ ALL_RUNS = RunFilter()
 class Reader(Protocol):
     """Answers about versions and traces; safe to use from several threads.
 
-    A version is named by its id, its beginning or end where only one has that, or its name.
+    A version is named by its id, by the beginning or the end of its id if no other id has that, or by its name.
     """
 
     def versions(self, which: VersionFilter = ALL_VERSIONS, selection: Selection = EVERYTHING) -> list[Version]:
-        """The versions, those that were used or made last first; with unregistered ones, known from spans alone."""
+        """The versions, the one used or made last first. Those that only spans tell of are among them."""
         ...
 
     def version(self, version: str, selection: Selection = EVERYTHING) -> VersionDetail:
@@ -269,7 +270,7 @@ class Reader(Protocol):
         ...
 
     def run(self, run: str) -> list[Run]:
-        """One run: of each version and data set that it evaluated.
+        """One run, as one entry for each version and data set that it evaluated.
 
         Args:
             run: Its id, the beginning of it, or its name: the newest of that name.

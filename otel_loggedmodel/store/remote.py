@@ -251,7 +251,7 @@ def untrusted(url: str, error: ssl.SSLCertVerificationError) -> StoreUnavailable
 
 
 def _quote(text: str) -> str:
-    # What has no UTF-8 cannot be in a URL; with a replacement it is the name of nothing.
+    # Characters that UTF-8 cannot encode cannot be in a URL. With replacements, the text names nothing that exists.
     return quote(text, safe="", errors="replace")
 
 

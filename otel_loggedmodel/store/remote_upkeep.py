@@ -29,7 +29,7 @@ class RemoteUpkeep:
     Args:
         url: Of the backend, as `http://localhost:4318`.
         token: What it wants to see, if anything.
-        secret: What it wrote beside its store's lock, where that can be read.
+        secret: What it wrote into its store's lock file, if that can be read.
         timeout: Seconds to wait for it.
     """
 

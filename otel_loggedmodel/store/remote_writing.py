@@ -17,7 +17,7 @@ from otel_loggedmodel.store.remote import untrusted
 from otel_loggedmodel.store.writing import RefusedError
 
 _TIMEOUT_SECONDS: Final = 30.0
-# A backend that is starting again, or that has too much to do at the moment.
+# How long to wait for a backend that is starting again, or that has too much to do.
 _PATIENCE_SECONDS: Final = 30.0
 _PAUSE_SECONDS: Final = 0.5
 _MAX_PAUSE_SECONDS: Final = 5.0

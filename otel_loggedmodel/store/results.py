@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 class Verdict(str, enum.Enum):
     """What a difference amounts to.
 
-    `better` and `worse` are differences that chance does not explain and that are larger than the margin, which is
-    what hardly matters; `same` is a difference that is known to be within the margin; `unknown` is everything else, for
-    a `Reason`.
+    The margin is the largest difference that hardly matters. `better` and `worse` are differences that chance does not
+    explain, and that are larger than the margin. `same` is a difference that is known to be within the margin. All else
+    is `unknown`, for a `Reason`.
     """
 
     UNKNOWN = "unknown"
@@ -34,10 +34,10 @@ class Verdict(str, enum.Enum):
 class Reason(str, enum.Enum):
     """Why a verdict is `unknown`.
 
-    `too_few`: fewer independent traces than a verdict takes, or than this quantile takes. `within_chance`: a difference
-    that chance explains, which need not be one that is too small to matter. `at_the_margin`: a real difference, and no
-    larger than what hardly matters, as far as is known. `not_known`: some of what is compared does not say its value.
-    `not_comparable`: there is nothing to hold against each other. `weights_missing`: a sampler has kept some traces
+    `too_few`: fewer independent traces than a verdict takes, or than this quantile takes. `within_chance`: chance
+    explains the difference, which may still be large enough to matter. `at_the_margin`: the difference is real, but the
+    one that was measured is not larger than the margin. `not_known`: some traces or results do not say the value.
+    `not_comparable`: the versions have nothing that can be compared. `weights_missing`: a sampler has kept some traces
     rather than others, and not all of them say how many they stand for. For the last three, more traffic changes
     nothing.
     """
@@ -72,7 +72,7 @@ class Tokens:
     Attributes:
         input: All that went in.
         output: All that came out.
-        input_per_trace: Of traces of which every call says it.
+        input_per_trace: For one trace, over the traces of which every call says it.
         output_per_trace: The same of the output.
         cache_read: Input tokens that were read from a cache; they are among the input.
         cache_write: Input tokens that were written to a cache; they are among the input.
@@ -174,14 +174,14 @@ class VersionMetrics:
     Attributes:
         model_id: Its id.
         name: Its name, if known.
-        traces: How many there are: entry spans, where an entry span inside another of the same version and trace counts
-            with that one.
+        traces: How many there are. Each entry span counts as one, unless it is inside another entry span of the same
+            version and trace.
         errors: How many of them failed.
         error_rate: Between 0 and 1; None without traces.
         latency_ms: Of the entry spans.
         tokens: Of the traces.
         cost_usd: US dollars over all traces; None where no price is known, which is not 0.
-        cost_usd_per_trace: The same for one trace, of those of which the price of every call is known.
+        cost_usd_per_trace: The same for one trace, over the traces of which the price of every call is known.
         scores: By the name of the evaluation.
         calls_per_trace: Calls of models.
         failed_calls: Those of them that failed, for each trace.
@@ -217,11 +217,11 @@ class VersionMetrics:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreComparison:
-    """What was compared of an evaluation of two versions; results of different scorers never are.
+    """What was compared of an evaluation of two versions; results of different scorers are never compared.
 
     Attributes:
-        test: `mcnemar`, `paired_t` or, of rows that belong together, `grouped_t` of pairs of rows; `rates` or `welch`
-            of values without pairs; None where nothing could be compared.
+        test: For pairs of rows `mcnemar` or `paired_t`, or `grouped_t` where rows belong together. For values without
+            pairs `rates` or `welch`. None where nothing could be compared.
         pairs: Rows that both versions have; 0 where values were compared without pairs.
         higher: Pairs where the candidate's value is higher.
         lower: Pairs where it is lower.
@@ -268,8 +268,8 @@ class Difference:
         candidate_interval: The same of `candidate`.
         base_units: How many independent units `base` is of.
         candidate_units: The same of `candidate`.
-        adjusted: Where the two versions had different traffic, what they were compared within: `route`, `hour` or
-            `route and hour`. `base` and `candidate` are of the traffic that both have then, and not of all traces.
+        adjusted: What the two versions were compared within, if they had different traffic: `route`, `hour` or `route
+            and hour`. Then `base` and `candidate` are of the traffic that both have, and not of all traces.
     """
 
     base: float | None = None
@@ -327,10 +327,10 @@ class Comparison:
 
     Attributes:
         versions: In the order in which they were asked for.
-        differences: Of each version but the first to the first.
+        differences: How each version but the first differs from the first.
         configuration: What they are made of, where that differs.
         notes: What a reader of the numbers has to know, in sentences.
-        unit: What is independent of each other: `trace`, `conversation`, or the name of an attribute.
+        unit: What is taken as independent: `trace`, `conversation`, or the name of an attribute.
     """
 
     versions: tuple[VersionMetrics, ...]

@@ -82,13 +82,13 @@ def changed(
 
 
 def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Few enough for the parameters of one query, which go into a URL."""
+    """The values in parts that are small enough for the parameters of one query, which go into a URL."""
     for start in range(0, len(values), _AT_ONCE):
         yield values[start : start + _AT_ONCE]
 
 
 def _most_changed(pairs: Sequence[Pair], limit: int) -> list[Pair]:
-    """The largest changes first; of two that are as large, what became worse."""
+    """The rows that changed, the largest change first; if two are equally large, the one that became worse."""
 
     def key(pair: Pair) -> tuple[float, float, int]:
         delta = round(pair.candidate - pair.base, 12)
@@ -135,7 +135,7 @@ def _told(
 
 
 def _texts(database: Database, trace_ids: Sequence[str]) -> dict[str, list[tuple[str, str, str]]]:
-    """The spans that say what went in and out, by trace, a row's own first: id, input and output."""
+    """Id, input and output of the spans that say them, by trace; the span of the data set's row comes first."""
     rows = database.query(
         f"""
         SELECT TraceId, SpanId, substringUTF8({_INPUT}, 1, {MAX_CHARACTERS}) AS input,

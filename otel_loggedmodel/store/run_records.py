@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The records of evaluation runs, and what a reader of scores has to know of the runs that count.
 
-A run tells that it began, and how it ended; after a kill, also that it goes on. What it told last counts. A run that
-tells nothing of its end is not whole, so an older run that is whole counts before it.
+A run tells that it began, and how it ended. If it goes on after it was killed, it tells that, too. What it told last
+counts. A run that has not told of its end is not whole, so an older run that is whole counts before it.
 """
 
 import json
@@ -75,7 +75,7 @@ def unfinished(runs: Iterable[Run]) -> list[str]:
 
 
 def found(runs: Sequence[Run], text: str) -> list[Run]:
-    """The run that a user names, of each version and data set.
+    """The run that a user names, as one entry for each version and data set.
 
     Args:
         runs: All there are, the newest first.

@@ -5,9 +5,9 @@ Every value is read, sorted and added up in ClickHouse; a few dozen numbers come
 `estimates` and `differences`.
 
 The usual case is simple: each trace is a unit of its own and counts once. Where traces belong together (`units`), count
-more than once (`weights`), or are compared within parts of the traffic (`strata`), a `Design` says so, and quantiles
-get the limits that such samples have: those of the share of values below, as a ratio of sums over units (Woodruff,
-1952, "Confidence intervals for medians and other position measures").
+more than once (`weights`), or are compared within parts of the traffic (`strata`), a `Design` says so. The limits of
+quantiles then follow from those of the share of values below, which is a ratio of sums over units (Woodruff, 1952,
+"Confidence intervals for medians and other position measures").
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from otel_loggedmodel.store.estimates import Moments
 from otel_loggedmodel.store.measuring import Query, Scope
 
 QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
-# What is added up over units: for each of what (`x`), and what of it (`y`), of one trace.
+# What is added up over units, as `Moments` has it: `x` and `y` of one trace.
 _SUMS: Final = {
     "failures": ("toFloat64(length(entries))", "toFloat64(arrayCount(entries.failed))"),
     "latencies": ("toFloat64(length(durations))", "arraySum(durations)"),
@@ -44,7 +44,7 @@ _COUNTS: Final = {
     "errors": "arrayCount(entries.failed)",
     "cut_off": "arrayCount(entries.cut_off)",
     **{name: name for name in _SUMMED},
-    # Of traces of which all is known.
+    # How many traces there are of which all tokens, or all costs, are known.
     "said_traces": "if(unsaid = 0, length(entries), 0)",
     "priced_traces": f"if({UNKNOWN_COST} = 0, length(entries), 0)",
     "turns": "if(conversation = 0, 0, length(entries))",
@@ -71,9 +71,9 @@ def rows(
 ) -> dict[str, dict[str, Any]]:
     """One row for each version that has traces, by its id.
 
-    Besides what is counted, by name, a row has `moments` (by the name of what is added up), `strata` (the same for each
-    stratum), `quantiles` and `chunk_quantiles`, and with strata `within` and `chunks_within`: those of the traffic that
-    the design gives the shares of.
+    Besides the counts, by name, a row has `moments` (by the name of what is added up), `strata` (the same for each
+    stratum), `quantiles` and `chunk_quantiles`. With strata, `within` and `chunks_within` are the same quantiles where
+    each stratum has the share that the design gives it.
 
     Args:
         database: Where.
@@ -125,7 +125,7 @@ def _measured(traces: Query, model_ids: Sequence[str], design: Design) -> Query:
     counts = [*_COUNTS.values(), "is_entangled"]
     durations = "arrayMap((start, end) -> (end - start) / 1e6, entries.start, entries.end)"
     if design.broken.sql:
-        # Of a span that ends before it begins nobody knows how long it took.
+        # If a span ends before it begins, nobody knows how long it took.
         durations = f"arrayFilter(one -> one > 0 OR trace NOT IN ({design.broken.sql}), {durations})"
         parameters.update(design.broken.parameters)
     rows = traces.sql
@@ -186,7 +186,7 @@ def _by_unit(traces: str, design: Design) -> str:
             FROM ({units}) GROUP BY version, stratum"""
     parts = "stratum, sums, most, durations, firsts"
     if design.strata:
-        # What counts within strata: each with its share, whatever share it has of the version's own units.
+        # Each stratum counts with its share in the design, whatever share it has of the version's own units.
         strata = f"""
             SELECT *, {_shared("durations", VALUES.index("latencies"))} AS shared_durations,
                 {_shared("firsts", VALUES.index("chunks"))} AS shared_firsts

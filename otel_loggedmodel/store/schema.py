@@ -49,9 +49,9 @@ COLUMNS: Final[Mapping[str, Column]] = {
         f" OR SpanName = '{EVALUATION_RESULT}', SpanAttributes['logged_model.id'],"
         " ResourceAttributes['logged_model.id'])",
     ),
-    # What a span is to its version. The flags that tell a remote parent are not stored, so a server's or consumer's
-    # span is taken for an entry span, as one that carries the version's name or the link to it. Building an agent is
-    # no request.
+    # What a span is to its version. The flags that tell a remote parent are not stored. So a server's or consumer's
+    # span is taken for an entry span, and so is a span that carries the version's name or a link to it. Building an
+    # agent is no request.
     "LoggedModelRole": Column(
         "Enum8('none' = 0, 'span' = 1, 'entry' = 2, 'record' = 3, 'evaluation' = 4, 'build' = 5)",
         "multiIf(SpanAttributes['logged_model.event'] != '', 'record',"
@@ -120,7 +120,7 @@ class Columns:
         return f"(SELECT *, {', '.join([*kept, *missing])} FROM {SPANS}{where})" if missing or where else SPANS
 
     def owner_of_record(self, said: str, stated: str) -> str:
-        """Whose a result is that a log record says, and no span that is stored, as SQL.
+        """The version of a result that came as a log record, if no stored span tells it, as SQL.
 
         Args:
             said: The attributes of the record.
@@ -178,9 +178,9 @@ def prepare(
     Args:
         database: Where.
         cluster: Name of the cluster, for `ON CLUSTER`.
-        backfill: Compute the columns for the spans that are there already, too. What a new column has of them is
-            otherwise computed when read, and what a changed one has stays as it was.
-        fill: Fill in the days that the table of what counts lacks. What was stopped goes on with the day it was at.
+        backfill: Compute the columns for the spans that are there already, too. Otherwise a new column is computed for
+            them when it is read, and a changed column keeps the values that it has.
+        fill: Fill in the days that the table of what counts lacks. If that was stopped, it goes on with the same day.
         dry_run: Do nothing.
         on_day: Called before a day is filled in: with its name, its place from 1 on, and how many there are.
 
@@ -193,7 +193,7 @@ def prepare(
     """
     statements = list(_statements(database, cluster, backfill=backfill))
     days = missing_days(database) if fill else ()
-    # What a filling has left that was stopped.
+    # A filling that was stopped may have left a part of a day.
     is_torn = counted.state(database).is_fed
     if not dry_run:
         for statement in statements:

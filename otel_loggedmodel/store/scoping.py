@@ -43,12 +43,12 @@ def priced(database: Database, scope: Scope, prices: PriceFile) -> Scope:
 
 
 def moved(database: Database, scope: Scope, called: Sequence[Mapping[str, Any]] | None = None) -> Scope:
-    """The same scope with the traces that are a call which another trace has.
+    """The same scope with the traces that are only a call of another trace.
 
     Args:
         database: Where.
         scope: Which traces.
-        called: What there is of calls, where that is known.
+        called: What a query has found of calls already, if any has.
     """
     if called is None:
         called = database.query(

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What of the evaluations of two versions may be compared, and what comes of it.
 
-Two versions differ in a score only where the same scorer gave it: results of scorers of different digest are never held
-against each other. Of what one scorer gave to both, the first of these that there is enough of is compared, and of
-several scorers the one that was used last:
+Two versions differ in a score only where the same scorer gave it: results of scorers with different digests are never
+compared. Of what one scorer gave to both versions, the first of these is compared that there is enough of. If several
+scorers gave equally good ones, the scorer that was used last counts:
 
 1. pairs: rows of a data set that both versions have (`paired`);
 2. pairs of rows that ask the same, of data sets of different digest, as where a row was added;
 3. values without pairs, of one data set or of production: pass or fail as rates, others as means.
 
-What is not compared is said in notes.
+Notes say what is not compared.
 """
 
 import math
@@ -37,12 +37,13 @@ class Group:
         dataset_name: What it is called, or empty.
         count: How many values there are.
         mean: Of them.
-        variance: Of them, as a sample's; NaN of one.
+        variance: The sample variance of them; NaN for a single value.
         at: When the last was given, in ns.
         is_portable: Whether keys of rows mean the same rows in another data set.
         is_binary: Whether every value is 0 or 1.
         rows: The values of rows, by the hash of their keys.
-        groups: What rows have in common that belong together, by the same; of a row by itself, its own hash.
+        groups: The group of each row, by the same hashes: rows that belong together have the same; a row by itself has
+            its own hash.
         failed: Results without a value, as the scorer failed.
         run: Id of the run that these are of, or empty.
         run_name: What it is called, or empty.
@@ -136,7 +137,7 @@ class Pair:
         row: Hash of its key.
         base: The first version's value.
         candidate: The other's.
-        group: What it has in common with rows that belong together; of a row by itself, its hash.
+        group: The group of rows that it belongs to; its own hash for a row by itself.
     """
 
     datasets: tuple[str, str]
@@ -154,9 +155,9 @@ class Match:
         base: All values of the first version.
         candidate: All values of the other.
         kind: Who gave what is compared; None where nothing is.
-        pairs: The rows that are.
+        pairs: The pairs of rows that are compared.
         is_across: Whether they are of data sets that differ.
-        unpaired: Or the values that are, of each.
+        unpaired: The values of each version that are compared without pairs; None where pairs are.
     """
 
     base: Sequence[Group]
@@ -317,7 +318,7 @@ def match(base: Sequence[Group], candidate: Sequence[Group]) -> Match:
 
 
 def _matches(base: Sequence[Group], candidate: Sequence[Group]) -> Iterator[tuple[int, Match]]:
-    """What can be compared of the values of one scorer, each with how good that is."""
+    """What can be compared of the values of one scorer, each with a number: the higher, the better."""
     pairs = _pairs(base, candidate)
     if pairs:
         yield (5 if len(pairs) >= paired.MIN_PAIRS else 2), Match(base, candidate, pairs=pairs)

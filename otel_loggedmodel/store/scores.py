@@ -2,8 +2,8 @@
 """The SQL that finds the results of evaluations: of which version, by which scorer, on which row of which data set.
 
 A result is a span named `gen_ai.evaluation.result`, child of the span it judges, or an event of that name, on a span or
-as a log record (`log_scores`). A label that says whether it passed is 1 or 0. Results with another label are of no
-number: how many there are of each is told apart.
+as a log record (`log_scores`). A label that says whether it passed is 1 or 0. Results with another label have no
+number; they are counted by label (`labels`).
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _MOST_DATASETS: Final = 1000
 _VALUE: Final = "gen_ai.evaluation.score.value"
 _LABEL: Final = "gen_ai.evaluation.score.label"
 _HAS_VALUE: Final = "name != '' AND isFinite(value)"
-# A key that is a digest of what the row asks means the same row in another data set; an id of its own does not.
+# A key that is a digest of what the row asks means the same row in another data set. A key that is an id does not.
 IS_DIGEST: Final = "match(row, '^[0-9a-f]{16}$')"
 # What results say of themselves, under the prefix.
 _DETAILS: Final = (
@@ -62,8 +62,9 @@ def results(scope: Scope, *, is_labelled: bool = False, with_missing: bool = Fal
 
     Args:
         scope: Of which versions.
-        is_labelled: Those instead whose value is a label that is no number.
-        with_missing: Those too that have no value, as the scorer failed or a person gave a label that is no number.
+        is_labelled: Give the results instead that have a label which is no number.
+        with_missing: Give the results, too, that have no value, as the scorer failed or a person gave a label that is
+            no number.
     """
     spans, parameters = scope.wide.spans.sql, {**scope.spans.parameters, **scope.version.parameters}
     wanted = f"name != '' AND value IS NULL AND attributes['{_LABEL}'] != ''" if is_labelled else _HAS_VALUE
@@ -112,7 +113,7 @@ def results(scope: Scope, *, is_labelled: bool = False, with_missing: bool = Fal
 
 
 def _or_evaluated_then(selection: Selection) -> str:
-    """What a data set's own outputs are selected by: they were scored, and no version made a trace of them."""
+    """The condition for results on outputs that a data set holds itself, by their own time: no version made a trace."""
     if replace(selection, since=None, until=None, dataset=None, by=None, runs=EVERYTHING.runs) != EVERYTHING:
         return ""
     times = [
@@ -126,14 +127,14 @@ def _or_evaluated_then(selection: Selection) -> str:
 def groups(scope: Scope, unfinished: Sequence[str] = ()) -> Query:
     """One row for each version, evaluation, scorer and data set, the newest first.
 
-    Of several runs on a data set, the newest counts that is whole, else the newest of all; with `Selection.runs` as
-    `all` they count together. What one person said of one span several times counts once, as it was said last.
+    Of several runs on a data set, the newest whole run counts, else the newest of all; with `Selection.runs` as `all`,
+    all of them count together. If a person judged a span several times, the last time counts.
 
     Columns: `version`, `name`, `source`, `scorer`, `dataset`, `dataset_name`, `run`, `run_name`, `others` (runs that do
     not count), `count`, `mean`, `variance` (NaN of one value), `failed` (results without a value, as the scorer
-    failed), `at`; and of rows of a data set `rows` (hashes of their keys), `row_values` and `row_groups` (of what those
-    have in common that belong together; else of the key), in the same order, and `is_portable`, whether their keys mean
-    the same rows in another data set; `is_binary`, whether each value is 0 or 1.
+    failed), `at`; for rows of a data set `rows` (hashes of their keys), `row_values` and `row_groups` (the hash of
+    what rows that belong together have in common, else of the key), in the same order, and `is_portable`, whether their
+    keys mean the same rows in another data set; `is_binary`, whether each value is 0 or 1.
 
     Args:
         scope: Of which versions.
@@ -242,7 +243,8 @@ def _results_in_spans(scope: Scope, spans: str) -> str:
             LIMIT 1 BY TraceId, SpanId"""
     if not scope.aliases:
         return f"SELECT model_id AS version, TraceId, ParentSpanId AS judged, own_ns AS at, attributes FROM ({found})"
-    # A result is one of the version that what it judges was of: an id that stands for another is read as of then.
+    # A result counts for the version of the span that it judges. An alias stands for the version that it stood for when
+    # that span began.
     version = scope.version_of("model_id", "if(judged_ns = 0, own_ns, judged_ns)")
     return f"""
             SELECT {version.sql} AS version, TraceId, ParentSpanId AS judged, own_ns AS at, attributes
@@ -275,9 +277,9 @@ _IS_UNCLAIMED: Final = f"{_IS_RESULT} AND LoggedModelRole = 'evaluation' AND Log
 
 
 def _unclaimed_results(scope: Scope) -> str:
-    """Results that name no version: they are of that of the span which they judge, else of the trace's entry span.
+    """Results that name no version. They count for that of the span that they judge, else of the trace's entry span.
 
-    Who gives feedback later often knows the trace alone.
+    People who give feedback later often know only the trace.
     """
     model_id, role = "LoggedModelId", "LoggedModelRole"
     condition = _IS_UNCLAIMED

@@ -3,7 +3,7 @@
 
 A test at 5 % that is asked 144 times during a rollout is wrong far more often than it says. The p-values and intervals
 here hold at all times together, whenever one stops. They are those of the mixture sequential probability ratio test:
-with `R`, the variance of the effects that matter in parts of the variance of the estimate,
+with `R`, the variance of the effects that matter divided by the variance of the estimate,
 
     p = sqrt(1 + R) exp(-z^2 R / (2 (1 + R)))        half = se sqrt((1 + R) / R log((1 + R) / alpha^2))
 
@@ -23,10 +23,10 @@ from otel_loggedmodel.store.statistics import SIGNIFICANCE, Interval, Z
 
 # Effects that are looked for are of about twice the margin.
 _OF_MARGIN: Final = 2.0
-# Where nothing is a margin, it is a part of the values.
+# They are at least this part of the values, as the margin may be 0.
 _OF_VALUES: Final = 0.01
 _LEAST_RATIO: Final = 1e-9
-# A p-value of which the normal distribution's value is beyond what it can tell.
+# The inverse of the normal distribution cannot take a smaller p-value.
 _LEAST: Final = 1e-300
 
 
@@ -40,7 +40,7 @@ def always_valid(one: Difference, margin: float) -> Difference:
     if one.interval is None or one.p_value is None or one.delta is None or one.interval[0] == one.interval[1]:
         return one
     error = (one.interval[1] - one.interval[0]) / 2 / Z
-    # It may not depend on how much has been seen, or it holds for one look alone.
+    # The effect must not depend on how much was seen, or the result holds for only one look.
     looked_for = max(_OF_MARGIN * margin, _OF_VALUES * max(abs(one.base or 0.0), abs(one.candidate or 0.0)))
     ratio = max((looked_for / error) ** 2, _LEAST_RATIO)
     wider = math.sqrt((1 + ratio) / ratio * (math.log1p(ratio) - 2 * math.log(SIGNIFICANCE))) / Z

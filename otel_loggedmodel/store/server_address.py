@@ -40,7 +40,7 @@ class ServerAddress:
         password: Theirs.
         database: Its name.
         patience: Seconds to wait for the first answer.
-        is_patient: Whether the server may be asleep, so that it is asked again until then.
+        is_patient: Whether the server may be asleep, and is asked again and again during these seconds.
     """
 
     interface: str

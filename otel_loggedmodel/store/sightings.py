@@ -81,7 +81,7 @@ def times_and_places(database: Database, scope: Scope, cut_off: Collection[str])
 
 
 def _of_beginnings(database: Database, scope: Scope, cut_off: Collection[str], what: str) -> dict[str, dict[str, Any]]:
-    """What there is of the entry spans of each version, or where it has none of those that its traces begin with."""
+    """Values over the entry spans of each version. If it has none, those are taken that its traces begin with."""
     found: dict[str, dict[str, Any]] = {}
     wanted = [(scope, scope.entry)]
     without = sorted(cut_off if scope.model_ids is None else {*cut_off}.intersection(scope.model_ids))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which differences are real: intervals, tests and verdicts, from what ClickHouse has counted.
 
-ClickHouse does what needs every value: sums, and quantiles with their confidence limits. What needs no more is here and
-in `estimates`.
+ClickHouse does what needs every value: sums, and quantiles with their confidence limits. What follows from these is
+here and in `estimates`.
 """
 
 import math
@@ -19,7 +19,7 @@ SIGNIFICANCE: Final = 0.05
 MIN_SAMPLES: Final = 20
 Z: Final = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
-# Fisher's test sums over tables; where each cell is expected to be larger, the normal approximation does.
+# Fisher's test sums over tables. If each cell is expected to have at least so many, the normal approximation is enough.
 _LEAST_EXPECTED: Final = 5.0
 _TOLERANCE: Final = 1e-7
 
@@ -108,7 +108,7 @@ def p_value_of(delta: float, interval: Interval) -> float:
 def rates_differ(base_successes: float, base_total: float, successes: float, total: float) -> float:
     """The two-sided p-value of two rates: Fisher's exact test on small counts, else the pooled z-test.
 
-    Counts that are not whole, as those of tries that say as much as others, are rounded for Fisher's test.
+    Counts that are not whole, as `Estimate.tries` may be, are rounded for Fisher's test.
     """
     everything, all_successes = base_total + total, base_successes + successes
     rate = all_successes / everything
@@ -175,7 +175,7 @@ def judged(
 ) -> list[dict[str, Difference]]:
     """Differences with their corrected p-values and verdicts; the correction is over all of them.
 
-    What cannot differ by chance, as neither version varies and both are equal, takes no part in the correction.
+    Metrics that neither version varies in, and that are equal in both, take no part in the correction.
 
     Args:
         differences: For each version, by the name of the metric.

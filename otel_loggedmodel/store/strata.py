@@ -2,11 +2,12 @@
 """Which parts of the traffic two versions are compared within: routes, and hours.
 
 Where one version had more of a slow route, or ran while the load was high, its numbers are worse without any fault of
-its own. If the two had their routes or hours in other shares, they are compared within those that both have, and each
-has one share in the sum: that of `n m / (n + m)` traces, which makes the difference most certain (Mantel and Haenszel,
-1959; Li, Morgan and Zaslavsky, 2018, "Balancing covariates via propensity score weighting").
+its own. If routes or hours have other shares in the two versions, they are compared within those that both have. A
+route or an hour with `n` traces of one version and `m` of the other has the weight `n m / (n + m)` in the sum, which
+makes the difference most certain (Mantel and Haenszel, 1959; Li, Morgan and Zaslavsky, 2018, "Balancing covariates via
+propensity score weighting").
 
-A route is the name of the entry span.
+A route is the `http.route` of the entry span, else the agent that it names, else the name of the span.
 """
 
 import math
@@ -17,9 +18,9 @@ from typing import Final
 
 from otel_loggedmodel.store.design import stratum_of
 
-# Fewer traces in what both have, of either version, tell less than all of them do.
+# If either version has fewer traces in what both have, these tell less than all of the traces do.
 _FEWEST: Final = 100
-# Of one of the two versions, so much has to lie where both are.
+# At least one of the two versions has to have so much of its traffic in what both have.
 _LEAST_SHARED: Final = 0.2
 _MOST_STRATA: Final = 1000
 _FEWEST_IN_STRATUM: Final = 4
@@ -32,12 +33,12 @@ Cell = tuple[int, int]
 
 @dataclass(frozen=True)
 class Traffic:
-    """How many entry spans a version has, by the hash of their name and the hour since 1970."""
+    """How many entry spans a version has, by the hash of their route and the hour since 1970."""
 
     cells: Mapping[Cell, int]
 
     def by(self, *, route: bool, hour: bool) -> Counter[Cell]:
-        """The same by less."""
+        """The same by route alone, by hour alone, or by both."""
         found: Counter[Cell] = Counter()
         for (one, time), count in self.cells.items():
             found[one if route else 0, time if hour else 0] += count
@@ -55,7 +56,7 @@ class Plan:
 
     Attributes:
         by: `route`, `hour`, `route and hour`, or empty.
-        shares: Of each stratum.
+        shares: The share of each stratum.
         route: Whether routes count.
         hour: Whether hours do.
         left_out: Which part of each version's traffic has no counterpart.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls of models that carry no version in traces of versions: an instrumentation lost the context.
 
-Where it is known to lose it, a call inside of a span of a version, of the same service, is of that version: parent ids
-tell, whatever is between them. Other calls carry no version because they are of none, as far as anybody knows, and of
-these it is said how many there are.
+If the instrumentation is known to lose it, a call inside of a span of a version, in the same service, is of that
+version. Parent ids tell what is inside, whatever spans are in between. Other calls may really be of no version: a note
+says how many there are.
 """
 
 from collections import defaultdict
@@ -18,15 +18,15 @@ from otel_loggedmodel.store.schema import call
 if TYPE_CHECKING:
     from otel_loggedmodel.store.measuring import Scope
 
-# Of more spans it is not looked up inside of what they are.
+# With more spans, nobody looks up what they are inside of.
 _MOST_SPANS: Final = 200_000
-# What counts and has no version is sorted first, so that this is looked up at once.
+# The table of what counts is sorted by version, and no version comes first. So this is quick.
 _IS_STRAY: Final = f"LoggedModelId = '' AND {call('stray')} != 0"
 _IS_LOST: Final = f"{_IS_STRAY} AND {one_of('ScopeName', WITHOUT_CONTEXT)}"
 
 
 def adopted(database: Database, scope: "Scope") -> dict[int, str]:
-    """The ids of versions, by the hashes of the ids of calls that are inside of spans of theirs and lost that."""
+    """The versions of the calls that lost theirs, by the hashes of the span ids of these calls."""
     spans, source = scope.spans, scope.source
     if not _has_any(database, scope, _IS_LOST):
         return {}
@@ -50,7 +50,7 @@ def adopted(database: Database, scope: "Scope") -> dict[int, str]:
 
 
 def _owner(row: Mapping[str, Any], trace: Mapping[str, Mapping[str, Any]]) -> str:
-    """The version of the nearest span of one that a call is inside of, empty where there is none."""
+    """The version of the nearest span around a call that has a version; empty where there is none."""
     seen: set[str] = set()
     current = row
     while not current["is_served"] and current["SpanId"] not in seen:
@@ -65,7 +65,7 @@ def _owner(row: Mapping[str, Any], trace: Mapping[str, Mapping[str, Any]]) -> st
 
 
 def calls_of(database: Database, scope: "Scope") -> dict[str, int]:
-    """How many others there are in traces of each version, by its id; versions without any are left out."""
+    """How many other calls in traces of each version carry none, by its id; versions that have none are left out."""
     if not _has_any(database, scope, _IS_STRAY):
         return {}
     version, spans, entry = scope.version, scope.spans, scope.entry

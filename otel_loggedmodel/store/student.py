@@ -38,7 +38,7 @@ def critical_value(confidence: float, freedom: float) -> float:
     # Newton's method. The probability is convex, and the normal distribution's value is below: each step comes closer.
     value = NormalDist().inv_cdf((1 + confidence) / 2)
     if freedom > _MANY:
-        # Abramowitz and Stegun, 26.7.5: of so many, there is no more to find.
+        # With so many degrees of freedom, this expansion is precise enough (Abramowitz and Stegun, 26.7.5).
         return _expanded(value, freedom)
     for _ in range(_STEPS):
         step = (two_sided_p(value, freedom) - (1 - confidence)) / (2 * _density(value, freedom))

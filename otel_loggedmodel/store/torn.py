@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs of which steps are traces of their own, as an instrumentation starts spans without a parent.
+"""Runs whose steps are traces of their own, as an instrumentation starts spans without a parent.
 
-Nothing but time tells which steps are one run. Where every step is a trace, what is within the time of a longer step,
-of one version, instrumentation and service, is of that step's trace. Where HTTP requests are, one within the time of a
-call of a model is of the call's trace. Where runs overlap in time, a shorter one may be taken for a part of a longer
-one; a note says so.
+Only time tells which steps belong to one run, among those of one version, instrumentation and service. If every step is
+a trace, a step within the time of a longer step belongs to that step's trace. If HTTP requests are traces, a request
+within the time of a call of a model belongs to the call's trace. If runs overlap in time, a shorter one may be taken
+for a part of a longer one; a note says so.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ from otel_loggedmodel.store.schema import call
 if TYPE_CHECKING:
     from otel_loggedmodel.store.measuring import Scope
 
-# Of more steps it is not looked up which belong together.
+# With more steps, nobody looks up which belong together.
 _MOST_STEPS: Final = 200_000
 _SCOPES: Final = ", ".join(
     f"modulo(cityHash64({literal(name)}), 65536)" for name in (*WITHOUT_PARENTS, *REQUESTS_WITHOUT_PARENTS)
@@ -56,7 +56,7 @@ def moves(database: Database, scope: "Scope") -> dict[int, int]:
 
 
 def _within(rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[int, int]]:
-    """What is within the time of what came before it; of requests, within that of a call."""
+    """Each trace within the time of one before it, and that trace; a request only within the time of a call."""
     outer: Mapping[str, Any] | None = None
     for row in rows:
         is_alike = outer is not None and all(
@@ -76,7 +76,7 @@ def _within(rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[int, int]]:
 
 
 def followed(moved: Mapping[int, int]) -> dict[int, int]:
-    """The same where one that is moved is moved to one that is moved itself."""
+    """The same moves, each to the end: if a trace moves to one that is moved itself, it goes where that one goes."""
     found = {}
     for trace, first in moved.items():
         seen, home = {trace}, first

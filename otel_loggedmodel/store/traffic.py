@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Looks at the entry spans of versions, to decide how their traces are compared (`Design`).
 
-One question over small columns, and one that an index answers: what they find decides whether traces belong together in
-conversations, whether they say how many they stand for, and whether two versions had the same traffic.
+Two quick queries decide whether traces belong together in conversations, whether they say how many they stand for, and
+whether two versions had the same traffic.
 """
 
 from collections import defaultdict
@@ -18,7 +18,7 @@ from otel_loggedmodel.store.reading import BY_SESSION, BY_TRACE, ReadingError
 from otel_loggedmodel.store.schema import call
 from otel_loggedmodel.store.strata import Plan, Traffic
 
-# With more, names of entry spans have ids in them: hours alone are looked at then.
+# With more, the names of entry spans must have ids in them. Only hours are looked at then.
 _MOST_ROWS: Final = 20_000
 _IS_BROKEN: Final = "Duration >= 9223372036854775808"
 _USER: Final = "user.id"
@@ -30,7 +30,7 @@ class Designs:
 
     Attributes:
         together: All of them, without strata.
-        plans: What each but the first is compared with it within, by its id.
+        plans: Within what each version but the first is compared with the first, by its id.
         said: What samplers say of how many traces one stands for.
         routes: Names of routes, by their hash.
     """
@@ -154,7 +154,10 @@ def _together(
 
 
 def _looked_at(database: Database, scope: Scope) -> list[dict[str, Any]]:
-    """Entry spans by version, route and hour: how many, and of how many what is said that matters."""
+    """How many entry spans there are by version, route and hour.
+
+    And how many of them are turns of a conversation, say a weight in their trace state, or end before they begin.
+    """
     version, spans, entry = scope.version, scope.spans, scope.entry
 
     def query(name: str) -> list[dict[str, Any]]:
@@ -176,7 +179,7 @@ def _looked_at(database: Database, scope: Scope) -> list[dict[str, Any]]:
 
 
 def _attributes(database: Database, scope: Scope) -> Iterator[str]:
-    """The attributes that entry spans have of those that say weights."""
+    """Which of the attributes that say weights the entry spans have."""
     spans, entry = scope.spans, scope.entry
     has = [f"mapContains(LoggedModelSampling, '{name}')" for name in weights.ATTRIBUTES]
     (row,) = database.query(
@@ -212,8 +215,8 @@ def _broken(scope: Scope) -> Query:
 
 
 def _marks(scope: Scope, ways: frozenset[str], attribute: str | None, *, has_routes: bool) -> Query:
-    """What traces say that is not in rows of `measuring.traces`; no query where nothing of it is wanted."""
-    # Any attribute may be asked for, and all of them are in the table of spans alone.
+    """What traces say that is not in rows of `measuring.traces`; an empty query if nothing of it is wanted."""
+    # Any attribute may be asked for, and only the table of spans has all of them.
     scope = scope if attribute is None else scope.wide
     spans, entry = scope.spans, scope.entry
     columns = []

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Versions whose calls may have written to a cache and do not say so.
 
-A model that has no price for writing counts no tokens as written, so that there are none.
+If a model has no price for writing to a cache, no tokens count as written.
 """
 
 from typing import TYPE_CHECKING

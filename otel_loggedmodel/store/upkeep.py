@@ -29,7 +29,7 @@ class Condition:
     Attributes:
         directory: Where it is; None for one on a server, of which nothing is known here.
         set_aside: The parts that are not read, as they are damaged.
-        gone: How many spans are not there any more that were, by day as `20260131`, and are not set aside either.
+        gone: How many spans were there once and are lost, by day as `20260131`; those set aside are not among them.
     """
 
     directory: str | None = None
@@ -104,7 +104,7 @@ class Upkeep:
                 schema.prepare(self._database)
                 done.append(_FILLED_IN)
             condition = self.condition()
-            # From now on, what is gone is known.
+            # What is gone was told with this repair, and is not told again.
             self._counts.note()
         return Repair(done=done, condition=condition)
 

@@ -9,10 +9,11 @@ What is said on the entry span holds for the trace. The first of these that is s
 - `_MS.sampleRate`, the percentage that samplers of Azure Monitor leave on spans
   (https://learn.microsoft.com/azure/azure-monitor/app/opentelemetry-sampling);
 - `SampleRate`, one in how many, of Honeycomb's samplers
-  (https://docs.honeycomb.io/manage-data-volume/sample/sampled-data-in-honeycomb/);
+  (https://docs.honeycomb.io/manage-data-volume/sample/sampled-data-in-honeycomb/).
 
-and beside it, as that sampler comes after all others, `logged_model.sampling.percent`, which `collector-config.yaml`
-leaves on what its tail sampling keeps: the percentage of the traces without an error. Of those with one it keeps all.
+`logged_model.sampling.percent` counts beside it, as that sampler comes after all others. `collector-config.yaml` leaves
+it on the traces that its tail sampling keeps: the percentage that it keeps of traces without an error. It keeps all
+traces with one.
 
 Means and rates of sampled traces are Hajek's: each trace counts as often as it stands for (Hajek, 1971; Horvitz and
 Thompson, 1952, "A generalization of sampling without replacement").
@@ -39,7 +40,7 @@ HAS_STATE: Final = "position(TraceState, 'th:') > 0"
 
 @dataclass(frozen=True)
 class Said:
-    """What one way of saying it comes to in one version.
+    """What one version says in one of these ways.
 
     Attributes:
         least: The smallest weight.
@@ -58,8 +59,8 @@ def weight_sql(scope: Scope, ways: frozenset[str], failed: str) -> str:
     """The weight that an entry span says; 0 where it says none, or what cannot be.
 
     Args:
-        scope: Of what is asked.
-        ways: How it is said in what is asked for: of `ATTRIBUTES` and `STATE`.
+        scope: Which traces.
+        ways: The ways in which these traces say it: some of `ATTRIBUTES` and `STATE`.
         failed: Whether the trace has an error, as SQL.
     """
     first = ", ".join(

@@ -58,5 +58,5 @@ class LogRecordWriter(Writer, Protocol):
     """Takes log records; the same for `ExportLogsServiceRequest` messages."""
 
     def delete_before(self, time: datetime) -> int:
-        """Delete log records of before. Returns how many there were."""
+        """Delete log records from before. Returns how many there were."""
         ...
