@@ -72,7 +72,7 @@ def destination_of(exporter: object) -> Destination | None:
     headers = sorted({(name.lower(), value) for name, value in _headers_of(exporter)})
     told_apart: list[object] = [header for header in headers if header[0] not in _EXPORTERS_OWN_HEADERS]
     if _class_of(exporter) == _LOG_EXPORTER:
-        # Over gRPC the address is that of spans, and what waits for one service is nothing for the other.
+        # Over gRPC, logs have the same address as spans. But what waits for one service must not go to the other.
         told_apart.append("logs")
     return Destination(_digest([protocol, endpoint, *told_apart]), _without_secrets(endpoint), protocol)
 

@@ -76,7 +76,7 @@ def _decoded(record: Any, resource: Any, scope: Any) -> Any:
         made = legacy.LogRecord(resource=resource, **parts)
         if getattr(record, "event_name", ""):
             made.event_name = record.event_name
-    # Set here: where it is made without an id, it gets that of the span that is current now.
+    # Set afterwards: a record that is made without ids gets those of the span that is current now.
     made.trace_id = int.from_bytes(record.trace_id, "big")
     made.span_id = int.from_bytes(record.span_id, "big")
     made.trace_flags = TraceFlags(record.flags & 0xFF)

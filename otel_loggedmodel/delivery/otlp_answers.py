@@ -124,7 +124,7 @@ def _words_of(content: bytes, content_type: str) -> str:
             return ""
     text = content[: 4 * _MAX_WORDS].decode(errors="replace").strip()
     if content_type == "application/json":
-        # Whatever it is, one that is nested too deeply to be read included, its status says what became of the request.
+        # If it cannot be read, for instance as it is nested too deeply, the status says what became of the request.
         with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
             return str(json.loads(content)["message"])
     return text

@@ -35,7 +35,7 @@ DEFAULT_TIMEOUT_SECONDS: Final = 10.0
 _STALE_SECONDS: Final = 1.0
 # The session's own timeout is to be heard first, as it says more.
 _GRACE_SECONDS: Final = 0.5
-# Of answers that go on after their time. Each has a thread that reads it.
+# So many answers may go on after their time. Each has a thread that reads it.
 _MAX_LATE: Final = 4
 _MAX_ANSWER_BYTES: Final = 1024 * 1024
 _CHUNK: Final = 4096
@@ -215,7 +215,7 @@ class _Answer(NamedTuple):
 
 
 def _asked(session: Any, endpoint: str, body: bytes, timeout: float, **options: Any) -> Any:
-    """The answer to one request, of which no more is read than anybody would say who answers one."""
+    """The answer to one request. No more of it is read than `_MAX_ANSWER_BYTES`, which no real answer needs."""
     if not _is_plain(session):
         return session.post(url=endpoint, data=body, timeout=timeout, allow_redirects=False, **options)
     response = session.post(url=endpoint, data=body, timeout=timeout, allow_redirects=False, stream=True, **options)
@@ -312,7 +312,7 @@ class _GrpcSender:
             method = channel.unary_unary(
                 self._signal.method,
                 request_serializer=None,
-                # That of other signals differs in the names of its fields alone.
+                # The answers for other signals differ only in the names of their fields.
                 response_deserializer=ExportTraceServiceResponse.FromString,
             )
             self._called = called = (channel, method)

@@ -323,7 +323,7 @@ class _Due:
     Attributes:
         spans: The records, repetitions first, as models come before what happened to them.
         sizes: About how many bytes each takes.
-        announced: The models that a backend then knows all about.
+        announced: The models that a backend knows all about once it has these records.
         up_to: The sequence number up to which nothing is left to be done then.
         time: When this was found.
     """

@@ -56,7 +56,7 @@ class Destination:
         endpoint: The address, as it was noted; empty if it was not.
         protocol: The same for the protocol.
         signal: `traces` or `logs`.
-        owners: The processes whose it is.
+        owners: The processes that keep something for it, or have left something.
     """
 
     directory: Path

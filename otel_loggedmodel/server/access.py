@@ -16,7 +16,7 @@ from otel_loggedmodel.server.refusing import Reason, RefusalError, busy
 from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.server.tries import ProgramTries
 
-# As `Sec-Fetch-Site` has it: nobody's, as an address that was typed in, and this backend's own pages.
+# Values of `Sec-Fetch-Site`: no page asks, as for an address that was typed in, or one of this backend's own pages.
 _OWN_SITES: Final = frozenset({"none", "same-origin"})
 _LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -48,9 +48,9 @@ class Access:
             self.check_token_of(request)
 
     def check_site(self, headers: Mapping[str, str]) -> None:
-        """See that no page of another site asks. It could not read the answer, which would cost as much.
+        """See that no page of another site asks. It could not read the answer, but making that costs as much.
 
-        Browsers say whose page asks (https://www.w3.org/TR/fetch-metadata/); whoever is none says nothing.
+        Browsers say whose page asks (https://www.w3.org/TR/fetch-metadata/); other clients say nothing.
 
         Raises:
             RefusalError: One does.
@@ -95,7 +95,7 @@ class Access:
                 wait = math.ceil(seconds)
                 raise busy(f"too many wrong tokens came from {address}: none is looked at for {wait} s", wait)
             token = presented.strip().encode()
-            # Takes as long for every token of one length.
+            # This takes equally long for all tokens of the same length.
             if hmac.compare_digest(token, self._token):
                 self._tries.was_right(address)
                 return

@@ -279,7 +279,7 @@ class Api:
         return await self._questions.ask(lambda: msgspec.json.encode(question()))
 
     async def index(self, request: Request) -> Response:
-        """What there is, for programs; where it is depends on the pages."""
+        """What there is, for programs. The pages decide who gets it at their first address."""
         return await self._guarded(self._index)(request)
 
     async def _index(self, request: Request) -> Response:
@@ -335,7 +335,7 @@ def _versions_to_compare(parameters: Parameters, least: int) -> list[str]:
 
 
 def json_response(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A value as JSON, to be kept by nobody."""
+    """A value as JSON, which nobody may cache."""
     return _response(msgspec.json.encode(content), status, headers)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stores requests, many in one insert, and acknowledges each once it is stored.
 
-ClickHouse takes few large inserts much better than many small ones. So requests wait: for a moment where nothing is
-going on, and for the insert before theirs where much is; the more there is, the larger batches grow by themselves.
+ClickHouse takes few large inserts much better than many small ones. So requests wait: for a moment if nothing is going
+on, and else for the insert that is running. The more requests there are, the larger batches grow by themselves.
 """
 
 import logging
@@ -115,7 +115,7 @@ class Inserter:
             return waiting.stored
 
     def hurry(self) -> None:
-        """From now on let nothing wait for company."""
+        """From now on let no request wait for others."""
         with self._changed:
             self._hurrying = True
             self._changed.notify()
@@ -141,7 +141,7 @@ class Inserter:
 
     @property
     def trouble(self) -> str | None:
-        """Why the last insert failed, where it did so not long ago."""
+        """Why the last insert failed, if that was not long ago."""
         trouble = self._trouble
         return trouble[0] if trouble is not None and time.monotonic() - trouble[1] < _DOUBT_SECONDS else None
 

@@ -78,7 +78,7 @@ def checked(
         settings: The limits.
         account: What was removed and changed.
         shape: What kind of request it is.
-        check_of: Makes what looks at it, of the request as a message and whether a value in it may be too large.
+        check_of: Makes the `Check`, from the request as a message and whether a value in it may be too large.
 
     Raises:
         RefusalError: It is no such request, or storing it takes too much memory.
@@ -105,13 +105,13 @@ def checked(
 
 
 class Check(ABC):
-    """Looks at all of a request, makes it such that it may be stored, and weighs it.
+    """Looks at all of a request, changes it so that it may be stored, and weighs it.
 
     Args:
         settings: The limits.
         now_ns: The time, since the epoch.
         request: The request, as a message of the flat type.
-        may_be_large: Whether a value in it may be larger than one may be.
+        may_be_large: Whether a value in it may be larger than the limit for one.
         plural: What messages call its items.
 
     Attributes:
@@ -132,7 +132,7 @@ class Check(ABC):
         """Do it."""
 
     def _has_sound_attributes(self, owner: Resource | InstrumentationScope) -> bool:
-        # Its size as `ByteSize` has it, which refuses what has lists and maps.
+        # `ByteSize` would tell the size, but refuses messages with lists or maps in them.
         return len(owner.attributes) <= self._max_attributes and (
             not self._may_be_large or len(owner.SerializePartialToString()) <= self._max_bytes
         )
@@ -164,7 +164,7 @@ class _SpanCheck(Check):
                 self._check_spans(scope_spans)
                 spans = len(scope_spans.spans)
                 weight.spans += spans
-                # Other than a resource's, the attributes of a scope are not stored.
+                # The attributes of a resource are stored, those of a scope are not.
                 scope_size = len(scope.name.encode()) + len(scope.version.encode())
                 weight.repeated += spans * (resource_size + scope_size)
 

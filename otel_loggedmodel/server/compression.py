@@ -17,8 +17,8 @@ else:
 _WBITS: Final = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS, "zlib": zlib.MAX_WBITS}
 # The Collector can send it: https://github.com/open-telemetry/opentelemetry-collector/tree/main/config/configcompression
 _ZSTD: Final = "zstd"
-# What a decompressor keeps of the past. Decoders are to take 8 MiB (RFC 8878, section 3.1.1.1.2), and need no more than
-# there is room for.
+# How much of the past a decompressor keeps. Decoders should take 8 MiB (RFC 8878, section 3.1.1.1.2). They never need
+# more than a body may have.
 _LEAST_ZSTD_WINDOW_LOG: Final = 23
 _MOST_ZSTD_WINDOW_LOG: Final = 27
 
@@ -52,7 +52,7 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
         return body
     decompressor = _decompressor(encoding, limit)
     try:
-        # A byte more than there is room for tells what is too large from what just fits.
+        # One byte more than the limit tells what is too large from what just fits.
         plain: bytes = decompressor.decompress(body, limit + 1)
     except (zlib.error, zstd.ZstdError) as error:
         raise malformed(f"the body is not {encoding}: {error}") from error

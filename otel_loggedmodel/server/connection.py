@@ -13,8 +13,8 @@ class Connection(HttpToolsProtocol):
     """One connection of a client.
 
     Attributes:
-        head_seconds: Within which the first line of a request and its headers have to arrive.
-        max_connections: Beyond which new ones are closed at once.
+        head_seconds: Seconds within which the first line of a request and its headers have to arrive.
+        max_connections: How many there may be; further ones are closed at once.
     """
 
     head_seconds: ClassVar[float]

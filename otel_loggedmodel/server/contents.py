@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All of a value that a page shows the beginning of, and files that messages carry.
+"""Whole values, of which a page shows only the beginning, and files that messages carry.
 
-They come from whoever sends spans, so a browser gets them as plain text, as a picture, or as a file to keep; and in a
-sandbox, should one be taken for anything else.
+They come from whoever sends spans. So a browser gets them as plain text, as a picture, or as a file to keep, and always
+in a sandbox, in case it takes one for anything else.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from otel_loggedmodel.server.parameters import BadParameterError
 from otel_loggedmodel.store.reading import Reader
 
 _PARAMETERS: Final = {"id", "span", "message", "part", "of", "key"}
-# What a browser shows of one picture without being in trouble.
+# A browser shows a picture of this size without trouble.
 MOST_BYTES_OF_A_PICTURE: Final = 16_000_000
 
 _SANDBOX: Final = {"Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestors 'none'"}
@@ -43,7 +43,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What an address asks for: a part of a message by its numbers, or a value of a span by what it is of and its key.
+    """What an address asks for: a part of a message, by their numbers, or a value of a span, by its place and its key.
 
     Attributes:
         trace_id: Of which trace.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lets the pages that were named send spans: browsers ask before they do, https://fetch.spec.whatwg.org/#http-cors-protocol.
 
-A browser asks without the token, so it is answered before the token is looked at. What a page may send it may not read:
+A browser asks without the token, so it is answered before the token is looked at. Such a page may send, but not read:
 the pages and the API of the backend stay closed to it.
 """
 
@@ -45,7 +45,7 @@ class NamedOrigins:
             allow_methods=["POST"],
             allow_headers=["*"],
             allow_private_network=True,
-            # What a page sends as a beacon when it is closed comes with cookies, though nothing here looks at them.
+            # A page that is closed sends a beacon, which comes with cookies, though nothing here looks at them.
             allow_credentials=True,
             expose_headers=["Retry-After"],
             max_age=_REMEMBER_SECONDS,
@@ -62,7 +62,7 @@ class NamedOrigins:
 
 
 def _is_for_senders(scope: Scope) -> bool:
-    """Whether an exporter may have meant to send there, a wrong path included: its page is to see the answer."""
+    """Whether an exporter may have meant to send there, even at a wrong path: its page should see the answer."""
     path = scope["path"]
     return path.startswith("/v1/") or (scope["method"] not in ("GET", "HEAD") and path not in _FORMS)
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What requests with metrics are answered: nothing here stores them, and no SDK is to log an error each minute.
+"""How requests with metrics are answered: nothing here stores them, but no SDK should log an error each minute.
 
-Distributions export metrics by default, once a minute. A refusal makes every SDK log an error each time, and so do some
-for a partial success (Go's). So a sender is told once an hour, by a partial success, and its requests are answered as
-taken in between. Clients do not send again after either:
+Distributions export metrics by default, once a minute. After a refusal, every SDK logs an error each time. After a
+partial success, some do (Go's). So a sender gets a partial success once an hour, and in between its requests are
+answered as if they were taken. Clients do not send again after either:
 https://opentelemetry.io/docs/specs/otlp/#partial-success-1
 """
 
@@ -51,7 +51,7 @@ class DeclinedMetrics:
 
         Args:
             sender: The address.
-            count: How many data points it has sent; called where it is told.
+            count: Counts the data points that it has sent; called only if the sender is told.
         """
         now = self._clock()
         with self._lock:

@@ -34,7 +34,8 @@ PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
 
 _LARGE_BYTES: Final = 4 * 1024 * 1024
-# Messages take up to a hundred times the room of their bytes, where these are many and empty: one such at a time.
+# Many empty messages take up to a hundred times as much memory as their bytes. So large requests are decoded one at a
+# time.
 _large: Final = threading.Lock()
 
 
@@ -43,7 +44,7 @@ class Decoded:
     """A request that was decoded.
 
     Attributes:
-        digest: Of its content, the same whenever the same is sent again.
+        digest: Of its content. If the same is sent again, the digest is the same.
         checked: What can be stored of it.
         signal: What is in it.
     """
@@ -66,11 +67,11 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Signal:
-    """What requests of one kind are decoded by.
+    """How requests of one kind are decoded.
 
     Attributes:
         shape: Of the requests.
-        outline: What has messages in it, as `outline` has it.
+        outline: Which of their fields hold messages, as in `outline`.
         check: Sees what can be stored.
         response: Makes the answer that says how many items were rejected, and why.
     """

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OTLP's requests as types that tells which attribute values are lists or maps, without looking at each of them.
+"""OTLP's requests as types that tell which attribute values are lists or maps, without looking at each of them.
 
 Stores take neither (`store.writing.SpanWriter`), and few attributes are one. Looking at every value in Python costs
-more than all other checks of a span together, so protobuf does it: in `FlatRequest`, which reads and writes the same
-bytes, a list and a map are messages with a required field that nobody sends. So `IsInitialized()`, which is native
-code, is false of all that has a list or a map somewhere, and `FindInitializationErrors()` says where.
+more than all other checks of a span together, so protobuf does it. `FlatRequest` reads and writes the same bytes, but
+its lists and maps are messages with a required field that nobody sends. So `IsInitialized()`, which is native code, is
+false if there is a list or a map anywhere, and `FindInitializationErrors()` says where.
 """
 
 from typing import Final, Protocol, TypeVar

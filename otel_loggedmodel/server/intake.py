@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way of a request with spans or log records from either transport to the store, and how many may be on it."""
+"""The way of requests with spans or log records from either transport to the store, and how many may be under way."""
 
 import threading
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The paths that look after the store of a running backend: its condition, repair, backup and restore.
 
-Changes write files where a client names a place. So they are for whoever has the token, or the secret that the backend
-writes beside the lock of its store, which only the owner of the store's directory can read.
+Changes write files at a place that a client names. So they are only for those who have the token, or the secret that
+the backend writes into the lock file of its store. Only the owner of the store's directory can read that file.
 """
 
 import asyncio
@@ -103,7 +103,7 @@ class Keeping:
         try:
             if upkeep is None:
                 raise ReadingError("this backend does not look after its store")
-            # A thread of its own: a backup takes as long as it takes, and readers are few.
+            # It gets a thread of its own: a backup may take long, and there are few threads for readers.
             return json_response(await asyncio.to_thread(do, upkeep))
         except (Exception, asyncio.CancelledError) as error:
             return error_of(error).response()

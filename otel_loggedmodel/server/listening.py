@@ -17,7 +17,8 @@ def listen_http(host: str, port: int) -> socket.socket:
     """
     try:
         family, _, _, _, address = _resolve(host, port)
-        # Other than by default, a connection that was closed a moment ago does not keep the port; a listener does.
+        # A socket by default cannot take a port with connections that were closed a moment ago. This one can, unless
+        # somebody listens there.
         return socket.create_server(
             address[:2], family=family, backlog=1024, dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6()
         )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which log records of a request are kept, and whether they may be stored as they are.
 
-Records that say nothing of any version are many, and are kept where somebody asked for them. What is kept by default
-has a version, on itself or on its resource, or is an event that is read here (`conventions.log_events`).
+Most log records say nothing of any version. These are kept only if somebody asks for it. By default a record is kept if
+it or its resource has a version, or if it is an event that is read here (`conventions.log_events`).
 """
 
 from functools import partial
@@ -45,14 +45,14 @@ class _LogCheck(Check):
         self._now_ns = now_ns
         self._account = account
         self._keeps_all = settings.keep_all_logs
-        # Looking through the attributes of each record takes longer than all else, and is in vain in most requests
-        # that have no version.
+        # Looking through the attributes of each record takes longer than all else. If these bytes are nowhere in the
+        # request, there is no need to.
         self._may_have_ids = _ID_BYTES in body
         self._may_have_names = _NAME_BYTES in body
         self.repairs = LogRepairs(settings, self._latest_ns, account, may_be_large=may_be_large)
 
     def run(self) -> None:
-        """Leave out what is not kept, make the rest such that it may be stored, and weigh it."""
+        """Leave out what is not kept, change the rest so that it may be stored, and weigh it."""
         weight = self.weight
         for resource_logs in self._request.resource_logs:
             resource = resource_logs.resource

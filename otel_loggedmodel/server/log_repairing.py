@@ -12,19 +12,19 @@ class LogRepairs(Repairs):
     """Repairs log records as `Repairs` does spans, with the same arguments."""
 
     def repair_record(self, record: LogRecord, now_ns: int) -> None:
-        """Change a record so that it can be stored; but for its lists and maps."""
+        """Change a record so that it can be stored, except for its lists and maps."""
         if record.trace_id == NO_TRACE_ID:
             record.trace_id = b""
         if record.span_id == NO_SPAN_ID:
             record.span_id = b""
         if (len(record.trace_id), len(record.span_id)) not in _ID_SIZES:
-            # A span id alone names no span, and what is cut off may name another.
+            # A span id without a trace id names no span, and an id that was cut off may name another one.
             if len(record.trace_id) != 16:
                 record.trace_id = b""
             record.span_id = b""
             self._repaired["ids"] += 1
         if not self._is_time(record.time_unix_nano or record.observed_time_unix_nano):
-            # Where neither is known or can be right, it happened before it arrived.
+            # The time at which it was observed is taken, or, if that cannot be right either, the time of its arrival.
             observed = record.observed_time_unix_nano
             record.time_unix_nano = observed if self._is_time(observed) else now_ns
             self._repaired["time"] += 1

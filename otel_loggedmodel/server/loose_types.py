@@ -19,14 +19,14 @@ _PACKAGE: Final = "opentelemetry.proto."
 
 
 class TooManyPartsError(Exception):
-    """There is more to look through than is looked through."""
+    """There are more parts than may be looked through."""
 
 
 def _envelope() -> type[Any]:
     file = descriptor_pb2.FileDescriptorProto(name="envelope.proto", package="otel_loggedmodel", syntax="proto3")
     for name, fields in (
         ("Envelope", {"resource_spans": (1, "ResourceSpans")}),
-        # What is there several times is one message in pieces.
+        # If a field is there several times, it is one message in pieces.
         ("ResourceSpans", {"resource": (1, None), "scope_spans": (2, "ScopeSpans")}),
         ("ScopeSpans", {"scope": (1, None), "spans": (2, None)}),
     ):

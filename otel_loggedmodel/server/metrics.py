@@ -33,8 +33,8 @@ class SignalMetrics:
     Args:
         registry: Where they are.
         prefix: How their names begin.
-        noun: Several items in names.
-        plural: The same in words.
+        noun: What names of metrics call the items.
+        plural: What their descriptions call the items.
     """
 
     def __init__(self, registry: CollectorRegistry, prefix: str, noun: str = "spans", plural: str = "spans") -> None:
@@ -66,7 +66,7 @@ class Metrics(SignalMetrics):
 
     Attributes:
         requests: Answered requests of OTLP, by `transport` (`http`, `grpc`) and `code` (the status).
-        received_bytes: Of these, as they were sent, by `transport`.
+        received_bytes: Bytes of these requests, as they were sent, by `transport`.
         logs: What is counted of requests with log records; this object itself is for spans.
         deleted: Spans that were deleted as too old.
         set_aside: Rows in parts of the store that are not read, as they are damaged.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The JSON API described as https://spec.openapis.org/oas/v3.1.1.html has it, for those who generate clients.
 
-What is answered is described by the types of `store.results` and their like, so that it cannot be described wrongly.
-The parameters are written down here; the tests hold them against what the API takes.
+Answers are described by the types of `store.results` and their like, so the description cannot be wrong. The parameters
+are written down here; the tests compare them with what the API takes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,7 +69,7 @@ def _versions(least: int) -> _Schema:
     return _query("version", schema, "Which. The first is what the others are held against.", required=True)
 
 
-# Path, what it is for, its parameters, what is answered: a type, or a name and the type of what is in a list below it.
+# Path, what it is for, its parameters, and the answer: a type, or the name of a list and the type of what is in it.
 _QUESTIONS: Final[Sequence[tuple[str, str, Sequence[_Schema], Any]]] = (
     (
         "/api/v1/versions",

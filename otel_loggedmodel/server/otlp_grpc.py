@@ -36,12 +36,12 @@ _NOT_SERVING: Final = b"\x08\x02"
 # What gRPC's "gzip" and "deflate" begin with; its core knows no others, and refuses them itself. OTLP's requests have
 # one field, whose tag is 0x0a.
 _ENCODINGS: Final = ((b"\x1f\x8b", "gzip"), (b"\x78", "deflate"))
-# Beyond those that wait for the store: to say at once that there are too many.
+# Threads beside those that wait for the store, to say at once that there are too many requests.
 _SPARE_THREADS: Final = 8
 
 
 class OtlpGrpc(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """The services that OTLP exporters call, on bytes: a request is parsed once, where all are.
+    """The services that OTLP exporters call. They take bytes, as requests of all transports are parsed elsewhere, once.
 
     Args:
         access: Who may send.
@@ -122,7 +122,7 @@ def make_server(settings: Settings, handler: OtlpGrpc) -> tuple[grpc.Server, Thr
     threads = ThreadPoolExecutor(settings.max_in_flight + _SPARE_THREADS, "otel-loggedmodel gRPC")
     options = [
         ("grpc.max_receive_message_length", settings.max_body_bytes),
-        # Not by gRPC, older versions of which decompress without a limit; `decoding` does it.
+        # `decoding` decompresses, and not gRPC: older versions of it do so without a limit.
         ("grpc.per_message_decompression", 0),
         # Two backends on one port would take turns.
         ("grpc.so_reuseport", 0),

@@ -81,7 +81,7 @@ class OtlpHttp:
             self._metrics.requests.labels("http", "disconnected").inc()
             return Response()
         except asyncio.CancelledError:
-            # Of a shutdown whose time is over; uvicorn's own answer would be 500.
+            # The time for a shutdown is over. uvicorn's own answer would be 500.
             answer = _refuse(unavailable("the backend shut down before this was stored"), content_type)
         except Exception:
             # 500 would make the client throw its spans away: https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes
@@ -128,7 +128,7 @@ class OtlpHttp:
 
 
 def answer_at_wrong_path(request: Request) -> Response | None:
-    """What an exporter is told that sends to another path; None for what is no exporter."""
+    """What to tell an exporter that sends to a wrong path; None if the request is not from an exporter."""
     content_type = _content_type(request)
     path = request.url.path
     if request.method != "POST" or content_type not in (PROTOBUF, JSON) or path.startswith("/api/"):
@@ -161,7 +161,7 @@ def _content_type(request: Request) -> str:
 
 
 def _answer(status: int, message: Message, content_type: str, headers: dict[str, str] | None = None) -> Response:
-    """In the encoding of the request, as the specification wants it of errors too."""
+    """An answer in the encoding of the request. The specification wants that for errors, too."""
     if content_type == PROTOBUF:
         return Response(message.SerializeToString(), status, headers, PROTOBUF)
     return Response(json_format.MessageToJson(message, indent=None), status, headers, JSON)

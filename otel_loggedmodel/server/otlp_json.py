@@ -2,9 +2,9 @@
 """OTLP in JSON, as protobuf messages.
 
 It is protobuf's own JSON but for ids, which are hex digits instead of base64:
-https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding. Protobuf's own parser, where it is to ignore fields
-that it does not know, also ignores texts where objects should be, and with them what a client meant to send; this one
-does not. It leaves out the span that is wrong, and no other, and repairs what JavaScript and others are known to send.
+https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding. If protobuf's own parser is told to ignore unknown
+fields, it also ignores texts where objects should be, and loses what a client meant to send. This one does not. It
+leaves out only the span that is wrong, and repairs what JavaScript and others are known to send.
 """
 
 import base64
@@ -53,15 +53,15 @@ _INNER: Final = {
     "resource_logs": "scope_logs",
     "scope_logs": "log_records",
 }
-# Nothing is read from these, so they are left out where they are no such number.
+# Nothing reads these, so a value that is no such number is left out.
 _UNREAD: Final = frozenset({"flags", "dropped_attributes_count", "dropped_events_count", "dropped_links_count"})
 # Protobuf reads messages up to a hundred deep; a list in a list is two messages deeper.
 _MAX_DEPTH: Final = 90
 # A list in a list is three levels of JSON and two messages deeper, so that this is beyond what is read.
 _MAX_JSON_DEPTH: Final = 300
-# Brackets, and texts, which may have some. A text that does not end is one up to the end, so that none is read twice.
+# Brackets, and texts, as these may hold brackets. A text without an end goes up to the end, so that none is read twice.
 _NESTING: Final = re.compile(r'[\[\]{}]|"(?:[^"\\]+|\\.)*"?', re.DOTALL)
-# Python reads no whole number from more digits than a few thousand, and stops at one.
+# Python refuses to read a whole number of more than a few thousand digits, and stops there.
 _MOST_DIGITS: Final = 400
 
 
@@ -76,8 +76,8 @@ def from_json(
 
     Args:
         body: The JSON.
-        max_spans: That are taken, with their events, their links, and what they are in.
-        account: Where it is counted what is left out, and what is repaired.
+        max_spans: How many are taken, with their events, their links, and what they are in.
+        account: Counts what is left out, and what is repaired.
         max_messages: As `max_spans`, with all attributes and their values.
         request_type: What it is a request of.
 
@@ -115,7 +115,7 @@ def _parse(body: bytes, account: Account) -> object:
 
 
 def _shallow(text: str) -> str:
-    """The same JSON with `null` for what is deeper than Python's parser goes, and than anything is read from."""
+    """The same JSON with `null` in place of what is nested too deep for Python's parser. Nothing is read from there."""
     kept: list[str] = []
     start = depth = 0
     for token in _NESTING.finditer(text):
@@ -140,7 +140,7 @@ class _WrongError(Exception):
 
     Args:
         text: What it is, and what it should be.
-        place: Where it is, from where that is known so far.
+        place: Where it is, as far as that is known yet.
     """
 
     def __init__(self, text: str, place: str = "") -> None:

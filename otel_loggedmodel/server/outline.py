@@ -40,7 +40,7 @@ _MAX_DEPTH: Final = 200
 def has_more_spans(body: bytes, limit: int) -> bool:
     """Whether a serialized request has more spans, or log records, and messages that hold spans, than a limit.
 
-    What is no request at all may be either.
+    For bytes that are no request, the answer means nothing.
     """
     if len(body) <= limit * _BYTES_OF_A_SPAN:
         return False
@@ -50,7 +50,7 @@ def has_more_spans(body: bytes, limit: int) -> bool:
 def has_more_messages(body: bytes, limit: int, fields: dict[int, Any] = OF_SPANS) -> bool:
     """Whether a serialized request has more messages than a limit: spans, events, links, attributes and values.
 
-    What is no request at all may be either.
+    For bytes that are no request, the answer means nothing.
 
     Args:
         body: The request.

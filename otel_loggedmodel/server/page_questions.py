@@ -167,7 +167,7 @@ def version_page(request: Request) -> Page:
 
 
 def _version_or_of_run(reader: Reader, text: str, selection: Selection) -> VersionDetail:
-    """A version; of a run, which comparisons link to as to versions, the version that it evaluated."""
+    """A version. If a run is named, the version that it evaluated: comparisons link to runs as they do to versions."""
     try:
         return reader.version(text, selection)
     except UnknownVersionError as error:
@@ -295,7 +295,7 @@ def _chosen(query: Mapping[str, Sequence[str]]) -> tuple[Chosen, Selection]:
     """Which traces count, and the same for a reader."""
     chosen = Chosen.of(query)
     now = time.time()
-    # What `24h` means moves on by the minute, so that its answers are good for some time.
+    # What `24h` means changes once a minute, so that its answers are good for some time.
     minute = datetime.fromtimestamp(now // 60 * 60, timezone.utc)
     return chosen, chosen.selection(minute)
 

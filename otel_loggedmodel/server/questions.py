@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class TooManyQuestionsError(Exception):
-    """As many questions wait as may."""
+    """No further question may wait."""
 
 
 class Questions:
@@ -40,7 +40,7 @@ class Questions:
                 raise TooManyQuestionsError
             self._open += 1
         asked = self._threads.submit(question)
-        # Counted until the thread is done with it, also where the client no longer waits.
+        # It counts until the thread is done with it, even if the client no longer waits.
         asked.add_done_callback(self._answered)
         return await asyncio.wrap_future(asked)
 

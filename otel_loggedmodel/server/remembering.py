@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Answers that are remembered, so that looking at a page again, or at one that is open, costs next to nothing.
 
-An answer is good until something is stored. Where spans arrive all the time that is no time at all; so an answer is
-also good for some times as long as it took. A small store is thus shown as it is, and a huge one with a little delay
-instead of being read all the time for every page that somebody has left open. After that time, whoever asks what takes
-long still gets the answer that is there, and the question is asked again meanwhile: a page that is open brings it in.
+An answer is good until something is stored. If spans arrive all the time, that is no time at all. So an answer is also
+good for ten times as long as it took. A small store is thus shown as it is. A huge one is shown with a little delay,
+and is not read all the time for every page that somebody has left open. After that time, a question that takes long
+still gets its old answer at once, and is asked again in the background. A page that is open then fetches the new one.
 """
 
 import threading
@@ -39,7 +39,7 @@ _MOST_ANSWERS: Final = 128
 # At most a tenth of the time is spent on one question, however often it is asked.
 _GOOD_FOR_TIMES: Final = 10.0
 _GOOD_FOR_MOST_SECONDS: Final = 300.0
-# What takes longer than this is asked again in the background, where there is an answer that is not older than that.
+# A question that takes longer than this is asked again in the background, if its answer is not older than that.
 _LONG_SECONDS: Final = 0.5
 _OLDEST_SECONDS: Final = 900.0
 
@@ -122,8 +122,7 @@ class Remembering:
         memory: What was answered lately.
 
     Attributes:
-        shown: The revision that all answers so far are at least of; one that the store does not have any more, where
-            one of them is older than it is now.
+        shown: The revision of the store that the answers so far are of. If any of them is older, an older revision.
     """
 
     def __init__(self, memory: Memory) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is done about spans that cannot be stored as they came: repaired where sense can be made of them, else removed.
+"""Repairs spans that cannot be stored as they came, or removes them if no sense can be made of them.
 
-A store that gets everything from here can rely on what `store.writing.SpanWriter` asks for, and a partition for every
-day of a clock that runs wild is never made.
+So a store can rely on what `store.writing.SpanWriter` asks for, and a clock that runs wild does not make a partition
+for every day.
 """
 
 import copy
@@ -27,7 +27,7 @@ _DAY_NS: Final = 24 * 3600 * 10**9
 EARLIEST_NS: Final = 365 * _DAY_NS
 # Clocks that are wrong, and time zones that were taken for UTC, are off by less.
 LATEST_AHEAD_NS: Final = _DAY_NS
-# Of this library itself: without them a version, or what a span was made by, would not be known.
+# Attributes of this library itself. Without them nobody would know the version, or what made a span.
 _NEVER_DROPPED: Final = "logged_model."
 _MAX_UINT32: Final = 2**32 - 1
 # A request can hold tens of millions of empty attributes, events, links or elements of lists. Looking at each takes
@@ -66,8 +66,8 @@ class Repairs:
 
     Args:
         settings: The limits.
-        latest_ns: The last time that is taken for one, since the epoch.
-        account: Where it is counted what was done.
+        latest_ns: The last time that is believed, in ns since the epoch.
+        account: Counts what was done.
         may_be_large: Whether there can be a text that is too long.
     """
 
@@ -82,7 +82,7 @@ class Repairs:
         self._repaired = account.repaired
 
     def repair_span(self, span: Span) -> bool:
-        """Change a span so that it can be stored, or else say that it cannot; but for its lists and maps."""
+        """Change a span so that it can be stored, except for its lists and maps. Returns False if it cannot be."""
         reason = self._reason_to_reject(span)
         if reason is not None:
             self._rejected[reason] += 1
@@ -129,20 +129,20 @@ class Repairs:
 
     def remove_rejected(self, scope_spans: ScopeSpans) -> None:
         """Remove the spans that cannot be stored."""
-        # All at once: deleting one by one moves what follows each time.
+        # They are removed all at once: deleting one moves all that follow.
         kept = type(scope_spans)(spans=[span for span in scope_spans.spans if self._reason_to_reject(span) is None])
         del scope_spans.spans[:]
         scope_spans.spans.MergeFrom(kept.spans)
 
     def repair_scope(self, scope: InstrumentationScope) -> None:
-        """Change a scope so that it can be stored; but for its lists and maps."""
+        """Change a scope so that it can be stored, except for its lists and maps."""
         self.repair_attributes(scope)
         if self._may_be_large:
             self._cut(scope, "name")
             self._cut(scope, "version")
 
     def repair_attributes(self, owner: _HasAttributes) -> None:
-        """Change what has attributes so that these can be stored; but for lists and maps."""
+        """Change the attributes of something so that they can be stored, except for lists and maps."""
         if len(owner.attributes) > self._max_attributes:
             self._drop_attributes(owner)
         if self._may_be_large:

@@ -154,7 +154,7 @@ class Server:
         return next((trouble for inserter in self._inserters if (trouble := inserter.trouble) is not None), None)
 
     async def _answer_http_exception(self, request: Request, error: Exception) -> Response:
-        """The answer to a request for what is not there: exporters, people and programs are told each in their way."""
+        """The answer to a request for what is not there, in a form for an exporter, a person or a program."""
         told = answer_at_wrong_path(request)
         if told is None and isinstance(error, HTTPException) and error.status_code == 404:
             told = self._site.not_there(request)

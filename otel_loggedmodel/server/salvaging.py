@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads requests that protobuf refuses as a whole, span by span, so that one that is odd does not cost the others.
+"""Reads requests that protobuf refuses as a whole, span by span, so that one odd span does not cost the others.
 
-Texts that are not UTF-8 get U+FFFD where they are not; senders make such texts by cutting them between the bytes of a
-character, and a Collector passes them on. What is garbled beyond that is left out, and counted.
+In a text that is not UTF-8, U+FFFD takes the place of what is wrong. Senders make such texts by cutting between the
+bytes of a character, and a Collector passes them on. What is garbled in other ways is left out, and counted.
 """
 
 from typing import Any, Final, TypeVar
@@ -31,7 +31,7 @@ def salvage(body: bytes, account: Account, shape: Shape = SPANS) -> Any:
 
     Args:
         body: A serialized request that protobuf does not read.
-        account: Where it is counted what could not be read, and what was repaired.
+        account: Counts what could not be read, and what was repaired.
         shape: What kind of request it is.
 
     Returns:
@@ -77,7 +77,7 @@ class _Salvager:
     def read(self, envelope: Any) -> Any:
         shape = self._shape
         request = shape.flat_request()
-        # The envelope's fields have the names of a request's with spans; the numbers are those of both.
+        # The fields of the envelope are named as in a request with spans. Their numbers are the same in both kinds.
         for number, each in enumerate(envelope.resource_spans):
             place = f"{shape.resources}[{number}]"
             resource = self._read(FlatResource, _LooseResource, b"".join(each.resource))

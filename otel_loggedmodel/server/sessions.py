@@ -33,7 +33,7 @@ class Sessions:
 
     @property
     def are_needed(self) -> bool:
-        """Whether pages are for those alone who have the token."""
+        """Whether pages are only for those who have the token."""
         return self._token is not None
 
     def begin(self, presented: str) -> str | None:

@@ -48,7 +48,7 @@ class Settings:
         batch_bytes: The same in bytes.
         linger_seconds: How long the first request of a batch waits for others.
         remember_seconds: How long a request that was stored is known, so that a repetition of it is not stored again.
-        keep_all_logs: Keep every log record, and not those alone that carry a version or are an event that is read.
+        keep_all_logs: Keep every log record, not only those that carry a version or are an event that is read.
         decoders: Threads that decompress and check requests.
         readers: Questions to the store at a time.
         waiting_readers: Questions that wait for their turn.

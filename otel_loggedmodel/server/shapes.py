@@ -42,7 +42,7 @@ class Shape:
 
     @property
     def name(self) -> str:
-        """Of its type."""
+        """The name of its type."""
         return self.request.DESCRIPTOR.name
 
 

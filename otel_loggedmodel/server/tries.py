@@ -58,9 +58,9 @@ class Tries:
 class ProgramTries:
     """The same for programs, which send their token with each request; to be used by any thread.
 
-    A program that has an old token sends that one again and again. It counts once, so that it is no reason to keep
-    others at its address waiting. An address that the right token came from within the last hour never waits: what is
-    wrong there costs the others at that address nothing.
+    A program that has an old token sends it again and again. That counts once, so that others at its address need not
+    wait. An address never waits if the right token came from it within the last hour: wrong tokens from there do not
+    slow others down.
 
     Args:
         clock: Monotonic seconds.

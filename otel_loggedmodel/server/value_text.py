@@ -12,7 +12,8 @@ from typing import Final
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-# As ECMAScript has them, between which and 0 there is no exponent: https://pkg.go.dev/encoding/json#Marshal
+# Numbers have an exponent from the first on, and below the second, as in ECMAScript:
+# https://pkg.go.dev/encoding/json#Marshal
 _FIRST_WITH_EXPONENT: Final = 1e21
 _LAST_WITHOUT_EXPONENT: Final = 1e-6
 
@@ -22,7 +23,7 @@ class _NoJsonError(Exception):
 
 
 def text_of(value: AnyValue) -> str:
-    """The text of a value that is a list or a map; empty where one of its numbers is none, as it is in Go."""
+    """The text of a value that is a list or a map; empty if one of its numbers is not finite, as in Go."""
     try:
         return _json(value)
     except _NoJsonError:

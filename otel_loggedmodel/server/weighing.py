@@ -22,7 +22,7 @@ _MIB: Final = 1024 * 1024
 
 @dataclass
 class Weight:
-    """What a request consists of; the parts of a whole are added to it as they are looked at.
+    """What a request consists of. Its parts are added up as they are looked at.
 
     Attributes:
         size: Of its serialization, in bytes.
