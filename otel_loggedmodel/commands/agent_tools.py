@@ -158,7 +158,7 @@ class Tools:
 
 
 def _told(ask: Callable[[], object]) -> str:
-    """The answer as JSON; what was asked wrongly is an answer, too, which says what to do."""
+    """The answer as JSON. A wrong question gets an answer, too, which says what to do."""
     try:
         answer = ask()
     except (ReadingError, ValueError) as error:

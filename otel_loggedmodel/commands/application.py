@@ -56,7 +56,7 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt:
             raise typer.Exit(exits.INTERRUPTED) from None
         except (OSError, EOFError) as error:
-            # Of a pipe, and of an end of input, the framework would make an exit code 1.
+            # For a broken pipe or an end of input, the framework would exit with 1.
             raise typer.Exit(defects.tell(error)) from None
 
     def main(self, *args: Any, **kwargs: Any) -> Any:

@@ -190,7 +190,7 @@ def _value(comparison: Comparison, position: int, metric: Metric) -> str:
 
 
 def _value_compared(comparison: Comparison, position: int, metric: Metric) -> float | None:
-    """The value that the change beside it is of, where there is one; else that over all traces."""
+    """The value that the change beside it was computed from, if there is one; else the value over all traces."""
     own = value_of(comparison.versions[position], metric.key)
     if len(comparison.differences) != 1 or position > 1:
         return own

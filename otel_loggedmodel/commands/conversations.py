@@ -34,7 +34,7 @@ def have_messages(trace: Trace) -> bool:
 
 
 def as_json(span: Span) -> list[dict[str, Any]]:
-    """The messages of a span; of what is no text, everything but the content, which the attributes have."""
+    """The messages of a span. What is no text comes without its content, which the attributes have."""
     return [
         {
             "role": message.role,

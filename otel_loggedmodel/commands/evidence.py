@@ -26,7 +26,7 @@ class Evidence:
 
     Attributes:
         smallest: The smallest difference that is found in four of five cases.
-        traces: Some number of traces of the candidate that a decision takes.
+        traces: About how many traces of the candidate a decision takes.
         seconds: How long they take to arrive.
     """
 
@@ -36,11 +36,11 @@ class Evidence:
 
 
 def of(one: Difference, tests: int, candidate: VersionMetrics, limit: float | None = None) -> Evidence | None:
-    """What a difference without a verdict says of itself.
+    """What would have been found where there is no verdict, and what it takes to find more.
 
     Args:
         one: The difference.
-        tests: How many are corrected for together.
+        tests: How many tests are corrected together.
         candidate: The version that is judged.
         limit: The difference from which on it would fail; by default the margin.
 
@@ -53,7 +53,7 @@ def of(one: Difference, tests: int, candidate: VersionMetrics, limit: float | No
     if half <= 0:
         return None
     smallest = (NormalDist().inv_cdf(1 - SIGNIFICANCE / 2 / max(tests, 1)) + _POWER) / Z * half
-    # It has to be told from no difference where it is large, and from the limit where it is near to that.
+    # A large difference has to be told from none at all, and one that is near the limit from that.
     border = (one.margin or 0.0) if limit is None else limit
     wanted = abs(one.delta - border) if limit is not None else max(abs(one.delta), border)
     if wanted <= 0 or not candidate.traces:

@@ -38,7 +38,7 @@ class Finding:
         verdict: What the comparison says, if it was asked.
         reason: Why that is unknown.
         smallest: The smallest difference that would have been found in four of five cases.
-        traces_needed: Some number of traces of each version that a decision takes; None where more decide nothing.
+        traces_needed: About how many traces of each version a decision takes; None if more would decide nothing.
         seconds_needed: How long they take to arrive at the present rate.
     """
 

@@ -62,29 +62,29 @@ def gate(
         typer.Option(
             "--min-traces",
             min=0,
-            help="Judge nothing but rules on scores alone with fewer traces of either version. Default: 20",
+            help="With fewer traces of either version, judge only rules that are on scores alone. Default: 20",
         ),
     ] = None,
     min_scores: Annotated[
         int | None,
         typer.Option(
-            "--min-scores", min=0, help="Judge no score that is named with fewer values of either version. Default: 10"
+            "--min-scores", min=0, help="With fewer values of either version, judge no score that is named. Default: 10"
         ),
     ] = None,
     unknown: Annotated[
         OnUnknown | None,
         typer.Option(
             "--unknown",
-            help="What a rule does that cannot be decided yet; `wait` is exit code 2. Default: pass, and wait for what"
-            " is required.",
+            help="What becomes of a rule that cannot be decided yet; `wait` is exit code 2. Default: pass, and wait for"
+            " what is required.",
         ),
     ] = None,
     repeated: Annotated[
         bool,
         typer.Option(
             "--repeated",
-            help="For who asks again and again while traffic arrives: with intervals and p-values that hold however"
-            " often they are looked at. They take some four times the traces.",
+            help="For asking again and again while traffic arrives: intervals and p-values hold however often they are"
+            " looked at. They take some four times the traces.",
         ),
     ] = False,
     junit: options.Junit = None,

@@ -42,7 +42,7 @@ class GateResult:
         baseline: The version that the candidate was held against.
         candidate: The version that was judged.
         rules: What became of each rule, and of each demand.
-        unit: What is independent of each other: `trace`, `conversation`, or the name of an attribute.
+        unit: What is taken as independent: `trace`, `conversation`, or the name of an attribute.
         repeated: Whether it holds however often it is asked.
         notes: What a reader of the numbers has to know.
     """
@@ -80,7 +80,7 @@ def judged(
         min_traces: If either version has fewer traces, only rules are judged that depend on nothing but scores.
         min_scores: If either version has fewer values of a score, no rule is judged that names it.
         unknown: What happens to what cannot be decided yet; by default rules pass, and demands wait.
-        margins: Up to where a difference hardly matters, by metric, where that is not as usual.
+        margins: By metric, up to where a difference hardly matters; usual margins are not in it.
         repeated: Whether it is asked again and again while traffic arrives, and may be wrong once in twenty rollouts.
 
     Raises:

@@ -14,7 +14,7 @@ from otel_loggedmodel.store import sequential, statistics
 from otel_loggedmodel.store.results import Comparison, Difference, Reason, Verdict
 from otel_loggedmodel.store.statistics import Margins
 
-# Where a larger part of a score's results is missing, as the scorer failed, what is left says too little.
+# If more than this part of a score's results is missing, as the scorer failed, the rest says too little.
 _MOST_MISSING: Final = 0.05
 # The 90 % interval in parts of the 95 % one: its ends are those of one-sided 95 % limits.
 _ONE_SIDED: Final = 1.6448536269514722 / statistics.Z
@@ -27,7 +27,7 @@ class Holding:
         comparison: Of the baseline and the candidate.
         min_scores: How many values of a score each has to have.
         named: The metrics whose verdicts are asked for, and are corrected for together; None for all.
-        margins: Up to where a difference hardly matters, by metric, where that is not as usual.
+        margins: By metric, up to where a difference hardly matters; usual margins are not in it.
         repeated: Whether intervals and p-values have to hold however often they are looked at.
     """
 
@@ -254,9 +254,10 @@ class Holding:
         return _finite(baseline), _finite(candidate)
 
     def _compared(self, metric: str) -> tuple[float | None, float | None]:
-        """The values that are held against each other.
+        """The values that are compared with each other.
 
-        For scores, they are those of the rows that both versions have; where the traffic differed, of what both had.
+        For scores, they are those of the rows that both versions have. If the traffic differed, they are those of the
+        traffic that both had.
         """
         difference = self._differences.get(metric)
         if difference is None or (difference.evaluation is None and difference.adjusted is None):

@@ -36,8 +36,8 @@ Store = Annotated[
 def repair(store: Store = None, token_file: options.TokenFile = None, json: options.Json = False) -> None:
     """Read all of a store, and set aside what is damaged, so that the rest can be read. Nothing is deleted.
 
-    Where the store was copied in a way that broke it, or the definition of a table is damaged, that is put back; stop
-    the backend for it.
+    It also puts back what broke when the store was copied in a wrong way, and damaged definitions of tables. Stop the
+    backend for that.
     """
     from otel_loggedmodel.store import keeping
 
@@ -81,7 +81,7 @@ def restore(
     token_file: options.TokenFile = None,
     json: options.Json = False,
 ) -> None:
-    """Add the spans of a backup to a store, but for those that it has; or make a new store of it."""
+    """Add the spans of a backup that a store does not have, or make a new store of the backup."""
     from otel_loggedmodel.store import keeping
 
     with printing.progress("Restoring"):

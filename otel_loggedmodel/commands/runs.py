@@ -65,7 +65,7 @@ def _show_table(found: Sequence[Run]) -> None:
 
 
 def rendered(parts: Sequence[Run]) -> list["RenderableType"]:
-    """One run, of each version and data set that it evaluated."""
+    """One run, with an entry for each version and data set that it evaluated."""
     from rich.text import Text
 
     from otel_loggedmodel.commands.tables import pairs

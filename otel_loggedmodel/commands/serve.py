@@ -153,7 +153,7 @@ def serve(
         raise typer.BadParameter(str(error)) from None
     url = _url_of(data, store)
     _log(quiet)
-    # What is stored is what people asked and were answered.
+    # The store holds what people asked and what they were answered, so nobody else may read its files.
     os.umask(0o077)
     from otel_loggedmodel.server.listening import CannotListenError
     from otel_loggedmodel.server.running import run

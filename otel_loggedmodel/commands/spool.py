@@ -75,7 +75,7 @@ def drain(
     ] = 30.0,
     json: options.Json = False,
 ) -> None:
-    """Deliver what processes have left that are gone, as this environment's exporter is configured.
+    """Deliver what ended processes have left, as this environment's exporter is configured.
 
     By default this is what was meant for the same address, with any headers, and for the MLflow server and the
     experiment that MLflow's variables name. With --from or --all, what was meant for others goes out with this
@@ -104,7 +104,7 @@ def drain(
 def export(
     directory: Directory = None,
     source: From = None,
-    refused: Annotated[bool, typer.Option("--refused", help="What was set aside as it was refused, instead.")] = False,
+    refused: Annotated[bool, typer.Option("--refused", help="Instead, what was set aside as it was refused.")] = False,
 ) -> None:
     """Print what waits as lines of OTLP JSON, one request a line, as the Collector's `otlpjsonfile` receiver reads it.
 
@@ -261,7 +261,7 @@ def _show(found: "Sequence[Destination]") -> None:
                 Column("key", [destination.directory.name[:12] for destination in found], whole=True),
                 Column("destination", [_address(destination) for destination in found]),
                 Column("protocol", [destination.protocol or formatting.ABSENT for destination in found], importance=1),
-                # Nearly always there are spans alone.
+                # Nearly always there are only spans.
                 *(
                     [Column("signal", [destination.signal for destination in found], importance=2)]
                     if any(destination.signal == "logs" for destination in found)

@@ -37,7 +37,7 @@ class Order(str, enum.Enum):
 
 def traces(
     version: Annotated[
-        str | None, typer.Argument(metavar="[VERSION]", help="A version, or a trace id, of which the spans are shown.")
+        str | None, typer.Argument(metavar="[VERSION]", help="A version; or a trace id, to show its spans.")
     ] = None,
     trace_id: Annotated[
         str | None, typer.Option("--id", metavar="TRACE_ID", help="Show the spans of this trace.")
@@ -83,7 +83,7 @@ def traces(
     prompt: options.Prompt = None,
     agent: options.Agent = None,
     messages: Annotated[
-        bool, typer.Option("--messages", help="Of one trace, what was said between application and models, too.")
+        bool, typer.Option("--messages", help="For one trace, also what application and models said to each other.")
     ] = False,
     store: options.Store = None,
     prices: options.Prices = None,

@@ -83,7 +83,8 @@ def watch(
     unknown: Annotated[
         OnUnknown | None,
         typer.Option(
-            "--unknown", help="What a rule does that is undecided at the deadline; `wait` is exit code 2. Default: wait"
+            "--unknown",
+            help="What becomes of a rule that is undecided at the deadline; `wait` is exit code 2. Default: wait",
         ),
     ] = None,
     junit: options.Junit = None,
@@ -103,7 +104,7 @@ def watch(
     json: options.Json = False,
 ) -> None:
     """Watch a candidate while its traffic arrives: exit code 0 passes, 1 fails, 2 is undecided at the deadline."""
-    # Once: a time that is so long ago would move with each look.
+    # Read once, as a time such as `24h` ago would move with each look.
     selection = options.read_selection(
         since, until, service, attribute, dataset=dataset, production=production, prompt=prompt, agent=agent, by=by
     )

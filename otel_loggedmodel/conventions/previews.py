@@ -18,12 +18,12 @@ _MOST_DEPTH: Final = 8
 
 
 def asked(text: str | None) -> str:
-    """What somebody asked, of a span's input: its last message of a user, or its only text."""
+    """What somebody asked, from a span's input: its last message of a user, or its only text."""
     return _preview(text, _ASKED, "user")
 
 
 def answered(text: str | None) -> str:
-    """What was answered, of a span's output."""
+    """What was answered, from a span's output."""
     return _preview(text, _ANSWERED, "assistant")
 
 
@@ -90,7 +90,7 @@ def _said_in(value: Mapping[str, Any], keys: Sequence[str], role: str, depth: in
 
 
 def _said_last(values: Sequence[Any], keys: Sequence[str], role: str, depth: int) -> str:
-    """The last message of that role; of parts that are no messages, all."""
+    """The last message of that role; all of the values if they are parts and no messages."""
     if any(isinstance(one, Mapping) and "role" in one for one in values):
         by_role = [one for one in values if isinstance(one, Mapping) and one.get("role") == role]
         for one in reversed(by_role or [one for one in values if isinstance(one, Mapping)]):

@@ -87,7 +87,7 @@ def kind_name_of(attributes: Mapping[str, Any]) -> str | None:
 
 @cache
 def _attributes_of(*things: Thing) -> frozenset[str]:
-    """The attributes that may have one of these. Most spans have none, which is told at once so."""
+    """The attributes that may have one of these. Most spans have none of them, which is seen at once."""
     return frozenset(place.attribute for place in places_of(*things))
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What instrumentations do otherwise than their convention says, by the name of their scope.
+"""Where instrumentations differ from what their convention says, by the name of their scope.
 
-No attribute tells of these, so that they were looked up in the code of each, or seen in what it sends. What a span of
-one of them leaves out is not known, which is something else than 0.
+No attribute tells of this. It was looked up in the code of each instrumentation, or seen in what it sends. What a span
+of one of them leaves out is not known, which is not the same as 0.
 """
 
 from typing import Final
@@ -14,7 +14,7 @@ Sources: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Tok
 https://github.com/openlit/openlit/blob/main/sdk/python/src/openlit/instrumentation/anthropic/utils.py
 """
 PROVIDERS_WITH_CACHED_BESIDE: Final = ("anthropic", "aws.bedrock")
-"""Whose tokens these are."""
+"""The providers whose tokens these are."""
 
 WITHOUT_CACHED: Final = (
     # They never say how many input tokens were cached.
@@ -26,19 +26,19 @@ WITHOUT_CACHED: Final = (
     "@opentelemetry/instrumentation-openai",
     "@traceloop/instrumentation-langchain",
     "@traceloop/instrumentation-openai",
-    # They say it, be it 0, unless they cannot: of chat completions; of responses; of streams.
+    # They say it, even if it is 0, but cannot for some calls: chat completions; responses; streams.
     "openinference.instrumentation.openai_agents",
     "openinference.instrumentation.llama_index",
     "opentelemetry.instrumentation.openai_agents",
     "org.springframework.boot",
 )
-"""Where a call by one of these says no cached tokens, not even 0, how many there were is not known.
+"""If a call by one of these says no cached tokens, not even 0, nobody knows how many there were.
 
 Sources: the packages of these names as of November 2026.
 """
 
 WITH_ESTIMATES: Final = ("@traceloop/instrumentation-openai",)
-"""They count the tokens of streamed answers themselves, without what a provider adds, and do not say of which.
+"""They count the tokens of streamed answers themselves, without what a provider adds, and do not say where they did.
 
 Only the usage of the Responses API is always the provider's own.
 Source: https://github.com/traceloop/openllmetry-js/blob/main/packages/instrumentation-openai/src/instrumentation.ts
@@ -47,14 +47,14 @@ RESPONSES_API: Final = "resp_"
 """How ids of answers of OpenAI's Responses API begin."""
 
 WITH_REASONING_TWICE: Final = ("gcp.vertex.agent",)
-"""They add tokens of reasoning to those of the answer, as is right for Gemini; what LiteLLM answers has them in it.
+"""They add tokens of reasoning to those of the answer. That is right for Gemini, but LiteLLM has them in it already.
 
 A model of LiteLLM has its provider before a slash.
 Sources: https://github.com/google/adk-python/blob/main/src/google/adk/telemetry/_token_usage.py,
 https://github.com/google/adk-python/blob/main/src/google/adk/models/lite_llm.py
 """
 GEMINI_PATHS: Final = ("endpoints", "models", "projects", "publishers", "tunedModels")
-"""What a name of Gemini begins with that has a slash, too."""
+"""How names of Gemini's models begin that have a slash, too."""
 
 WITHOUT_CONTEXT: Final = ("langsmith",)
 """They start their spans with a bare parent, so that what the context carries, as the version, is not on them.
@@ -78,12 +78,12 @@ SWITCHES: Final = {
     "com.anthropic.sdk.python": "ANTHROPIC_OPEN_TELEMETRY=false",
     "langsmith": "LANGSMITH_OTEL_ENABLED=false",
 }
-"""What switches off those that state calls beside an instrumentation that somebody chose."""
+"""How to switch off instrumentations that state calls beside one that somebody chose."""
 
 LITELLM: Final = "litellm"
-"""Its callback writes on a span of the application, where there is one, what its last call used.
+"""Its callback writes what its last call used on a span of the application, if there is one.
 
-How many calls there were before is not told. Such a span has an attribute with the id of the call, and another scope.
+It does not say how many calls there were before. Such a span has an attribute with the call's id, and another scope.
 Source: https://github.com/BerriAI/litellm/blob/main/litellm/integrations/opentelemetry.py
 """
 LITELLM_CALL_ID: Final = "litellm.call_id"

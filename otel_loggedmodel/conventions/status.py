@@ -15,7 +15,7 @@ OK_STATUSES: Final = ("Ok", "STATUS_CODE_OK")
 EXCEPTION_EVENT: Final = "exception"
 """The name of the event that an exception is recorded as."""
 SCOPES_THAT_END_OK: Final = ("langsmith",)
-"""Instrumentations that end a span with the status OK whose work has failed, and record the exception.
+"""Instrumentations that end a span with the status OK although its work has failed, and record the exception.
 
 Source: https://github.com/langchain-ai/langsmith-sdk/blob/main/python/langsmith/_internal/otel/_otel_exporter.py
 """

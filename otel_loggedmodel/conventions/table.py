@@ -26,7 +26,7 @@ from otel_loggedmodel.conventions.sources import (
 from otel_loggedmodel.conventions.things import Thing
 
 SOURCES: Final[tuple[Source, ...]] = (
-    # It calls a prompt that is filled in `chat` by the conventions' name, and by its own what it is.
+    # For a prompt that is filled in, it writes `chat` under the conventions' name, and the true kind under its own.
     langsmith.SOURCE,
     genai.SOURCE,
     openllmetry.SOURCE,

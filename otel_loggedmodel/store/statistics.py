@@ -179,7 +179,7 @@ def judged(
 
     Args:
         differences: For each version, by the name of the metric.
-        margins: Up to where a difference hardly matters, by the name of the metric, where that is not as usual.
+        margins: By the name of the metric, up to where a difference hardly matters; usual margins are not in it.
     """
     tested = [
         (place, metric)

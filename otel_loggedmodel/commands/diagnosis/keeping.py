@@ -18,7 +18,7 @@ _ADVICE: Final = (
 
 
 def look(endpoint: Endpoint | None, deadline: Deadline) -> Step | None:
-    """What the store lost; None where it lost nothing, where there is none, or where other steps tell why it is silent.
+    """What the store lost; None if it lost nothing, if there is no store, or if other steps tell why it is silent.
 
     Args:
         endpoint: Where spans go, if that is known.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether log records go anywhere: scores and messages of newer instrumentations are some."""
+"""Whether log records go anywhere: newer instrumentations send scores and messages as log records."""
 
 import importlib.metadata
 import os

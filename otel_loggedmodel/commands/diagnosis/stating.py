@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether two instrumentations that are installed here state one call of a model, so that it is on two spans.
 
-What is installed need not be in use, so that this is said as a warning, with what switches one of the two off. What
-doubles was seen in spans that these packages sent, see docs/frameworks.md.
+What is installed need not be in use, so this is only a warning. It says what switches one of the two off. Which pairs
+state calls twice was seen in spans that these packages sent, see docs/frameworks.md.
 """
 
 import importlib.metadata
@@ -22,7 +22,7 @@ _DISABLED: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 _ANTHROPIC: Final = "ANTHROPIC_OPEN_TELEMETRY"
 _ANTHROPIC_SINCE: Final = (2, 14)
 _LANGSMITH: Final = "LANGSMITH_OTEL_ENABLED"
-# What a framework's instrumentation states, that of the library beneath states again, though only in this project.
+# Of these libraries, OpenTelemetry's own instrumentation states again what that of a framework has stated.
 _STATES_CALLS_OF: Final = ("openai", "anthropic")
 
 
@@ -63,7 +63,7 @@ def doubled() -> Iterator[Step]:
 
 
 def _installed() -> dict[str, dict[str, str]]:
-    """The instrumentations that are not disabled: by library, the names that disable them by distribution."""
+    """The instrumentations that are not disabled: for each library, the name that disables each distribution."""
     disabled = {part.strip() for part in os.environ.get(_DISABLED, "").split(",")}
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for entry in importlib.metadata.entry_points(group="opentelemetry_instrumentor"):

@@ -116,10 +116,10 @@ def _say_more_than_instructions(messages: Sequence[Message]) -> bool:
 
 
 def _better(messages: list[Message], others: list[Message]) -> list[Message]:
-    """What is known so far, with what another convention says where that is nothing.
+    """The messages that are known so far; those of another convention where these say nothing.
 
-    Some state instructions in one convention and the rest in another, or the role alone of a message whose text another
-    one has.
+    Some state instructions in one convention and the rest in another, or only the role of a message whose text is in
+    another one.
     """
     if _say_more_than_instructions(messages):
         if len(messages) != len(others):

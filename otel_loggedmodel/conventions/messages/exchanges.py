@@ -71,7 +71,7 @@ def answered(value: Any) -> list[Message]:
 
 
 def conversation_in(value: Any, role: str, *, is_output: bool) -> list[Message]:
-    """The messages of a step that took or gave nothing else; none where there is more, or something else."""
+    """The messages of a step that took or gave only messages; none if there was more, or something else."""
     found = values.parsed(value)
     if isinstance(found, Mapping) and found.get("lc") == 1 and isinstance(found.get("kwargs"), Mapping):
         found = found["kwargs"].get("messages", found)  # a prompt of LangChain

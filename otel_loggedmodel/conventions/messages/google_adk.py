@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Google's Agent Development Kit, in the form that it writes by default: requests and responses of Gemini as JSON.
 
-What is not there it writes as `{}`. With `OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental` it writes the GenAI
-conventions' messages.
+It writes `{}` for what is not there. With `OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental` it writes the
+GenAI conventions' messages.
 """
 
 from collections.abc import Iterator

@@ -17,7 +17,7 @@ _FIELD: Final = re.compile(
     r"(messages|contents|input|system|instructions|system_instruction|systemInstruction|choices|content|output|candidates)"
 )
 _OF_RESPONSE: Final = frozenset({"choices", "content", "output", "candidates"})
-# Python's own reader of such texts takes memory that is many times theirs.
+# Python's own reader of such texts takes many times as much memory as they do.
 _LONGEST: Final = 1_000_000
 
 

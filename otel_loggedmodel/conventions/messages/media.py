@@ -28,7 +28,7 @@ _DATA: Final = ("data", "bytes", "base64", "file_data")
 _ADDRESS: Final = ("uri", "url", "file_uri", "fileUri", "image_url", "file_url", "image", "video", "audio", "document")
 _MIME: Final = ("mime_type", "mimeType", "media_type", "mediaType", "contentType", "content_type")
 _DATA_ADDRESS: Final = re.compile(r"data:([^;,]{0,200})(?:;[^,;]{0,200})*?(;base64)?,", re.IGNORECASE)
-# How a picture begins that stands where others have an address.
+# Some put a picture itself where others have an address. It begins like this.
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]{60}")
 _SHORTEST_PICTURE: Final = 60
 _DEEPEST: Final = 4

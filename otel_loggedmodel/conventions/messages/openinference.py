@@ -2,8 +2,8 @@
 """OpenInference: messages by number, and what any step took and gave.
 
 `input.value` and `output.value` are there on nearly every span. Of a model's call they are the request and the
-response, which say what the numbered messages leave out: OpenInference for LangChain.js has the role alone of a message
-whose content is a list.
+response, which say what the numbered messages leave out: if the content of a message is a list, OpenInference for
+LangChain.js has only its role.
 """
 
 from collections.abc import Iterator

@@ -49,7 +49,7 @@ _RESULT_OF_KEYS: Final = (
 )
 _TEXTS: Final = frozenset({"text", "input_text", "output_text", "summary_text", "reasoning_text"})
 _REASONING: Final = frozenset({"reasoning", "thinking", "reasoning_text", "reasoningContent", "reasoning_content"})
-# What a part of text that is empty may have.
+# The fields that an empty part of text may have.
 _EMPTY_TEXT: Final = ("text", "content", "annotations")
 _TEXT_KEYS: Final = ("content", "text", "thinking", "reasoning", "reasoningText", "refusal", "summary")
 
@@ -88,7 +88,7 @@ def _parts(value: Any) -> Iterator[Part]:
 
 
 def _parts_in(text: str) -> list[Part]:
-    """The parts that a text is; none where it is not JSON all of which looks like parts."""
+    """The parts that a text of JSON holds; none if it is no list, or if anything in it does not look like a part."""
     inner = values.parsed(text)
     if not isinstance(inner, list) or not all(map(has_shape_of_part, inner)):
         return []

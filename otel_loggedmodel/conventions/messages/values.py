@@ -17,13 +17,13 @@ _DEEPEST: Final = 100
 
 
 def parsed(value: Any) -> Any:
-    """JSON that is a list or a map, else the value itself; in it, only what JSON has."""
+    """A list or a map from its JSON, else the value itself; only with types that JSON has."""
     found, _ = parsed_as_far(value, mend=False)
     return found
 
 
 def parsed_as_far(value: Any, *, mend: bool = True) -> tuple[Any, bool]:
-    """The same, as far as the text goes where it was cut off.
+    """The same. A text that was cut off is read as far as it goes.
 
     Returns:
         The value, and whether it was cut off.
@@ -47,7 +47,7 @@ def parsed_as_far(value: Any, *, mend: bool = True) -> tuple[Any, bool]:
 
 
 def whole_json(value: Any) -> Any:
-    """A value that is JSON whatever it is, so that a text stands in quotes; what is no JSON, as it is."""
+    """A value that is always written as JSON, so that even a text stands in quotes. What is no JSON stays as it is."""
     if not isinstance(value, str):
         return _plain(value)
     try:

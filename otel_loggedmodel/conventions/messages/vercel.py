@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Vercel's AI SDK: release 6, and 7 with its legacy integration; 7 alone writes the GenAI conventions.
+"""Vercel's AI SDK: release 6, and 7 with its legacy integration. Without that, 7 writes the GenAI conventions.
 
 `ai.generateText` and `ai.streamText` have what the application asked in `ai.prompt`; the calls below them have
 `ai.prompt.messages`. Objects and embeddings have attributes of their own.
