@@ -70,7 +70,7 @@ def _timed(statements: str, environment: Mapping[str, str]) -> dict[str, float]:
 
 
 def _listing(environment: Mapping[str, str]) -> str:
-    """What is imported beyond the SDK's tracing, the dearest first; times as `python -X importtime` sees them."""
+    """What is imported beyond the SDK's tracing, the slowest first; times as `python -X importtime` sees them."""
     ended = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", BOTH], env=environment, capture_output=True, text=True, check=True
     )

@@ -17,8 +17,8 @@ from benchmarks.spans import InBatches, chat_attributes, tracer_with
 
 SPANS = 512
 
-# All ids begin with this, which no text has: receivers know each other's requests, and spans, by what they have sent
-# before, so that each request gets another beginning when it is sent.
+# All ids begin with these bytes, which no text contains. Receivers recognise requests and spans that they have seen
+# before, so each request gets other bytes in their place when it is sent.
 _MARK = b"\xff\xfe\xfd\xfc"
 
 

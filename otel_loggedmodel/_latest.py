@@ -18,7 +18,7 @@ class Latest(OrderedDict[_K, _V]):
         size: How many keys it holds.
     """
 
-    # Not a plain dict: to find its oldest key takes the longer the more of the oldest were deleted before.
+    # Not a plain dict: the more of its oldest keys were deleted, the longer it takes to find the oldest one left.
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Latest(OrderedDict[_K, _V]):
 
     def __setitem__(self, key: _K, value: _V) -> None:
         super().__setitem__(key, value)
-        # Each of these is done at once, but between two of them another thread may have made room with this very key.
+        # Each of these steps is atomic, but between two of them another thread may have dropped this very key.
         with contextlib.suppress(KeyError):
             self.move_to_end(key)
         while len(self) > self._size:

@@ -18,7 +18,7 @@ def loaded_on_demand(
 
     Args:
         package: Its `__name__`.
-        modules: In which module each name is. A module whose name this is stands for itself.
+        modules: The module of each name. The name of a module of the package stands for that module.
         otherwise: The module and the function in it that know what stands for any other name.
     """
 

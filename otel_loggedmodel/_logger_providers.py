@@ -16,7 +16,7 @@ from opentelemetry._logs import _internal
 from otel_loggedmodel._errors import swallow
 
 _ADD: Final = "add_log_record_processor"
-# What every caller of `set_logger_provider` ends up in, those included that have imported that before.
+# Every call of `set_logger_provider` ends up in this, even if the caller imported that function before.
 _SETTER: Final = "_set_logger_provider"
 _original_setter: Any = None
 
@@ -114,7 +114,7 @@ def _sdk_provider_of(provider: object) -> Any:
 
 
 def _multi_of(provider: object) -> Any:
-    """What holds the processors of the SDK's logger provider; None of another one."""
+    """What holds the processors of the SDK's logger provider; None for any other provider."""
     sdk_provider = _sdk_provider_of(provider)
     multi = None if sdk_provider is None else vars(sdk_provider).get("_multi_log_record_processor")
     return multi if _is_multi(multi) else None
@@ -138,14 +138,14 @@ def _flat(multi: Any) -> Iterator[Any]:
 
 
 def _place_of_exporter(processor: object) -> tuple[Any, str]:
-    """Which attribute of what is the exporter of a processor that exports on a thread of its own."""
+    """The object and its attribute that hold the exporter of a processor that exports on a thread of its own."""
     from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 
     if isinstance(processor, BatchLogRecordProcessor):
         # Releases before 1.34 keep it in the processor itself.
         return vars(processor).get("_batch_processor", processor), "_exporter"
     # A `SimpleLogRecordProcessor` exports on the application's thread, while `logging` holds the lock of its handler.
-    # What keeps records logs by itself, on threads of its own, and would wait for that lock.
+    # A `DurableExporter` logs on threads of its own, which would wait for that lock.
     return None, ""
 
 

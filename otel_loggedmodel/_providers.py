@@ -30,7 +30,7 @@ Value = TypeVar("Value")
 
 
 class ByIdentity(Generic[Value]):
-    """A value for each of some objects, which need not be hashable, as a provider that is a dataclass is not."""
+    """Values of objects. The objects need not be hashable: a provider that is a dataclass is not."""
 
     def __init__(self) -> None:
         self._values: dict[int, tuple[Callable[[], object], Value]] = {}
@@ -89,7 +89,7 @@ def sdk_provider_of(provider: object) -> TracerProvider | None:
 
 
 def processors_of(provider: object) -> tuple[SpanProcessor, ...] | None:
-    """The provider's processors, those inside of others of the SDK's included; None where they do not show."""
+    """The provider's processors, also those inside of the SDK's own ones; None if they cannot be seen."""
     multi = _multi_of(provider)
     return None if multi is None else tuple(_flat(multi))
 
@@ -188,13 +188,13 @@ def _flat(multi: Any) -> Iterable[SpanProcessor]:
 
 
 def wrap_exporters_of(processors: Iterable[object]) -> bool:
-    """Put a `LoggedModelExporter` in front of every exporter. Whether there is any."""
+    """Put a `LoggedModelExporter` in front of every exporter. Returns whether there is any."""
     wrapped = [wrap_exporter_of(processor) for processor in processors]
     return any(wrapped)
 
 
 def wrap_exporter_of(processor: object) -> bool:
-    """Put a `LoggedModelExporter` between a processor and its exporter. Whether there is one now."""
+    """Put a `LoggedModelExporter` between a processor and its exporter. Returns whether there is one now."""
     if isinstance(processor, SynchronousMultiSpanProcessor | ConcurrentMultiSpanProcessor):
         return wrap_exporters_of(_flat(processor))
     holder, name = _place_of_exporter(processor)
@@ -219,7 +219,7 @@ def unwrap_exporter_of(processor: object) -> None:
 
 
 def _place_of_exporter(processor: object) -> tuple[object, str]:
-    """Which attribute of what is the exporter of one of the SDK's processors."""
+    """The object and its attribute that hold the exporter of one of the SDK's processors."""
     if isinstance(processor, BatchSpanProcessor):
         # Releases before 1.34 keep it in the processor itself.
         batch = _held_by(processor).get("_batch_processor")
@@ -234,8 +234,8 @@ def _can_be_wrapped(exporter: object) -> bool:
     # and they do not say whether they succeeded.
     if type(exporter).__module__.partition(".")[0] == "mlflow":
         return False
-    # AWS's for spans that are not sampled, beside one for those that are: the daemon makes metrics of them, and nothing
-    # else. https://github.com/aws-observability/aws-otel-python-instrumentation
+    # AWS has an exporter for spans that are not sampled, beside one for those that are. Its daemon only makes metrics
+    # of them. https://github.com/aws-observability/aws-otel-python-instrumentation
     held = _held_by(exporter)
     udp = next((one for one in (exporter, held.get("_delegate")) if type(one).__name__ == "OTLPUdpSpanExporter"), None)
     return udp is None or _held_by(udp).get("_sampled") is not False

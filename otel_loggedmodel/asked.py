@@ -38,7 +38,7 @@ class ComparisonResult:
 
     Attributes:
         comparison: Every number, as the JSON of the command line has it.
-        changed_rows: Of two versions, the rows of data sets that changed most.
+        changed_rows: If two versions are compared, the rows of data sets that changed most.
         store: Where it was read.
     """
 

@@ -35,7 +35,7 @@ EVALUATION_GROUP: Final = "logged_model.evaluation.group"  # rows that belong to
 EVALUATION_TAG_PREFIX: Final = "logged_model.evaluation.tag."
 EVALUATION_SCORER: Final = "logged_model.evaluation.scorer"
 
-# Which assessment a result is: it is the newest of these that counts, and one without a value takes it away.
+# The assessment that a result belongs to. The newest result of one counts, and a result without a value takes it away.
 EVALUATION_ASSESSMENT: Final = "logged_model.evaluation.assessment"
 # Names of spans that tag a trace later, and that say what should have come out of it.
 TRACE_TAG: Final = "logged_model.trace_tag"
@@ -58,7 +58,7 @@ RUN_SCORERS: Final = "logged_model.run.scorers"
 RUN_SCORER_ERRORS: Final = "logged_model.run.scorer_errors"
 RUN_METRICS: Final = "logged_model.run.metrics"
 
-# A row of a data set: a span of this name, with the row as JSON; without, it was taken away.
+# A row of a data set: a span of this name, with the row as JSON. Without that, the row was taken away.
 DATASET_ROW: Final = "logged_model.dataset_row"
 DATASET_VALUES: Final = "logged_model.dataset_row.values"
 

@@ -7,7 +7,7 @@ import sys
 NEEDS_SERVER = "otel-loggedmodel needs: pip install 'otel-loggedmodel[server]'"
 # What runs the same command at once, in an environment of its own.
 AT_ONCE = "at once, without installing: uvx --from 'otel-loggedmodel[server]' otel-loggedmodel"
-# What `[server]` installs has given older ones up.
+# What `[server]` installs does not support older ones.
 OLDEST_PYTHON = (3, 11)
 # As `commands.exits` has it, which may not be there.
 DEFECT = 70

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The environment variables, each read in one place. A bad value is reported once and then counts as not set.
 
-The README's table is made of the names here and of the text under each, by `make docs`.
+The table in `docs/environment.md` is made of the names here and of the text under each, by `make docs`.
 """
 
 from __future__ import annotations

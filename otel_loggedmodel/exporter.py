@@ -28,16 +28,17 @@ if TYPE_CHECKING:
 class LoggedModelExporter(SpanExporter):
     """Wraps a span exporter, to be handed to a span processor in its place.
 
-    Spans pass through. With the first spans of a version go the version's own records, once; again when the backend
-    refused them, and every twelve hours while spans refer to it, so that no backend's retention forgets it. A span that
-    lost its stamp to the SDK's attribute limit gets it back.
+    Spans pass through. The version's own records go out with the first spans of a version. They are sent again if the
+    backend refused them, and every twelve hours while spans refer to the version, so that no backend's retention
+    forgets it. A span that lost its stamp to the SDK's attribute limit gets it back.
 
     What an OTLP exporter cannot deliver now is kept on disk, and delivered when the backend answers again: see
-    `durable`. Of other exporters nothing tells where they send to, so theirs is kept only where `spool_dir` is given.
+    `durable`. It is not known where other exporters send to, so what they cannot deliver is kept only if `spool_dir` is
+    given.
 
-    An MLflow server beside it is told of versions, of the traces that belong to them, and of evaluation results: these
-    become LoggedModels of its experiment, links and assessments, without the package `mlflow`. That happens in the
-    background, and what the server cannot be told now is kept in the same way.
+    An MLflow server can be told as well. Versions become LoggedModels of its experiment, traces are linked to them, and
+    evaluation results become assessments. The package `mlflow` is not needed. All this happens in the background, and
+    what the server cannot be told now is kept in the same way.
 
     Args:
         exporter: Any span exporter. By default one to the MLflow server, where there is one; else OTLP, over HTTP or
@@ -51,8 +52,8 @@ class LoggedModelExporter(SpanExporter):
             else 48 hours.
         repeat_after: Seconds after which a version that is still in use is announced again.
         mlflow: The MLflow server: True for the one that MLFLOW_TRACKING_URI and its like say, a URI, or `Settings`. By
-            default as OTEL_LOGGEDMODEL_MLFLOW says, else none. Spans that go there are spans of the application alone,
-            as records and evaluation results would be traces without sense in its pages; any other exporter gets all.
+            default as OTEL_LOGGEDMODEL_MLFLOW says, else none. If spans go there, only the application's own do:
+            records and evaluation results would be meaningless traces in its pages. Any other exporter gets all.
 
     Raises:
         TypeError: What is to be wrapped is no span exporter.
@@ -82,7 +83,7 @@ class LoggedModelExporter(SpanExporter):
         self._durable: DurableExporter | None = None
         self._tracking: Tracking | None = None
         is_wanted = environment.is_spool_wanted() or spool_dir is not None if spool is None else spool
-        # Imported here: who only says which version is active needs none of it.
+        # Imported here: an application that only says which version is active needs none of it.
         from otel_loggedmodel.delivery.keeping import Bounds, durable, place_of
 
         bounds = Bounds(spool_dir, spool_max_bytes, spool_max_age)

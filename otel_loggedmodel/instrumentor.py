@@ -23,7 +23,7 @@ from otel_loggedmodel.exporter import LoggedModelExporter, otlp_exporter_from_en
 from otel_loggedmodel.processor import LoggedModelSpanProcessor
 
 _logger = logging.getLogger(__name__)
-# Nobody waits for it longer than this: whoever has it may be waiting for a lock of a provider's, and we have that one.
+# Nobody waits longer for this lock. Its holder may be waiting for a lock of a provider that the waiting thread holds.
 _LOCK_SECONDS: Final = 5.0
 _lock: Final = threading.RLock()
 
@@ -58,13 +58,14 @@ def instrument(
 
     - Where no tracer provider was set, a new one becomes the global one; it exports to `exporter`, else over OTLP as
       the environment says.
-    - Where the provider exports already, records go along with its spans, through its own exporters, and those that it
-      gets later; or to `exporter`, where that is given, from a thread of their own.
-    - Where nothing shows through what it exports, records go to `exporter`, else over OTLP as the environment says.
+    - Where the provider exports already, records go along with its spans, through the exporters that it has and those
+      that it gets later. If `exporter` is given, they go there instead, from a thread of their own.
+    - Where the provider does not show what exports its spans, records go to `exporter`, else over OTLP as the
+      environment says.
     - Where a `LoggedModelSpanProcessor` is registered, it stays the only one; what else is missing is added.
     - A provider that is not the OpenTelemetry SDK's cannot be extended: that is logged, and nothing else happens.
     - Log records of the global logger provider are stamped too, now or when one is set, and what its batch processors'
-      exporters cannot deliver is kept. None is made where there is none.
+      exporters cannot deliver is kept. No logger provider is made.
 
     Args:
         tracer_provider: The provider to extend; the global one by default.
@@ -89,7 +90,7 @@ def instrument(
 
 
 def extended_provider(tracer_provider: trace.TracerProvider | None = None) -> trace.TracerProvider:
-    """The tracer provider, or the global one, stamping spans: extended as by `instrument` where it does not yet."""
+    """The tracer provider, or the global one. If it does not stamp spans yet, it is extended as by `instrument`."""
     provider = trace.get_tracer_provider() if tracer_provider is None else tracer_provider
     if stamping_processor_of(provider) is None:
         instrument(tracer_provider)
@@ -216,7 +217,7 @@ def _complete(provider: Any, exporter: SpanExporter | None) -> None:
         if exporter is None:
             _tell_where_records_go(provider, records_to)
         if environment.tracking_server():
-            # An exporter that gets records alone never sees which traces there are.
+            # An exporter that gets only records never sees which traces there are.
             _logger.warning(
                 "%s links no traces here, as spans are not exported through a LoggedModelExporter: call instrument() "
                 "without an exporter, or wrap the provider's own in LoggedModelExporter",
@@ -308,7 +309,7 @@ def _restore(provider: Any, extension: _Extension) -> None:
 
 # A provider that is set later
 
-# What every caller of `set_tracer_provider` ends up in, those included that have imported that before.
+# Every call of `set_tracer_provider` ends up in this, even if the caller imported that function before.
 _SETTER: Final = (
     "_set_tracer_provider" if callable(getattr(trace, "_set_tracer_provider", None)) else ("set_tracer_provider")
 )

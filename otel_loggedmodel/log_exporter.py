@@ -25,8 +25,8 @@ class LoggedModelLogRecordExporter(LogRecordExporter):  # type: ignore[misc]  # 
 
     Records pass through. One that lost the id of its version to the SDK's limits gets it back. What an OTLP exporter
     cannot deliver now is kept on disk, and delivered when the backend answers again, as `LoggedModelExporter` does with
-    spans and in the same directory. Of other exporters nothing tells where they send to, so theirs is kept only where
-    `spool_dir` is given.
+    spans and in the same directory. It is not known where other exporters send to, so what they cannot deliver is kept
+    only if `spool_dir` is given.
 
     Args:
         exporter: Any exporter of log records. By default OTLP, over HTTP or gRPC as OTEL_EXPORTER_OTLP_LOGS_PROTOCOL or

@@ -109,7 +109,7 @@ class LoggedModelPropagator(TextMapPropagator):
     def inject(
         self, carrier: CarrierT, context: Context | None = None, setter: Setter[CarrierT] = default_setter
     ) -> None:
-        """Let go out what may, to the host that the current span calls."""
+        """Send what may go out to the host that the current span calls."""
         context = get_current() if context is None else context
         # Whatever fails below, an entry that must not go out is not there any more.
         sent = context if baggage.get_baggage(ID, context) is None else baggage.remove_baggage(ID, context)
@@ -159,7 +159,7 @@ _installed: LoggedModelPropagator | None = None
 
 
 def install(*, propagate: bool | None = None, hosts: Iterable[str] | None = None) -> None:
-    """Have the global propagator send versions, as `LoggedModelPropagator` does; one that does is left alone."""
+    """Have the global propagator send versions, as `LoggedModelPropagator` does. One that does is left alone."""
     global _installed  # noqa: PLW0603 - the global propagator is one for a process, too
     try:
         with _installing:

@@ -46,10 +46,11 @@ def enable_git_model_versioning(
 ) -> GitVersioning:
     """Create a version from the state of the git checkout and make it the active one.
 
-    The commit and, where the working tree differs from it, a digest of the difference, untracked files included, make
-    the version: the same code is the same version on every branch and in every clone, and two edits of one commit are
-    two. Branch and repository are tags that do not count. Reads the checkout with `git`, which takes some tens of
-    milliseconds: call it at start-up. Where there is no git or no checkout it logs a warning and changes nothing.
+    The version is made of the commit and, if the working tree differs from it, of a digest of the difference, untracked
+    files included. So the same code is the same version on every branch and in every clone, and two different edits of
+    one commit are two versions. Branch and repository are tags that make no difference. It reads the checkout with
+    `git`, which takes some tens of milliseconds: call it at start-up. If there is no git or no checkout, it logs a
+    warning and changes nothing.
 
     Args:
         remote_name: The remote whose URL is recorded, without any credentials.

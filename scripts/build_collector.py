@@ -183,7 +183,7 @@ def cache_directory() -> Path:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock that goes with the process, however that ends; without locks there, rename alone has to do."""
+    """Hold a lock that ends with the process, however that ends. Windows has no such lock, and none is held there."""
     if sys.platform == "win32":
         yield
         return

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the tests with each supported Python that is installed here, other than the one that runs this.
 
-With all of them runs what can differ: the library. With the newest of them runs the server and the command line, too.
-The Collector, git, the browser, what ClickHouse answers, a backend's hard times and generated requests do not depend on
-the Python. Processes that die and fork while they deliver are tried with the oldest and the newest alone. Arguments are
-handed to pytest.
+All of them run the tests of what can differ: the library. The newest also runs those of the server and the command
+line. The Collector, git, the browser, what ClickHouse answers, kills of a backend and generated requests do not depend
+on the Python. Processes that die and fork while they deliver are tried only with the oldest and the newest. Arguments
+are handed to pytest.
 """
 
 import os

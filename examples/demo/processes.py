@@ -197,7 +197,7 @@ def free_port() -> int:
 def clean_environment(**variables: str) -> dict[str, str]:
     """The environment for a child: ours, without settings for telemetry that are meant for other applications.
 
-    Neither with those of a build server, which would take what a gate says for its own build's result.
+    It also lacks those of a build server, which would take what a gate says for its own build's result.
     """
     others = ("OTEL_", "MLFLOW_", "LOGGEDMODEL_", "GITHUB_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said of traces beside feedback: expectations; and how what was said is changed or taken away later.
+"""Says what should have come out of a trace, and changes or takes away what was said of a trace.
 
-An assessment has an id. What is said last under an id counts, so a change is said again, and what is taken away is said
-again without a value.
+An assessment has an id. What is said last under an id counts. So a change is said under the same id, and to take an
+assessment away is to say it again without a value.
 """
 
 import dataclasses
@@ -187,7 +187,7 @@ def _say_again(said: Feedback, before: Feedback) -> Feedback:
         _record_expectation(said)
     else:
         if said.source != before.source and before.source is not None:
-            # What counts is the newest of each source: the one before has nothing to say any more.
+            # The newest word of each source counts, so what the source before has said is taken away.
             record_feedback(dataclasses.replace(before, value=None, error=None, rationale=None))
         record_feedback(said)
     _said[str(said.assessment_id)] = said

@@ -43,7 +43,7 @@ class EventRecorder:
         if parent is None:
             return
         attributes = {key: value for key, value in (result.attributes or {}).items() if key != SAMPLING_PRIORITY}
-        # A result that names no version is of that of the span which it judges, and not of the one that is active here.
+        # A result that names no version counts for that of the span it judges, and not for the one that is active here.
         context = with_version(set_span_in_context(NonRecordingSpan(parent), Context()), None)
         token = attach(context)
         try:

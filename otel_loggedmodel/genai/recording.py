@@ -42,9 +42,9 @@ class Judged:
         dataset: Digest of the data set, or None.
         dataset_name: What that is called, or None.
         row: Key of the row, or None.
-        group: What it has in common with rows that belong together, or None.
+        group: The group of rows that its row belongs to, or None.
         run: What its run says: its id and name, as attributes.
-        is_of_run: Whether another run has a result of its own, although it is of the same span.
+        is_of_run: Whether each run that judges the same span has a result of its own.
     """
 
     trace_id: int
@@ -169,7 +169,7 @@ class Recorder:
 
     Args:
         provider: The SDK's tracer provider. Any other has no processors, so nothing is recorded there.
-        events: Takes results as events, too; None if they are spans alone.
+        events: Takes results as events, too; None if they are only spans.
     """
 
     def __init__(self, provider: Any, events: EventRecorder | None = None) -> None:

@@ -39,8 +39,8 @@ class Row:
         trace_id: Of that trace, or None.
         span_id: Of the span in it that is judged, or None.
         tags: What else is to be said of it.
-        group: What rows have in common that belong together, as questions on one passage: the record's `group`, or its
-            tag of this name, or the key of the first row with equal inputs. None where that is the row itself.
+        group: The same for rows that belong together, as questions on one passage: the record's `group`, or its tag of
+            this name, or the key of the first row with equal inputs. None if that is the row itself.
     """
 
     number: int
@@ -113,7 +113,7 @@ class RowReader:
         )
 
     def _key(self, record: Mapping[Any, Any], inputs: Any, trace_id: Any) -> tuple[str, str]:
-        """The key of a row, and that of the first that is as it."""
+        """The key of a row, and that of the first row that is equal to it."""
         own = next((record[name] for name in ID_FIELDS if _is_present(record.get(name))), None)
         if own is None and inputs is None and trace_id is not None:
             own = trace_id

@@ -23,8 +23,9 @@ _MOST_VERSIONS: Final = 10_000
 class StoredTraces:
     """Traces of a store, as `search_traces` returns them: an iterable that reads them a page at a time.
 
-    It has a length, items and slices, for which all of it is read, once. A text as index is a column, and `to_df()` is
-    the whole table; what else a pandas data frame has (`iloc`, `head()`, `columns`, ...) is that table's.
+    It has a length, items and slices; for these, all traces are read, once. With a text as index it gives a column, and
+    `to_df()` gives the whole table. Whatever else a pandas data frame has (`iloc`, `head()`, `columns`, ...) is that
+    table's.
     """
 
     def __init__(self, read: Any, limit: int | None) -> None:
@@ -46,7 +47,7 @@ class StoredTraces:
         return self._traces()[key] if isinstance(key, int | slice) else self.to_df()[key]
 
     def __getattr__(self, name: str) -> Any:
-        # Whoever only looks whether there is an attribute must not have everything read.
+        # Looking whether there is an attribute must not read everything.
         if name.startswith("_") or not (name in _COLUMNS or hasattr(_frame_class(), name)):
             raise AttributeError(f"found traces have no {name!r}")
         return getattr(self.to_df(), name)

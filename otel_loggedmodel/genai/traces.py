@@ -191,7 +191,7 @@ class Trace:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags of the trace; of each the newest counts, and an empty one was taken away."""
+        """The tags of the trace, each with its newest value; a tag whose newest value is empty was taken away."""
         return {key: text for key, text in self._under(TAG_PREFIX).items() if text}
 
     @property

@@ -263,7 +263,7 @@ def _tag_record(trace_id: int, values: Mapping[str, str], recorder: Recorder) ->
 
 
 def swallow_absent() -> None:
-    """Say that there is no trace to say something of."""
+    """Warn that there is no current trace."""
     from otel_loggedmodel._errors import warn_rarely
 
     warn_rarely("no current trace", "no span is being recorded here: call it inside @trace or start_span")

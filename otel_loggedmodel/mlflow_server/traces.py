@@ -19,7 +19,7 @@ _PAGE: Final = 100
 
 @dataclasses.dataclass(frozen=True)
 class TraceLink:
-    """What links a trace to a version. The process makes it in which the trace's true root has ended.
+    """What links a trace to a version. It is made by the process in which the trace's true root has ended.
 
     Attributes:
         trace_id: OpenTelemetry's id of the trace.

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Literal
 
-# A metric of a version is a tag, as what is newest of it counts.
+# A metric of a version is a tag, as only its newest value counts.
 METRIC_TAG: Final = "metric."
 EventKind = Literal["created", "updated", "activated", "deleted"]
 

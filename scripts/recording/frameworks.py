@@ -13,7 +13,7 @@ _GENAI: Final = {
     "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "SPAN_ONLY",
 }
 _SDK: Final = ("opentelemetry-sdk==1.45.2", "opentelemetry-exporter-otlp-proto-http==1.45.2")
-# What Strands needs beside it is not there yet for the newest.
+# A package that Strands needs does not work with newer ones yet.
 _SDK_BEFORE: Final = ("opentelemetry-sdk==1.45.1", "opentelemetry-exporter-otlp-proto-http==1.45.1")
 
 
@@ -62,7 +62,7 @@ FRAMEWORKS: Final[Mapping[str, Framework]] = {
         ("chat", "tool", "stream", "fail"),
         (*_SDK, "google-genai==2.34.0", "opentelemetry-instrumentation-google-genai==1.3b0"),
         _GENAI,
-        # Of a call of tools that the SDK goes through by itself, the span has the last answer's usage alone.
+        # If the SDK calls tools by itself, the span has only the usage of the last answer.
         not_in_telemetry={"tool": ("tin", "tout", "cached", "cost")},
     ),
     "bedrock": Framework(

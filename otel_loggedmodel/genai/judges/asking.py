@@ -80,7 +80,7 @@ def is_context_relevant(*, request: Any, context: Any, name: str | None = None, 
 
 
 def is_grounded(*, request: Any, response: Any, context: Any, name: str | None = None, model: Any = None) -> Feedback:
-    """Whether a response says nothing that the context does not."""
+    """Whether a response says only what the context says."""
     judge = judges.RetrievalGroundedness(name=name, model=model)
     return _read(judge, judge.ask(inputs=request, outputs=response, documents=context))
 

@@ -65,7 +65,7 @@ def model_of(model: Any, name: str = "the judge") -> Model:
 
 
 def name_of(model: Any) -> dict[str, str]:
-    """What tells judges by models apart that are no functions of the user's, as a parameter of `Judge`."""
+    """The name of a model that is no function of the user's, as a parameter of `Judge`: it tells such judges apart."""
     if isinstance(model, str):
         return {"model_name": model}
     return {"model_name": _Agent(model).__name__} if callable(getattr(model, "run_sync", None)) else {}

@@ -89,7 +89,7 @@ class Guidelines(_Ready):
         super().__init__(model, name=name, guidelines=given, **fields)
 
     def _rubric(self, fields: dict[str, Any]) -> str:
-        # What stands in braces names what a judge sees; that of the user's rules is left as it is.
+        # Two braces begin the name of what a judge sees, so those in the user's rules are taken apart.
         rules = "\n".join(f"- {rule.replace('{{', '{ {')}" for rule in fields["guidelines"])
         return (
             "Decide whether {{ outputs }}, as an answer to {{ inputs }}, keeps to each of these rules:\n"
@@ -100,7 +100,7 @@ class Guidelines(_Ready):
 
 
 class RetrievalGroundedness(_Ready):
-    """Whether the answer says nothing that the documents do not which were retrieved for it.
+    """Whether the answer says only what the documents say that were retrieved for it.
 
     The documents are the outputs of the trace's spans of type `RETRIEVER`. Without any there is no result.
     """
