@@ -2,8 +2,10 @@
 """A trace as scorers see it: spans, times, tokens. It was captured in this process or read from a store."""
 
 import functools
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -305,14 +307,13 @@ def assessment_of(said: Mapping[str, Any], span: TraceSpan) -> Feedback | None:
     name = said.get(EVALUATION_NAME)
     if not name:
         return None
-    label, score = said.get(EVALUATION_LABEL), said.get(EVALUATION_VALUE)
-    value: Any = label or (None if score in (None, "") else float(str(score)))
+    value: Any = said.get(EVALUATION_LABEL) or _number(said.get(EVALUATION_VALUE))
     value = {"pass": True, "fail": False}.get(str(value), value)
     if span.name == EXPECTATION:
         text = said.get(EXPECTATION_VALUE)
         return Expectation(
             name=str(name),
-            value=None if text is None else json.loads(str(text)),
+            value=None if text is None else _json(str(text)),
             source=_source_of(said),
             trace_id=span.trace_id,
             span_id=span.parent_id,
@@ -332,6 +333,23 @@ def assessment_of(said: Mapping[str, Any], span: TraceSpan) -> Feedback | None:
         create_time_ms=span.start_time_ns // 1_000_000,
         assessment_id=str(said.get(EVALUATION_ASSESSMENT) or span.span_id),
     )
+
+
+def _number(score: Any) -> float | None:
+    """The value of a result, as far as it counts: another sender may have written anything."""
+    text = str(score).strip().lower()
+    try:
+        number = {"true": 1.0, "false": 0.0}[text] if text in ("true", "false") else float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _source_of(said: Mapping[str, Any]) -> AssessmentSource | None:
@@ -391,5 +409,17 @@ def trace_of_stored(stored: Any, judged: str | None = None) -> Trace:
         for span in stored.spans
     ]
     said = [span for span in found if span.name in _SAID]
+    said += [one for span in found if span.name not in _SAID for one in _results_in_events(span)]
     spans = [span for span in found if span.name not in _SAID]
     return Trace(spans, judged or next((span.span_id for span in stored.spans if span.is_entry), None), said)
+
+
+def _results_in_events(span: TraceSpan) -> Iterator[TraceSpan]:
+    """The results that are events of a span, which is how a store has those that came as log records, too."""
+    for place, event in enumerate(span.events):
+        if event.name != EVALUATION_RESULT:
+            continue
+        at = getattr(event, "time_ns", 0)
+        # An event has no id: this is the same whenever the trace is read, and is that of no other result.
+        own_id = hashlib.blake2b(f"{span.span_id} {at} {place}".encode(), digest_size=8).hexdigest()
+        yield TraceSpan(event.name, span.trace_id, own_id, span.span_id, at, at, event.attributes or {}, "UNSET")

@@ -29,6 +29,15 @@ from otel_loggedmodel.store.measuring import START, Query, Scope
 
 RESPONSE_ID: Final = "gen_ai.response.id"
 IS_RESULT: Final = f"'{EVALUATION_RESULT}' IN (EventName, LogAttributes['{NAME_ATTRIBUTE}'])"
+TOLD_APART_BY: Final = (
+    EVALUATION_NAME,
+    EVALUATION_VALUE,
+    EVALUATION_LABEL,
+    EVALUATION_SCORER,
+    EVALUATION_RUN,
+    EVALUATION_SOURCE_ID,
+)
+"""The attributes in which the results of one span differ: where all are equal, it is one that was sent both ways."""
 _IS_SPAN_OF_VERSION: Final = "LoggedModelRole IN ('span', 'entry')"
 
 
@@ -117,13 +126,5 @@ def _elsewhere(columns: schema.Columns) -> str:
 
 
 def _key(trace: str, judged: str, attributes: str) -> str:
-    parts = (
-        EVALUATION_NAME,
-        EVALUATION_VALUE,
-        EVALUATION_LABEL,
-        EVALUATION_SCORER,
-        EVALUATION_RUN,
-        EVALUATION_SOURCE_ID,
-    )
-    said = ", ".join(f"{attributes}['{part}']" for part in parts)
+    said = ", ".join(f"{attributes}['{part}']" for part in TOLD_APART_BY)
     return f"cityHash64({trace}, {judged}, {said})"

@@ -8,7 +8,7 @@ from typing import Any, Final
 from otel_loggedmodel.attributes import EVALUATION_RESULT, EXPECTATION, TRACE_TAG
 from otel_loggedmodel.conventions import previews
 from otel_loggedmodel.conventions.things import Thing
-from otel_loggedmodel.store import conventions_sql
+from otel_loggedmodel.store import conventions_sql, log_messages
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.schema import Columns
 from otel_loggedmodel.store.trace_results import SpanEvent, TraceSummary
@@ -50,7 +50,17 @@ def with_previews(database: Database, columns: Columns, summaries: Sequence[Trac
         for row in database.query(_spans(columns, "DESC"), {"trace_ids": silent}):
             one = said[row["TraceId"]]
             one.output = one.output or previews.answered_in(row["attributes"], _events(row))
+    _add_logged(database, said)
     return [_with(summary, said.get(summary.trace_id, _Said())) for summary in summaries]
+
+
+def _add_logged(database: Database, said: Mapping[str, _Said]) -> None:
+    """What log records say, of traces whose spans do not."""
+    silent = [trace_id for trace_id, one in said.items() if not (one.input and (one.output or one.reason))]
+    for trace_id, logged in log_messages.exchanges(database, silent).items():
+        one = said[trace_id]
+        one.input = one.input or logged.asked
+        one.output = one.output or ("" if one.reason else logged.answered)
 
 
 def _spans(columns: Columns, order: str) -> str:

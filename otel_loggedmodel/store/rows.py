@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from otel_loggedmodel.conventions.things import Thing
-from otel_loggedmodel.store import conventions_sql, schema
+from otel_loggedmodel.store import conventions_sql, log_messages, schema
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.reading import ReadingError, RowFilter
@@ -60,12 +60,20 @@ def changed(
     texts: dict[str, list[tuple[str, str, str]]] = {}
     for ids in _parts(sorted({row["trace_id"] for row in told.values()})):
         texts |= _texts(database, ids)
+    silent = [row["trace_id"] for row in told.values() if not all(_text_of(texts, row))]
+    logged = {
+        trace_id: exchange
+        for ids in _parts(sorted(set(silent)))
+        for trace_id, exchange in log_messages.exchanges(database, ids).items()
+    }
     changes = []
     for candidate, name, match, pair in chosen:
         kind = match.kind or ("", "")
         before = told[base, name, kind, pair.datasets[0], pair.row]
         after = told[candidate, name, kind, pair.datasets[1], pair.row]
-        asked = _text_of(texts, before)[0] or _text_of(texts, after)[0]
+        (asked, answer_before), (asked_after, answer_after) = (
+            _with_logged(_text_of(texts, row), logged.get(row["trace_id"]), row["span_id"]) for row in (before, after)
+        )
         changes.append(
             RowChange(
                 model_id=candidate,
@@ -73,9 +81,9 @@ def changed(
                 dataset=pair.datasets[1],
                 row=before["row"],
                 delta=pair.candidate - pair.base,
-                input=asked or None,
-                base=_result(before, pair.base, _text_of(texts, before)[1]),
-                candidate=_result(after, pair.candidate, _text_of(texts, after)[1]),
+                input=asked or asked_after or None,
+                base=_result(before, pair.base, answer_before),
+                candidate=_result(after, pair.candidate, answer_after),
             )
         )
     return changes
@@ -157,6 +165,15 @@ def _text_of(texts: Mapping[str, Sequence[tuple[str, str, str]]], told: Mapping[
     of_trace = texts.get(told["trace_id"], [])
     own = [text for text in of_trace if text[0] == told["span_id"]]
     return (own or of_trace)[0][1:] if of_trace else ("", "")
+
+
+def _with_logged(texts: tuple[str, str], logged: log_messages.Exchange | None, span_id: str) -> tuple[str, str]:
+    """Input and output, each from log records where no span says it: those of the span, else of the trace."""
+    if logged is None:
+        return texts
+    asked, answered = logged.by_span.get(span_id, ("", ""))
+    found = (texts[0] or asked or logged.asked, texts[1] or answered or logged.answered)
+    return found[0][:MAX_CHARACTERS], found[1][:MAX_CHARACTERS]
 
 
 def _result(told: Mapping[str, Any], value: float, output: str) -> RowResult:

@@ -5,53 +5,40 @@ So whoever reads messages, exceptions and results of evaluations from the events
 log records, too. The fields of an event's body are attributes here, as they are where a span has the event.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from otel_loggedmodel.attributes import (
-    EVALUATION_LABEL,
-    EVALUATION_NAME,
-    EVALUATION_RESULT,
-    EVALUATION_SCORER,
-    EVALUATION_VALUE,
-)
-from otel_loggedmodel.conventions.log_events import NAME_ATTRIBUTE
-from otel_loggedmodel.store import log_scores
+from otel_loggedmodel.attributes import EVALUATION_RESULT
+from otel_loggedmodel.store import log_scores, logged_events
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.log_schema import LOGS
 from otel_loggedmodel.store.trace_results import Span, SpanEvent, Trace
 
 # A trace is shown with at most so many log records, earliest first.
 MAX_RECORDS: Final = 10_000
-PLAIN: Final = "log record"
-"""The name of a record that is no event."""
-_EXCEPTION: Final = "exception"
 _MESSAGES: Final = (
     "gen_ai.system_instructions",
     "gen_ai.input.messages",
     "gen_ai.output.messages",
     "gen_ai.tool.definitions",
 )
-_SELECTED: Final = f"""\
-toUnixTimestamp64Nano(Timestamp) AS time_ns, SpanId AS span_id, SeverityText AS severity, Body AS body,
-    LogAttributes AS attributes, if(EventName = '', LogAttributes['{NAME_ATTRIBUTE}'], EventName) AS name"""
 # What was sent again after its acknowledgement was lost is there twice.
 _ORDER: Final = "ORDER BY Timestamp, SpanId LIMIT 1 BY Timestamp, SpanId, EventName, Body, toString(LogAttributes)"
 
 
 def with_log_records(database: Database, trace: Trace) -> Trace:
     """A trace with its log records as events; the table of log records has to be there."""
+    select = f"SELECT {logged_events.SELECTED} FROM {LOGS} WHERE"
     rows = database.query(
-        f"SELECT {_SELECTED} FROM {LOGS} WHERE TraceId = {{trace_id:String}} {_ORDER} LIMIT {MAX_RECORDS}",
+        f"{select} TraceId = {{trace_id:String}} {_ORDER} LIMIT {MAX_RECORDS}",
         {"trace_id": trace.trace_id},
     )
     calls = _calls(trace)
     if calls and log_scores.are_there(database):
         # Results that name a response of this trace, and no span of it.
         rows += database.query(
-            f"SELECT {_SELECTED} FROM {LOGS} WHERE {log_scores.IS_RESULT} AND TraceId != {{trace_id:String}}"
+            f"{select} {log_scores.IS_RESULT} AND TraceId != {{trace_id:String}}"
             f" AND LogAttributes['{log_scores.RESPONSE_ID}'] IN {{responses:Array(String)}} {_ORDER}",
             {"trace_id": trace.trace_id, "responses": list(calls)},
         )
@@ -62,11 +49,9 @@ def with_log_records(database: Database, trace: Trace) -> Trace:
     taken = set(_results_of(trace.spans))
     for row in rows:
         span = place.of(row)
-        event = SpanEvent(time_ns=row["time_ns"], name=_name(row), attributes=_attributes(row, span))
-        if event.name == EVALUATION_RESULT and (key := _key(span.span_id, event.attributes)) in taken:
+        event = SpanEvent(time_ns=row["time_ns"], name=logged_events.name_of(row), attributes=_attributes(row, span))
+        if event.name == EVALUATION_RESULT and _key(span.span_id, event.attributes) in taken:
             continue  # it was sent both ways
-        if event.name == EVALUATION_RESULT:
-            taken.add(key)
         added.setdefault(span.span_id, []).append(event)
     return replace(trace, spans=tuple(_with_events(trace.spans, added)))
 
@@ -84,7 +69,7 @@ class _Place:
     def of(self, row: Mapping[str, Any]) -> Span:
         """The span of a record: its own, or that of the response which a result names, or else the entry span."""
         own = self._spans.get(row["span_id"])
-        if _name(row) == EVALUATION_RESULT and (own is None or own.model_id is None):
+        if logged_events.name_of(row) == EVALUATION_RESULT and (own is None or own.model_id is None):
             own = self._calls.get(row["attributes"].get(log_scores.RESPONSE_ID, ""), own)
         return own or self._entry
 
@@ -99,36 +84,12 @@ def _calls(trace: Trace) -> dict[str, Span]:
     return found
 
 
-def _name(row: Mapping[str, Any]) -> str:
-    name: str = row["name"]
-    # The handler of the standard library's `logging` puts an exception on a record without a name.
-    return name or (_EXCEPTION if "exception.type" in row["attributes"] else PLAIN)
-
-
 def _attributes(row: Mapping[str, Any], span: Span) -> dict[str, str]:
-    found: dict[str, str] = dict(row["attributes"])
+    found = logged_events.attributes_of(row)
     for key in _MESSAGES:
         if key in span.attributes:
             found.pop(key, None)  # said by the span, too
-    for key, text in _fields(row["body"]):
-        found.setdefault(key, text)
-    if row["severity"]:
-        found.setdefault("severity_text", row["severity"])
     return found
-
-
-def _fields(body: str) -> Iterator[tuple[str, str]]:
-    if body.startswith("{"):
-        try:
-            content = json.loads(body)
-        except (ValueError, RecursionError):
-            content = None
-        if isinstance(content, dict):
-            for key, value in content.items():
-                yield key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            return
-    if body:
-        yield "body", body
 
 
 def _results_of(spans: Iterable[Span]) -> Iterator[tuple[str, ...]]:
@@ -141,8 +102,7 @@ def _results_of(spans: Iterable[Span]) -> Iterator[tuple[str, ...]]:
 
 
 def _key(judged: str, attributes: Mapping[str, str]) -> tuple[str, ...]:
-    parts = (EVALUATION_NAME, EVALUATION_VALUE, EVALUATION_LABEL, EVALUATION_SCORER)
-    return (judged, *(attributes.get(part, "") for part in parts))
+    return (judged, *(attributes.get(part, "") for part in log_scores.TOLD_APART_BY))
 
 
 def _with_events(spans: Iterable[Span], added: Mapping[str, list[SpanEvent]]) -> Iterator[Span]:

@@ -4,12 +4,13 @@
 import json
 from typing import Any
 
+import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otel_loggedmodel.conventions.messages import Message, Part
-from otel_loggedmodel.genai.traces import Trace, trace_of_finished, trace_of_stored
+from otel_loggedmodel.genai.traces import Trace, TraceSpan, assessment_of, trace_of_finished, trace_of_stored
 from otel_loggedmodel.store import trace_results
 
 ASKED = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "Where?"}]}])
@@ -78,3 +79,21 @@ def test_a_span_that_says_nothing_has_none() -> None:
         assert (trace.inputs, trace.outputs) == (None, None)
         assert trace.root is not None
         assert trace.root.messages == []
+
+
+@pytest.mark.parametrize(
+    ("said", "value"),
+    [
+        ({"gen_ai.evaluation.score.value": "0.5"}, 0.5),
+        ({"gen_ai.evaluation.score.value": "true"}, 1.0),
+        ({"gen_ai.evaluation.score.value": 1}, 1.0),
+        ({"gen_ai.evaluation.score.value": 0.25, "gen_ai.evaluation.score.label": "fail"}, False),
+        ({"gen_ai.evaluation.score.label": "so so"}, "so so"),
+        *(({"gen_ai.evaluation.score.value": odd}, None) for odd in ("NaN", "inf", "good", "", "[1]", None)),
+    ],
+)
+def test_a_result_of_another_sender_has_its_value_where_it_has_one(said: dict[str, Any], value: object) -> None:
+    span = TraceSpan("gen_ai.evaluation.result", "1" * 32, "2" * 16, "3" * 16, 5, 5, said, "UNSET")
+    found = assessment_of({"gen_ai.evaluation.name": "exact", **said}, span)
+    assert (found.name, found.value, found.span_id) == ("exact", value, "3" * 16)
+    assert assessment_of(said, span) is None

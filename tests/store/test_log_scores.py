@@ -8,9 +8,13 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from clickhouse_server import ClickHouseServer
-from log_requests import pairs_of, request, score
+from log_requests import pairs_of, record, request, score
+from otel_loggedmodel.genai.traces import trace_of_stored
+from otel_loggedmodel.server.log_checking import check_logs
+from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.store import open_database
 from otel_loggedmodel.store.opening import Store
 from otel_loggedmodel.store.reading import Selection, TraceFilter
@@ -99,7 +103,28 @@ def logged() -> list[bytes]:
     }
     records.append(at_call("on rows", 0.5, 1, attributes=data))
     records.append(at_call("on rows", 0.75, 11, attributes=data))
-    return [request(*records).SerializeToString(), request(again).SerializeToString()]
+    sent = request(*records, *(said(trace) for trace in (1, 11)))
+    # As a receiver hands them over: lists and maps are texts.
+    checked = check_logs(sent.SerializeToString(), Settings(), time.time_ns()).payload
+    return [checked, request(again).SerializeToString()]
+
+
+def said(trace: int) -> LogRecord:
+    """The messages of a call."""
+
+    def messages(role: str, text: str) -> list[dict[str, object]]:
+        return [{"role": role, "parts": [{"type": "text", "content": text}]}]
+
+    return record(
+        None,
+        trace=trace_of(trace),
+        span=span_of(trace * 100 + 1),
+        event="gen_ai.client.inference.operation.details",
+        attributes={
+            "gen_ai.input.messages": messages("user", "what is tea"),
+            "gen_ai.output.messages": messages("assistant", f"answer {trace}"),
+        },
+    )
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +197,38 @@ def test_their_data_sets_and_rows_are_found(store: Store) -> None:
     (change,) = store.reader.rows([OLD, NEW])
     assert (change.score, change.row, change.delta) == ("on rows", "row-1", 0.25)
     assert (change.base.trace_id, change.base.span_id) == (trace_of(1), span_of(101))
+
+
+def test_rows_have_the_inputs_and_outputs_that_came_as_log_records(store: Store) -> None:
+    (change,) = store.reader.rows([OLD, NEW])
+    assert (change.input, change.base.output, change.candidate.output) == ("what is tea", "answer 1", "answer 11")
+
+
+def test_a_list_of_traces_has_the_messages_that_came_as_log_records(store: Store) -> None:
+    shown = {one.trace_id: (one.input, one.output) for one in store.reader.traces(OLD, TraceFilter())}
+    assert shown[trace_of(1)] == ("what is tea", "answer 1")
+    assert shown[trace_of(2)] == (None, None)
+
+
+def test_assessments_of_a_trace_are_those_that_came_as_log_records_too(store: Store) -> None:
+    def assessed(trace: int) -> dict[str, object]:
+        found = trace_of_stored(store.reader.trace(trace_of(trace)))
+        assert len({one.assessment_id for one in found.assessments}) == len(found.assessments)
+        assert {one.trace_id for one in found.assessments} == {trace_of(trace)}
+        assert {one.span_id for one in found.assessments} <= {span.span_id for span in found.spans}
+        return {one.name: one.error.error_code if one.error else one.value for one in found.assessments}
+
+    # What has no name, or a value that is no number, says nothing.
+    assert assessed(1) == {
+        "exact": 0.75,
+        "shared": 0.5,
+        "passed": True,
+        "by another process": 1.0,
+        "failed": "timeout",
+        "on rows": 0.5,
+    }
+    assert assessed(2) == {"exact": 0.25, "shared": 0.5, "passed": False}
+    assert assessed(12) == {"response": 0.5}
 
 
 def test_a_trace_has_each_on_the_span_that_it_is_about(store: Store) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A trace has its log records as events of its spans: messages, exceptions, and whatever else was said."""
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -15,6 +16,8 @@ from otel_loggedmodel.pages.waterfall import rows_of
 from otel_loggedmodel.server.log_checking import check_logs
 from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.store import open_database
+from otel_loggedmodel.store.opening import Store
+from otel_loggedmodel.store.reading import TraceFilter
 from otel_loggedmodel.store.trace_results import Span, Trace
 
 NOW = time.time_ns()
@@ -29,7 +32,10 @@ def spans() -> bytes:
         [
             (ENTRY, {"logged_model.id": "m-1"}),
             (CALL, {"gen_ai.operation.name": "chat"}),
-            (SAID, {"gen_ai.input.messages": '[{"role":"user","parts":[{"type":"text","content":"on the span"}]}]'}),
+            (
+                SAID,
+                {"gen_ai.input.messages": json.dumps(said("user", "on the span")), "gen_ai.request.model": "gpt-4o"},
+            ),
             (OLD, {"gen_ai.operation.name": "chat"}),
         ]
     ):
@@ -77,7 +83,7 @@ def logged() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def trace(clickhouse_server: ClickHouseServer) -> Iterator[Trace]:
+def store(clickhouse_server: ClickHouseServer) -> Iterator[Store]:
     with clickhouse_server.new_database() as name:
         store = open_database(f"clickhouse://127.0.0.1:{clickhouse_server.port}/{name}")
         store.writer.insert([spans()])
@@ -85,8 +91,13 @@ def trace(clickhouse_server: ClickHouseServer) -> Iterator[Trace]:
         assert not any(span.events for span in before.spans)
         # Stored twice, as after an acknowledgement that was lost.
         store.log_writer.insert([logged(), logged()])
-        yield store.reader.trace(TRACE)
+        yield store
         store.close()
+
+
+@pytest.fixture(scope="module")
+def trace(store: Store) -> Trace:
+    return store.reader.trace(TRACE)
 
 
 def span(trace: Trace, span_id: str) -> Span:
@@ -109,6 +120,12 @@ def test_what_the_span_says_itself_is_not_said_twice(trace: Trace) -> None:
 def test_scorers_of_stored_traces_read_them(trace: Trace) -> None:
     call = trace_of_stored(trace).search_spans(span_id=CALL)[0]
     assert call.outputs == "hi"
+
+
+def test_a_list_of_traces_has_what_was_asked_and_answered(store: Store) -> None:
+    """What a span says comes first; no span says what was answered."""
+    (listed,) = store.reader.traces("m-1", TraceFilter())
+    assert (listed.input, listed.output) == ("on the span", "an old answer")
 
 
 def test_exceptions_and_lines_are_events_of_their_span(trace: Trace) -> None:
