@@ -127,7 +127,7 @@ def in_json(made: ExportLogsServiceRequest) -> bytes:
             for one in scope_logs["logRecords"]:
                 for key in {"traceId", "spanId"} & one.keys():
                     one[key] = base64.b64decode(one[key]).hex()
-    return json.dumps(document).encode()
+    return json.dumps(document, ensure_ascii=False).encode()
 
 
 def records_of(requests: list[bytes]) -> list[LogRecord]:

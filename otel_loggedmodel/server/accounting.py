@@ -8,7 +8,7 @@ from typing import Final
 # Why spans are rejected, as the answer says it.
 REJECTIONS: Final = {
     "malformed": "content that is no OTLP",
-    "not_kept": "neither a version nor the name of an event that is read here",
+    "not_kept": "neither a version nor the name of an event that is read here (`serve --logs all` keeps these, too)",
     "parent_span_id": "a parent span id that is not 8 bytes",
     "span_id": "a span id that is not 8 bytes, or all zeros",
     "start_time": "a start that is missing, before 1971, or more than a day ahead",

@@ -261,8 +261,8 @@ def _refusal(waiting: _Waiting, error: RefusedError) -> RefusalError:
     if waiting.memory <= _LITTLE_MEMORY:
         return unavailable("the store has too little memory at the moment")
     return too_much_memory(
-        f"the store has too little memory for this request of {waiting.spans} spans, which takes about"
-        f" {waiting.memory // 2**20} MiB: send fewer spans at a time"
+        f"the store has too little memory for this request of {waiting.spans} spans or log records, which takes"
+        f" about {waiting.memory // 2**20} MiB: send fewer at a time"
     )
 
 

@@ -80,22 +80,24 @@ def malformed(text: str) -> RefusalError:
 
 def body_too_large(limit: int) -> RefusalError:
     """A body is larger than what is read."""
-    return _too_large(f"a body may have at most {limit} bytes as it is sent: compress it, or send fewer spans")
+    return _too_large(f"a body may have at most {limit} bytes as it is sent: compress it, or send less at a time")
 
 
 def content_too_large(limit: int) -> RefusalError:
     """A body is larger than what is kept, once it is decompressed."""
-    return _too_large(f"a request may have at most {limit} bytes, decompressed: send fewer spans")
+    return _too_large(f"a request may have at most {limit} bytes, decompressed: send less at a time")
 
 
 def too_many_spans(limit: int) -> RefusalError:
     """There are more spans in a request than are looked at."""
-    return _too_large(f"a request may have at most {limit} spans: send fewer")
+    return _too_large(f"a request may have at most {limit} spans or log records: send fewer")
 
 
 def too_many_messages(limit: int) -> RefusalError:
     """There is more in a request than is parsed."""
-    return _too_large(f"a request may have at most {limit} spans, events, links and attributes in all: send fewer")
+    return _too_large(
+        f"a request may have at most {limit} spans or log records, events, links and attributes in all: send fewer"
+    )
 
 
 def too_much_memory(text: str) -> RefusalError:

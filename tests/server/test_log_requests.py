@@ -107,7 +107,8 @@ def test_what_has_neither_version_nor_an_event_that_is_read_is_left_out_and_said
     )
     assert said(send(backend, sent.SerializeToString())) == (
         3,
-        "3 of 7 log records were rejected: 3 with neither a version nor the name of an event that is read here",
+        "3 of 7 log records were rejected: 3 with neither a version nor the name of an event that is read here"
+        " (`serve --logs all` keeps these, too)",
     )
     assert [one.body.string_value for one in stored(backend)] == ["versioned", "a choice", "named the old way", ""]
     assert backend.metric("otel_loggedmodel_log_rejected_records_total", reason="not_kept") >= 3
