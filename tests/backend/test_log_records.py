@@ -8,11 +8,20 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from asking import PROTOBUF, ask
 from effort import only_in_full
 from log_requests import record, request, score
+from otel_loggedmodel import LoggedModelExporter, LoggedModelLogRecordProcessor, LoggedModelSpanProcessor, genai
+from otel_loggedmodel.entities import AssessmentSource
+from otel_loggedmodel.genai.stored import get_trace
 from otel_loggedmodel.store import open_database
 
 from .sending import Traces
@@ -59,6 +68,34 @@ def test_what_was_acknowledged_is_there_after_a_kill(serving: Serving, tmp_path:
     # The table is there already, and takes more.
     send(serving, request(score("late", 1.0, trace=traces[0])))
     assert scores(serving, "logged") == {"good": ASKED, "late": 1}
+
+
+def test_a_result_that_is_sent_both_ways_counts_once(serving: Serving, tmp_path: Path) -> None:
+    """Of an evaluation and of a person, with the real exporters."""
+    tracers, loggers = TracerProvider(shutdown_on_exit=False), LoggerProvider(shutdown_on_exit=False)
+    tracers.add_span_processor(LoggedModelSpanProcessor())
+    tracers.add_span_processor(SimpleSpanProcessor(LoggedModelExporter(OTLPSpanExporter(f"{serving.http}/v1/traces"))))
+    loggers.add_log_record_processor(LoggedModelLogRecordProcessor())
+    loggers.add_log_record_processor(SimpleLogRecordProcessor(OTLPLogExporter(f"{serving.http}/v1/logs")))
+    both = {"tracer_provider": tracers, "logger_provider": loggers, "as_events": True}
+
+    @genai.scorer
+    def same(outputs: str, expectations: str) -> bool:
+        return outputs == expectations
+
+    rows = [{"inputs": {"question": text}, "outputs": text, "expectations": "a"} for text in ("a", "b")]
+    genai.evaluate(rows, [same], model_id="both ways", resume_dir=tmp_path, **both)
+    with tracers.get_tracer("app").start_as_current_span("answer", attributes={"logged_model.id": "both ways"}) as span:
+        context = span.get_span_context()
+    trace_id, span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"
+    for whose in ("a", "b"):
+        source = AssessmentSource("HUMAN", whose)
+        genai.log_feedback(trace_id=trace_id, span_id=span_id, name="helpful", value=0.5, source=source, **both)
+    tracers.shutdown()
+    loggers.shutdown()
+    assert scores(serving, "both ways") == {"same": 2, "helpful": 2}
+    found = get_trace(trace_id, store=serving.http)
+    assert sorted(said.source.source_id for said in found.assessments) == ["a", "b"]
 
 
 @only_in_full
