@@ -26,7 +26,8 @@ from otel_loggedmodel.server.decoding import JSON
 from otel_loggedmodel.server.refusing import RefusalError
 
 WORDS: Final = (
-    "this backend stores no metrics, so these were dropped: it reads tokens, cost and latency from spans. "
+    "this backend stores no metrics, so these and their exemplars were dropped: it reads tokens, cost and latency from "
+    "spans. "
     "OTEL_METRICS_EXPORTER=none switches the exporter off"
 )
 _SECONDS: Final = 3600.0

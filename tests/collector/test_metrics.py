@@ -3,11 +3,18 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetricExporter
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetricExporter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricExporter, PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
 
 from waiting import wait_until
 
@@ -161,3 +168,40 @@ def test_past_the_limit_of_series_versions_are_counted_together(run_collector: R
         by_version = samples(collector, CALLS)
         overflow = [value for labels, value in by_version if labels.get("otel_metric_overflow") == "true"]
         assert (len(by_version), overflow) == (11, [20])
+
+
+@pytest.mark.parametrize("exporter", [HttpMetricExporter, GrpcMetricExporter])
+def test_metrics_of_an_application_have_the_version_of_its_resource(
+    run_collector: RunCollector, exporter: Callable[..., MetricExporter], caplog: pytest.LogCaptureFixture
+) -> None:
+    """No processor can stamp a metric: one process has one version. What a point says itself stays."""
+    with run_collector({"APPLICATION_METRICS": "prometheus"}) as collector:
+        is_http = exporter is HttpMetricExporter
+        endpoint = {"endpoint": f"{collector.url}/v1/metrics"} if is_http else {"endpoint": collector.grpc_address}
+        reader = PeriodicExportingMetricReader(
+            exporter(**endpoint, **({} if is_http else {"insecure": True})), math.inf
+        )
+        resource = Resource({"service.name": "shop", "logged_model.id": "m-1"})
+        meters = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
+        counter = meters.get_meter("app").create_counter("app.orders")
+        counter.add(3)
+        counter.add(2, {"logged_model.id": "m-own"})
+        meters.force_flush()
+        wait_until(lambda: samples(collector, "app_orders_total"), "the metric")
+        found = {labels["logged_model_id"]: value for labels, value in samples(collector, "app_orders_total")}
+        meters.shutdown()
+    assert found == {"m-1": 3, "m-own": 2}
+    assert not [entry for entry in caplog.records if entry.levelno >= logging.WARNING]
+
+
+def test_metrics_of_applications_are_taken_where_nothing_is_done_with_them(
+    run_collector: RunCollector, caplog: pytest.LogCaptureFixture
+) -> None:
+    with run_collector() as collector:
+        reader = PeriodicExportingMetricReader(HttpMetricExporter(f"{collector.url}/v1/metrics"), math.inf)
+        meters = MeterProvider([reader], shutdown_on_exit=False)
+        meters.get_meter("app").create_counter("app.orders").add(1)
+        meters.force_flush()
+        meters.shutdown()
+        assert "app_orders" not in collector.metrics()
+    assert not [entry for entry in caplog.records if entry.levelno >= logging.WARNING]

@@ -217,3 +217,40 @@ def test_the_filter_and_the_feedback_of_the_page(backend: Backend) -> None:
     program = f'{PAGE.python[1]}\nlogging.getLogger("app").warning("in a line")\n{PAGE.python[2]}'
     written = run_by_itself(program, backend, MLFLOW_ACTIVE_MODEL_ID="page-filter")
     assert "page-filter in a line" in written
+
+
+MEASURED = """
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.view import View
+
+reader = InMemoryMetricReader()
+metrics.set_meter_provider(MeterProvider([reader], views=[View(instrument_name="too.many", attribute_keys={"route"})]))
+"""
+FOUND = """
+with otel_loggedmodel.use_model("second"):
+    orders.add(1, {"logged_model.id": otel_loggedmodel.get_active_model_id() or "none"})
+    many = metrics.get_meter("shop").create_counter("too.many")
+    many.add(1, {"route": "/", "logged_model.id": otel_loggedmodel.get_active_model_id() or "none"})
+(resource,) = reader.get_metrics_data().resource_metrics
+for metric in resource.scope_metrics[0].metrics:
+    print(metric.name, sorted(str(dict(point.attributes)) for point in metric.data.data_points))
+"""
+
+
+def test_a_version_as_an_attribute_of_a_metric_as_the_page_has_it() -> None:
+    program = MEASURED + textwrap.dedent(PAGE.python[3]) + FOUND
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "MLFLOW_ACTIVE_MODEL_ID": "first"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        """shop.orders ["{'logged_model.id': 'first'}", "{'logged_model.id': 'second'}"]""",
+        """too.many ["{'route': '/'}"]""",
+    ]

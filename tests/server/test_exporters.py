@@ -2,14 +2,19 @@
 """The exporters of OpenTelemetry, and the whole library before them, against a backend."""
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
 import pytest
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetricExporter
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
 from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricExporter, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
@@ -137,3 +142,29 @@ def test_versions_arrive_with_the_spans_that_refer_to_them(serve: Any, make: Any
     assert stamped["work"]["logged_model.id"] == model.model_id
     created = [values for values in stamped.values() if values.get("logged_model.event") == "created"]
     assert [values["logged_model.param.llm"] for values in created] == ["small"]
+
+
+# Metrics
+
+
+@pytest.mark.parametrize("transport", ["http", "grpc"])
+def test_the_exporters_of_metrics_log_nothing_though_none_are_stored(
+    shared: Backend, caplog: pytest.LogCaptureFixture, transport: str
+) -> None:
+    """Distributions export metrics each minute."""
+    if transport == "http":
+        exporter: MetricExporter = HttpMetricExporter(shared.addresses.http + "/v1/metrics")
+    else:
+        exporter = GrpcMetricExporter(shared.addresses.grpc, insecure=True)
+    reader = PeriodicExportingMetricReader(exporter, export_interval_millis=math.inf)
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    meter = meters.get_meter("app")
+    for number in range(3):
+        meter.create_histogram("gen_ai.client.operation.duration").record(0.5, {"number": number})
+        assert meters.force_flush()
+    meters.shutdown()
+    assert not [entry for entry in caplog.records if entry.levelno >= logging.WARNING]
+    assert shared.metric(
+        "otel_loggedmodel_requests_total", transport=transport, code="200" if transport == "http" else "OK"
+    )
+    assert shared.writer.inserts == []
