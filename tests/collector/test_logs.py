@@ -7,12 +7,20 @@ import json
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry._logs import LogRecord
+from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcLogExporter
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as HttpLogExporter
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 
+import otel_loggedmodel
 from clickhouse_server import ClickHouseServer
 from log_requests import odd_requests, record, records_of, request, score
+from otel_loggedmodel.delivery.spool_survey import survey
 from otel_loggedmodel.server.log_checking import check_logs
 from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.store import open_database
@@ -103,3 +111,68 @@ def test_records_are_linked_by_their_resource_and_results_are_left_as_they_are(r
         for one in records
     ]
     assert found == ["m-resource", "m-own", None, None]
+
+
+@pytest.mark.parametrize("transport", ["http", "grpc"])
+def test_an_outage_of_the_collector_loses_no_log_record(
+    run_collector: RunCollector, tmp_path: Path, transport: str
+) -> None:
+    """It is stopped and killed; an application keeps what it cannot deliver, and a later process delivers it."""
+    said = 0
+
+    def running(collector: Collector) -> tuple[LoggerProvider, otel_loggedmodel.LoggedModelLogRecordExporter]:
+        if transport == "http":
+            inner: Any = HttpLogExporter(f"{collector.url}/v1/logs", timeout=5)
+        else:
+            inner = GrpcLogExporter(endpoint=collector.grpc_address, insecure=True, timeout=5)
+        exporter = otel_loggedmodel.LoggedModelLogRecordExporter(inner, spool_dir=tmp_path)
+        provider = LoggerProvider(shutdown_on_exit=False)
+        provider.add_log_record_processor(otel_loggedmodel.LoggedModelLogRecordProcessor())
+        provider.add_log_record_processor(BatchLogRecordProcessor(exporter, schedule_delay_millis=20))
+        return provider, exporter
+
+    def say(provider: LoggerProvider, count: int) -> None:
+        nonlocal said
+        for _ in range(count):
+            record = LogRecord(body=f"record {said}", event_name="app.said", timestamp=time.time_ns())
+            provider.get_logger("app").emit(record)
+            said += 1
+
+    settings = {"LOGS_FILE": "file/logs", "LOGS_FILE_PATH": "logs.jsonl"}
+    with run_collector(settings) as collector, otel_loggedmodel.use_model(model_id="m-1"):
+        provider, exporter = running(collector)
+        say(provider, 100)
+        provider.force_flush()
+        collector.stop()
+        say(provider, 1000)
+        wait_until(lambda: exporter.pending.spans, "records to be kept")
+        collector.start()
+        say(provider, 100)
+        wait_until(lambda: provider.force_flush(5000) and not exporter.pending, "what was kept to be delivered")
+        collector.kill()
+        say(provider, 500)
+        provider.shutdown()
+        assert [waiting.signal for waiting in survey(tmp_path)] == ["logs"]
+
+        collector.start()
+        later, _ = running(collector)
+        say(later, 1)
+        file = collector.directory / "logs.jsonl"
+        # A record whose acknowledgement was lost with the Collector comes twice.
+        expected = {f"record {number}" for number in range(said)}
+        wait_until(lambda: later.force_flush(5000) and set(bodies_in(file)) >= expected, "all of them")
+        later.shutdown()
+        assert set(bodies_in(file)) == expected
+        assert set(bodies_in(file).values()) == {"m-1"}
+
+
+def bodies_in(file: Path) -> dict[str, str | None]:
+    """The version of each record in a file of the Collector's, by its body."""
+    found: dict[str, str | None] = {}
+    for line in file.read_text().splitlines() if file.exists() else ():
+        for resource_logs in json.loads(line)["resourceLogs"]:
+            for scope_logs in resource_logs["scopeLogs"]:
+                for one in scope_logs["logRecords"]:
+                    attributes = {pair["key"]: pair["value"].get("stringValue") for pair in one["attributes"]}
+                    found[one["body"]["stringValue"]] = attributes.get("logged_model.id")
+    return found

@@ -229,7 +229,7 @@ reader = InMemoryMetricReader()
 metrics.set_meter_provider(MeterProvider([reader], views=[View(instrument_name="too.many", attribute_keys={"route"})]))
 """
 FOUND = """
-with otel_loggedmodel.use_model("second"):
+with otel_loggedmodel.use_model(model_id="second"):
     orders.add(1, {"logged_model.id": otel_loggedmodel.get_active_model_id() or "none"})
     many = metrics.get_meter("shop").create_counter("too.many")
     many.add(1, {"route": "/", "logged_model.id": otel_loggedmodel.get_active_model_id() or "none"})
