@@ -66,6 +66,7 @@ ENVIRONMENTS = {
     "oldest": Environment("dev", "constraints-oldest.txt"),
     "vendors": Environment("", "constraints-vendors.txt", _VENDORS, bare=("traceloop-sdk",)),
     "vendor-azure": Environment("", "constraints-azure.txt", ("azure-monitor-opentelemetry",)),
+    "azure-evaluation": Environment("", "constraints-azure-evaluation.txt", ("azure-ai-evaluation[opentelemetry]",)),
     "distro-elastic": Environment("", "constraints-elastic.txt", ("elastic-opentelemetry", *_DISTRO_TOOLS)),
     "distro-splunk": Environment("", "constraints-splunk.txt", ("splunk-opentelemetry", *_DISTRO_TOOLS)),
     **{
