@@ -63,7 +63,7 @@ test-mlflow: $(VENV)/.python ## Run the tests with a real MLflow server
 	  $(or $(PYTEST_ARGS),tests/with_mlflow tests/genai/test_adapters.py)
 
 test-vendors: $(VENV)/.dev ## Run the tests with vendors' set-ups of OpenTelemetry
-	@$(PYTHON) scripts/environments.py vendors vendor-azure azure-evaluation
+	@$(PYTHON) scripts/environments.py vendors vendor-azure older-events
 	@OTEL_LOGGEDMODEL_REQUIRE_VENDORS=1 $(BIN)/python -m pytest $(WORKERS) $(or $(PYTEST_ARGS),tests/vendors)
 
 test-distros: ## Run the tests with vendors' distributions of OpenTelemetry

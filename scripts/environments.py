@@ -59,6 +59,12 @@ _VENDORS = (
     *("aiohttp", "colorama", "cuid", "deprecated", "jinja2", "tenacity", "opentelemetry-semantic-conventions-ai"),
     *("opentelemetry-instrumentation-logging", "opentelemetry-instrumentation-threading"),
 )
+# They make log records of their events with an OpenTelemetry before 1.39 alone.
+_OLDER_EVENTS = (
+    "azure-ai-evaluation[opentelemetry]",
+    "opentelemetry-distro",
+    "opentelemetry-instrumentation-openai-v2",
+)
 MINORS = (10, 11, 12, 13, 14)
 ENVIRONMENTS = {
     "integrations": Environment("dev,integrations,declarative", "constraints-integrations.txt"),
@@ -66,7 +72,7 @@ ENVIRONMENTS = {
     "oldest": Environment("dev", "constraints-oldest.txt"),
     "vendors": Environment("", "constraints-vendors.txt", _VENDORS, bare=("traceloop-sdk",)),
     "vendor-azure": Environment("", "constraints-azure.txt", ("azure-monitor-opentelemetry",)),
-    "azure-evaluation": Environment("", "constraints-azure-evaluation.txt", ("azure-ai-evaluation[opentelemetry]",)),
+    "older-events": Environment("", "constraints-older-events.txt", _OLDER_EVENTS),
     "distro-elastic": Environment("", "constraints-elastic.txt", ("elastic-opentelemetry", *_DISTRO_TOOLS)),
     "distro-splunk": Environment("", "constraints-splunk.txt", ("splunk-opentelemetry", *_DISTRO_TOOLS)),
     **{

@@ -17,7 +17,7 @@ MESSAGES: Final = frozenset(
     {
         # All messages of a call in one.
         "gen_ai.client.inference.operation.details",
-        # One for each message, until semantic conventions 1.36; the default of openai-v2 still.
+        # One for each message, until semantic conventions 1.36; of openai-v2 until its release 2.3.
         "gen_ai.system.message",
         "gen_ai.user.message",
         "gen_ai.assistant.message",
