@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP connections that do not wait for ever, and do not take headers without end: uvicorn's do both."""
+"""HTTP connections that do not wait for ever, take no headers without end, and answer a client that ended its side.
+
+uvicorn's wait, take, and close without an answer.
+"""
 
 import asyncio
 from typing import Any, ClassVar, Final
@@ -47,6 +50,14 @@ class Connection(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self.send_400_response("The head of the request is too large.")
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Answer a client that sends no more and waits for the answer to what it has sent whole; then close."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or cycle.more_body:
+            return False
+        cycle.keep_alive = False
+        return True
 
     def on_message_begin(self) -> None:
         """A request begins."""

@@ -489,6 +489,32 @@ def test_a_large_body_before_a_head_is_no_long_head(raw: Callable[..., tuple[Bac
     assert len(body) > 64 * 1024
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_client_that_ends_its_side_is_answered(raw: Callable[..., tuple[Backend, socket.socket]], count: int) -> None:
+    """As `nc -N` does, and clients that send one request for each connection."""
+    backend, client = raw()
+    backend.writer.gate.clear()
+    for seed in range(count):
+        body = body_of(2, seed=seed)
+        client.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    client.shutdown(socket.SHUT_WR)
+    assert backend.writer.entered.wait(20)
+    backend.writer.gate.set()
+    received = b"".join(iter(lambda: client.recv(10_000), b""))
+    assert received.count(b"HTTP/1.1 200 ") == count
+    assert len(backend.writer.spans) == 2 * count
+
+
+def test_a_client_that_ends_its_side_within_a_request_is_not_waited_for(
+    raw: Callable[..., tuple[Backend, socket.socket]],
+) -> None:
+    backend, client = raw()
+    client.sendall(HEAD + b"Content-Length: 1000\r\n\r\nabc")
+    client.shutdown(socket.SHUT_WR)
+    assert client.recv(1000) == b""
+    assert backend.post(body_of()).status == 200
+
+
 def test_a_client_that_goes_away_while_it_sends_breaks_nothing(
     raw: Callable[..., tuple[Backend, socket.socket]],
 ) -> None:
