@@ -5,11 +5,14 @@ uvicorn's wait, take, and close without an answer.
 """
 
 import asyncio
+import itertools
 from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES: Final = 64 * 1024
+# The clock of the loop does not tell moments of one millisecond apart.
+_turns = itertools.count()
 
 
 class Connection(HttpToolsProtocol):
@@ -17,11 +20,15 @@ class Connection(HttpToolsProtocol):
 
     Attributes:
         head_seconds: Seconds within which the first line of a request and its headers have to arrive.
-        max_connections: How many there may be; further ones are closed at once.
+        max_connections: How many there may be. A further one takes the place of the one that has waited longest for a
+            request, and is closed at once where every one has a request.
     """
 
     head_seconds: ClassVar[float]
     max_connections: ClassVar[int]
+
+    turn = 0
+    """Its place in the order in which connections were opened, or last had all of a request."""
 
     _is_in_head = True
     _head_bytes = 0
@@ -31,10 +38,11 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
         super().connection_made(transport)
-        if len(self.connections) > self.max_connections:
-            transport.abort()
-        else:
+        self.turn = next(_turns)
+        if len(self.connections) <= self.max_connections or self._make_room():
             self._wait_for_head()
+        else:
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
@@ -77,11 +85,31 @@ class Connection(HttpToolsProtocol):
         """All of it is there."""
         super().on_message_complete()
         self._is_in_head = True
+        self.turn = next(_turns)
 
     def abandon_upload(self) -> None:
         """Close the connection if the body of a request is still on its way."""
         if self.cycle is not None and self.cycle.more_body and not self.cycle.response_complete:
             self.transport.close()
+
+    def _make_room(self) -> bool:
+        """Close the connection that has waited longest for a request: slow clients do not keep out the others."""
+        waiting = [
+            one for one in self.connections if isinstance(one, Connection) and one is not self and one.is_waiting
+        ]
+        if not waiting:
+            return False
+        min(waiting, key=lambda one: one.turn).transport.abort()
+        return True
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it has no request that is being received or answered, but for one whose head is not complete."""
+        return (
+            self._is_in_head
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self.transport.is_closing()
+        )
 
     def _wait_for_head(self) -> None:
         self._stop_waiting()

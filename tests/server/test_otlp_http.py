@@ -546,23 +546,51 @@ def test_what_a_client_that_went_away_had_sent_is_stored(raw: Callable[..., tupl
     assert len(backend.writer.spans) == 3
 
 
+def is_served(client: socket.socket) -> bool:
+    with contextlib.suppress(ConnectionError):
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return client.recv(1000).startswith(b"HTTP/1.1 200 ")
+    return False
+
+
 def test_connections_are_bound(serve: Callable[..., Backend]) -> None:
+    """A further one takes the place of the one that has waited longest."""
     backend = serve(max_connections=3)
-
-    def is_served(client: socket.socket) -> bool:
-        with contextlib.suppress(ConnectionError):
-            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            return client.recv(1000).startswith(b"HTTP/1.1 200 ")
-        return False
-
-    clients = [socket.create_connection(("127.0.0.1", backend.port), timeout=20) for _ in range(4)]
-    assert [is_served(client) for client in clients] == [True, True, True, False]
+    clients = [socket.create_connection(("127.0.0.1", backend.port), timeout=20) for _ in range(3)]
+    assert [is_served(client) for client in clients] == [True, True, True]
+    assert is_served(clients[0])
+    clients.append(socket.create_connection(("127.0.0.1", backend.port), timeout=20))
+    assert is_served(clients[3])
+    assert [is_served(client) for client in clients] == [True, False, True, True]
     for client in clients:
         client.close()
-    wait_until(lambda: is_served_anew(backend, is_served))
 
 
-def is_served_anew(backend: Backend, is_served: Callable[[socket.socket], bool]) -> bool:
+def test_slow_clients_keep_nobody_out(serve: Callable[..., Backend]) -> None:
+    backend = serve(max_connections=30)
+    slow = [socket.create_connection(("127.0.0.1", backend.port), timeout=20) for _ in range(30)]
+    for client in slow:
+        client.sendall(HEAD[:40])
+    for seed in range(3):
+        assert backend.post(body_of(seed=seed)).status == 200
+    for client in slow:
+        client.close()
+
+
+def test_where_every_connection_has_a_request_a_further_one_is_closed(serve: Callable[..., Backend]) -> None:
+    backend = serve(max_connections=2)
+    backend.writer.gate.clear()
+    threads, statuses = post_in_background(backend, [body_of(seed=1), body_of(seed=2)])
+    assert backend.writer.entered.wait(20)
+    wait_until(lambda: not is_served_anew(backend))
+    backend.writer.gate.set()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200, 200]
+    wait_until(lambda: is_served_anew(backend))
+
+
+def is_served_anew(backend: Backend) -> bool:
     with socket.create_connection(("127.0.0.1", backend.port), timeout=20) as client:
         return is_served(client)
 
