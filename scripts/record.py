@@ -32,7 +32,8 @@ _PRICES: Final = {
     "gpt-4o": (2.50, 1.25, 10.00),
     "text-embedding-3-small": (0.02, 0.02, 0.0),
     "claude-sonnet-4-5": (3.00, 0.30, 15.00),
-    "anthropic.claude-sonnet-4-5": (3.00, 0.30, 15.00),
+    # Bedrock asks for a tenth more where a call stays in a region, which names of models without `global.` mean.
+    "anthropic.claude-sonnet-4-5": (3.30, 0.33, 16.50),
     "gemini-2.5-flash": (0.30, 0.03, 2.50),
 }
 

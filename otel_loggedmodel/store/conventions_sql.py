@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from otel_loggedmodel.conventions import notifications
 from otel_loggedmodel.conventions.reading import LARGEST_COUNT
 from otel_loggedmodel.conventions.shape import Form, Place
 from otel_loggedmodel.conventions.status import (
@@ -257,12 +258,17 @@ def kind() -> str:
     return f"toUInt8OrZero({_said(_KIND)})"
 
 
-def is_building() -> str:
-    """Whether the attributes of a span say that it builds something."""
+def is_no_request() -> str:
+    """Whether the attributes of a span say that it builds something, or that it is a notification."""
     return " OR ".join(
-        one_of(f"SpanAttributes[{literal(place.attribute)}]", values)
-        for place in places_of(Thing.KIND)
-        if (values := [value for value, kind in place.kinds.items() if kind is Kind.BUILD])
+        (
+            *(
+                one_of(f"SpanAttributes[{literal(place.attribute)}]", values)
+                for place in places_of(Thing.KIND)
+                if (values := [value for value, kind in place.kinds.items() if kind is Kind.BUILD])
+            ),
+            f"startsWith(SpanAttributes[{literal(notifications.METHOD)}], {literal(notifications.BEGINNING)})",
+        )
     )
 
 

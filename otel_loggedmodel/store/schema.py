@@ -23,7 +23,7 @@ from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
 SPANS: Final = counted.SPANS
 
 # Raised by one whenever an expression changes; each column remembers in its comment from which it is.
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 _COMMENT: Final = "otel-loggedmodel schema "
 
 
@@ -51,12 +51,12 @@ COLUMNS: Final[Mapping[str, Column]] = {
     ),
     # What a span is to its version. The flags that tell a remote parent are not stored. So a server's or consumer's
     # span is taken for an entry span, and so is a span that carries the version's name or a link to it. Building an
-    # agent is no request.
+    # agent is no request, and a notification is none.
     "LoggedModelRole": Column(
         "Enum8('none' = 0, 'span' = 1, 'entry' = 2, 'record' = 3, 'evaluation' = 4, 'build' = 5)",
         "multiIf(SpanAttributes['logged_model.event'] != '', 'record',"
         f" SpanName = '{EVALUATION_RESULT}', 'evaluation',"
-        f" {{LoggedModelId}} = '', 'none', {sql.is_building()}, 'build',"
+        f" {{LoggedModelId}} = '', 'none', {sql.is_no_request()}, 'build',"
         f" ParentSpanId = '' OR {sql.IS_SERVED}"
         " OR SpanAttributes['logged_model.name'] != ''"
         " OR arrayExists(link -> link['logged_model.id'] != '', `Links.Attributes`), 'entry', 'span')",

@@ -27,6 +27,7 @@ from otel_loggedmodel.store.results import VersionMetrics
 from otel_loggedmodel.versions import identity
 
 HERE = Path(__file__).parent / "counted"
+RECORDED = Path(__file__).parent / "recorded"
 RIGHT, WRONG, UNKNOWN = "right", "wrong", "unknown"
 # A cost of so much is right, whatever is beyond.
 _RELATIVE = 1e-6

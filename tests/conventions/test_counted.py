@@ -13,7 +13,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from clickhouse_server import ClickHouseServer
-from conventions.scoring import HERE, WRONG, names_of, numbers_of, request_of, scenarios_of
+from conventions.scoring import HERE, RECORDED, WRONG, names_of, numbers_of, request_of, scenarios_of
 from effort import IS_FULL
 from otel_loggedmodel.conventions.shape import Form, Place
 from otel_loggedmodel.conventions.table import SOURCES
@@ -31,7 +31,9 @@ def store(clickhouse_server: ClickHouseServer) -> Iterator[Store]:
         yield opened
 
 
-RECORDINGS = names_of(HERE)
+# Those of `make record` have texts, the others numbers alone.
+FOLDERS = {name: folder for folder in (HERE, RECORDED) for name in names_of(folder)}
+RECORDINGS = list(FOLDERS)
 # None of its spans tells a call of a model. Beside versions that call one, it would cost nothing; alone, that is open.
 WITHOUT_CALLS = "crewai_oi"
 # What is compared with what: each recording by itself, or most of them at once.
@@ -45,11 +47,11 @@ TOGETHER = (
 @pytest.fixture(scope="module")
 def wrong(clickhouse_server: ClickHouseServer) -> set[str]:
     """What is wrong in the answers about all recordings."""
-    with filled(clickhouse_server, [request_of(HERE, name) for name in RECORDINGS]) as reader:
+    with filled(clickhouse_server, [request_of(folder, name) for name, folder in FOLDERS.items()]) as reader:
         found = [
             number
             for names in TOGETHER
-            for _, numbers in numbers_of([one for name in names for one in scenarios_of(HERE, name)], reader)
+            for _, numbers in numbers_of([one for name in names for one in scenarios_of(FOLDERS[name], name)], reader)
             for number in numbers
         ]
     return {f"{one.scenario.recording} {one.scenario.name} {one.name}" for one in found if one.outcome == WRONG}
