@@ -13,7 +13,7 @@ WITHOUT_SPOOL := $(patsubst %,--ignore=tests/delivery/test_%.py,disk_trouble led
 # Many processes are started here, and each would compile everything anew where this variable forbids to keep that.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-integrations test-senders test-mlflow test-vendors test-distros test-oldest test-pythons lint format docs proto otelcol record bench clean
+.PHONY: help demo test test-integrations test-senders test-mlflow test-vendors test-distros test-shipping test-oldest test-pythons lint format docs proto otelcol record bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -68,6 +68,10 @@ test-vendors: $(VENV)/.dev ## Run the tests with vendors' set-ups of OpenTelemet
 
 test-distros: ## Run the tests with vendors' distributions of OpenTelemetry
 	@$(PYTHON) scripts/test_distros.py $(PYTEST_ARGS)
+
+test-shipping: $(VENV)/.dev ## Build the packages and try them; check what is for GitHub, GitLab, Grafana and Docker
+	@$(PYTHON) scripts/environments.py tools
+	@OTEL_LOGGEDMODEL_REQUIRE_SHIPPING=1 $(BIN)/python -m pytest $(or $(PYTEST_ARGS),tests/shipping)
 
 test-pythons: ## Run the tests of what can differ with every supported Python that is installed
 	@$(PYTHON) scripts/test_pythons.py $(PYTEST_ARGS)

@@ -65,11 +65,17 @@ _OLDER_EVENTS = (
     "opentelemetry-distro",
     "opentelemetry-instrumentation-openai-v2",
 )
+# What makes and checks what is shipped: packages, the site of the documentation, files for other tools.
+_TOOLS = (
+    *("build", "check-jsonschema", "furo", "grafana-foundation-sdk", "hatch-fancy-pypi-readme", "hatchling"),
+    *("myst-parser", "pipx", "sphinx", "twine", "uv"),
+)
 MINORS = (10, 11, 12, 13, 14)
 ENVIRONMENTS = {
     "integrations": Environment("dev,integrations,declarative", "constraints-integrations.txt"),
     "mlflow": Environment("dev,server,mlflow-server", "constraints-mlflow.txt"),
     "oldest": Environment("dev", "constraints-oldest.txt"),
+    "tools": Environment("", "constraints-tools.txt", _TOOLS),
     "vendors": Environment("", "constraints-vendors.txt", _VENDORS, bare=("traceloop-sdk",)),
     "vendor-azure": Environment("", "constraints-azure.txt", ("azure-monitor-opentelemetry",)),
     "older-events": Environment("", "constraints-older-events.txt", _OLDER_EVENTS),

@@ -51,6 +51,8 @@ if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_SENDERS"):
     collect_ignore.append("senders")  # they are built with what other languages bring: `make test-senders`
 if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_DISTROS"):
     collect_ignore.append("distros")  # each has an environment of its own: `make test-distros`
+if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_SHIPPING"):
+    collect_ignore.append("shipping")  # what builds and checks it has an environment of its own: `make test-shipping`
 if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_VENDORS"):
     collect_ignore.append("vendors")  # they have environments of their own: `make test-vendors`
 if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_MLFLOW"):

@@ -93,8 +93,11 @@ def test_the_linter_knows_all_that_the_backend_and_its_commands_need() -> None:
     tomllib = pytest.importorskip("tomllib")  # from Python 3.11 on, as the extra itself
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras = project["project"]["optional-dependencies"]
-    extra = [*extras["server"], *extras["mcp"]]
-    installed = {re.split(r"[<>=;\[ ]", requirement)[0].replace("-", "_") for requirement in extra}
+    assert "otel-loggedmodel[client]" in extras["server"]
+    extra = [*extras["client"], *extras["server"], *extras["mcp"]]
+    installed = {re.split(r"[<>=;\[ ]", requirement)[0].replace("-", "_") for requirement in extra} - {
+        "otel_loggedmodel"
+    }
     contract = next(one for one in project["tool"]["importlinter"]["contracts"] if one["type"] == "forbidden")
     modules = {"backports.zstd": "backports", "grpcio_status": "grpc_status"}
     assert set(contract["forbidden_modules"]) == {modules.get(one, one) for one in installed}
