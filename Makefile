@@ -13,7 +13,7 @@ WITHOUT_SPOOL := $(patsubst %,--ignore=tests/delivery/test_%.py,disk_trouble led
 # Many processes are started here, and each would compile everything anew where this variable forbids to keep that.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-integrations test-senders test-mlflow test-vendors test-distros test-shipping test-oldest test-pythons lint format docs proto otelcol record bench clean
+.PHONY: help demo test test-integrations test-senders test-mlflow test-vendors test-distros test-shipping test-oldest test-pythons lint format docs docs-site proto otelcol record bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -83,13 +83,21 @@ lint: $(VENV)/.dev ## Check style, types, the direction of imports and generated
 	@$(BIN)/lint-imports --cache-dir $(VENV)/.import_linter_cache
 	@$(PYTHON) scripts/generate_protos.py --check
 	@$(PYTHON) scripts/document_environment.py --check
+	@$(BIN)/python scripts/document_commands.py --check
 
 format: $(VENV)/.dev ## Format the code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-docs: ## Bring the table of environment variables in docs/ up to date
+docs: $(VENV)/.dev ## Bring docs/ up to date: environment variables, commands
 	@$(PYTHON) scripts/document_environment.py
+	@$(BIN)/python scripts/document_commands.py
+
+docs-site: $(VENV)/.python ## Build the site of the documentation in dist/site; a warning fails it
+	@$(PYTHON) scripts/environments.py tools
+	@PYTHONWARNINGS=error::SyntaxWarning $(VENV)/tools/bin/sphinx-build --quiet --fail-on-warning --keep-going --jobs auto --builder html \
+	  --doctree-dir $(VENV)/.doctrees docs dist/site
+	@echo "dist/site/index.html"
 
 proto: ## Regenerate the code of proto/
 	@$(PYTHON) scripts/generate_protos.py

@@ -67,8 +67,8 @@ _OLDER_EVENTS = (
 )
 # What makes and checks what is shipped: packages, the site of the documentation, files for other tools.
 _TOOLS = (
-    *("build", "check-jsonschema", "furo", "grafana-foundation-sdk", "hatch-fancy-pypi-readme", "hatchling"),
-    *("myst-parser", "pipx", "sphinx", "twine", "uv"),
+    *("build", "check-jsonschema", "grafana-foundation-sdk", "hatch-fancy-pypi-readme", "hatchling"),
+    *("myst-parser", "pipx", "sphinx", "sphinx-book-theme", "twine", "uv"),
 )
 MINORS = (10, 11, 12, 13, 14)
 ENVIRONMENTS = {
