@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, overload
 from urllib.parse import urlencode
 
 from otel_loggedmodel import environment
+from otel_loggedmodel.pages import picture
 from otel_loggedmodel.pages.addresses import Chosen
 from otel_loggedmodel.pages.evidence import evidence_of
+from otel_loggedmodel.pages.picture import Picture
 from otel_loggedmodel.pages.report import report
 from otel_loggedmodel.pages.rows import have_rows
 from otel_loggedmodel.pages.templates import render
@@ -80,8 +82,19 @@ class ComparisonResult:
             rows.append(row)
         return _pandas().DataFrame(rows).set_index("metric")
 
+    def plots(self) -> dict[str, Picture]:
+        """Pictures as SVG, by what they show: `decision`, `Distribution of latency`, `Latency p95` over time, ...
+
+        A notebook shows each; `save` writes it as a file.
+        """
+        drawn = picture.plots(self.comparison, self._activities, self._behaviour)
+        return {"decision": picture.decision(self.comparison), **{one.title: one for one in drawn}}
+
     def save(self, path: str | Path) -> None:
-        """Write it, charts included, as one HTML file that needs no other."""
+        """Write it, charts included, as one HTML file that needs no other; to `.svg`, the decision alone."""
+        if Path(path).suffix.lower() == ".svg":
+            picture.decision(self.comparison).save(path)
+            return
         text = report(
             self.comparison,
             self._activities,
@@ -101,6 +114,9 @@ class ComparisonResult:
             for place, differences in enumerate(self.comparison.differences, start=1)
         ]
 
+    def _distribution(self) -> list[Picture]:
+        return picture.plots(self.comparison, self._activities, self._behaviour)[:1]
+
     def __repr__(self) -> str:
         """The decision in words."""
         return self.sentence or f"{self.comparison.versions[0].model_id}, with nothing to compare it with"
@@ -115,6 +131,7 @@ class ComparisonResult:
             "evidence": evidence_of(self.comparison),
             "configuration": self.comparison.configuration,
             "notes": self.comparison.notes,
+            "pictures": [picture.decision(self.comparison), *self._distribution()],
             "address": _address(self.store, "/compare", [("version", one) for one in ids]),
         }
         return render("notebook_comparison.html", values)

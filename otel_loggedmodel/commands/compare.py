@@ -17,7 +17,7 @@ from otel_loggedmodel.store.statistics import Margins, judged
 EXAMPLES: Final = """
 otel-loggedmodel compare my-agent-v1 my-agent-v2
 otel-loggedmodel compare m-3f2a m-91bc m-c07d --since 7d --service support --details
-otel-loggedmodel compare my-agent-v1 my-agent-v2 --html comparison.html
+otel-loggedmodel compare my-agent-v1 my-agent-v2 --html comparison.html --svg comparison.svg
 otel-loggedmodel compare my-agent-v1 my-agent-v2 --rows --score correctness
 otel-loggedmodel compare before-the-fix after-the-fix
 
@@ -63,6 +63,9 @@ def compare(
             "--html", metavar="FILE", help="Also write it, with charts, as one HTML file that needs no other."
         ),
     ] = None,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", metavar="FILE", help="Also write the decision as a picture.")
+    ] = None,
 ) -> None:
     """Compare versions, or evaluation runs: latency, errors, tokens, cost, scores, and which differences are real."""
     selection = options.read_selection(
@@ -100,7 +103,11 @@ def compare(
             )
             activities, behaviour = reader.activities(versions, selection), reader.behaviour(versions, selection)
             made_ms = time.time() * 1000
-            _write(html, report(comparison, activities, behaviour, changes, chosen, limit, made_ms))
+            _write(html, "--html", report(comparison, activities, behaviour, changes, chosen, limit, made_ms))
+    if svg is not None:
+        from otel_loggedmodel.pages import picture
+
+        _write(svg, "--svg", picture.decision(comparison).svg)
     if json:
         printing.show_json({**printing.as_document(comparison), "rows": changes} if with_rows else comparison)
         return
@@ -128,8 +135,8 @@ def _with_margins(comparison: Comparison, margins: Margins) -> Comparison:
     )
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, option: str, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8", errors="replace")
     except OSError as error:
-        raise typer.BadParameter(f"{path} cannot be written: {error.strerror}", param_hint="--html") from None
+        raise typer.BadParameter(f"{path} cannot be written: {error.strerror}", param_hint=option) from None

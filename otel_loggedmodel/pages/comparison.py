@@ -96,7 +96,7 @@ def values(
             [version.latency_ms.p50 for version in versions],
         ),
         "bins": _bins(behaviour),
-        "over_time": _over_time(activities, labels),
+        "over_time": over_time(activities, labels),
         "activities": activities,
         "behaviour": behaviour,
         "table": table,
@@ -132,8 +132,13 @@ class Chart:
     rows: Sequence[tuple[str, Sequence[str]]]
 
 
-def _over_time(activities: Activities, labels: Sequence[str]) -> list[Chart]:
-    """A chart for each number of which there is any."""
+def over_time(activities: Activities, labels: Sequence[str]) -> list[Chart]:
+    """A chart for each number of which there is any.
+
+    Args:
+        activities: How the versions did over time.
+        labels: What they are called.
+    """
     trends = [Trends(activity, activities) for activity in activities.versions]
     marks = [[activation.time_ms for activation in activity.activations] for activity in activities.versions]
     found = []

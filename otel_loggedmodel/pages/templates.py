@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The templates, and how values are written in them."""
 
+import base64
 import functools
 import re
 import time
@@ -98,6 +99,7 @@ def _environment() -> Environment:
         per_thousand=formatting.dollars_per_thousand,
         label=position,
         symbol=symbol_of,
+        as_address=lambda picture: f"data:image/svg+xml;base64,{base64.b64encode(picture.svg.encode()).decode()}",
     )
     environment.globals.update(
         sparkline=figures.sparkline, scale=figures.scale, bars=figures.bars, formatting=formatting

@@ -12,7 +12,7 @@ from otel_loggedmodel.store.reading import UnknownVersionError
 from planted_versions import HOSTILE
 
 from . import sent
-from .conftest import Shop
+from .conftest import Open, Shop
 
 
 def as_xml(html: str) -> ET.Element:
@@ -31,9 +31,42 @@ def test_a_comparison_is_a_sentence_a_frame_and_a_file(shop: Shop, tmp_path: Pat
     shown = as_xml(result._repr_html_())
     texts = [" ".join("".join(row.itertext()).split()) for row in shown.iter("tr")]
     assert any(text.startswith("latency p50") and "better" in text for text in texts)
+    assert [one.get("alt") for one in shown.iter("img")] == [result.sentence, "Distribution of latency"]
     link = shown.find(".//a")
     assert link is not None
     assert link.get("href") == f"{shop.http}/compare?version={sent.OLD_CHAT}&version={sent.NEW_CHAT}"
+
+
+def test_pictures_stand_alone_and_say_what_they_show(shop: Shop, open_page: Open, tmp_path: Path) -> None:
+    result = otel_loggedmodel.compare(sent.OLD_CHAT, sent.NEW_CHAT, since="30d", store=shop.http)
+    plots = result.plots()
+    assert {"decision", "Distribution of latency", "Latency p95", "Error rate"} <= {*plots}
+    for plot in plots.values():
+        drawn = ET.fromstring(plot._repr_svg_())
+        assert drawn.tag == "{http://www.w3.org/2000/svg}svg"
+        assert not re.findall(r"url\(|@import|<script|href=|<foreignObject", plot.svg)
+    result.save(tmp_path / "decision.svg")
+    assert (tmp_path / "decision.svg").read_text(encoding="utf-8") == plots["decision"].svg
+    texts = [
+        "".join(one.itertext()) for one in ET.fromstring(plots["decision"].svg).iter("{http://www.w3.org/2000/svg}text")
+    ]
+    assert {"Quality", "Errors", "Speed", "Cost", "✓ better"} <= {*texts}
+    shown = "".join(f'<p><img alt="{number}" src="{number}.svg"></p>' for number in range(len(plots)))
+    for number, plot in enumerate(plots.values()):
+        plot.save(tmp_path / f"{number}.svg")
+    (tmp_path / "all.html").write_text(f"<main>{shown}</main>")
+    page = open_page((tmp_path / "all.html").as_uri())
+    assert page.evaluate("[...document.images].every((one) => one.complete && one.naturalWidth === 960)")
+
+
+@pytest.mark.parametrize("roles", [("hostile",), ("hostile", "base", "slower"), ("base", "hostile")])
+def test_pictures_of_hostile_names_and_of_other_numbers_of_versions(shop: Shop, roles: tuple[str, ...]) -> None:
+    result = otel_loggedmodel.compare(*map(shop.id_of, roles), store=shop.http)
+    for plot in result.plots().values():
+        drawn = ET.fromstring(plot.svg)
+        assert not [one for one in drawn.iter() if one.tag.endswith("script")]
+    decision = ET.fromstring(result.plots()["decision"].svg)
+    assert len([one for one in decision.iter() if one.text == "Quality"]) == len(roles) - 1
 
 
 def test_what_the_page_prints_runs_as_printed(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
