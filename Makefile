@@ -13,7 +13,7 @@ WITHOUT_SPOOL := $(patsubst %,--ignore=tests/delivery/test_%.py,disk_trouble led
 # Many processes are started here, and each would compile everything anew where this variable forbids to keep that.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-integrations test-senders test-mlflow test-vendors test-distros test-shipping test-oldest test-pythons lint format docs docs-site proto otelcol record bench clean
+.PHONY: help demo test test-integrations test-senders test-mlflow test-vendors test-distros test-shipping test-oldest test-pythons lint format docs docs-site dashboards proto otelcol record bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -98,6 +98,10 @@ docs-site: $(VENV)/.python ## Build the site of the documentation in dist/site; 
 	@PYTHONWARNINGS=error::SyntaxWarning $(VENV)/tools/bin/sphinx-build --quiet --fail-on-warning --keep-going --jobs auto --builder html \
 	  --doctree-dir $(VENV)/.doctrees docs dist/site
 	@echo "dist/site/index.html"
+
+dashboards: $(VENV)/.python ## Write the dashboards for Grafana anew
+	@$(PYTHON) scripts/environments.py tools
+	@$(VENV)/tools/bin/python scripts/make_dashboards.py
 
 proto: ## Regenerate the code of proto/
 	@$(PYTHON) scripts/generate_protos.py

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`compare`: versions side by side."""
 
-import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from otel_loggedmodel.commands import opening, options, printing
+from otel_loggedmodel.commands import drawing, opening, options, printing
 from otel_loggedmodel.pages.addresses import Chosen
 from otel_loggedmodel.store.reading import RowFilter
 from otel_loggedmodel.store.results import Comparison
@@ -57,15 +55,8 @@ def compare(
     prices: options.Prices = None,
     token_file: options.TokenFile = None,
     json: options.Json = False,
-    html: Annotated[
-        Path | None,
-        typer.Option(
-            "--html", metavar="FILE", help="Also write it, with charts, as one HTML file that needs no other."
-        ),
-    ] = None,
-    svg: Annotated[
-        Path | None, typer.Option("--svg", metavar="FILE", help="Also write the decision as a picture.")
-    ] = None,
+    html: options.Html = None,
+    svg: options.Svg = None,
 ) -> None:
     """Compare versions, or evaluation runs: latency, errors, tokens, cost, scores, and which differences are real."""
     selection = options.read_selection(
@@ -88,11 +79,6 @@ def compare(
         comparison = _with_margins(reader.compare(versions, selection), margins)
         changes = reader.rows(versions, RowFilter(score=score, limit=limit), selection) if with_rows else []
         if html is not None:
-            from otel_loggedmodel.pages.report import report
-            from otel_loggedmodel.pages.rows import have_rows
-
-            if not with_rows and len(versions) == 2 and have_rows(comparison):
-                changes = reader.rows(versions, RowFilter(limit=limit), selection)
             chosen = Chosen(
                 since=since,
                 until=until,
@@ -101,13 +87,9 @@ def compare(
                 dataset=dataset,
                 production=production,
             )
-            activities, behaviour = reader.activities(versions, selection), reader.behaviour(versions, selection)
-            made_ms = time.time() * 1000
-            _write(html, "--html", report(comparison, activities, behaviour, changes, chosen, limit, made_ms))
+            drawing.write_html(html, reader, comparison, selection, chosen, changes if with_rows else None, limit)
     if svg is not None:
-        from otel_loggedmodel.pages import picture
-
-        _write(svg, "--svg", picture.decision(comparison).svg)
+        drawing.write_svg(svg, comparison)
     if json:
         printing.show_json({**printing.as_document(comparison), "rows": changes} if with_rows else comparison)
         return
@@ -133,10 +115,3 @@ def _with_margins(comparison: Comparison, margins: Margins) -> Comparison:
             for differences, metrics in zip(comparison.differences, found, strict=True)
         ),
     )
-
-
-def _write(path: Path, option: str, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise typer.BadParameter(f"{path} cannot be written: {error.strerror}", param_hint=option) from None

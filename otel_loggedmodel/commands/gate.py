@@ -8,10 +8,13 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from otel_loggedmodel.commands import opening, options, printing
+from otel_loggedmodel.commands import drawing, opening, options, printing
 from otel_loggedmodel.commands.bar import read_bar
 from otel_loggedmodel.commands.gating import GateResult, OnUnknown, Outcome
+from otel_loggedmodel.pages.addresses import Chosen
+from otel_loggedmodel.pages.evidence import Decision, decisions_of
 from otel_loggedmodel.presenting import formatting
+from otel_loggedmodel.presenting.naming import titles_of
 
 EXAMPLES: Final = """
 A rule is one condition, or several joined with `and`:
@@ -88,6 +91,8 @@ def gate(
         ),
     ] = False,
     junit: options.Junit = None,
+    html: options.Html = None,
+    svg: options.Svg = None,
     github: options.Github = False,
     since: options.Since = None,
     until: options.Until = None,
@@ -118,20 +123,43 @@ def gate(
     )
     with opening.reader(store, token_file, "Comparing versions", prices) as reader:
         comparison = reader.compare([baseline, candidate], selection)
-    end_with(bar.judged(comparison, repeated=repeated), junit, github, json)
+        if html is not None:
+            chosen = Chosen(
+                since=since,
+                until=until,
+                service=service,
+                attributes=tuple(attribute or ()),
+                dataset=dataset,
+                production=production,
+            )
+            drawing.write_html(html, reader, comparison, selection, chosen)
+    if svg is not None:
+        drawing.write_svg(svg, comparison)
+    decisions = decisions_of(comparison, titles_of(comparison).calls)
+    end_with(bar.judged(comparison, repeated=repeated), junit, github, json, decisions[0])
 
 
-def end_with(result: GateResult, junit: Path | None, github: bool, json: bool) -> NoReturn:
-    """Print what became of a candidate, write it for other programs, and end with its exit code."""
+def end_with(
+    result: GateResult, junit: Path | None, github: bool, json: bool, decision: Decision | None = None
+) -> NoReturn:
+    """Print what became of a candidate, write it for other programs, and end with its exit code.
+
+    Args:
+        result: What became of it.
+        junit: The file that gets JUnit XML.
+        github: Whether GitHub's annotations are printed.
+        json: Whether JSON is printed.
+        decision: How it compares, for people.
+    """
     if json:
         printing.show_json(result)
     else:
         _show_table(result)
-    _report(result, junit, github, json)
+    _report(result, junit, github, json, decision)
     raise typer.Exit(result.exit_code)
 
 
-def _report(result: GateResult, junit: Path | None, github: bool, json: bool) -> None:
+def _report(result: GateResult, junit: Path | None, github: bool, json: bool, decision: Decision | None) -> None:
     """Write what became of a candidate for other programs: JUnit XML, and what GitHub reads."""
     from otel_loggedmodel.commands import reports
 
@@ -147,7 +175,7 @@ def _report(result: GateResult, junit: Path | None, github: bool, json: bool) ->
     if summary:
         try:
             with Path(summary).open("a", encoding="utf-8") as file:
-                file.write(reports.markdown(result))
+                file.write(reports.markdown(result, decision))
         except OSError as error:
             printing.complain(f"GITHUB_STEP_SUMMARY cannot be written: {error}")
 

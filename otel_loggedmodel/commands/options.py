@@ -46,6 +46,13 @@ Prices = Annotated[
         rich_help_panel=_STORE,
     ),
 ]
+Html = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="Also write it, with charts, as one HTML file that needs no other."),
+]
+Svg = Annotated[
+    Path | None, typer.Option("--svg", metavar="FILE", help="Also write the decision as a picture that stands alone.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Since = Annotated[
     str | None,

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otel_loggedmodel.commands.gating import GateResult, Outcome, RuleResult
+from otel_loggedmodel.pages.evidence import Decision
+from otel_loggedmodel.pages.templates import symbol_of
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.results import VersionMetrics
@@ -64,16 +66,32 @@ def github_annotations(result: GateResult) -> str:
     return "".join(lines)
 
 
-def markdown(result: GateResult) -> str:
-    """A heading and a table."""
+def markdown(result: GateResult, decision: Decision | None = None) -> str:
+    """A heading, how the versions compare, and a table of the rules.
+
+    Args:
+        result: What became of a candidate.
+        decision: How it compares with the baseline.
+    """
     rows = "".join(
         f"| {_escaped(str(rule.outcome))} | {_escaped(rule.rule)} | {_escaped(rule.text)} |\n" for rule in result.rules
     )
     versions = " against ".join(map(_described, (result.candidate, result.baseline)))
+    compared = "" if decision is None else f"{_escaped(decision.sentence)}\\.\n\n{_groups(decision)}\n"
     return (
-        f"### {_SUITE}: {result.outcome}\n\n{versions}\n\n{_escaped(result.reason)}\n\n"
+        f"### {_SUITE}: {result.outcome}\n\n{compared}{versions}\n\n{_escaped(result.reason)}\n\n"
         f"| | fail if | found |\n| --- | --- | --- |\n{rows}\n"
     )
+
+
+def _groups(decision: Decision) -> str:
+    """Quality, errors, speed and cost, one row each."""
+    rows = []
+    for one in decision.groups:
+        verdict = f"{symbol_of(one.group.outcome)} {one.group.outcome}"
+        cells = [one.what, " to ".join(one.values), one.change] if one.what else ["not measured", "", ""]
+        rows.append(f"| {one.group.title} | {verdict} | {' | '.join(map(_escaped, cells))} |\n")
+    return f"| | verdict | of | from, to | change |\n| --- | --- | --- | --- | --- |\n{''.join(rows)}"
 
 
 def _described(version: VersionMetrics) -> str:

@@ -8,6 +8,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetricExporter
@@ -23,6 +24,7 @@ from .conftest import RunCollector
 from .otlp import Span
 from .running import Collector
 
+ROOT = Path(__file__).resolve().parents[2]
 CALLS = "logged_model_calls_total"
 SECONDS = "logged_model_duration_seconds"
 RESOURCE: dict[str, otlp.AttributeValue] = {"service.name": "shop"}
@@ -87,6 +89,13 @@ def test_each_version_has_its_own_calls_errors_and_duration(collector: Collector
         if labels["logged_model_id"] == "m-2"
     }
     assert (buckets["2.5"], buckets["5"], buckets["+Inf"]) == (0, 2, 2)
+
+    # What the dashboard asks for has these names.
+    dashboard = (ROOT / "dashboards" / "collector.json").read_text(encoding="utf-8")
+    asked = set(re.findall(r"logged_model_(?:calls|duration)\w+", dashboard))
+    assert asked == {CALLS, f"{SECONDS}_bucket"}
+    labels = set(re.findall(r"(\w+)=~?\\\\?\"", dashboard)) - {"otel_metric_overflow"}
+    assert {"logged_model_name", "service_name", "status_code"} <= labels <= {*by_version["m-2"]}
 
 
 def test_only_the_entry_of_each_request_is_counted(collector: Collector) -> None:

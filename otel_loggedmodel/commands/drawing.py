@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes a comparison as files that people look at: a page that needs no other, and a picture of the decision."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from otel_loggedmodel.pages.addresses import Chosen
+from otel_loggedmodel.store.reading import Reader, RowFilter, Selection
+from otel_loggedmodel.store.results import Comparison, RowChange
+
+
+def write_html(
+    path: Path,
+    reader: Reader,
+    comparison: Comparison,
+    selection: Selection,
+    chosen: Chosen,
+    changes: Sequence[RowChange] | None = None,
+    limit: int = RowFilter.limit,
+) -> None:
+    """Write it with charts and, of two versions, the rows that changed most.
+
+    Args:
+        path: The file.
+        reader: Where the comparison was read.
+        comparison: The versions.
+        selection: Which traces count.
+        chosen: The same, as it was said.
+        changes: The rows, where they were read already.
+        limit: How many rows.
+    """
+    from otel_loggedmodel.pages.report import report
+    from otel_loggedmodel.pages.rows import have_rows
+
+    versions = [version.model_id for version in comparison.versions]
+    if changes is None:
+        has_any = len(versions) == 2 and have_rows(comparison)
+        changes = reader.rows(versions, RowFilter(limit=limit), selection) if has_any else []
+    activities, behaviour = reader.activities(versions, selection), reader.behaviour(versions, selection)
+    made_ms = time.time() * 1000
+    _write(path, "--html", report(comparison, activities, behaviour, changes, chosen, limit, made_ms))
+
+
+def write_svg(path: Path, comparison: Comparison) -> None:
+    """Write the decision as a picture."""
+    from otel_loggedmodel.pages import picture
+
+    _write(path, "--svg", picture.decision(comparison).svg)
+
+
+def _write(path: Path, option: str, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise typer.BadParameter(f"{path} cannot be written: {error.strerror}", param_hint=option) from None
