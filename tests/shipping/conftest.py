@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One backend with the synthetic data set, for all tests that ask it."""
+"""What several files need: the packages, an environment with them, and a backend with the synthetic data set."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ import pytest
 
 from backend.serving import Serving
 from truth import Traffic, make_traffic
+
+from .tools import ROOT, TOOLS, tool
 
 
 @dataclass(frozen=True)
@@ -35,3 +37,26 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     with Serving(folder / "log", "--data", folder / "data") as serving:
         assert serving.post(b"".join(traffic.requests)).status == 200
         yield Shop(serving, folder / "data", traffic)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with both packages; the wheel is made of what the sdist holds."""
+    folder = tmp_path_factory.mktemp("dist")
+    tool("python", "-m", "build", "--no-isolation", "--outdir", folder, ROOT)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wheel(built: Path) -> Path:
+    (wheel,) = built.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of a new virtual environment with the wheel and what `server` brings."""
+    folder = tmp_path_factory.mktemp("fresh")
+    tool("uv", "venv", "--quiet", "--python", TOOLS / "python", folder)
+    tool("uv", "pip", "install", "--quiet", "--python", folder, f"{wheel}[server]")
+    return folder / "bin"

@@ -26,29 +26,6 @@ NAME = "otel-loggedmodel"
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with both packages; the wheel is made of what the sdist holds."""
-    folder = tmp_path_factory.mktemp("dist")
-    tool("python", "-m", "build", "--no-isolation", "--outdir", folder, ROOT)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def wheel(built: Path) -> Path:
-    (wheel,) = built.glob("*.whl")
-    return wheel
-
-
-@pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of a new virtual environment with the wheel and what `server` brings."""
-    folder = tmp_path_factory.mktemp("fresh")
-    tool("uv", "venv", "--quiet", "--python", TOOLS / "python", folder)
-    tool("uv", "pip", "install", "--quiet", "--python", folder, f"{wheel}[server]")
-    return folder / "bin"
-
-
-@pytest.fixture(scope="module")
 def lean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The command in a new virtual environment without ClickHouse."""
     folder = tmp_path_factory.mktemp("lean")
