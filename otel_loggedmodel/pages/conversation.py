@@ -12,19 +12,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from markupsafe import Markup
+
 from otel_loggedmodel.conventions.messages import Media, Message, Part, messages_of
 from otel_loggedmodel.pages.addresses import content_of_span
+from otel_loggedmodel.pages.marking import marked_up
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.store.trace_results import Span
 
 # Several screens full of one text, and as much on a page as a browser lays out at once.
 MOST_CHARACTERS: Final = 20_000
 MOST_CHARACTERS_A_PAGE: Final = 200_000
+MOST_MARKED_UP_A_PAGE: Final = 50_000
 MOST_MESSAGES: Final = 300
 MOST_VALUE_CHARACTERS: Final = 2_000
 
 # Every browser shows these as pictures, and none of them can hold a program.
 PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"})
+# What people and models write, unlike calls of tools and their results.
+_WRITTEN: Final = frozenset({"text", "reasoning"})
 _OUTSIDE: Final = re.compile(r"https?://[^\s\x00-\x1f]+", re.IGNORECASE)
 
 
@@ -71,12 +77,14 @@ class ShownPart:
         name: Of a tool, or which call a result is of.
         text: What to read.
         file: What it carries or points to.
+        html: What to read where it is Markdown; else None.
     """
 
     kind: str
     name: str
     text: Text
     file: File | None
+    html: Markup | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +124,7 @@ def conversation_of(span: Span) -> Conversation:
     places = list(range(len(found)))
     if len(places) > MOST_MESSAGES:
         places = [*places[: MOST_MESSAGES // 2], *places[-MOST_MESSAGES // 2 :]]
-    room = MOST_CHARACTERS_A_PAGE
+    room, room_marked = MOST_CHARACTERS_A_PAGE, MOST_MARKED_UP_A_PAGE
     shown = []
     for place in places:
         message = found[place]
@@ -125,7 +133,9 @@ def conversation_of(span: Span) -> Conversation:
             address = content_of_span(span.trace_id, span.span_id, ("message", place), ("part", number))
             text = text_of(part.text, address, min(room, MOST_CHARACTERS))
             room -= len(text.shown)
-            parts.append(ShownPart(part.kind, part.name, text, _file(part.media, address)))
+            html = marked_up(text.shown) if part.kind in _WRITTEN and len(text.shown) <= room_marked else None
+            room_marked -= len(text.shown) if html is not None else 0
+            parts.append(ShownPart(part.kind, part.name, text, _file(part.media, address), html))
         shown.append(ShownMessage(message.role, message.is_output, message.is_cut, parts))
     return Conversation(shown, len(found) - len(places))
 

@@ -174,6 +174,16 @@ def request_of_answer(model_id: str, now_ns: int | None = None) -> bytes:
     return request.SerializeToString()
 
 
+def request_of_chat(model_id: str, trace_id: str, answer: str) -> bytes:
+    """A trace of such a version, in which the model answers this."""
+    request = ExportTraceServiceRequest()
+    spans = _spans_of(request, ADDED)
+    said = [{"role": "assistant", "parts": [{"type": "text", "content": answer}], "finish_reason": "stop"}]
+    messages = {**OTEL, "gen_ai.output.messages": json.dumps(said)}
+    _chat(spans, bytes.fromhex(trace_id), model_id, time.time_ns() - 10**9, 300, messages, name=ADDED)
+    return request.SerializeToString()
+
+
 def _spans_of(request: ExportTraceServiceRequest, service: str):  # type: ignore[no-untyped-def]
     resource_spans = request.resource_spans.add()
     write_attributes(resource_spans.resource.attributes, {"service.name": service, "host.name": f"{service}-1"})
