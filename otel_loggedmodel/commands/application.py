@@ -17,6 +17,7 @@ from otel_loggedmodel.commands import (
     evaluate,
     exits,
     gate,
+    import_,
     keeping,
     mcp,
     mlflow,
@@ -107,6 +108,8 @@ def _application(
 
 _store = typer.Typer(cls=TyperGroup, no_args_is_help=True, help="Set up a store that others fill; keep one whole.")
 app.add_typer(_store, name="store")
+_import = typer.Typer(cls=TyperGroup, no_args_is_help=True, help="Bring in what others have kept.")
+app.add_typer(_import, name="import")
 _spool = typer.Typer(cls=TyperGroup, no_args_is_help=True, help="What could not be delivered yet.")
 app.add_typer(_spool, name="spool")
 _mlflow = typer.Typer(cls=TyperGroup, no_args_is_help=True, help="Exchange versions with an MLflow server.")
@@ -135,6 +138,8 @@ _add(_store, prepare.prepare, prepare.EXAMPLES)
 _add(_store, keeping.repair, keeping.REPAIR_EXAMPLES)
 _add(_store, keeping.backup, keeping.BACKUP_EXAMPLES)
 _add(_store, keeping.restore, keeping.RESTORE_EXAMPLES)
+_add(_import, import_.jaeger, import_.JAEGER_EXAMPLES)
+_add(_import, import_.otlp, import_.OTLP_EXAMPLES)
 _add(_spool, spool.status, spool.STATUS_EXAMPLES)
 _add(_spool, spool.drain, spool.DRAIN_EXAMPLES)
 _add(_spool, spool.export, spool.EXPORT_EXAMPLES)

@@ -16,6 +16,7 @@ __all__ = [
     "LOCAL_BACKEND",
     "TOKEN_VARIABLE",
     "default_store",
+    "default_target",
     "is_backend_running",
     "read_token",
     "reader",
@@ -45,6 +46,15 @@ def reader(store: str | None, token_file: Path | None, doing: str, prices: Path 
             yield opened
         finally:
             opened.close()
+
+
+def default_target() -> str:
+    """The store to fill where none is named: the running backend, else the data directory, which need not be there."""
+    if is_backend_running():
+        return LOCAL_BACKEND
+    from otel_loggedmodel.store import default_directory
+
+    return f"chdb://{default_directory()}"
 
 
 def reader_at(url: str, token: str | None, prices: str | None = None) -> Reader:

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from otel_loggedmodel.server.refusing import Reason, RefusalError, content_too_large, malformed
 
+__all__ = ["check_encoding", "decompress", "decompressor", "zstd"]
+
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
@@ -50,22 +52,28 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
         if len(body) > limit:
             raise content_too_large(limit)
         return body
-    decompressor = _decompressor(encoding, limit)
+    part = decompressor(encoding, limit)
     try:
         # One byte more than the limit tells what is too large from what just fits.
-        plain: bytes = decompressor.decompress(body, limit + 1)
+        plain: bytes = part.decompress(body, limit + 1)
     except (zlib.error, zstd.ZstdError) as error:
         raise malformed(f"the body is not {encoding}: {error}") from error
     if len(plain) > limit:
         raise content_too_large(limit)
-    if not decompressor.eof:
+    if not part.eof:
         raise malformed(f"the body is {encoding} that was cut off")
-    if decompressor.unused_data:
+    if part.unused_data:
         raise malformed(f"there is more in the body after the end of the {encoding}")
     return plain
 
 
-def _decompressor(encoding: str, limit: int) -> Any:
+def decompressor(encoding: str, limit: int) -> Any:
+    """What decompresses one frame or member piece by piece.
+
+    Args:
+        encoding: `gzip`, `zstd` or `deflate`.
+        limit: The most bytes that are made of it, which bounds what it keeps of the past.
+    """
     if encoding != _ZSTD:
         return zlib.decompressobj(wbits=_WBITS[encoding])
     window_log = max(_LEAST_ZSTD_WINDOW_LOG, min(_MOST_ZSTD_WINDOW_LOG, limit.bit_length()))

@@ -35,14 +35,17 @@ class RemoteWriter:
         url: Of the backend, as `http://localhost:4318`.
         token: What it wants to see, if anything.
         patience: Seconds for which it is asked again when it cannot take them at the moment.
+        signal: `traces`, or `logs` for log records.
     """
 
-    def __init__(self, url: str, token: str | None = None, patience: float = _PATIENCE_SECONDS) -> None:
+    def __init__(
+        self, url: str, token: str | None = None, patience: float = _PATIENCE_SECONDS, signal: str = "traces"
+    ) -> None:
         parts = urlsplit(url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._url = url.rstrip("/")
         self._connect = partial(kind, parts.hostname or "", parts.port, timeout=_TIMEOUT_SECONDS)
-        self._path = parts.path.rstrip("/") + "/v1/traces"
+        self._path = parts.path.rstrip("/") + f"/v1/{signal}"
         self._patience = patience
         self._headers = {"Content-Type": "application/x-protobuf", "Connection": "close"}
         if token is not None:

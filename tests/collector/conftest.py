@@ -19,7 +19,12 @@ class RunCollector(Protocol):
     """Run a Collector within a ``with`` block; its settings are named without their prefix."""
 
     def __call__(
-        self, settings: Mapping[str, str] | None = None, *, config: Path | str = CONFIG, overrides: tuple[str, ...] = ()
+        self,
+        settings: Mapping[str, str] | None = None,
+        *,
+        config: Path | str = CONFIG,
+        overrides: tuple[str, ...] = (),
+        options: tuple[str, ...] = (),
     ) -> AbstractContextManager[Collector]: ...
 
 
@@ -32,10 +37,14 @@ def collector_binary() -> Path:
 def run_collector(collector_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> RunCollector:
     @contextlib.contextmanager
     def run(
-        settings: Mapping[str, str] | None = None, *, config: Path | str = CONFIG, overrides: tuple[str, ...] = ()
+        settings: Mapping[str, str] | None = None,
+        *,
+        config: Path | str = CONFIG,
+        overrides: tuple[str, ...] = (),
+        options: tuple[str, ...] = (),
     ) -> Iterator[Collector]:
         directory = tmp_path_factory.mktemp("collector")
-        collector = Collector(collector_binary, directory, config, settings or {}, *overrides)
+        collector = Collector(collector_binary, directory, config, settings or {}, *overrides, options=options)
         try:
             collector.start()
             yield collector

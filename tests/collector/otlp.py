@@ -112,7 +112,7 @@ def request(spans: Iterable[Span], resource: Mapping[str, AttributeValue] | None
 
 
 def send_json(base_url: str, spans: Iterable[Span], resource: Mapping[str, AttributeValue] | None = None) -> None:
-    _post(f"{base_url}/v1/traces", json.dumps(request(spans, resource)).encode(), "application/json")
+    post(f"{base_url}/v1/traces", json.dumps(request(spans, resource)).encode(), "application/json")
 
 
 def in_protobuf(spans: Iterable[Span], resource: Mapping[str, AttributeValue] | None = None) -> bytes:
@@ -121,7 +121,7 @@ def in_protobuf(spans: Iterable[Span], resource: Mapping[str, AttributeValue] | 
 
 def send_protobuf(base_url: str, spans: Iterable[Span], resource: Mapping[str, AttributeValue] | None = None) -> None:
     body = in_protobuf(spans, resource)
-    _post(f"{base_url}/v1/traces", body, "application/x-protobuf")
+    post(f"{base_url}/v1/traces", body, "application/x-protobuf")
 
 
 def send_grpc(address: str, spans: Iterable[Span], resource: Mapping[str, AttributeValue] | None = None) -> None:
@@ -184,7 +184,7 @@ _VALUES: dict[type, str] = {bool: "boolValue", int: "intValue", float: "doubleVa
 _without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def _post(url: str, body: bytes, content_type: str) -> None:
+def post(url: str, body: bytes, content_type: str) -> None:
     posted = urllib.request.Request(url, body, {"content-type": content_type})
     with _without_proxy.open(posted, timeout=30) as response:
         response.read()

@@ -47,7 +47,13 @@ class Collector:
     """A Collector that runs ``config``; its settings are those of collector-config.yaml, named without prefix."""
 
     def __init__(
-        self, binary: Path, directory: Path, config: Path | str, settings: Mapping[str, str], *overrides: str
+        self,
+        binary: Path,
+        directory: Path,
+        config: Path | str,
+        settings: Mapping[str, str],
+        *overrides: str,
+        options: Iterable[str] = (),
     ) -> None:
         self.directory = directory
         self.output = directory / "spans.jsonl"
@@ -55,7 +61,7 @@ class Collector:
         self._settings = {"FILE": "file", "LOG": "nop", **settings}
         # Its own metrics have a fixed port, which one Collector can have.
         configs = [str(config), "yaml:service::telemetry::metrics::level: none", *overrides]
-        self._command = [str(binary), *(f"--config={config}" for config in configs)]
+        self._command = [str(binary), *(f"--config={config}" for config in configs), *options]
         self._process: subprocess.Popen[bytes] | None = None
         self._ports: dict[str, int] = {}
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opens a store of ours to read and fill it: a running backend over OTLP, a directory or a database directly."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from otel_loggedmodel.store.reading import Reader
@@ -24,10 +25,14 @@ class Filled:
     Attributes:
         reader: Answers questions.
         writer: Takes spans; None if nothing is to be written.
+        log_writer: Takes log records; None then, too.
+        known: Says which spans of some traces are stored, as `known_spans` does; None where it cannot be asked.
     """
 
     reader: Reader
     writer: Writer | None
+    log_writer: Writer | None = None
+    known: Callable[[Sequence[str], int, int], set[tuple[str, str]]] | None = None
 
 
 @contextmanager
@@ -47,18 +52,24 @@ def opened(url: str, token: str | None, *, read_only: bool = False) -> Iterator[
     if read_only or url.startswith(("http://", "https://")):
         reader = open_reader(url, token=token)
         try:
-            yield Filled(reader, None if read_only else _remote(url, token))
+            if read_only:
+                yield Filled(reader, None)
+            else:
+                yield Filled(reader, _remote(url, token), _remote(url, token, "logs"))
         finally:
             reader.close()
         return
+    from otel_loggedmodel.store.known import known_spans
+
     store = open_database(url)
     try:
-        yield Filled(store.reader, store.writer)
+        known = partial(known_spans, store.writer.database)
+        yield Filled(store.reader, store.writer, store.log_writer, known)
     finally:
         store.close()
 
 
-def _remote(url: str, token: str | None) -> Writer:
+def _remote(url: str, token: str | None, signal: str = "traces") -> Writer:
     from otel_loggedmodel.store.remote_writing import RemoteWriter
 
-    return RemoteWriter(url, token)
+    return RemoteWriter(url, token, signal=signal)
