@@ -15,7 +15,7 @@ DEFECT: Final = 70
 INTERRUPTED: Final = 130
 
 HELP: Final = (
-    "Exit codes: 0 done; 1 a regression (gate), a broken chain (doctor), or something left (spool drain, mlflow, import); "
-    "2 wrong usage, an unknown version, or not enough data; 3 the store or the server cannot be reached; "
+    "Exit codes: 0 done; 1 a regression (gate), a broken chain (doctor), or something left (spool drain, mlflow, "
+    "import); 2 wrong usage, an unknown version, or not enough data; 3 the store or the server cannot be reached; "
     "70 a defect of otel-loggedmodel; 130 interrupted."
 )

@@ -107,8 +107,8 @@ class JaegerApi:
             JaegerError: It cannot be asked.
         """
         found = self._ask("/api/services", {})
-        services = found.get("data")
-        if services is None and not found.get("errors"):
+        services = found.get("data", found)
+        if services is None:
             return []
         if not isinstance(services, list):
             raise self._strange("/api/services")
@@ -132,7 +132,9 @@ class JaegerApi:
             if found is not None:
                 return found
         query = {"service": service, "start": start_us, "end": end_us, "limit": limit, "raw": "true"}
-        traces = self._ask("/api/traces", query).get("data") or []
+        found_traces = self._ask("/api/traces", query)
+        traces = found_traces.get("data", found_traces)
+        traces = [] if traces is None else traces
         if not isinstance(traces, list) or not all(isinstance(trace, dict) for trace in traces):
             raise self._strange("/api/traces")
         ids = {str(trace.get("traceID", "")): len(trace.get("spans") or ()) for trace in traces}

@@ -6,6 +6,7 @@ those would not be taken for copies.
 """
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ T = TypeVar("T")
 _PATIENCE_SECONDS: Final = (0.5, 2.0, 5.0, 10.0)
 _MOST_REMEMBERED: Final = 100_000
 _IDS_ASKED: Final = 1000
+# What is slow is stored before much has come, so that little is asked for again after a kill.
+_KEEP_SECONDS: Final = 10.0
 
 Known = Callable[[Sequence[str], int, int], Collection[tuple[str, str]]]
 
@@ -112,11 +115,13 @@ class JaegerImport:
             return self._patiently(lambda: self._api.traces(service, start_us, end_us, self._limit))
 
         end = start
+        kept_at = time.monotonic()
         for window in windows(ask, start, until_us, self._limit):
             self._take(window, result)
             end = window.end_us
-            if self._sink.is_due:
+            if self._sink.is_due or time.monotonic() > kept_at + _KEEP_SECONDS:
                 self._keep(service, first, end)
+                kept_at = time.monotonic()
             self._advance(result, end)
         self._keep(service, first, end)
 
