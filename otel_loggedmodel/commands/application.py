@@ -16,6 +16,7 @@ from otel_loggedmodel.commands import (
     env,
     evaluate,
     exits,
+    export,
     gate,
     import_,
     keeping,
@@ -134,6 +135,7 @@ _add(app, watch.watch, watch.EXAMPLES)
 _add(app, env.env, env.EXAMPLES)
 _add(app, doctor.doctor, doctor.EXAMPLES)
 _add(app, mcp.mcp, mcp.EXAMPLES)
+_add(app, export.export, export.EXAMPLES)
 _add(_store, prepare.prepare, prepare.EXAMPLES)
 _add(_store, keeping.repair, keeping.REPAIR_EXAMPLES)
 _add(_store, keeping.backup, keeping.BACKUP_EXAMPLES)

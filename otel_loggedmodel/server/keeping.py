@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The paths that look after the store of a running backend: its condition, repair, backup and restore.
+"""The paths that look after the store of a running backend: its condition, repair, backup, restore and export.
 
 Changes write files at a place that a client names. So they are only for those who have the token, or the secret that
 the backend writes into the lock file of its store. Only the owner of the store's directory can read that file.
@@ -10,7 +10,7 @@ import hmac
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -21,11 +21,15 @@ from otel_loggedmodel.server import openapi
 from otel_loggedmodel.server.access import Access
 from otel_loggedmodel.server.api import ApiError, error_of, error_of_refusal, json_response
 from otel_loggedmodel.server.refusing import RefusalError
+from otel_loggedmodel.store.exporting import Wanted
 from otel_loggedmodel.store.reading import ReadingError
 from otel_loggedmodel.store.upkeep import Upkeep
 
 SECRET_HEADER: Final = "x-otel-loggedmodel-secret"  # noqa: S105 - its name
 _MOST_BYTES: Final = 16 * 1024
+
+
+P = TypeVar("P", "_Place", Wanted)
 
 
 class _Place(msgspec.Struct):
@@ -56,6 +60,7 @@ class Keeping:
             Route("/api/v1/store/repair", self._repair, methods=["POST"]),
             Route("/api/v1/store/backup", self._back_up, methods=["POST"]),
             Route("/api/v1/store/restore", self._restore, methods=["POST"]),
+            Route("/api/v1/store/export", self._export, methods=["POST"]),
         ]
 
     async def _show_description(self, request: Request) -> Response:
@@ -81,7 +86,13 @@ class Keeping:
     async def _restore(self, request: Request) -> Response:
         return await self._with_path(request, lambda upkeep, path: upkeep.restore(path))
 
+    async def _export(self, request: Request) -> Response:
+        return await self._with_content(request, Wanted, lambda upkeep, wanted: upkeep.export(wanted))
+
     async def _with_path(self, request: Request, do: Callable[[Upkeep, Path], object]) -> Response:
+        return await self._with_content(request, _Place, lambda upkeep, place: do(upkeep, Path(place.path)))
+
+    async def _with_content(self, request: Request, kind: type[P], do: Callable[[Upkeep, P], object]) -> Response:
         refused = self._refused(request)
         if refused is not None:
             return refused
@@ -91,12 +102,12 @@ class Keeping:
             if len(body) > _MOST_BYTES:
                 return ApiError(413, "too_large", "that is no path").response()
         try:
-            path = Path(msgspec.json.decode(body, type=_Place).path)
-            if not path.is_absolute() or "\0" in str(path):
-                raise ValueError(path)
+            content = msgspec.json.decode(body, type=kind)
+            if not Path(content.path).is_absolute() or "\0" in content.path:
+                raise ValueError(content.path)
         except (msgspec.DecodeError, ValueError):
             return ApiError(400, "bad_request", 'expected {"path": "/an/absolute/path"}').response()
-        return await self._answer(lambda upkeep: do(upkeep, path))
+        return await self._answer(lambda upkeep: do(upkeep, content))
 
     async def _answer(self, do: Callable[[Upkeep], object]) -> Response:
         upkeep = self._upkeep
@@ -117,8 +128,8 @@ class Keeping:
                 return None
             if not self._access.has_token:
                 text = (
-                    "this backend has no token: run `otel-loggedmodel store` with --store chdb:///DIRECTORY on its own"
-                    " machine, as the user whose store it is"
+                    "this backend has no token: run the command with --store chdb:///DIRECTORY on its own machine, as"
+                    " the user whose store it is"
                 )
                 return ApiError(403, "forbidden", text).response()
             self._access.check_token_of(request)

@@ -14,6 +14,7 @@ import msgspec
 from otel_loggedmodel.server.api import MAX_COMPARED, MAX_LISTED, MAX_OFFSET, MAX_ROWS, TRACE_ORDERS
 from otel_loggedmodel.store.backup import Backup
 from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
+from otel_loggedmodel.store.exporting import Exported
 from otel_loggedmodel.store.reading import RowFilter, RunFilter, TraceFilter, VersionFilter
 from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
 from otel_loggedmodel.store.run_results import Run
@@ -143,6 +144,7 @@ _CHANGES: Final[Sequence[tuple[str, str, bool, Any]]] = (
     ("/api/v1/store/repair", "Set damaged parts aside", False, Repair),
     ("/api/v1/store/backup", "Write a backup on the backend's machine", True, Backup),
     ("/api/v1/store/restore", "Add the spans of a backup", True, Backup),
+    ("/api/v1/store/export", "Export into a directory on the backend's machine", True, Exported),
 )
 _ERROR: Final[_Schema] = {
     "type": "object",

@@ -120,6 +120,33 @@ class Database:
         with self._called():
             return bytes(self.client.raw_query(sql, fmt="JSONEachRow", settings=dict(settings))).decode()
 
+    def write(
+        self, sql: str, parameters: Mapping[str, Any], path: Path, format_name: str, settings: Mapping[str, Any]
+    ) -> None:
+        """Write the rows that a query finds into a new file on this machine.
+
+        Args:
+            sql: One statement; values are written `{name:Type}`.
+            parameters: The values.
+            path: The file.
+            format_name: A format of the engine.
+            settings: Of the engine, for this query.
+
+        Raises:
+            StoreUnavailableError: The engine cannot be reached, gave up, or refused; or the file cannot be written.
+        """
+        with self._called():
+            allowed = self._allowed({**_READ_SETTINGS, **settings, "max_execution_time": 0})
+            if self.directory is not None:
+                statement = f"{sql} INTO OUTFILE {text(str(path))} FORMAT {format_name}"
+                self.client.command(statement, parameters=dict(parameters), settings=allowed)
+                return
+            with (
+                self.client.raw_stream(sql, parameters=dict(parameters), settings=allowed, fmt=format_name) as answer,
+                path.open("xb") as file,
+            ):
+                shutil.copyfileobj(answer, file)
+
     def insert_raw(self, table: str, data: Sequence[bytes], format_name: str, settings: Mapping[str, Any]) -> None:
         """Insert data in a format that the engine reads, in pieces that are joined.
 

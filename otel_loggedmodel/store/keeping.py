@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opens a store to look after it: through the backend that has it open, else directly."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,9 +10,12 @@ from otel_loggedmodel.store.backup import Backup
 from otel_loggedmodel.store.database import directory_of
 from otel_loggedmodel.store.directory_lock import DirectoryLock, holder_of
 from otel_loggedmodel.store.engine_errors import DamagedError
+from otel_loggedmodel.store.exporting import Exported, Wanted
+from otel_loggedmodel.store.opening import export as export_from
 from otel_loggedmodel.store.opening import open_store
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
 from otel_loggedmodel.store.remote_upkeep import RemoteUpkeep
+from otel_loggedmodel.store.server_address import SCHEMES
 from otel_loggedmodel.store.upkeep import Condition, Repair, Upkeep
 
 
@@ -65,6 +68,23 @@ def restore(url: str, token: str | None, path: Path) -> Backup:
         return remote.restore(path)
     with _open(url, create=True) as upkeep:
         return upkeep.restore(path)
+
+
+def export(
+    url: str, token: str | None, wanted: Wanted, on_spans: Callable[[int, int], object] = lambda done, total: None
+) -> Exported:
+    """Export; see `exporting.Exporter.run`. A backend that has the store open does it, on its own machine.
+
+    Raises:
+        ReadingError: There is something at that path already, or one of the versions is not known.
+        StoreUnavailableError: There is no store, it cannot be asked, or a file cannot be written.
+    """
+    remote = None if _is_on_server(url) else _remote(url, token)
+    return remote.export(wanted) if remote is not None else export_from(url, wanted, on_spans)
+
+
+def _is_on_server(url: str) -> bool:
+    return url.partition("://")[0] in SCHEMES
 
 
 def _remote(url: str, token: str | None) -> RemoteUpkeep | None:

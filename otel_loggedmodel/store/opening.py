@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from otel_loggedmodel.environment import OTEL_LOGGEDMODEL_PRICES
 from otel_loggedmodel.store import layout, price_file, pricing, schema
 from otel_loggedmodel.store.database import Database, open_database, second
+from otel_loggedmodel.store.exporting import Exported, Exporter, Wanted
 from otel_loggedmodel.store.ingest import OtlpWriter
 from otel_loggedmodel.store.log_ingest import LogWriter
 from otel_loggedmodel.store.price_file import NO_FILE, PriceFile
@@ -57,7 +58,8 @@ def open_store(url: str, prices: str | None = None) -> Store:
         if database.directory is not None:
             layout.keep_definitions(database.directory)
         other = second(database)
-        reader, upkeep = StoreReader(other, own), Upkeep(other, writer.counts)
+        reader = StoreReader(other, own)
+        upkeep = Upkeep(other, writer.counts, reader)
         return Store(writer, LogWriter(database), reader, upkeep, database.name)
     except BaseException:
         database.close()
@@ -73,6 +75,15 @@ def open_local_reader(url: str, prices: str | None = None) -> StoreReader:
     except BaseException:
         database.close()
         raise
+
+
+def export(url: str, wanted: Wanted, on_spans: Callable[[int, int], object] = lambda done, total: None) -> Exported:
+    """Export from a store that nobody else has open, or from one on a server; see `exporting.Exporter.run`."""
+    database = open_database(url)
+    try:
+        return Exporter(database, StoreReader(database, _prices(None))).run(wanted, on_spans)
+    finally:
+        database.close()
 
 
 def _prices(path: str | None) -> PriceFile:

@@ -224,6 +224,20 @@ class StoreReader:
         found = listing.trace(self._database, self._columns, trace_id, most)
         return trace_logs.with_log_records(self._database, found) if self._has_log_records() else found
 
+    def scope(self, versions: Sequence[str] | None, selection: Selection) -> Scope:
+        """Which spans a question of one's own is about, as for the other questions.
+
+        Args:
+            versions: As a user names them; all where there are none.
+            selection: Which traces.
+
+        Raises:
+            UnknownVersionError: One of them is not known.
+        """
+        known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
+        ids = None if versions is None else [self._resolved(known, version, seen) for version in versions]
+        return self._scope(known, ids, selection, seen)
+
     def close(self) -> None:
         """Let go of the store."""
         self._database.close()

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from otel_loggedmodel.store.backup import Backup
+from otel_loggedmodel.store.exporting import Exported, Wanted
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
 from otel_loggedmodel.store.remote import untrusted
 from otel_loggedmodel.store.upkeep import Condition, Repair
@@ -59,6 +60,10 @@ class RemoteUpkeep:
     def restore(self, path: Path) -> Backup:
         """See `Upkeep.restore`."""
         return self._ask("POST", "/restore", Backup, {"path": str(path)})
+
+    def export(self, wanted: Wanted) -> Exported:
+        """See `Upkeep.export`."""
+        return self._ask("POST", "/export", Exported, msgspec.to_builtins(wanted))
 
     def _ask(self, method: str, path: str, answer: type[T], content: Mapping[str, Any] | None = None) -> T:
         parts = urlsplit(self._url)

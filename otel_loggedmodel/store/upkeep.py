@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What keeps an embedded store whole: it says what is damaged, sets that aside, and makes and restores backups.
+"""What keeps an embedded store whole: it says what is damaged, sets that aside, makes backups and restores them.
+
+It also exports what is in it.
 
 Nothing is ever deleted. What is damaged is moved out of the way of the rest.
 """
@@ -15,7 +17,9 @@ from otel_loggedmodel.store import backup, counted, filling, layout, log_schema,
 from otel_loggedmodel.store.backup import Backup
 from otel_loggedmodel.store.counts import Counts
 from otel_loggedmodel.store.database import Database, text
+from otel_loggedmodel.store.exporting import Exported, Exporter, Wanted
 from otel_loggedmodel.store.layout import SetAside
+from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import ReadingError
 
 _TABLES: Final = (schema.SPANS, f"{schema.SPANS}_trace_id_ts")
@@ -67,11 +71,13 @@ class Upkeep:
     Args:
         database: Where.
         counts: How many rows there were.
+        reader: Answers questions, for exports.
     """
 
-    def __init__(self, database: Database, counts: Counts) -> None:
+    def __init__(self, database: Database, counts: Counts, reader: StoreReader) -> None:
         self._database = database
         self._counts = counts
+        self._reader = reader
         self._changing = threading.Lock()
 
     def condition(self) -> Condition:
@@ -121,6 +127,10 @@ class Upkeep:
             restored = backup.restore(self._database, path)
             self._counts.note()
         return restored
+
+    def export(self, wanted: Wanted) -> Exported:
+        """Export; see `exporting.Exporter.run`."""
+        return Exporter(self._database, self._reader).run(wanted)
 
     def _set_broken_aside(self, table: str) -> list[str]:
         checked = self._database.raw_query(f"CHECK TABLE {table}", {"check_query_single_value_result": 0})
