@@ -254,7 +254,7 @@ def _host_in(text: str) -> str | None:
 
 
 def _address(text: str) -> str | None:
-    """The canonical spelling of an IP address, or None where the text is none."""
+    """The canonical spelling of an IP address, or None if the text is no IP address."""
     try:
         return str(ipaddress.ip_address(text.strip("[]")))
     except ValueError:

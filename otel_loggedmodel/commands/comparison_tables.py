@@ -88,7 +88,7 @@ def verdict_text(verdict: Verdict, *, ascii_only: bool = False) -> Text:
 
 
 def _with_reason(difference: Difference, *, ascii_only: bool) -> Text:
-    """The verdict, and why it is none."""
+    """The verdict, and why there is none."""
     text = verdict_text(difference.verdict, ascii_only=ascii_only)
     return text if difference.reason is None else text.append(f": {difference.reason}")
 

@@ -27,7 +27,7 @@ def line_of(payload: bytes, signal: str = "traces") -> str:
         signal: `traces` or `logs`.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is no such request.
     """
     try:
         request = (ExportLogsServiceRequest if signal == "logs" else ExportTraceServiceRequest).FromString(payload)

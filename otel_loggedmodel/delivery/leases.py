@@ -54,7 +54,7 @@ def check_private(path: Path) -> None:
 
     Raises:
         UnsafeDirectoryError: It is not.
-        FileNotFoundError: There is none.
+        FileNotFoundError: There is no such directory.
     """
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode):

@@ -357,7 +357,7 @@ def check_exporter(exporter: object) -> None:
     """Check that something is an exporter.
 
     Raises:
-        TypeError: It is none.
+        TypeError: It is no exporter.
     """
     if isinstance(exporter, type) or not callable(getattr(exporter, "export", None)):
         raise TypeError(f"{exporter!r} is no span exporter: pass an object with an export method, OTLPSpanExporter()")

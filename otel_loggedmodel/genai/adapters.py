@@ -23,7 +23,7 @@ def as_scorer(judge: Any) -> Scorer:
     """A scorer of any library. A plain function becomes a scorer of its name.
 
     Raises:
-        TypeError: It is none.
+        TypeError: It is no scorer.
     """
     if isinstance(judge, Scorer):
         _check_level(judge)

@@ -51,7 +51,7 @@ def log_expectation(
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: An id is none, or there is no value.
+        ValueError: An id is not valid, or there is no value.
     """
     if value is None:
         raise ValueError("pass a value: what should have come out")

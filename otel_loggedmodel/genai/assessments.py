@@ -147,7 +147,7 @@ def as_error(error: object) -> AssessmentError | None:
     """An error in the one form that the rest of this package reads.
 
     Raises:
-        TypeError: It is none.
+        TypeError: It is no error.
     """
     if error is None or isinstance(error, AssessmentError):
         return error

@@ -86,7 +86,7 @@ class EvaluationDataset:
 
         Raises:
             TypeError: They are none of these.
-            ValueError: One is none, one is too large, or there are too many.
+            ValueError: One is not valid, one is too large, or there are too many.
         """
         before = dict(self._rows)
         changed: dict[str, dict[str, Any]] = {}

@@ -121,7 +121,7 @@ def checked_scorers(scorers: Any) -> list[Scorer]:
     """The scorers, in whatever form they were given.
 
     Raises:
-        TypeError: One is none.
+        TypeError: One of them is no scorer.
         ValueError: Two have one name.
     """
     from otel_loggedmodel.genai.adapters import as_scorer

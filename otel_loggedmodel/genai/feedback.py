@@ -57,7 +57,8 @@ def log_feedback(
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: An id is none, there is no such source, there is neither value nor error, or a number is not finite.
+        ValueError: An id is not valid, there is no such source, there is neither value nor error, or a number is not
+            finite.
     """
     from otel_loggedmodel.genai.recording import Judged
 
@@ -130,7 +131,7 @@ def checked_source(source: object) -> AssessmentSource | None:
     """The source, in whatever form it was given.
 
     Raises:
-        TypeError: It is none.
+        TypeError: It is no source.
         ValueError: There is no such type.
     """
     if source is None or isinstance(source, AssessmentSource):
@@ -147,7 +148,7 @@ def id_of(text: object, digits: int, what: str) -> int:
 
     Raises:
         TypeError: It is no text.
-        ValueError: It is none.
+        ValueError: It is no such id.
     """
     if not isinstance(text, str):
         raise TypeError(f"{what} is {type(text).__name__}: pass {digits} hex digits")

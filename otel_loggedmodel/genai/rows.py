@@ -67,7 +67,7 @@ class RowReader:
         """The rows of records.
 
         Raises:
-            TypeError: A record is none, or a field of it has the wrong type.
+            TypeError: A record is neither a dict nor a trace, or a field of it has the wrong type.
             ValueError: A record has neither inputs nor outputs nor a trace.
         """
         for record in records:

@@ -51,7 +51,7 @@ def dataset_of(data: Any, name: str | None) -> Dataset:
 
     Raises:
         TypeError: It is none of these.
-        ValueError: It is a stream without a name, or a row is none.
+        ValueError: It is a stream without a name, or a row is not valid.
         OSError: The file cannot be read.
     """
     if isinstance(data, str | os.PathLike):

@@ -197,7 +197,7 @@ def get_trace(trace_id: str, *, store: str | None = None, token: str | None = No
 
     Raises:
         ImportError: The extra `server` is not installed.
-        ValueError: The id is none.
+        ValueError: The id is not valid.
     """
     bare = f"{id_of(trace_id, 32, 'trace_id'):032x}"
     with reader_of(store, token) as reader:

@@ -78,7 +78,7 @@ def found(name: str) -> Any:
     """What stands for a name of MLflow's that is not here.
 
     Raises:
-        AttributeError: It is none that is known.
+        AttributeError: The name is not known.
     """
     if name in FUNCTIONS:
         return function(name, FUNCTIONS[name])
@@ -91,7 +91,7 @@ def found_in_genai(name: str) -> Any:
     """The same for the names of `mlflow.genai`.
 
     Raises:
-        AttributeError: It is none that is known.
+        AttributeError: The name is not known.
     """
     if name in GENAI:
         return function(f"genai.{name}", GENAI[name])

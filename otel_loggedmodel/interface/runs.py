@@ -42,7 +42,7 @@ def get_run(run_id: str) -> runs.Run:
     """A run that was begun in this process.
 
     Raises:
-        LookupError: There is none; evaluation runs of a store are listed by `otel-loggedmodel runs`.
+        LookupError: No run of this process has the id. `otel-loggedmodel runs` lists a store's evaluation runs.
     """
     run = runs.known_run(check_name(run_id, "run_id"))
     if run is None:

@@ -183,7 +183,7 @@ def update_current_trace(
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: The state is none, or there is a model_id.
+        ValueError: The state is neither of these, or there is a model_id.
     """
     if model_id is not None:
         raise ValueError("a scope says of which version a trace is: with use_model(model_id=...) around the call")
@@ -217,7 +217,7 @@ def set_trace_tag(trace_id: str, key: str, value: str) -> None:
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: The id is none.
+        ValueError: The id is not valid.
     """
     trace = id_of(trace_id, 32, "trace_id")
     values = {TAG_PREFIX + name: text for name, text in check_texts({key: value}, "tags").items()}
@@ -233,7 +233,7 @@ def delete_trace_tag(trace_id: str, key: str) -> None:
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: The id is none.
+        ValueError: The id is not valid.
     """
     check_texts({key: ""}, "tags")
     _record_of_trace(id_of(trace_id, 32, "trace_id"), {TAG_PREFIX + key: ""})

@@ -63,7 +63,7 @@ class Models:
             model: What is known of the version. Without it, what `apply` was told of it counts.
 
         Raises:
-            UnknownModelError: There is none, and its name is not known.
+            UnknownModelError: It has no LoggedModel, and its name is not known.
             ServerError: The server refused, or could not be asked.
         """
         known = self._ids.get(model_id)

@@ -142,7 +142,7 @@ class Server:
         """The experiment of the settings on the server. It is asked for once, and made if its name is new.
 
         Raises:
-            ServerError: There is none of that id, or the server could not be asked.
+            ServerError: There is no experiment of that id, or the server could not be asked.
         """
         if self._experiment_id is None:
             # Without a lock: asking twice does no harm, and a fork would inherit the lock.

@@ -29,7 +29,7 @@ def check_encoding(encoding: str) -> None:
     """See that a `Content-Encoding` is one that can be decompressed.
 
     Raises:
-        RefusalError: It is none.
+        RefusalError: It is not known here.
     """
     if encoding not in ("identity", _ZSTD, *_WBITS):
         raise RefusalError(

@@ -83,7 +83,7 @@ class Wanted:
         """The value.
 
         Raises:
-            NotThereError: There is none.
+            NotThereError: There is no such value.
             ReadingError: The trace cannot be read.
         """
         span = next(

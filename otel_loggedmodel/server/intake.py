@@ -90,7 +90,7 @@ class Intake:
         """A place among the requests that are in flight.
 
         Raises:
-            RefusalError: There is none.
+            RefusalError: There is no room for one more.
         """
         with self._lock:
             if self._is_closed:

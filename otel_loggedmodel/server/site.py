@@ -337,7 +337,7 @@ async def _form(request: Request) -> dict[str, str]:
     """The fields of a form; each once.
 
     Raises:
-        ValueError: It is none, or too long.
+        ValueError: It is no form, or too long.
     """
     body = b""
     async for chunk in request.stream():

@@ -37,7 +37,7 @@ def open_reader(url: str, token: str | None = None, prices: str | None = None) -
 
     Raises:
         StoreUnavailableError: It is not there, or cannot be reached.
-        ReadingError: The URL is none, or the file of prices cannot be read.
+        ReadingError: The URL is not valid, or the file of prices cannot be read.
     """
     if url.startswith(("http://", "https://")):
         if prices:
@@ -63,7 +63,7 @@ def open_database(url: str, prices: str | None = None) -> "Store":
 
     Raises:
         StoreUnavailableError: It cannot be reached or made, or another process has it open.
-        ReadingError: The URL is none.
+        ReadingError: The URL is not valid.
     """
     from otel_loggedmodel.store.opening import open_store
 
@@ -91,7 +91,7 @@ def prepare(
 
     Raises:
         StoreUnavailableError: It cannot be reached, is of a newer release, or this user may not make tables.
-        ReadingError: The URL is none, or the table is of a kind that cannot be altered so.
+        ReadingError: The URL is not valid, or the table is of a kind that cannot be altered like this.
     """
     from otel_loggedmodel.store.opening import prepare as prepare_url
 

@@ -134,7 +134,7 @@ class Catalogue:
             seen: The ids that spans have.
 
         Raises:
-            UnknownVersionError: There is none.
+            UnknownVersionError: There is no such version.
             AmbiguousVersionError: Several ids begin or end so.
         """
         if text in self._created and not self._is_pure_reference(text):

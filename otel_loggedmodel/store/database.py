@@ -225,7 +225,7 @@ def open_database(url: str, *, create: bool = False) -> Database:
 
     Raises:
         StoreUnavailableError: It is not there, cannot be reached, or another process has it open.
-        ReadingError: The URL is none.
+        ReadingError: The URL is not valid.
     """
     scheme, separator, _ = url.partition("://")
     if separator and scheme in SCHEMES:

@@ -205,7 +205,7 @@ class Reader(Protocol):
         """One version.
 
         Raises:
-            UnknownVersionError: There is none.
+            UnknownVersionError: There is no such version.
             AmbiguousVersionError: Several ids begin or end so.
         """
         ...
@@ -214,7 +214,7 @@ class Reader(Protocol):
         """Versions side by side, against the first.
 
         Raises:
-            UnknownVersionError: There is none of one of these names.
+            UnknownVersionError: No version has one of these names.
             AmbiguousVersionError: Several ids begin or end so.
         """
         ...
@@ -225,7 +225,7 @@ class Reader(Protocol):
         """The rows of data sets on which versions differ from the first, as far as `compare` compares them.
 
         Raises:
-            UnknownVersionError: There is none of one of these names.
+            UnknownVersionError: No version has one of these names.
             AmbiguousVersionError: Several ids begin or end so.
             ReadingError: There is no such evaluation, or fewer than two versions.
         """
@@ -246,7 +246,7 @@ class Reader(Protocol):
         """How versions did over time, in a few dozen parts of it that are the same for all of them.
 
         Raises:
-            UnknownVersionError: There is none of one of these names.
+            UnknownVersionError: No version has one of these names.
             AmbiguousVersionError: Several ids begin or end so.
         """
         ...
@@ -255,7 +255,7 @@ class Reader(Protocol):
         """What is behind the numbers of versions: how latencies are distributed, errors, what takes the time.
 
         Raises:
-            UnknownVersionError: There is none of one of these names.
+            UnknownVersionError: No version has one of these names.
             AmbiguousVersionError: Several ids begin or end so.
         """
         ...
@@ -276,7 +276,7 @@ class Reader(Protocol):
             run: Its id, the beginning of it, or its name: the newest of that name.
 
         Raises:
-            UnknownRunError: There is none.
+            UnknownRunError: There is no such run.
             ReadingError: It is the beginning of several ids.
         """
         ...

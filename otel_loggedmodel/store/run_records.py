@@ -82,7 +82,7 @@ def found(runs: Sequence[Run], text: str) -> list[Run]:
         text: Its id, the beginning of it, or its name.
 
     Raises:
-        UnknownRunError: There is none.
+        UnknownRunError: There is no such run.
         ReadingError: Several ids begin so.
     """
     named = next((run.run_id for run in runs if run.name == text), None)

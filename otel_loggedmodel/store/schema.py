@@ -189,7 +189,7 @@ def prepare(
 
     Raises:
         StoreUnavailableError: The table is of a newer release, or this user may not make tables or views.
-        ReadingError: The table is of a kind that cannot be altered so.
+        ReadingError: The table is of a kind that cannot be altered like this.
     """
     statements = list(_statements(database, cluster, backfill=backfill))
     days = missing_days(database) if fill else ()

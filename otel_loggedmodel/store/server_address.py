@@ -93,7 +93,7 @@ def server_address(url: str, shown: str) -> ServerAddress:
         shown: What messages call it.
 
     Raises:
-        ReadingError: It is none.
+        ReadingError: It is no such URL.
     """
     try:
         parts = urllib.parse.urlsplit(url)

@@ -183,7 +183,7 @@ def check_status(status: object) -> LoggedModelStatus:
     """The status, given as such or as its text.
 
     Raises:
-        ValueError: It is none of them.
+        ValueError: There is no such status.
     """
     try:
         return LoggedModelStatus(status)

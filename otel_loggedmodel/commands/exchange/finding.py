@@ -32,7 +32,7 @@ def experiments_of(asked: Asked, wanted: Sequence[str]) -> Iterator[Experiment]:
     """Experiments by id or name. If none is named, all that are not deleted.
 
     Raises:
-        UnknownExperimentError: There is none of one of these.
+        UnknownExperimentError: There is no experiment of one of these ids or names.
         ServerError: The server refused, or cannot be asked.
     """
     for text in wanted:

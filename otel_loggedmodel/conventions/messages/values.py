@@ -68,7 +68,7 @@ def pretty(value: Any) -> str:
 
 
 def listed(value: Any) -> list[Any]:
-    """A list; empty where the value is none."""
+    """A list; empty if the value is no list."""
     return list(value) if isinstance(value, list | tuple) else []
 
 

@@ -36,8 +36,8 @@ def make_judge(
         **fields: What `Judge` takes besides.
 
     Raises:
-        TypeError: The model is none.
-        ValueError: No model is named, or the type is none of these.
+        TypeError: The model is not one of these.
+        ValueError: No model is named, or there is no such type.
     """
     if inference_params:
         raise ValueError("inference_params is not here: pass a function as model, which sets them in its call")

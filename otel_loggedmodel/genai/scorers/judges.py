@@ -74,7 +74,7 @@ class Guidelines(_Ready):
         name: What the results are called.
 
     Raises:
-        ValueError: There are none.
+        ValueError: There are no guidelines.
     """
 
     name = "guidelines"

@@ -56,7 +56,7 @@ class Judge(Scorer):
 
     Raises:
         TypeError: The model cannot be called.
-        ValueError: The scale is none, or the instructions name something else in braces.
+        ValueError: The scale is not one of these, or the instructions name something else in braces.
     """
 
     name = "judge"

@@ -41,7 +41,7 @@ class JSONSchema(Scorer):
 
     Raises:
         ImportError: `jsonschema` is not installed.
-        ValueError: The schema is none.
+        ValueError: The schema is not valid.
     """
 
     name = "json_schema"

@@ -106,7 +106,7 @@ class RegexMatch(Scorer):
         name: What the results are called.
 
     Raises:
-        ValueError: The pattern is none, or there is no such match type.
+        ValueError: The pattern is no regular expression, or there is no such match type.
     """
 
     name = "regex_match"
@@ -142,7 +142,7 @@ class ResponseLength(Scorer):
         name: What the results are called.
 
     Raises:
-        ValueError: Neither is given, or the unit is none.
+        ValueError: Neither length is given, or there is no such unit.
     """
 
     name = "response_length"
