@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """ClickHouse's HTTP interface on embedded ClickHouse, so that network clients can be tested where there is no server.
 
-As a program, it serves one directory; `ClickHouseServer` runs it in a process of its own, because embedded ClickHouse
-survives no fork and one process owns a directory. The engine, its SQL, settings, formats and errors are the real ones;
-what is around them is made here. So this does not test authentication (every user may do everything, but for `reader`,
-who has `readonly=1`), TLS, replication and `ON CLUSTER`, the native TCP protocol, sessions (each request is one:
-temporary tables and `SET` do not outlive it),
-external data, cancelling and progress (a response is sent when it is complete), nor limits on users and connections.
+As a program, it serves one directory. `ClickHouseServer` runs it in a process of its own, because embedded ClickHouse
+survives no fork and one process owns a directory. The engine, its SQL, settings, formats and errors are the real ones.
+What is around them is made here, so this does not test:
+
+- authentication: every user may do everything, except `reader`, who has `readonly=1`
+- TLS, replication and `ON CLUSTER`, the native TCP protocol, external data, limits on users and connections
+- sessions: each request is one, so temporary tables and `SET` do not outlive it
+- cancelling and progress: a response is sent when it is complete
 """
 
 import argparse
@@ -459,7 +461,7 @@ class _Server(ThreadingHTTPServer):
             self._changed.wait_for(lambda: self._running == 0)
 
     def handle_error(self, *_: object) -> None:
-        """A client that goes away is none; others are."""
+        """Report an error, unless the client went away."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(*_)  # type: ignore[arg-type]
 

@@ -203,7 +203,7 @@ class Blocking(SpanExporter):
         return True
 
     def shutdown(self) -> None:
-        """Of all it does, this alone is what a process has to wait for without this library."""
+        """The only thing of it that a process has to wait for without this library."""
 
 
 class BlockingToTheEnd(Blocking):

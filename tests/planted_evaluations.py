@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evaluations of which the truth is known: versions on the rows of data sets, and feedback of people beside them.
 
-Rows differ from each other far more than the versions do, so that most of what is planted is seen by those alone who
-hold each row against itself.
+Rows differ from each other far more than the versions do. So most of what is planted shows only if the versions are
+compared row by row.
 """
 
 import random

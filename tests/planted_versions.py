@@ -192,8 +192,8 @@ def draws(behaviour: Behaviour, count: int, rng: random.Random) -> Iterator[Draw
     """So many requests of a version.
 
     Values are drawn by strata: one from each of `count` equally probable parts of their distribution, in random order.
-    So two samples of one distribution are more alike than chance would have them, and what is planted as no difference
-    is none in the sample either.
+    So two samples of one distribution are more alike than by chance. If no difference is planted, the samples show none
+    either.
     """
     latency = _strata(count, rng)
     takes, gives = _strata(count, rng), _strata(count, rng)

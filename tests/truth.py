@@ -4,18 +4,18 @@
 The truth is computed from what was noted while the traces were made, in plain Python, and never by the code that is
 tested. The rules that it follows:
 
-- A trace of a version is an entry span of it; an entry span within another one of the same version and trace, in time,
-  and with another parent, counts with that one. Where only some entry spans are selected, none counts with another that
-  is not.
-- Tokens and cost are those of the version's spans in the traces that have such an entry span, whatever service they are
-  of, whenever they began and however often they were sent. A call counts once, however many spans above it repeat what
-  it took.
+- A trace of a version is an entry span of it. An entry span counts with another one of the same version and trace if it
+  is within that one in time and has another parent. If only some entry spans are selected, a selected one never counts
+  with one that is not.
+- Tokens and cost are those of the version's spans in the traces that have such an entry span. It does not matter which
+  service the spans are of, when they began, or how often they were sent. A call counts once, however many spans above
+  it repeat what it took.
 - What one scorer said of one row of a data set, however often, is one value, the mean.
-- Scores are those of the version's spans: of all, as a Collector that samples keeps evaluations of traces that it
-  drops, or where some entry spans are selected, of those in their traces.
-- What a trace takes on average is all that was taken by the number of traces, those that took nothing included.
-- A reference by name means the newest version of that name that was created before the span began, and an evaluation is
-  one of the version that the span it judges was of.
+- Scores are those of the version's spans. All of them count, because a Collector that samples keeps evaluations of
+  traces that it drops. If only some entry spans are selected, those in their traces count.
+- What a trace takes on average is all that was taken, divided by the number of traces. Traces that took nothing count.
+- A reference by name means the newest version of that name that was created before the span began.
+- An evaluation belongs to the version of the span that it judges.
 """
 
 import random

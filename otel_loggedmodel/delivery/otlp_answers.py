@@ -87,7 +87,7 @@ def outcome_of_http(response: Any) -> Outcome:
 
 
 def _acknowledged_over_http(content: bytes, content_type: str) -> Outcome:
-    """With what the answer says of spans that were not taken.
+    """An acknowledgement, with what the answer says of spans that were not taken.
 
     An answer that cannot be read is still an acknowledgement.
     """

@@ -42,7 +42,7 @@ def flat_files() -> list[descriptor_pb2.FileDescriptorProto]:
 
 
 def _flat_type(message: type[_M]) -> type[_M]:
-    # Its fields are the same, but for those of lists and maps.
+    # Its fields are the same, except those of lists and maps.
     return message_factory.GetMessageClass(_pool.FindMessageTypeByName(message.DESCRIPTOR.full_name))  # type: ignore[return-value]
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """OTLP in JSON, as protobuf messages.
 
-It is protobuf's own JSON but for ids, which are hex digits instead of base64:
+It is protobuf's own JSON except for ids, which are hex digits instead of base64:
 https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding. If protobuf's own parser is told to ignore unknown
 fields, it also ignores texts where objects should be, and loses what a client meant to send. This one does not. It
 leaves out only the span that is wrong, and repairs what JavaScript and others are known to send.

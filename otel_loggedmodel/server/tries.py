@@ -70,9 +70,9 @@ class ProgramTries:
         self._clock = clock
         self._tries = Tries(clock)
         self._lock = threading.Lock()
-        # When the right token came last; the latest last.
+        # When each address last sent the right token; the latest last.
         self._known: OrderedDict[str, float] = OrderedDict()
-        # Of each address the last wrong tokens, by hashes that mean something to this process alone.
+        # The last wrong tokens of each address, as hashes that mean something to this process alone.
         self._seen: OrderedDict[str, tuple[int, ...]] = OrderedDict()
 
     def seconds_to_wait(self, address: str) -> float:

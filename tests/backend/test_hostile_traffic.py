@@ -32,8 +32,8 @@ from .serving import Serving, command
 
 MIB = 1024 * 1024
 DAY_NS = 86_400 * 10**9
-# Beyond what it takes with nothing to do: the largest request that is decompressed has 64 MiB, and is there as it was
-# sent, decompressed, parsed and written again.
+# How much more memory it may take than with nothing to do. The largest request that is decompressed has 64 MiB. It is
+# in memory as it was sent, decompressed, parsed and written again.
 MORE_MIB = 500
 
 HOSTILE_NAMES = [
@@ -172,7 +172,7 @@ def test_a_crowd_in_one_span_leaves_its_memory_alone(serving: Serving, part: str
 
 @pytest.mark.parametrize("before", [b"", b"\x8b\x06\x8c\x06"], ids=["alone", "behind a group of fields"])
 def test_a_crowd_of_spans_leaves_its_memory_alone(serving: Serving, before: bytes) -> None:
-    """Of ten million; a group is what protobuf had in its place before it had nested messages, and is passed over."""
+    """Ten million spans. A group is what protobuf had before nested messages; it is passed over."""
     traces = Traces("beside spans", len(before))
     body = gzip.compress(field(1, field(2, before + b"\x12\x00" * 10_000_000)), 1)
     with Load(serving, traces) as load:
@@ -329,7 +329,7 @@ def test_names_on_a_terminal(serving: Serving) -> None:
         for number, name in enumerate(names)
     ]
     assert serving.post(b"".join(requests)).status == 200
-    # In a terminal, with the reader that the command has; what shows that it goes on does move the cursor.
+    # In a terminal, with the command's own reader. What shows the command's progress does move the cursor.
     set_up = """
 from otel_loggedmodel.commands import printing
 from otel_loggedmodel.store import open_reader

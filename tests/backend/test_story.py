@@ -163,7 +163,7 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def roughly(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """Equal to what differs from these by rounding alone."""
+    """These values, each equal to any that differs from it by rounding alone."""
     return {
         name: pytest.approx(leaf, rel=1e-9, abs=1e-12) if type(leaf) in (int, float) else leaf
         for name, leaf in leaves.items()

@@ -34,7 +34,7 @@ def program(arguments: list[str], set_up: str = "") -> list[str]:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Of such a process: nothing that changes what it does, but for these."""
+    """The environment of such a process: nothing that changes what it does, except these variables."""
     kept = {
         name: value
         for name, value in os.environ.items()

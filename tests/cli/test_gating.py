@@ -210,7 +210,7 @@ def test_scores_that_cannot_be_compared_never_pass() -> None:
         2,
         "nothing of scores.correct can be compared: other scorers or other rows",
     )
-    # Not named, it is one metric of many of which nothing is known.
+    # A rule that does not name it has many metrics; of this one nothing is known.
     assert judged(apart, [parse_rule("worse")], min_traces=0).rules[0].outcome is Outcome.UNKNOWN
 
 

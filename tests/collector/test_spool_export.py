@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `otel-loggedmodel spool export` prints, read by a real Collector.
 
-Its `otlpjsonfile` receiver reads a line as its `otlp` receiver reads the body of a request in JSON; the one that is
-built here has the latter.
+The Collector that is built here has the `otlp` receiver. The `otlpjsonfile` receiver reads a line in the same way as
+`otlp` reads the body of a request in JSON.
 """
 
 from __future__ import annotations

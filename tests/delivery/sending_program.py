@@ -3,9 +3,9 @@
 
 Run as a program, this imports what an application does, and then forks an application for each line on its standard
 input, so that a hundred of them do not take a hundred start-ups. It has no thread and has made no connection when it
-forks. An application notes in a file what it has handed in: a batch for which `export` has returned; and that it has
-waited in vain for an answer. Each note has an end of its own, as a kill can cut even a single write short, and what the
-next one writes would go on in the same line.
+forks. An application notes two things in a file: each batch for which `export` has returned, and each time that it has
+waited in vain for an answer. Each note has an end of its own, because a kill can cut even a single write short. The
+next application's note would then go on in the same line.
 
 `Applications` is what tests start it with.
 """
@@ -182,7 +182,7 @@ def send(orders: Orders) -> None:
 
     logging.getLogger("otel_loggedmodel").setLevel(logging.CRITICAL)
     delivering.FarEnd.__init__.__defaults__ = (0.02, 0.2)
-    # Of a record that is refused, whoever makes it sends it again; these tests are about what is handed in once.
+    # Whoever makes a record sends it again if it is refused. These tests are about what is handed in once.
     exporter = otel_loggedmodel.LoggedModelExporter(
         otlp_exporter(orders), spool_dir=orders.spool, spool_max_age=orders.max_age
     )

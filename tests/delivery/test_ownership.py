@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose a request is: its own process's while that lives, then one other's, and never two processes' at once."""
+"""Which process owns a request: its own while that lives, then one other, and never two at once."""
 
 import collections
 import contextlib

@@ -285,7 +285,7 @@ def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path, number: sign
 def test_a_demo_through_a_collector_can_be_opened_until_it_is_interrupted(
     tmp_path: Path, import_from_demo: Callable[[str], ModuleType]
 ) -> None:
-    """Without a Collector here, all but that is tested before it is skipped."""
+    """If there is no Collector here, the rest is tested, and then the test is skipped."""
     try:
         find_collector()
         way = []

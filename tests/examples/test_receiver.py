@@ -431,7 +431,7 @@ def test_many_senders_at_once(receiver: OtlpReceiver) -> None:
 
 def test_an_answer_does_not_wait_for_a_delayed_acknowledgement(receiver: OtlpReceiver, client: Client) -> None:
     client.send(GOOD, PROTOBUF)
-    # Not by the time that it takes: whether a kernel delays acknowledgements at once, and for how long, is its own.
+    # The time is not measured, because each kernel decides when it delays acknowledgements, and for how long.
     [connection] = receiver._server._connections
     assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 

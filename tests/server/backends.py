@@ -180,7 +180,7 @@ def varint(number: int) -> bytes:
 
 
 def bomb_of(size: int, encoding: str) -> bytes:
-    """What decompresses to so many zeros, but for its end; made without compressing them all."""
+    """What decompresses to `size` zeros, except for its end. It is made without compressing them all."""
     if encoding == "zstd":
         # A head with a window of 1 MiB, and blocks of one byte that is repeated 128 KiB times: RFC 8878, section 3.1.1.
         return b"\x28\xb5\x2f\xfd\x00\x50" + b"\x02\x00\x10\x00" * (size // 2**17)

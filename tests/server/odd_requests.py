@@ -36,7 +36,7 @@ def values(depth: int) -> st.SearchStrategy[AnyValue]:
         st.builds(AnyValue, string_value=st.text(max_size=80)),
         st.builds(AnyValue, bytes_value=st.binary(max_size=80)),
         st.builds(AnyValue, int_value=st.integers(-(2**63), 2**63 - 1)),
-        # JSON has one number that is none, whatever its bits are.
+        # JSON has only one NaN, whatever its bits are.
         st.builds(AnyValue, double_value=st.floats(allow_nan=False) | st.just(math.nan)),
         st.builds(AnyValue, bool_value=st.booleans()),
         st.just(AnyValue()),

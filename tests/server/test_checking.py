@@ -347,7 +347,7 @@ def test_a_garbled_resource_or_scope_costs_its_own_spans(which: str) -> None:
     good, bad = request_of(2), request_of(3, seed=2)
     owner = getattr(bad.resource_spans[0] if which == "resource" else bad.resource_spans[0].scope_spans[0], which)
     owner.attributes.add(key="KEY").value.string_value = "text"
-    # The tag of the key becomes that of the end of a group, which there is none.
+    # The key's tag becomes one that ends a group. No group was begun.
     body = bad.SerializeToString().replace(b"\x0a\x03KEY", b"\x0c\x03KEY") + good.SerializeToString()
     checked = check(body)
     assert [span.trace_id[7] for span in spans_of(checked.payload)] == [1, 1]

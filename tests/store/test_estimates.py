@@ -85,7 +85,7 @@ def test_a_rate_of_sessions_is_one_of_as_many_tries_as_say_as_much() -> None:
     assert whole is not None
     assert whole.counts is None
     assert whole.tries == pytest.approx(49 * (1.96 / scipy.stats.t.ppf(0.975, 49)) ** 2, rel=1e-3)
-    # In traces of which a few have two entry spans, two failures are two of nearly as many.
+    # If a few traces have two entry spans, two failures still are two of nearly as many tries.
     sizes = np.array([2.0] * 20 + [1.0] * 380)
     few = estimate(moments(sizes, np.array([0.0] * 398 + [1.0] * 2)))
     assert few is not None

@@ -61,8 +61,8 @@ def test_tokens_cost_and_errors_count_once(store: Store) -> None:
     (metrics,) = comparison.versions
     assert not any("price" in note for note in comparison.notes), comparison.notes
     assert (metrics.name, metrics.traces, metrics.errors) == (VERSION, 5, 1)
-    # An embedding says no tokens, so that there is no total of what goes in. In the other four traces are two calls of
-    # the agent, which says their sum itself, the streamed one, and the one that states its cost.
+    # An embedding says no tokens, so there is no total of input tokens. The other four traces have two calls of the
+    # agent, which says their sum itself, the streamed call, and the call that states its cost.
     assert (metrics.tokens.input, metrics.tokens.output, metrics.cost_usd) == (None, 3 * 5 + 4, None)
     assert metrics.tokens.input_per_trace == pytest.approx((3 * 17 + 3) / 4)
     assert metrics.tokens.output_per_trace == pytest.approx((3 * 5 + 4) / 4)

@@ -24,7 +24,7 @@ from waiting import wait_until
 BIN: Final = Path(sys.executable).parent
 _READY_SECONDS: Final = 300.0
 _PORT_TRIES: Final = 3
-# For the tests of the other workers, of which the longest may take 15 minutes.
+# How long to wait for the tests of the other workers. The longest may take 15 minutes.
 _DONE_SECONDS: Final = 900.0
 
 
@@ -113,7 +113,7 @@ class MlflowServer:
 
 @dataclass(frozen=True)
 class Address:
-    """Of a server that another worker of this run has started, and will stop.
+    """The address of a server that another worker of this run has started, and will stop.
 
     Attributes:
         uri: As `MlflowServer` has it.
