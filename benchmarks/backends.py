@@ -23,7 +23,7 @@ class Target:
         protocol: `http` or `grpc`.
         address: A URL, or host and port.
         connections: How many to send over at a time, one request each.
-        headers: Of each request, beside those of OTLP.
+        headers: The headers of each request, beside those of OTLP.
     """
 
     protocol: str
@@ -100,7 +100,7 @@ class Served:
         server: Its process.
         http: Its address, as `http://127.0.0.1:4318`.
         grpc: Its address, as `127.0.0.1:4317`.
-        ready_seconds: From the start of the process until it could be reached.
+        ready_seconds: The time from the start of the process until it could be reached.
     """
 
     server: Server

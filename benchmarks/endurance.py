@@ -37,7 +37,7 @@ def run(minutes: float = 60.0) -> Report:
     """Measure.
 
     Args:
-        minutes: For how long.
+        minutes: How long.
     """
     backend = Ours("http", 4)
     counts: Counter[str] = Counter()

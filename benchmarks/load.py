@@ -30,8 +30,8 @@ class Load:
     """What became of what was sent.
 
     Attributes:
-        seconds: From the first request to the last answer.
-        milliseconds: Until each request was acknowledged, from the moment when it was due.
+        seconds: The time from the first request to the last answer.
+        milliseconds: How long it took to acknowledge each request, from the moment when it was due.
         retries: How often the server asked to be asked again.
         failures: What it said to requests that it refused for good.
         client_cpu_seconds: CPU time of this client.
@@ -73,7 +73,7 @@ class Step:
 
     Attributes:
         seconds: For how long new requests are sent.
-        part: Of the throughput of the step before; None for as much as the server takes.
+        part: Which part of the throughput of the step before; None for as much as the server takes.
     """
 
     seconds: float

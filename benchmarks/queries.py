@@ -44,9 +44,9 @@ class _Measured:
     """What was measured at one size.
 
     Attributes:
-        milliseconds: Of each question, all times it was asked but the first.
+        milliseconds: The times of each question, without the first time it was asked.
         first: The first time, with nothing in memory yet.
-        megabytes: Of memory and disk.
+        megabytes: Megabytes of memory and of disk.
     """
 
     milliseconds: dict[str, list[float]] = field(default_factory=dict)

@@ -54,7 +54,7 @@ class Table:
 
     Attributes:
         title: What was measured.
-        method: On what and how.
+        method: What was measured on, and how.
         columns: The figures that rows have.
         rows: In the order in which to print them.
     """
@@ -73,7 +73,7 @@ class Budget:
         name: What is limited.
         measured: The figure; its median decides.
         limit: The limit.
-        unit: Of both.
+        unit: The unit of both.
         at_least: Whether the limit is a lower one.
     """
 

@@ -11,7 +11,7 @@ class Sample:
     """Traces of a version; every array has one value for each.
 
     Attributes:
-        latency: In ms.
+        latency: The latency in ms.
         failed: Whether it failed.
         tokens: Input tokens; output tokens are a tenth of them.
         unit: The conversation it belongs to; none where each is by itself.

@@ -47,7 +47,7 @@ class LoggedModelExporter(SpanExporter):
         spool: Whether to keep what cannot be delivered now; by default as OTEL_LOGGEDMODEL_SPOOL says, else yes.
         spool_dir: Where to keep it; by default OTEL_LOGGEDMODEL_SPOOL_DIR, else the user's state directory. Exporters
             that are not OTLP's and share a class share what is in a directory: give each its own.
-        spool_max_bytes: Of disk for one destination; by default OTEL_LOGGEDMODEL_SPOOL_MAX_BYTES, else 512 MiB.
+        spool_max_bytes: Bytes of disk for one destination; by default OTEL_LOGGEDMODEL_SPOOL_MAX_BYTES, else 512 MiB.
         spool_max_age: Seconds after which something is not worth delivering; by default OTEL_LOGGEDMODEL_SPOOL_MAX_AGE,
             else 48 hours.
         repeat_after: Seconds after which a version that is still in use is announced again.

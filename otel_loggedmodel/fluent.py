@@ -324,7 +324,7 @@ def start_run(
         experiment_id: The experiment it belongs to; by default that of `set_experiment`.
         nested: Taken for MLflow's sake: a run may always be begun inside another.
         parent_run_id: The same.
-        tags: Of the run, kept in this process.
+        tags: The run's tags, kept in this process.
         description: The same.
         log_system_metrics: Not here.
 

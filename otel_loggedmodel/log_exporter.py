@@ -33,7 +33,7 @@ class LoggedModelLogRecordExporter(LogRecordExporter):  # type: ignore[misc]  # 
             OTEL_EXPORTER_OTLP_PROTOCOL say, set up by the standard OTEL_EXPORTER_OTLP_* variables.
         spool: Whether to keep what cannot be delivered now; by default as OTEL_LOGGEDMODEL_SPOOL says, else yes.
         spool_dir: Where to keep it; by default OTEL_LOGGEDMODEL_SPOOL_DIR, else the user's state directory.
-        spool_max_bytes: Of disk for one destination; by default OTEL_LOGGEDMODEL_SPOOL_MAX_BYTES, else 512 MiB.
+        spool_max_bytes: Bytes of disk for one destination; by default OTEL_LOGGEDMODEL_SPOOL_MAX_BYTES, else 512 MiB.
         spool_max_age: Seconds after which a record is not worth delivering; by default OTEL_LOGGEDMODEL_SPOOL_MAX_AGE,
             else 48 hours.
 

@@ -30,9 +30,9 @@ class Environment:
     """What one is made of.
 
     Attributes:
-        extras: Of this project, which is installed from here.
+        extras: Which extras of this project, which is installed from here.
         constraints: The file that pins what was tested together.
-        packages: Beside the project.
+        packages: Packages that are installed beside the project.
         python: Its version, such as `3.12`; that of this process where it is not given.
         bare: Packages that are installed without what they depend on.
     """

@@ -30,7 +30,7 @@ class Bar:
     Attributes:
         rules: Each fails it by itself.
         demands: What it has to show.
-        margins: By metric, up to where a difference hardly matters; usual margins are not in it.
+        margins: The largest difference that hardly matters, by metric; usual margins are not in it.
         min_traces: How many traces each version has to have.
         min_scores: How many values of a score.
         unknown: What happens to what cannot be decided yet.

@@ -44,7 +44,7 @@ def rendered(comparison: Comparison, *, details: bool = False) -> list[Renderabl
 
     Args:
         comparison: What to show.
-        details: With intervals, effect sizes and p-values.
+        details: Whether to show intervals, effect sizes and p-values.
     """
     console = console_for(sys.stdout)
     titles = titles_of(comparison)

@@ -74,13 +74,13 @@ def judged(
     """Hold rules against a comparison of two versions, the baseline first.
 
     Args:
-        comparison: Of the two.
+        comparison: The comparison of the two.
         rules: Each fails the candidate by itself.
         demands: What the candidate has to show.
         min_traces: If either version has fewer traces, only rules are judged that depend on nothing but scores.
         min_scores: If either version has fewer values of a score, no rule is judged that names it.
         unknown: What happens to what cannot be decided yet; by default rules pass, and demands wait.
-        margins: By metric, up to where a difference hardly matters; usual margins are not in it.
+        margins: The largest difference that hardly matters, by metric; usual margins are not in it.
         repeated: Whether it is asked again and again while traffic arrives, and may be wrong once in twenty rollouts.
 
     Raises:

@@ -24,10 +24,10 @@ class Holding:
     """Holds single conditions against a comparison.
 
     Args:
-        comparison: Of the baseline and the candidate.
+        comparison: The comparison of the baseline and the candidate.
         min_scores: How many values of a score each has to have.
         named: The metrics whose verdicts are asked for, and are corrected for together; None for all.
-        margins: By metric, up to where a difference hardly matters; usual margins are not in it.
+        margins: The largest difference that hardly matters, by metric; usual margins are not in it.
         repeated: Whether intervals and p-values have to hold however often they are looked at.
     """
 

@@ -25,7 +25,7 @@ def rendered(comparison: Comparison, changes: Sequence[RowChange]) -> list[Rende
     """A paragraph for each row, by version and evaluation.
 
     Args:
-        comparison: Of the same versions.
+        comparison: The comparison of the same versions.
         changes: The rows, in order.
     """
     if not changes:

@@ -32,7 +32,7 @@ class RuleFile:
         min_scores: How many values of a score each version needs.
         unknown: `pass`, `fail` or `wait`.
         require: What the candidate has to show.
-        margins: Up to where a difference hardly matters, by metric.
+        margins: The largest difference that hardly matters, by metric.
     """
 
     fail_if: tuple[str, ...] = ()

@@ -124,7 +124,7 @@ class Worse:
 
     Attributes:
         metric: Which.
-        margin: Up to where a difference hardly matters, if not as usual.
+        margin: The largest difference that hardly matters, if not the usual one.
     """
 
     metric: str | None = None

@@ -26,7 +26,7 @@ def name_of(attributes: Mapping[str, Any], *things: Thing) -> str | None:
     """The first name that a span has for one of these, and that is not empty; a list or a map is no name.
 
     Args:
-        attributes: Of the span; values may be texts, as stores have them, or of their own types.
+        attributes: The span's attributes; values may be texts, as stores have them, or of their own types.
         *things: Which, in order.
     """
     if _attributes_of(*things).isdisjoint(attributes):

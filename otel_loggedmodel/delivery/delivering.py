@@ -126,7 +126,7 @@ class Delivery:
         spool: Where it waits.
         sender: What sends it.
         health: Where it is counted.
-        name: Of the destination, for messages.
+        name: The destination's name, for messages.
         signal: What is in the requests.
     """
 
@@ -312,7 +312,7 @@ def drain(
     Args:
         spool: Where it waits.
         exporter: Where it goes, and how.
-        deadline: Of `time.monotonic`.
+        deadline: When time is up, by `time.monotonic`.
         on_progress: Called after each request with what was delivered and what is left.
         signal: What waits there.
     """

@@ -27,7 +27,7 @@ class DiskQueue:
     """Requests in segments below the directory of one destination.
 
     Args:
-        directory: Of the destination.
+        directory: The destination's directory.
         segment_bytes: Size of a segment after which another is begun.
         segment_seconds: Age of a segment after which another is begun.
         grace_seconds: How long adopted segments are spared, however old they seem to be.

@@ -58,7 +58,7 @@ class DurableExporter(SpanExporter):
         exporter: What is wrapped.
         directory: Where destinations have their directories; None to keep requests in memory only.
         destination: Which of them this is.
-        max_bytes: Of disk for this destination.
+        max_bytes: Bytes of disk for this destination.
         max_age: Seconds after which something is not worth delivering.
         is_deferred: Whether nothing is tried on the exporting thread.
         meter_provider: Where metrics about all this go; the global one by default.

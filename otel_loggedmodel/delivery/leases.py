@@ -71,7 +71,7 @@ class Lease:
     """A directory that belongs to this process until the process releases it or dies.
 
     Attributes:
-        path: Of the directory.
+        path: The path of the directory.
     """
 
     def __init__(self, path: Path, lock: int) -> None:

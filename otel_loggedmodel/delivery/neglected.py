@@ -25,7 +25,7 @@ class Neglected:
     """Gives up what is too old below the other destinations of a spool.
 
     Args:
-        directory: Of the own destination, which is left alone.
+        directory: The own destination's directory, which is left alone.
         max_age: Seconds after which a file goes.
         clock: Seconds since the epoch.
         monotonic: Seconds that never jump.

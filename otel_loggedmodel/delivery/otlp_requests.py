@@ -21,9 +21,9 @@ class Layers:
     """The names of the three in one kind of request.
 
     Attributes:
-        resources: Of the field of resources.
-        scopes: Of the scopes in one.
-        items: Of the items in one of those.
+        resources: The name of the field of resources.
+        scopes: The name of the field of scopes in a resource.
+        items: The name of the field of items in a scope.
     """
 
     resources: str

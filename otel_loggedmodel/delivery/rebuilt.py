@@ -13,7 +13,7 @@ class RebuiltSpan(ReadableSpan):
     ones.
 
     Args:
-        dropped_attributes: By the original.
+        dropped_attributes: How many the original dropped.
         dropped_events: The same.
         dropped_links: The same.
         **parts: As `ReadableSpan` takes them.

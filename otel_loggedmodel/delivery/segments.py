@@ -106,12 +106,12 @@ class Segment:
         path: Where it is.
         name: What its name says.
         size: Where the last whole record ends that was written or found.
-        read: Up to where everything is done with.
+        read: The position up to which everything is done with.
         spans: How many are in all its records.
         spans_read: How many of these are done with.
         born: Seconds, by the owner's monotonic clock, at which it was begun.
         spared_until: By the same clock; before that time it is not given up for its age.
-        retry_at: By the same clock; it could not be read, and is not tried again before that time.
+        retry_at: By the same clock. A segment that could not be read is not tried again before that time.
         rank: A lower rank goes before others of its kind, a higher one behind them.
     """
 

@@ -46,7 +46,7 @@ class Signal:
         key: As spools note it.
         noun: One of its things, as metrics call it.
         plural: Several of them, as messages call them.
-        unit: Of counts, as metrics have it.
+        unit: The unit of counts, as metrics have it.
         codec: How they become bytes.
         method: The method of gRPC that takes them.
         success: What an exporter returns when it has delivered.

@@ -59,7 +59,7 @@ class Pending:
     """What a spool holds for this process to deliver.
 
     Attributes:
-        bytes: Of requests, with what a file adds to them.
+        bytes: The bytes of the requests, with what a file adds to them.
         spans: How many that are no model records.
         models: How many model records.
         oldest_age: Seconds for which the oldest has waited; 0.0 if there is none.
@@ -90,12 +90,12 @@ class Spool:
     empty.
 
     Args:
-        directory: Of the destination. It is made when it is needed, with those above it, for this user alone. None to
-            keep requests in memory only.
-        max_bytes: Of disk that all processes together may take for this destination.
+        directory: The destination's directory. It is made when it is needed, with those above it, for this user
+            alone. None to keep requests in memory only.
+        max_bytes: Bytes of disk that all processes together may take for this destination.
         max_age: Seconds after which a request is not worth delivering.
         segment_bytes: Size of a file after which another is begun. At a bound, one file at a time is dropped.
-        memory_bytes: Of requests kept in memory while the disk takes none.
+        memory_bytes: Bytes of requests that are kept in memory while the disk takes none.
         is_memory_meant: Whether nobody wants a directory. Then nobody is warned that there is none.
         about: What destination.json holds beside the version, such as `endpoint` and `protocol`; no secrets.
         on_drop: Called with a reason, the kind and the number of spans when something is given up: `size`, `age`,

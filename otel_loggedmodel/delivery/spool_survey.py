@@ -23,7 +23,7 @@ class Owner:
     """What one process keeps for a destination, or has left.
 
     Attributes:
-        name: Of its directory, which begins with the number of the process.
+        name: The name of its directory, which begins with the number of the process.
         is_running: Whether it lives.
         files: How many there are, whatever is in them.
         bytes: How much disk these take.

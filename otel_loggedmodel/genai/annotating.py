@@ -154,7 +154,7 @@ def override_feedback(
 
     Args:
         trace_id: The trace.
-        assessment_id: Of the feedback.
+        assessment_id: The id of the feedback.
         value: What is said instead.
         rationale: Why.
         source: Who says so; by default whoever said it before.

@@ -94,7 +94,7 @@ class Feedback:
         metadata: Anything else. It is not sent.
         span_id: The span it is about.
         rationale: Why.
-        assessment_id: By which it can be changed later; `log_feedback` gives one.
+        assessment_id: The id by which it can be changed later; `log_feedback` gives one.
     """
 
     name: str = DEFAULT_NAME

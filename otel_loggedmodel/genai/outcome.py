@@ -94,7 +94,7 @@ class EvaluationResult:
         error_count: How many of them have no outputs, because the predict function failed.
         resumed_count: How many were done before, by a run that was killed.
         scorer_errors: How often each scorer failed.
-        rows: Of each row, in the order of the data.
+        rows: The outcome of each row, in the order of the data.
     """
 
     run_id: str

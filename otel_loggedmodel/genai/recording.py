@@ -65,7 +65,7 @@ def result_span(
 
     Args:
         feedback: What was said.
-        judged: Of what.
+        judged: What the feedback is about.
         resource: Where.
         scorer: Digest of the scorer. If a result has one, its copies are the same span.
         time_ns: When; now by default.

@@ -36,8 +36,8 @@ class Row:
         outputs: What came out, or `MISSING`.
         expectations: What should come out.
         trace: The trace in which it came out, or None.
-        trace_id: Of that trace, or None.
-        span_id: Of the span in it that is judged, or None.
+        trace_id: The id of that trace, or None.
+        span_id: The id of the span in it that is judged, or None.
         tags: What else is to be said of it.
         group: The same for rows that belong together, as questions on one passage: the record's `group`, or its tag of
             this name, or the key of the first row with equal inputs. None if that is the row itself.

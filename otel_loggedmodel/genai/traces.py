@@ -49,7 +49,7 @@ class TraceSpan:
         name: Its name.
         trace_id: 32 hex digits.
         span_id: 16 hex digits.
-        parent_id: Of its parent, or None.
+        parent_id: The id of its parent, or None.
         start_time_ns: When it began.
         end_time_ns: When it ended.
         attributes: What it says. If the span comes from a store, numbers may be texts.
@@ -123,7 +123,7 @@ class Trace:
     The names that MLflow's scorers use work, too: `info.trace_id`, `info.execution_duration` (ms), `data.spans`.
 
     Args:
-        spans: Of one trace.
+        spans: The spans of one trace.
         judged: Id of the span that is judged. The default is the one whose parent is not here.
         results: What was said of it: spans of results and records of its tags.
     """

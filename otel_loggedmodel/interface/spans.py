@@ -212,8 +212,8 @@ def set_trace_tag(trace_id: str, key: str, value: str) -> None:
 
     Args:
         trace_id: 32 hex digits, also with MLflow's `tr-` before them.
-        key: Of the tag.
-        value: Of the tag; the newest counts.
+        key: The tag's key.
+        value: The tag's value; the newest counts.
 
     Raises:
         TypeError: An argument has the wrong type.

@@ -57,7 +57,7 @@ def lacking(present: LoggedModel, wanted: LoggedModel, time_ns: int, span_id: in
         present: What is known on the side that is told, under our id.
         wanted: What it is to know. Params are added, and a tag that both have gets this value. Nothing is taken away.
         time_ns: When the change counts as made.
-        span_id: Of the record of the change, if there is to be one.
+        span_id: The span id of the record of the change, if there is to be one.
     """
     params = {key: value for key, value in wanted.params.items() if key not in present.params}
     tags = {key: value for key, value in wanted.tags.items() if present.tags.get(key) != value}

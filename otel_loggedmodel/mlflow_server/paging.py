@@ -12,7 +12,7 @@ def pages(
 
     Args:
         call: Makes a call, as `rest.Server.call` does. What it raises is raised here.
-        path: Of the search.
+        path: The path of the search.
         question: What to ask, without a page.
     """
     token = ""

@@ -49,7 +49,7 @@ class TrackingSender:
     """Sends what `TraceLinker` has picked, and records. Any thread may call it; nothing is raised.
 
     Args:
-        settings: Of the server.
+        settings: The settings of the server.
         connections: How many calls go on at once.
         calls_per_second: How many are begun in a second at most.
         unknown_seconds: For how long a link waits for a version that nobody knows.

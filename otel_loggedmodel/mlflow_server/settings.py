@@ -34,9 +34,9 @@ class Settings:
         experiment_id: The experiment that traces and LoggedModels belong to. It wins over the name.
         experiment_name: The same by name. It is made if there is none of that name. Without id and name it is
             experiment `0`.
-        username: For Basic authentication, with `password`.
-        password: For Basic authentication, with `username`.
-        token: For Bearer authentication, if there is no user name and password.
+        username: The user name for Basic authentication, with `password`.
+        password: The password for Basic authentication, with `username`.
+        token: The token for Bearer authentication, if there is no user name and password.
         verify: Whether the server's certificate is checked, or the file of the authorities to check it against.
         client_cert: The file of the certificate and key that are shown to the server.
         timeout: Seconds that the server may take to answer.

@@ -39,7 +39,7 @@ class TrackingExporter(SpanExporter):
     """Sends records, links and evaluation results to a tracking server. It is an exporter, as the spool expects one.
 
     Args:
-        settings: Of the server.
+        settings: The settings of the server.
     """
 
     component_type: Final = "otel_loggedmodel_mlflow_exporter"
@@ -87,7 +87,7 @@ class Tracking:
     """Tells a tracking server of versions, of the traces that belong to them and of evaluation results.
 
     Args:
-        settings: Of the server.
+        settings: The settings of the server.
         keeping: Where what is not delivered yet is kept.
         repeat_after: Seconds after which a version that is still in use is announced again.
     """

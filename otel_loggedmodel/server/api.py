@@ -93,7 +93,7 @@ class ApiError(Exception):
         code: What went wrong, for programs.
         message: What went wrong, for people.
         suggestions: What may have been meant.
-        headers: Of the answer.
+        headers: The headers of the answer.
     """
 
     def __init__(

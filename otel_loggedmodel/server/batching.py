@@ -83,7 +83,7 @@ class Inserter:
         """Have a request stored.
 
         Args:
-            digest: Of its content. What is being stored, or was lately, is not stored again.
+            digest: The digest of its content. What is being stored, or was lately, is not stored again.
             payload: A serialized request of OTLP.
             spans: How many, or how many log records, are in it.
             memory: The bytes that storing it takes.

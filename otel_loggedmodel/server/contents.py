@@ -46,12 +46,12 @@ class Wanted:
     """What an address asks for: a part of a message, by their numbers, or a value of a span, by its place and its key.
 
     Attributes:
-        trace_id: Of which trace.
-        span_id: Of which of its spans.
+        trace_id: The trace.
+        span_id: Which of its spans.
         message: The number of a message, from 0 on, or None.
         part: The number of its part.
         of: `attributes`, `resource`, or an event by its number.
-        key: Of the value.
+        key: The key of the value.
     """
 
     trace_id: str

@@ -44,7 +44,7 @@ class Decoded:
     """A request that was decoded.
 
     Attributes:
-        digest: Of its content. If the same is sent again, the digest is the same.
+        digest: The digest of its content. If the same is sent again, the digest is the same.
         checked: What can be stored of it.
         signal: What is in it.
     """
@@ -70,7 +70,7 @@ class Signal:
     """How requests of one kind are decoded.
 
     Attributes:
-        shape: Of the requests.
+        shape: The shape of the requests.
         outline: Which of their fields hold messages, as in `outline`.
         check: Sees what can be stored.
         response: Makes the answer that says how many items were rejected, and why.

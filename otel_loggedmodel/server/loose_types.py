@@ -66,7 +66,7 @@ class _LooseTypes:
         """Put U+FFFD where a text of a message, or of what is in it, is not UTF-8.
 
         Args:
-            message: Of one of these types.
+            message: A message of one of these types.
             most: How many messages are looked through.
 
         Returns:

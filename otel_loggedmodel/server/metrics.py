@@ -27,8 +27,8 @@ class SignalMetrics:
         insert_spans: How many spans they had.
         insert_failures: Those that failed, by `reason` (`unavailable`, `refused`, `error`).
         last_insert: When the last one succeeded, in seconds since the epoch.
-        queue_bytes: In the queue or being stored.
-        queue_spans: In the queue or being stored.
+        queue_bytes: Bytes in the queue or being stored.
+        queue_spans: Spans in the queue or being stored.
 
     Args:
         registry: Where they are.

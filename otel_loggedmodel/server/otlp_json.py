@@ -158,7 +158,7 @@ class _Reader:
     """Reads JSON into messages, up to a number of parts.
 
     Attributes:
-        spans: That were read.
+        spans: How many spans were read.
     """
 
     def __init__(self, max_parts: int, account: Account, max_messages: int) -> None:

@@ -43,7 +43,7 @@ class Page:
     """A page that is asked for.
 
     Attributes:
-        name: Of the page.
+        name: The page's name.
         title: As the browser's tab shows it.
         make: Asks the store, and makes the values that the template shows.
         template: Its file.

@@ -95,7 +95,7 @@ class Memory:
 
         Args:
             question: The question.
-            revision: That of the store now.
+            revision: The store's revision now.
             ask: Asks it. While one asks, others who have the same question wait for the answer.
         """
         with self._lock:

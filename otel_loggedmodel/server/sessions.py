@@ -23,7 +23,7 @@ class Sessions:
     """Begins sessions, knows them again and ends them; to be used by one thread.
 
     Args:
-        settings: With the token.
+        settings: Settings, with the token.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -24,35 +24,35 @@ class Settings:
 
     Attributes:
         host: The address to listen on.
-        http_port: For OTLP/HTTP and the JSON API; 0 for a free one.
-        grpc_port: For OTLP/gRPC; 0 for a free one, None for none.
+        http_port: The port for OTLP/HTTP and the JSON API; 0 for a free one.
+        grpc_port: The port for OTLP/gRPC; 0 for a free one, None for none.
         token: What clients have to present as `Authorization: Bearer`; None for no check.
         allow_anonymous: Listen beyond this machine without a token.
         allowed_origins: Web pages, as `https://host`, whose scripts may send traces; no others may.
         retention_days: After how many days spans are deleted; None for never.
-        max_body_bytes: Of one request as it is sent.
-        max_decompressed_bytes: Of one request, decompressed.
+        max_body_bytes: The most bytes of one request, as it is sent.
+        max_decompressed_bytes: The most bytes of one request, decompressed.
         max_json_bytes: The same in JSON, which takes fifty times its size in memory and much longer.
-        max_spans: In one request, with what they are in.
+        max_spans: The most spans in one request, with what they are in.
         max_messages: The same, with the attributes, events and links of spans, and the values of attributes.
-        max_attributes: On one span, event, link, resource or scope; others are dropped, and counted as dropped.
-        max_value_bytes: Of one text in a span; longer ones are cut.
-        max_memory_bytes: That storing one request may take in memory, as `weighing` has it; and one batch.
-        request_seconds: Within which the head of a request has to arrive, and then its body.
-        max_connections: Over HTTP at a time.
-        max_in_flight: Requests with traces at a time, over HTTP and gRPC.
-        max_in_flight_bytes: That these may take as they were sent.
-        queue_bytes: Of decompressed requests that wait for being stored, or are being stored.
-        queue_spans: In these.
-        batch_spans: Stored in one insert, unless one request has more.
+        max_attributes: The most on one span, event, link, resource or scope; others are dropped and counted.
+        max_value_bytes: The most bytes of one text in a span; longer ones are cut.
+        max_memory_bytes: The most memory that storing one request, or one batch, may take, as `weighing` estimates it.
+        request_seconds: Seconds within which the head of a request has to arrive, and then its body.
+        max_connections: The most connections over HTTP at a time.
+        max_in_flight: The most requests with traces at a time, over HTTP and gRPC.
+        max_in_flight_bytes: The most bytes that these may take, as they were sent.
+        queue_bytes: The most bytes of decompressed requests that wait to be stored, or are being stored.
+        queue_spans: The most spans in these.
+        batch_spans: The most spans stored in one insert, unless one request has more.
         batch_bytes: The same in bytes.
         linger_seconds: How long the first request of a batch waits for others.
         remember_seconds: How long a request that was stored is known, so that a repetition of it is not stored again.
         keep_all_logs: Keep every log record, not only those that carry a version or are an event that is read.
-        decoders: Threads that decompress and check requests.
-        readers: Questions to the store at a time.
-        waiting_readers: Questions that wait for their turn.
-        grace_seconds: For storing what was accepted, on shutdown.
+        decoders: How many threads decompress and check requests.
+        readers: The most questions to the store at a time.
+        waiting_readers: The most questions that wait for their turn.
+        grace_seconds: Seconds for storing what was accepted, on shutdown.
         dev: Whether `/design` shows the components of the pages.
     """
 

@@ -26,8 +26,8 @@ class Shape:
         flat_item: The flat type of its items.
         loose_item: The type of its items in which texts are bytes.
         resources: The name of the field of resources.
-        scopes: That of the scopes in one.
-        items: That of the items in one of those.
+        scopes: The name of the field of scopes in a resource.
+        items: The name of the field of items in a scope.
         plural: What messages call the items.
     """
 

@@ -79,7 +79,7 @@ class Site:
         reader: Who answers.
         questions: How it is asked.
         access: Who may ask.
-        settings: With the token that is asked for.
+        settings: Settings, with the token that is asked for.
         metrics: What is counted.
         api: What answers programs at the first page's address.
     """

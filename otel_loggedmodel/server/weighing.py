@@ -25,7 +25,7 @@ class Weight:
     """What a request consists of. Its parts are added up as they are looked at.
 
     Attributes:
-        size: Of its serialization, in bytes.
+        size: The size of its serialization, in bytes.
         spans: How many are in it.
         parts: How many attributes, events and links its spans have.
         repeated: The bytes of each resource and scope times the spans that these are stored with.

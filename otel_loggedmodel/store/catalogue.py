@@ -53,7 +53,7 @@ class Catalogue:
     """The versions that there are records of.
 
     Args:
-        models: By id, folded.
+        models: The versions by id, folded.
         created: When each was created first, in ns since the epoch; without those that only an activation tells of.
 
     Attributes:

@@ -127,7 +127,7 @@ class Operation:
     """What spans of one name take.
 
     Attributes:
-        name: Of the spans.
+        name: The spans' name.
         calls_per_trace: How many there are for each entry span, of each version, in order; None without entry spans.
         mean_ms: How long one takes; None where there are none.
         ms_per_trace: How long all of them take for each entry span.

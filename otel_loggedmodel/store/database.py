@@ -93,7 +93,7 @@ class Database:
         Args:
             sql: One statement; values are written `{name:Type}`.
             parameters: The values.
-            settings: Of the engine, for this query.
+            settings: The engine's settings for this query.
 
         Raises:
             StoreUnavailableError: The engine cannot be reached, gave up, or refused.

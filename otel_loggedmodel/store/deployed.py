@@ -44,7 +44,7 @@ def deployments(database: Database, scope: Scope, now: datetime | None = None) -
 
     Args:
         database: Where.
-        scope: Of which versions.
+        scope: Which versions.
         now: The time; aware.
     """
     now = now or datetime.now(timezone.utc)

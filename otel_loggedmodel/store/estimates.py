@@ -92,7 +92,7 @@ class Estimate:
 
     Attributes:
         value: The number.
-        variance: Of the number.
+        variance: The variance of the number.
         units: How many independent units it is of.
         effective: How many units of one size would say as much.
         counts: Successes and tries, where it is a rate of independent tries.
@@ -150,8 +150,8 @@ class Contrast:
     Attributes:
         interval: Its 95 % confidence interval.
         p_value: Two-sided; 1 where neither varies and both are equal.
-        base_interval: Of the first alone.
-        candidate_interval: Of the other alone.
+        base_interval: The interval of the first alone.
+        candidate_interval: The interval of the other alone.
         is_certain: Whether neither varies, so that there is nothing to test.
     """
 
@@ -183,7 +183,7 @@ def stratified(strata: Mapping[int, Moments], shares: Mapping[int, float]) -> Es
 
     Args:
         strata: The units of the version in each.
-        shares: Of the strata that count; they need not add up to 1.
+        shares: The shares of the strata that count; they need not add up to 1.
 
     Returns:
         None where a stratum that counts has no unit.

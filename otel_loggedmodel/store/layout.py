@@ -32,7 +32,7 @@ class SetAside:
     """A part of a table that is not read, as it is damaged.
 
     Attributes:
-        table: Of which table.
+        table: The table.
         path: Where it is.
         rows: How many are in it; None where that is not known.
         since: When the first span in it began; None where that is not known.
@@ -103,7 +103,7 @@ def mend(directory: Path, *, is_distrusted: bool = False) -> list[str]:
     """Put links and definitions back, and return what was done, a line each. What was there goes into `set-aside`.
 
     Args:
-        directory: Of a store that nobody has open.
+        directory: The directory of a store that nobody has open.
         is_distrusted: Put back every definition that is not as it was when the store was opened last.
     """
     definitions = _definitions(directory)

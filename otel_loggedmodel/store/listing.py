@@ -46,7 +46,7 @@ def traces(database: Database, scope: Scope, which: TraceFilter) -> list[TraceSu
 
     Args:
         database: Where.
-        scope: Of which versions; traces of no version are left out.
+        scope: Which versions; traces of no version are left out.
         which: Which of them, and in what order.
 
     Raises:

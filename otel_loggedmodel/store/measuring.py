@@ -56,8 +56,8 @@ class Scope:
         aliases: The ids that stand for a version, in the order of `since_ns`; every alias of each id that matters.
         model_ids: The versions; None for all.
         selection: Which traces.
-        prices: Of the models that were called.
-        trace_ids: Of these traces only.
+        prices: The prices of the models that were called.
+        trace_ids: Only the spans of these traces.
         has_results: Whether there are results of evaluations at all; looking for them takes as long as all the rest.
         has_unclaimed: Whether there are results of evaluations that name no version.
         adopted: The versions of calls that carry none, by the hashes of their ids (`stray`).

@@ -60,7 +60,7 @@ def otlp_settings(directory: Path | None, proto: str) -> dict[str, Any]:
     The embedded engine gets the schema as a file. It would copy a text into the working directory.
 
     Args:
-        directory: Of the embedded engine; None for one on a server.
+        directory: The directory of the embedded engine; None for one on a server.
         proto: What can be in a request, as a file of protobuf with a message `Request`.
     """
     settings: dict[str, Any] = {"input_format_protobuf_oneof_presence": 1}
@@ -82,7 +82,7 @@ def make_input(database: Database, name: str, column: str, select: str, table: s
 
     Args:
         database: Where.
-        name: Of the table that takes OTLP; the view is named after it.
+        name: The name of the table that takes OTLP; the view is named after it.
         column: Its only column, with its type.
         select: What the view selects from it.
         table: Where the view puts that.

@@ -19,8 +19,8 @@ def traces_to_score(
     """Traces with all their spans, newest first, each once; those that arrive meanwhile are left out.
 
     Args:
-        reader: Of any store.
-        version: Of which; of every version if None.
+        reader: A reader of any store.
+        version: Whose traces; None for those of every version.
         selection: Which of its traces.
         page: How many are asked for at once.
 

@@ -31,9 +31,9 @@ class Entry:
 
     Attributes:
         model: The model's name; `*` stands for anything.
-        provider: Of this provider alone; None for any.
-        since: From when on.
-        prices: Per token.
+        provider: The provider whose price it is; None for any.
+        since: When it begins to hold.
+        prices: The prices per token.
     """
 
     model: str

@@ -29,7 +29,7 @@ class PriceTable:
     Attributes:
         prices: By the text that says whom a span called. If prices change, a line with the time's place is added to it.
         dates: When some of them change.
-        times: At which second of the day some change.
+        times: The seconds of the day at which some change.
         changing: The texts of those that change.
         has_modal: Whether there are tokens of audio or images.
     """

@@ -87,7 +87,7 @@ class RemoteReader:
     """A `Reader` that asks a backend over HTTP; safe to use from several threads.
 
     Args:
-        url: Of the backend, as `http://localhost:4318`.
+        url: The backend's URL, as `http://localhost:4318`.
         token: What it wants to see, if anything.
         timeout: Seconds to wait for it, each time it is silent.
 

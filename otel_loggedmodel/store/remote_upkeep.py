@@ -28,7 +28,7 @@ class RemoteUpkeep:
     """What `Upkeep` does, in a backend.
 
     Args:
-        url: Of the backend, as `http://localhost:4318`.
+        url: The backend's URL, as `http://localhost:4318`.
         token: What it wants to see, if anything.
         secret: What it wrote into its store's lock file, if that can be read.
         timeout: Seconds to wait for it.

@@ -32,7 +32,7 @@ class RemoteWriter:
     """Stores spans in a backend over HTTP, as a `SpanWriter` does in a database.
 
     Args:
-        url: Of the backend, as `http://localhost:4318`.
+        url: The backend's URL, as `http://localhost:4318`.
         token: What it wants to see, if anything.
         patience: Seconds for which it is asked again when it cannot take them at the moment.
         signal: `traces`, or `logs` for log records.

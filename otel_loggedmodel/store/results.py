@@ -72,7 +72,7 @@ class Tokens:
     Attributes:
         input: All that went in.
         output: All that came out.
-        input_per_trace: For one trace, over the traces of which every call says it.
+        input_per_trace: The mean per trace, over the traces of which every call says it.
         output_per_trace: The same of the output.
         cache_read: Input tokens that were read from a cache; they are among the input.
         cache_write: Input tokens that were written to a cache; they are among the input.
@@ -114,7 +114,7 @@ class ScoreGroup:
         scorer: Digest of the scorer; None where the results have none, as those of people.
         dataset: Digest of the data set; None for production traffic.
         dataset_name: What the data set is called, if anything.
-        mean: Of all values.
+        mean: The mean of all values.
         count: How many there are.
         failed: Results that have no value, as the scorer failed.
         run: Id of the run that counts, if the results are of runs.
@@ -142,7 +142,7 @@ class Score:
     certain, and is no further row.
 
     Attributes:
-        mean: Of all values; None if there is none, as the scorer failed each time.
+        mean: The mean of all values; None if there is none, because the scorer failed each time.
         count: How many there are.
         failed: Results that have no value, as the scorer failed.
         groups: What they are made of, the newest first.
@@ -170,7 +170,7 @@ class Dataset:
     """A data set that something was evaluated on.
 
     Attributes:
-        digest: Of its rows.
+        digest: The digest of its rows.
         name: What it is called, if anything; when its rows change, its digest does, and not its name.
     """
 
@@ -189,15 +189,15 @@ class VersionMetrics:
             version and trace.
         errors: How many of them failed.
         error_rate: Between 0 and 1; None without traces.
-        latency_ms: Of the entry spans.
-        tokens: Of the traces.
+        latency_ms: The latency of the entry spans.
+        tokens: The tokens of the traces.
         cost_usd: US dollars over all traces; None where no price is known, which is not 0.
         cost_usd_per_trace: The same for one trace, over the traces of which the price of every call is known.
         scores: By the name of the evaluation.
         calls_per_trace: Calls of models.
         failed_calls: Those of them that failed, for each trace.
         tool_calls_per_trace: Calls of tools.
-        first_chunk_ms: Until the first part of a streamed answer, over calls that say it.
+        first_chunk_ms: How long until the first part of a streamed answer, over calls that say it.
         conversations: What the traces are turns of; None where they do not say.
         cut_off: How many of the traces lack their beginning.
         units: How many independent units the traces are: themselves, or conversations, as `Comparison.unit` says.
@@ -362,7 +362,7 @@ class RowResult:
         span_id: The span that was judged, 16 hex digits.
         value: The mean where the row was scored several times.
         label: As `pass` or `fail`.
-        explanation: Of the scorer.
+        explanation: The scorer's explanation.
         output: What the version answered, cut off where it is long.
     """
 

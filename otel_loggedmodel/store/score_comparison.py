@@ -36,8 +36,8 @@ class Group:
         dataset: Digest; empty for production.
         dataset_name: What it is called, or empty.
         count: How many values there are.
-        mean: Of them.
-        variance: The sample variance of them; NaN for a single value.
+        mean: Their mean.
+        variance: Their sample variance; NaN for a single value.
         at: When the last was given, in ns.
         is_portable: Whether keys of rows mean the same rows in another data set.
         is_binary: Whether every value is 0 or 1.
@@ -264,7 +264,7 @@ class Match:
         """What a reader has to know.
 
         Args:
-            name: Of the evaluation.
+            name: The evaluation's name.
             candidate: What the other version is called.
         """
         if not self.base or not self.candidate:

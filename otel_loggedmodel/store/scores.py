@@ -63,7 +63,7 @@ def results(scope: Scope, *, is_labelled: bool = False, with_missing: bool = Fal
     set is that of the result.
 
     Args:
-        scope: Of which versions.
+        scope: Which versions.
         is_labelled: Give the results instead that have a label which is no number.
         with_missing: Give the results, too, that have no value, as the scorer failed or a person gave a label that is
             no number.
@@ -139,7 +139,7 @@ def groups(scope: Scope, unfinished: Sequence[str] = ()) -> Query:
     keys mean the same rows in another data set; `is_binary`, whether each value is 0 or 1.
 
     Args:
-        scope: Of which versions.
+        scope: Which versions.
         unfinished: The runs that are not whole, as `run_records.key_of` has them.
     """
     found = results(scope, with_missing=True)

@@ -35,7 +35,7 @@ class ServerAddress:
     Attributes:
         interface: `http` or `https`.
         host: Its name.
-        port: Of the HTTP interface.
+        port: The port of the HTTP interface.
         username: Who asks; None for the server's default.
         password: Theirs.
         database: Its name.

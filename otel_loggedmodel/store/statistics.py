@@ -51,7 +51,7 @@ class Meaning:
 
     Attributes:
         higher_is_better: Whether more is better.
-        allowed: Up to where a difference hardly matters, unless somebody says otherwise.
+        allowed: The largest difference that hardly matters, unless somebody says otherwise.
     """
 
     higher_is_better: bool = False
@@ -178,8 +178,8 @@ def judged(
     Metrics that neither version varies in, and that are equal in both, take no part in the correction.
 
     Args:
-        differences: For each version, by the name of the metric.
-        margins: By the name of the metric, up to where a difference hardly matters; usual margins are not in it.
+        differences: The differences of each version, by the metric's name.
+        margins: The largest difference that hardly matters, by the metric's name; usual margins are not in it.
     """
     tested = [
         (place, metric)

@@ -14,17 +14,17 @@ class TraceSummary:
 
     Attributes:
         trace_id: 32 hex digits.
-        span_id: Of the entry span, 16 hex digits.
+        span_id: The entry span's id, 16 hex digits.
         model_id: The version.
-        span_name: Of the entry span.
+        span_name: The entry span's name.
         service: `service.name`.
         start_ns: When the entry span began.
         duration_ms: How long it took.
         error: Whether it failed.
         status_message: What it said of that.
-        input_tokens: Over the trace; None where no span says.
-        output_tokens: Over the trace; None where no span says.
-        cost_usd: Over the trace; None where no price is known.
+        input_tokens: Those of the whole trace; None where no span says.
+        output_tokens: Those of the whole trace; None where no span says.
+        cost_usd: That of the whole trace; None where no price is known.
         scores: Mean of each evaluation of a span of the trace.
         cut_off: Whether the beginning of the trace is missing: the earliest span that is there stands for it.
         input: The beginning of what was asked, as people read it; None where no span says, or in a long list.

@@ -30,7 +30,7 @@ class Designs:
 
     Attributes:
         together: All of them, without strata.
-        plans: Within what each version but the first is compared with the first, by its id.
+        plans: Within which parts of the traffic each other version is compared with the first, by its id.
         said: What samplers say of how many traces one stands for.
         routes: Names of routes, by their hash.
     """

@@ -24,10 +24,10 @@ class Call:
     """One call that was answered.
 
     Attributes:
-        model: By the name that was asked for.
+        model: The name that was asked for.
         tokens_in: All of the prompt, cached ones included.
         tokens_out: All of the answer, reasoning included.
-        cached: Of the prompt, read from a cache.
+        cached: The tokens of the prompt that were read from a cache.
     """
 
     model: str

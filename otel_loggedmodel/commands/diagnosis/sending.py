@@ -59,7 +59,7 @@ class Answer:
         status: The status, in words.
         advice: What to do about it.
         body: The serialized response.
-        content_type: Of the body; empty for gRPC.
+        content_type: The content type of the body; empty for gRPC.
     """
 
     is_success: bool

@@ -47,7 +47,7 @@ class Deadline:
     """The time that is left.
 
     Args:
-        seconds: From now.
+        seconds: How many seconds from now.
     """
 
     def __init__(self, seconds: float) -> None:

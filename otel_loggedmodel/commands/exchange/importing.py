@@ -55,8 +55,8 @@ class Import:
 
     Args:
         asked: The server that has the LoggedModels.
-        reader: Of the store.
-        writer: Of the store; None to write nothing.
+        reader: The store's reader.
+        writer: The store's writer; None to write nothing.
         advance: Called after each page with what there is so far.
     """
 

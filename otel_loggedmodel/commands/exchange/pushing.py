@@ -77,7 +77,7 @@ class Push:
 
     Args:
         asked: The server. As many traces are under way at once as it has connections.
-        reader: Of the store.
+        reader: The store's reader.
         relink: Link traces, too, that are linked to another LoggedModel.
         dry_run: Change nothing.
         advance: Called after each page.

@@ -62,8 +62,8 @@ def messages_of(attributes: Mapping[str, Any], events: Sequence[Event] = ()) -> 
     """The messages of a span, in order: what went in, then what came out; at most a thousand.
 
     Args:
-        attributes: Of the span, as the SDK has them or as texts.
-        events: Of the span.
+        attributes: The span's attributes, as the SDK has them or as texts.
+        events: The span's events.
     """
     said = Said(attributes, events)
     inputs: list[Message] = []
@@ -81,8 +81,8 @@ def inputs_of(attributes: Mapping[str, Any], events: Sequence[Event] = ()) -> An
     """What a step took: a value where the span says one, else its messages as `role` and `content`; or None.
 
     Args:
-        attributes: Of the span, as the SDK has them or as texts.
-        events: Of the span.
+        attributes: The span's attributes, as the SDK has them or as texts.
+        events: The span's events.
     """
     value = _first_value(attributes, [(source, key) for source in SOURCES for key in source.inputs])
     if value is not _ABSENT:
@@ -94,8 +94,8 @@ def outputs_of(attributes: Mapping[str, Any], events: Sequence[Event] = ()) -> A
     """What a step gave: a value where the span says one, else the text of the answer, else its messages; or None.
 
     Args:
-        attributes: Of the span, as the SDK has them or as texts.
-        events: Of the span.
+        attributes: The span's attributes, as the SDK has them or as texts.
+        events: The span's events.
     """
     value = _first_value(attributes, [(source, key) for source in SOURCES for key in source.outputs])
     if value is not _ABSENT:

@@ -47,8 +47,8 @@ def read(value: Any, role: str, *, is_output: bool = False) -> list[Message]:
     """The messages that a value is.
 
     Args:
-        value: Of an attribute or of a field.
-        role: Of those that say none.
+        value: The value of an attribute or a field.
+        role: The role of messages that say none.
         is_output: Whether the model said them in this call.
     """
     if value is None or value == "":

@@ -28,7 +28,7 @@ def read_one(name: str, fields: Mapping[str, Any]) -> list[Message]:
     """The message of an event; none where it is another kind of event.
 
     Args:
-        name: Of the event.
+        name: The event's name.
         fields: Its attributes.
     """
     if name in _TEXTS:

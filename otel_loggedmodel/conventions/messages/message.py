@@ -14,8 +14,8 @@ class Media:
         mime_type: What it says it is, such as `image/png`; empty where it says nothing.
         data: The content in base64; empty where it is elsewhere.
         uri: Where it is; written by whoever sent the span, so nothing may be loaded from there unasked.
-        file_id: By which id a provider knows it.
-        name: Of the file.
+        file_id: The id by which a provider knows it.
+        name: The file's name.
     """
 
     mime_type: str = ""
@@ -41,7 +41,7 @@ class Part:
         kind: `text`, `reasoning`, `tool call`, `tool result`, `image`, `audio`, `video`, `file`, or what else it says
             it is.
         text: What to read.
-        name: Of the tool; of a result, which call it belongs to.
+        name: The tool's name. For a result, which call it belongs to.
         media: What it carries or points to that is no text.
     """
 
@@ -110,7 +110,7 @@ class Source:
     """One convention by which spans carry messages.
 
     Attributes:
-        name: Of the convention.
+        name: The convention's name.
         specification: Where it is described, or the code that writes it.
         since: The first release that writes it so, as far as that is known.
         read: Gives the messages of a span, none where the span does not follow the convention.

@@ -41,7 +41,7 @@ def model_of(model: Any, name: str = "the judge") -> Model:
             pydantic-ai have it; or a text: `openai:/gpt-4o-mini` (asked at OPENAI_BASE_URL with OPENAI_API_KEY),
             `http://localhost:8000/v1#my-model` (another server), or any other `provider:/model` for LiteLLM, which has
             to be installed.
-        name: Of the judge, for what is said of a mistake.
+        name: The judge's name, for error messages.
 
     Raises:
         TypeError: It is none of these.
@@ -113,7 +113,7 @@ class ChatModel:
 
     Args:
         model: Its name.
-        address: Of the server, up to `/v1`.
+        address: The server's URL, up to `/v1`.
         api_key: What it wants to see; by default OPENAI_API_KEY.
         timeout: Seconds that an answer may take.
         sleep: Waits between tries; for tests.

@@ -36,7 +36,7 @@ class TokenBudget(Scorer):
     """Whether the answer took no more tokens, in and out, than it may. None if no span says how many.
 
     Args:
-        max_tokens: Of both together.
+        max_tokens: The most tokens of both together.
         name: What the results are called.
     """
 

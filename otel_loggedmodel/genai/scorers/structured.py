@@ -78,7 +78,7 @@ class NumericCloseness(Scorer):
     """Whether the number in the outputs is close to the expected one. In a text, the last number counts.
 
     Args:
-        relative: By which part of the expected number it may be off.
+        relative: By which fraction of the expected number it may be off.
         absolute: By how much it may be off in any case.
         key: Where in `expectations` the number is.
         field: Where in `outputs` the number is, if they are a dict.
