@@ -103,7 +103,7 @@ class Rival(Backend):
             return int(count)
 
     def disk_bytes(self, directory: pathlib.Path) -> int:
-        """Of everything, with SQLite's journal, beyond what there was at the start."""
+        """The bytes of everything, with SQLite's journal, beyond what there was at the start."""
         return bytes_in(directory) - self._empty_bytes
 
     @classmethod

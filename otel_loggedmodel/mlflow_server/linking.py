@@ -4,7 +4,7 @@
 The server keeps what it is told last. So a trace is linked by the process that has its true root, the span without a
 parent. The trace's version is that of the root. The root has none if the scope is inside a request's handler, for
 instance. Then it is the version of the earliest span of this process that has one. That span usually ends before the
-root, so versions of open traces are remembered. Of traces that have ended without a version the root is remembered, as
+root, so versions of open traces are remembered. If a trace has ended without a version, its root is remembered, because
 work may outlive it. Both memories are bounded.
 """
 

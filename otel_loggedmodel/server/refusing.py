@@ -10,7 +10,7 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 BUSY_SECONDS: Final = 1
 # Exporters give up after ten seconds by default: this lets them try several times.
 UNAVAILABLE_SECONDS: Final = 2
-# gRPC sends texts as metadata, of which clients take 8 KiB, and may need three bytes for one.
+# gRPC sends texts as metadata, and may need three bytes for one. Clients take 8 KiB of metadata.
 _MAX_TEXT: Final = 1000
 
 

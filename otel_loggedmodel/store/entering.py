@@ -7,8 +7,8 @@ Parent ids decide what is inside of what, and time only where a parent is not th
   spans are inside of it, whatever their clocks say;
 - else an entry span is inside of another one that is its parent, or that takes all of its time and has another parent.
 
-A trace counts even if none of its entry spans is stored. Of its spans whose parent is not stored, the earliest stands
-for the trace, which is marked as cut off. When the entry span arrives, it takes the place of that span.
+A trace counts even if none of its entry spans is stored. The earliest span whose parent is not stored then stands for
+the trace, and the trace is marked as cut off. When the entry span arrives, it takes the place of that span.
 
 Some instrumentations end the root of a failed run as if all was well. So an entry span that is no server's has failed,
 too, if something inside of it failed as a whole, by the same instrumentation, and nothing that went well came after it,
@@ -16,8 +16,8 @@ as after a retry. An agent or a chain that failed has failed as a whole. So has 
 and contains a failure. A call of a model that failed is not enough: many applications can do without its answer.
 
 Comparing every entry span with every other takes memory in the square of their number. Where a version has very many in
-one trace, only parent ids decide, and an entry span has failed only if it says so itself. Of very many failures, only
-the last are looked at.
+one trace, only parent ids decide, and an entry span has failed only if it says so itself. If there are very many
+failures, only the last are looked at.
 """
 
 from typing import Final

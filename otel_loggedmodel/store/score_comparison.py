@@ -2,8 +2,8 @@
 """What of the evaluations of two versions may be compared, and what comes of it.
 
 Two versions differ in a score only where the same scorer gave it: results of scorers with different digests are never
-compared. Of what one scorer gave to both versions, the first of these is compared that there is enough of. If several
-scorers gave equally good ones, the scorer that was used last counts:
+compared. What one scorer gave to both versions is compared in the first of these ways for which there is enough data.
+If the best way is open to several scorers, the scorer that was used last counts:
 
 1. pairs: rows of a data set that both versions have (`paired`);
 2. pairs of rows that ask the same, of data sets of different digest, as where a row was added;

@@ -129,8 +129,8 @@ def _or_evaluated_then(selection: Selection) -> str:
 def groups(scope: Scope, unfinished: Sequence[str] = ()) -> Query:
     """One row for each version, evaluation, scorer and data set, the newest first.
 
-    Of several runs on a data set, the newest whole run counts, else the newest of all; with `Selection.runs` as `all`,
-    all of them count together. If a person judged a span several times, the last time counts.
+    If there are several runs on a data set, the newest whole run counts, or the newest of all if none is whole. If
+    `Selection.runs` is `all`, all count together. If a person judged a span several times, the last time counts.
 
     Columns: `version`, `name`, `source`, `scorer`, `dataset`, `dataset_name`, `run`, `run_name`, `others` (runs that do
     not count), `count`, `mean`, `variance` (NaN of one value), `failed` (results without a value, as the scorer

@@ -33,7 +33,7 @@ def _of(value: Any) -> Iterator[Message]:
 
 
 def with_answer(messages: list[Message]) -> Iterator[Message]:
-    """The same messages, of which the assistant's last ones are the answer, unless it is known already."""
+    """The same messages. The assistant's last ones become the answer, unless the answer is known already."""
     place = len(messages)
     if not any(message.is_output for message in messages):
         while place and messages[place - 1].role == "assistant":

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """MLflow's tracing SDK: `mlflow.spanInputs` and `mlflow.spanOutputs`, which are what a function took and gave.
 
-Of a model's call they are a provider's request and response.
+On the span of a model's call they are a provider's request and response.
 """
 
 from collections.abc import Iterator

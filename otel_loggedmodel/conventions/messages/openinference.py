@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenInference: messages by number, and what any step took and gave.
 
-`input.value` and `output.value` are there on nearly every span. Of a model's call they are the request and the
-response, which say what the numbered messages leave out: if the content of a message is a list, OpenInference for
+`input.value` and `output.value` are on nearly every span. On the span of a model's call they are the request and the
+response. These say what the numbered messages leave out: if the content of a message is a list, OpenInference for
 LangChain.js has only its role.
 """
 
