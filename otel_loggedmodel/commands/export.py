@@ -24,9 +24,9 @@ Store = Annotated[
         "--store",
         metavar="URL",
         envvar=options.STORE_VARIABLE,
-        help="chdb:///path, clickhouse://user:password@host:port/database, or http://host:4318 for a running backend "
-        "that has a token. A backend that has the directory open is asked to do it. Default: the user's data "
-        "directory.",
+        help="chdb:///path, clickhouse://user:password@host:port/database, or http://host:4318 for a running backend"
+        " that has a token. A backend that has the directory open is asked to do it. Default: the user's data"
+        " directory.",
     ),
 ]
 

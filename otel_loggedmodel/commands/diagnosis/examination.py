@@ -6,6 +6,7 @@ from typing import Final
 
 from otel_loggedmodel.commands.diagnosis import (
     arriving,
+    backends,
     keeping,
     log_records,
     reaching,
@@ -66,6 +67,8 @@ def examine(seconds: float = SECONDS) -> Iterator[Step]:
         return
     step = sending.export(span, deadline)
     yield step
+    if proxy is None:
+        yield backends.recognise(endpoint, deadline)
     logged = log_records.look(deadline)
     if logged is not None:
         yield logged
