@@ -33,6 +33,7 @@ if IS_LIBRARY_ALONE:
 if IS_LIBRARY_ALONE or not has_server:
     collect_ignore += [
         "backend",
+        "carrying",
         "cli",
         "conventions/test_counted.py",
         "mlflow_interface/test_datasets.py",
