@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The metrics of a version: how they are named, where they are in the results, how they are written."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +9,6 @@ from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.store.results import Difference, ScoreComparison, VersionMetrics
 
 SCORE_PREFIX: Final = "scores."
-LABEL_PREFIX: Final = "labels."
 # Shown where a version has any.
 _OPTIONAL: Final = (
     "calls_per_trace",
@@ -19,8 +18,6 @@ _OPTIONAL: Final = (
     "tokens.reasoning",
     "tool_calls_per_trace",
 )
-_MOST_LABELS: Final = 10
-_LONGEST_LABEL: Final = 40
 _TESTS: Final = {
     "mcnemar": "McNemar",
     "paired_t": "paired t",
@@ -97,26 +94,7 @@ def metrics_of(versions: Sequence[VersionMetrics]) -> list[Metric]:
         for metric in METRICS
         if not metric.key.startswith(_OPTIONAL) or any(value_of(version, metric.key) for version in versions)
     ]
-    return [*fixed, *(metric_named(SCORE_PREFIX + name) for name in names), *_labels_of(versions)]
-
-
-def _labels_of(versions: Sequence[VersionMetrics]) -> Iterator[Metric]:
-    """The share of each label among the results of an evaluation; of many labels, the most frequent."""
-    found: dict[str, dict[str, int]] = {}
-    for version in versions:
-        for name, labels in version.labels.items():
-            of_name = found.setdefault(name, {})
-            for label, count in labels.counts.items():
-                of_name[label] = of_name.get(label, 0) + count
-    for name, counts in sorted(found.items()):
-        for label in sorted(counts, key=lambda label: (-counts[label], label))[:_MOST_LABELS]:
-            yield Metric(
-                key=f"{LABEL_PREFIX}{name}.{label}",
-                label=f"{name}: {label[:_LONGEST_LABEL]}",
-                write=formatting.rate,
-                is_rate=True,
-                has_verdict=False,
-            )
+    return [*fixed, *(metric_named(SCORE_PREFIX + name) for name in names)]
 
 
 def metric_named(key: str) -> Metric:
@@ -135,20 +113,10 @@ def value_of(version: VersionMetrics, key: str) -> float | None:
     if key.startswith(SCORE_PREFIX):
         score = version.scores.get(key[len(SCORE_PREFIX) :])
         return None if score is None else score.mean
-    if key.startswith(LABEL_PREFIX):
-        return _share_of(version, key[len(LABEL_PREFIX) :])
     value: object = version
     for part in key.split("."):
         value = getattr(value, part)
     return None if value is None else float(value)  # type: ignore[arg-type]
-
-
-def _share_of(version: VersionMetrics, name_and_label: str) -> float | None:
-    # Both may have dots in them.
-    for name, labels in version.labels.items():
-        if name_and_label.startswith(f"{name}."):
-            return labels.counts.get(name_and_label[len(name) + 1 :], 0) / sum(labels.counts.values())
-    return None
 
 
 def change_of(metric: Metric, difference: Difference) -> str:

@@ -7,20 +7,9 @@ over all metrics that are shown.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Final
 
-from otel_loggedmodel.store import (
-    categories,
-    differences,
-    run_records,
-    samples,
-    statistics,
-    stray,
-    traffic,
-    uncached,
-    weights,
-)
+from otel_loggedmodel.store import differences, run_records, samples, statistics, stray, traffic, uncached, weights
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.design import Design
 from otel_loggedmodel.store.estimates import Moments
@@ -81,8 +70,7 @@ def measure(database: Database, scope: Scope, names: Mapping[str, str | None]) -
     found = Measured(rows, within, designs)
     runs = run_records.load(database, scope.columns)
     scores = _scores(database, scope, runs)
-    strays, labelled = stray.calls_of(database, scope), categories.of(database, scope)
-    return Measurement(model_ids, found, scores, names, strays, writing, runs, labelled)
+    return Measurement(model_ids, found, scores, names, stray.calls_of(database, scope), writing, runs)
 
 
 def matches(database: Database, scope: Scope) -> dict[str, dict[str, Match]]:
@@ -183,7 +171,6 @@ class Measurement:
         strays: How many calls in their traces carry no version, by version.
         writing: Versions that may have written tokens to a cache and do not say how many.
         runs: The evaluation runs of the store.
-        labelled: Their results that are labels, by version and name.
 
     Attributes:
         versions: Their numbers.
@@ -199,9 +186,7 @@ class Measurement:
         strays: Mapping[str, int],
         writing: Collection[str] = (),
         runs: Sequence[Run] = (),
-        labelled: categories.Labelled = MappingProxyType({}),
     ) -> None:
-        self.labelled = labelled
         self._runs = runs
         self._model_ids = model_ids
         self.strays = strays
@@ -222,10 +207,10 @@ class Measurement:
         ]
 
     def _metrics(self, model_id: str, name: str | None) -> VersionMetrics:
-        scores, labels = _shown(self._scores[model_id]), self.labelled.get(model_id, {})
+        scores = _shown(self._scores[model_id])
         row = self._rows.get(model_id)
         if row is None:
-            return VersionMetrics(model_id=model_id, name=name, scores=scores, labels=labels)
+            return VersionMetrics(model_id=model_id, name=name, scores=scores)
         traces, is_said, is_priced = row["traces"], self._is_said(row), self._is_priced(row)
         return VersionMetrics(
             model_id=model_id,
@@ -242,7 +227,6 @@ class Measurement:
             cost_usd=row["cost"] if is_priced and self._is_whole(row) else None,
             cost_usd_per_trace=_mean(row, "costs") if is_priced else None,
             scores=scores,
-            labels=labels,
             calls_per_trace=row["calls"] / traces,
             failed_calls=_mean(row, "failed_calls"),
             tool_calls_per_trace=row["tool_calls"] / traces,
@@ -314,7 +298,6 @@ class Measurement:
         for candidate in self._model_ids[1:]:
             for name, matched in self.matches[candidate].items():
                 yield from matched.notes(name, candidate)
-        yield from categories.notes(self._model_ids, self.labelled, names)
         yield from run_records.notes(self._runs, self._scores)
 
     def _differences(self, base_id: str, candidate_id: str) -> dict[str, Difference]:

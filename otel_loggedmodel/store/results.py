@@ -155,17 +155,6 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labels:
-    """The results of one evaluation that are labels and no numbers, by its name.
-
-    Attributes:
-        counts: How many results have each label, the most frequent first.
-    """
-
-    counts: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """A data set that something was evaluated on.
 
@@ -203,7 +192,6 @@ class VersionMetrics:
         units: How many independent units the traces are: themselves, or conversations, as `Comparison.unit` says.
         first_ms: When the first of them began, in ms; None without traces.
         last_ms: When the last of them began.
-        labels: Of evaluations whose results are labels and no numbers, by the name of the evaluation.
     """
 
     model_id: str
@@ -225,7 +213,6 @@ class VersionMetrics:
     units: int = 0
     first_ms: int | None = None
     last_ms: int | None = None
-    labels: Mapping[str, Labels] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,8 +19,6 @@ _PREFIX: Final = "logged_model.evaluation."
 # The table is sorted by the names of spans, so that this alone leaves nearly everything out.
 _IS_RESULT: Final = f"SpanName = '{EVALUATION_RESULT}'"
 _MOST_DATASETS: Final = 1000
-# Of one evaluation of a version: a scorer that gives each result a label of its own makes no categories.
-_MOST_LABELS: Final = 100
 _VALUE: Final = "gen_ai.evaluation.score.value"
 _LABEL: Final = "gen_ai.evaluation.score.label"
 _HAS_VALUE: Final = "name != '' AND isFinite(value)"
@@ -216,8 +214,7 @@ def labels(scope: Scope) -> Query:
             GROUP BY version, name, TraceId, judged, source,
                 if(source = 'human', source_id, toString(cityHash64(at, scorer, attributes['{_LABEL}'])))
         )
-        GROUP BY version, name, label
-        ORDER BY name, version, count DESC, label LIMIT {_MOST_LABELS} BY version, name""",
+        GROUP BY version, name, label ORDER BY name, version, count DESC, label LIMIT 100""",
         found.parameters,
     )
 

@@ -22,7 +22,7 @@ class Comparison(_message.Message):
     def __init__(self, versions: _Optional[_Iterable[_Union[VersionMetrics, _Mapping]]] = ..., differences: _Optional[_Iterable[_Union[VersionDifferences, _Mapping]]] = ..., configuration: _Optional[_Iterable[_Union[ConfigurationDifference, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class VersionMetrics(_message.Message):
-    __slots__ = ("model_id", "name", "traces", "errors", "error_rate", "latency_ms", "tokens", "cost_usd", "scores", "cost_usd_per_trace", "calls_per_trace", "failed_calls", "tool_calls_per_trace", "first_chunk_ms", "conversations", "cut_off", "units", "first_ms", "last_ms", "labels")
+    __slots__ = ("model_id", "name", "traces", "errors", "error_rate", "latency_ms", "tokens", "cost_usd", "scores", "cost_usd_per_trace", "calls_per_trace", "failed_calls", "tool_calls_per_trace", "first_chunk_ms", "conversations", "cut_off", "units", "first_ms", "last_ms")
     class ScoresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -30,13 +30,6 @@ class VersionMetrics(_message.Message):
         key: str
         value: Score
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Score, _Mapping]] = ...) -> None: ...
-    class LabelsEntry(_message.Message):
-        __slots__ = ("key", "value")
-        KEY_FIELD_NUMBER: _ClassVar[int]
-        VALUE_FIELD_NUMBER: _ClassVar[int]
-        key: str
-        value: Labels
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Labels, _Mapping]] = ...) -> None: ...
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     TRACES_FIELD_NUMBER: _ClassVar[int]
@@ -56,7 +49,6 @@ class VersionMetrics(_message.Message):
     UNITS_FIELD_NUMBER: _ClassVar[int]
     FIRST_MS_FIELD_NUMBER: _ClassVar[int]
     LAST_MS_FIELD_NUMBER: _ClassVar[int]
-    LABELS_FIELD_NUMBER: _ClassVar[int]
     model_id: str
     name: str
     traces: int
@@ -76,8 +68,7 @@ class VersionMetrics(_message.Message):
     units: int
     first_ms: int
     last_ms: int
-    labels: _containers.MessageMap[str, Labels]
-    def __init__(self, model_id: _Optional[str] = ..., name: _Optional[str] = ..., traces: _Optional[int] = ..., errors: _Optional[int] = ..., error_rate: _Optional[float] = ..., latency_ms: _Optional[_Union[LatencyMs, _Mapping]] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., cost_usd: _Optional[float] = ..., scores: _Optional[_Mapping[str, Score]] = ..., cost_usd_per_trace: _Optional[float] = ..., calls_per_trace: _Optional[float] = ..., failed_calls: _Optional[float] = ..., tool_calls_per_trace: _Optional[float] = ..., first_chunk_ms: _Optional[_Union[LatencyMs, _Mapping]] = ..., conversations: _Optional[_Union[Conversations, _Mapping]] = ..., cut_off: _Optional[int] = ..., units: _Optional[int] = ..., first_ms: _Optional[int] = ..., last_ms: _Optional[int] = ..., labels: _Optional[_Mapping[str, Labels]] = ...) -> None: ...
+    def __init__(self, model_id: _Optional[str] = ..., name: _Optional[str] = ..., traces: _Optional[int] = ..., errors: _Optional[int] = ..., error_rate: _Optional[float] = ..., latency_ms: _Optional[_Union[LatencyMs, _Mapping]] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., cost_usd: _Optional[float] = ..., scores: _Optional[_Mapping[str, Score]] = ..., cost_usd_per_trace: _Optional[float] = ..., calls_per_trace: _Optional[float] = ..., failed_calls: _Optional[float] = ..., tool_calls_per_trace: _Optional[float] = ..., first_chunk_ms: _Optional[_Union[LatencyMs, _Mapping]] = ..., conversations: _Optional[_Union[Conversations, _Mapping]] = ..., cut_off: _Optional[int] = ..., units: _Optional[int] = ..., first_ms: _Optional[int] = ..., last_ms: _Optional[int] = ...) -> None: ...
 
 class Conversations(_message.Message):
     __slots__ = ("count", "turns", "cost_usd", "latency_ms")
@@ -122,19 +113,6 @@ class Tokens(_message.Message):
     cache_write: int
     reasoning: int
     def __init__(self, input: _Optional[int] = ..., output: _Optional[int] = ..., input_per_trace: _Optional[float] = ..., output_per_trace: _Optional[float] = ..., cache_read: _Optional[int] = ..., cache_write: _Optional[int] = ..., reasoning: _Optional[int] = ...) -> None: ...
-
-class Labels(_message.Message):
-    __slots__ = ("counts",)
-    class CountsEntry(_message.Message):
-        __slots__ = ("key", "value")
-        KEY_FIELD_NUMBER: _ClassVar[int]
-        VALUE_FIELD_NUMBER: _ClassVar[int]
-        key: str
-        value: int
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
-    COUNTS_FIELD_NUMBER: _ClassVar[int]
-    counts: _containers.ScalarMap[str, int]
-    def __init__(self, counts: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class Score(_message.Message):
     __slots__ = ("mean", "count", "groups", "failed")
