@@ -50,7 +50,6 @@ ENVIRONMENT: Final = (
 _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
     ("Timestamp", "DateTime64(9) CODEC(Delta, ZSTD(1))", "Timestamp"),
     ("TraceId", "String CODEC(ZSTD(1))", "TraceId"),
-    ("SpanId", "String CODEC(ZSTD(1))", "SpanId"),
     ("ServiceName", "LowCardinality(String) CODEC(ZSTD(1))", "ServiceName"),
     ("SpanKind", "LowCardinality(String) CODEC(ZSTD(1))", "SpanKind"),
     ("ScopeName", "LowCardinality(String) CODEC(ZSTD(1))", "ScopeName"),

@@ -88,13 +88,21 @@ def _owned(columns: schema.Columns) -> str:
         {of_span} WHERE {_IS_SPAN_OF_VERSION}
             AND (TraceId, SpanId) IN (SELECT TraceId, SpanId FROM {LOGS} WHERE {IS_RESULT} AND TraceId != '')"""
     called = schema.call("response")
-    by_response = f"""
-        SELECT {called} AS response,
-            argMin((TraceId, SpanId, toString(LoggedModelId), {START}), ({START}, SpanId)) AS found
+    by_hash = f"""
+        SELECT {called} AS response, min(({START}, {schema.call("span")}, TraceId, toString(LoggedModelId))) AS first
         FROM {columns.counted}
         WHERE {called} != 0 AND {_IS_SPAN_OF_VERSION}
             AND {called} IN (SELECT cityHash64({response}) FROM {LOGS} WHERE {IS_RESULT} AND {response} != '')
         GROUP BY response"""
+    # The table of what counts has hashes of the ids of spans alone, as writing the ids takes a tenth of what it takes
+    # to store a span.
+    by_response = f"""
+        SELECT response, (first.3, SpanId, first.4, first.1) AS found
+        FROM (SELECT *, first.3 AS TraceId, first.2 AS hash FROM ({by_hash})) AS calls
+        LEFT ANY JOIN (
+            SELECT TraceId, SpanId, cityHash64(SpanId) AS hash FROM {columns.spans}
+            WHERE TraceId IN (SELECT first.3 FROM ({by_hash}))
+        ) AS spans USING (TraceId, hash)"""
     by_trace = f"""
         SELECT TraceId, argMin((toString(LoggedModelId), {START}), (LoggedModelRole != 'entry', {START})) AS found
         FROM {columns.spans}
