@@ -31,6 +31,7 @@ EVALUATION_SOURCE_ID: Final = "logged_model.evaluation.source_id"
 EVALUATION_DATASET: Final = "logged_model.evaluation.dataset"
 EVALUATION_DATASET_NAME: Final = "logged_model.evaluation.dataset_name"
 EVALUATION_ROW: Final = "logged_model.evaluation.row"
+EVALUATION_EXPECTED: Final = "logged_model.evaluation.expected"  # what should come out of the row, as text or JSON
 EVALUATION_GROUP: Final = "logged_model.evaluation.group"  # rows that belong together, where that is not the row itself
 EVALUATION_TAG_PREFIX: Final = "logged_model.evaluation.tag."
 EVALUATION_SCORER: Final = "logged_model.evaluation.scorer"

@@ -200,6 +200,7 @@ def _evaluate(recorder: Recorder, rng: random.Random, model_id: str, evaluated: 
             of_row: dict[str, Value] = {
                 "logged_model.evaluation.dataset": evaluated.dataset,
                 "logged_model.evaluation.row": row.key,
+                "logged_model.evaluation.expected": f"answer to {row.input}",
             }
             if evaluated.dataset == QUESTIONS:
                 of_row["logged_model.evaluation.dataset_name"] = QUESTIONS_NAME

@@ -63,6 +63,8 @@ def _paragraph(change: RowChange, label: str) -> list[RenderableType]:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     grid.add_row(Text("input", "dim"), _text(change.input))
+    if change.expected is not None:
+        grid.add_row(Text("expected", "dim"), _text(change.expected))
     for name, result in (("A", change.base), (label, change.candidate)):
         grid.add_row(Text(name, "bold"), _text(result.output))
         if result.explanation:

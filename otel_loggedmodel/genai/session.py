@@ -60,6 +60,8 @@ class Session:
             values[attributes.EVALUATION_DATASET] = self.dataset.digest
         if self.dataset.name:
             values[attributes.EVALUATION_DATASET_NAME] = self.dataset.name
+        if self.record_content and row.expectations is not None:
+            values[attributes.EVALUATION_EXPECTED] = _text_of(row.expectations)[0]
         values.update((attributes.EVALUATION_TAG_PREFIX + key, value) for key, value in row.tags.items())
         return values
 
@@ -70,10 +72,16 @@ class Session:
         """
         if not self.record_content:
             return {}
-        if isinstance(value, str):
-            return {f"{place}.value": value[:_MAX_CHARACTERS], f"{place}.mime_type": "text/plain"}
-        try:
-            text = _JSON.encode(value)
-        except (TypeError, ValueError, RecursionError):
-            text = text_of_any(value)
-        return {f"{place}.value": text[:_MAX_CHARACTERS], f"{place}.mime_type": "application/json"}
+        text, kind = _text_of(value)
+        return {f"{place}.value": text, f"{place}.mime_type": kind}
+
+
+def _text_of(value: Any) -> tuple[str, str]:
+    """A value as a span has it, and what kind of text that is."""
+    if isinstance(value, str):
+        return value[:_MAX_CHARACTERS], "text/plain"
+    try:
+        text = _JSON.encode(value)
+    except (TypeError, ValueError, RecursionError):
+        text = text_of_any(value)
+    return text[:_MAX_CHARACTERS], "application/json"

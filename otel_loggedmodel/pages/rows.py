@@ -152,7 +152,7 @@ def _shown(changes: Mapping[str, RowChange], scores: Sequence[str]) -> RowShown:
     return RowShown(
         row=first.row,
         asked=previews.asked(first.input),
-        expected=previews.answered(getattr(first, "expected", None)),
+        expected=previews.answered(first.expected),
         sides=(Side(first.base, pieces[0]), Side(first.candidate, pieces[1])),
         is_same=texts[0] is not None and texts[0] == texts[1],
         changes=[changes.get(score) for score in scores],

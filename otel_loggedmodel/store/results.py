@@ -372,6 +372,7 @@ class RowChange:
         row: Key of the row.
         delta: The value of this version less that of the first.
         input: What the versions were given, cut off where it is long.
+        expected: What should come out, as far as that was recorded; the same.
         base: What the first version did.
         candidate: What this version did.
     """
@@ -382,6 +383,7 @@ class RowChange:
     row: str
     delta: float
     input: str | None = None
+    expected: str | None = None
     base: RowResult
     candidate: RowResult
 

@@ -4,6 +4,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+from otel_loggedmodel.attributes import EVALUATION_EXPECTED, EXPECTATION, EXPECTATION_VALUE
 from otel_loggedmodel.conventions.things import Thing
 from otel_loggedmodel.store import conventions_sql, log_messages, schema
 from otel_loggedmodel.store.database import Database
@@ -58,8 +59,10 @@ def changed(
     for part in _parts(sorted({(name, pair.row) for _, name, _, pair in chosen})):
         told |= _told(database, scope, part, runs)
     texts: dict[str, list[tuple[str, str, str]]] = {}
+    wanted: dict[str, str] = {}
     for ids in _parts(sorted({row["trace_id"] for row in told.values()})):
         texts |= _texts(database, ids)
+        wanted |= _expected(database, ids)
     silent = [row["trace_id"] for row in told.values() if not all(_text_of(texts, row))]
     logged = {
         trace_id: exchange
@@ -82,6 +85,7 @@ def changed(
                 row=before["row"],
                 delta=pair.candidate - pair.base,
                 input=asked or asked_after or None,
+                expected=wanted.get(after["trace_id"]) or wanted.get(before["trace_id"]),
                 base=_result(before, pair.base, answer_before),
                 candidate=_result(after, pair.candidate, answer_after),
             )
@@ -158,6 +162,25 @@ def _texts(database: Database, trace_ids: Sequence[str]) -> dict[str, list[tuple
     for row in rows:
         found.setdefault(row["TraceId"], []).append((row["SpanId"], row["input"], row["output"]))
     return found
+
+
+def _expected(database: Database, trace_ids: Sequence[str]) -> dict[str, str]:
+    """What should come out of each trace: what somebody said of it last, else what its row says."""
+    rows = database.query(
+        f"""
+        SELECT TraceId, substringUTF8(argMax(said, (SpanName = '{EXPECTATION}', Timestamp)), 1, {MAX_CHARACTERS})
+            AS expected
+        FROM (
+            SELECT TraceId, SpanName, Timestamp, if(SpanName = '{EXPECTATION}',
+                SpanAttributes['{EXPECTATION_VALUE}'], SpanAttributes['{EVALUATION_EXPECTED}']) AS said
+            FROM {schema.SPANS}
+            WHERE TraceId IN {{trace_ids:Array(String)}}
+        )
+        WHERE said != ''
+        GROUP BY TraceId""",
+        {"trace_ids": list(trace_ids)},
+    )
+    return {row["TraceId"]: row["expected"] for row in rows}
 
 
 def _text_of(texts: Mapping[str, Sequence[tuple[str, str, str]]], told: Mapping[str, Any]) -> tuple[str, str]:

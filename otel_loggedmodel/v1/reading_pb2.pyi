@@ -237,7 +237,7 @@ class ListRowsResponse(_message.Message):
     def __init__(self, rows: _Optional[_Iterable[_Union[RowChange, _Mapping]]] = ...) -> None: ...
 
 class RowChange(_message.Message):
-    __slots__ = ("model_id", "score", "dataset", "row", "delta", "input", "base", "candidate")
+    __slots__ = ("model_id", "score", "dataset", "row", "delta", "input", "base", "candidate", "expected")
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
@@ -246,6 +246,7 @@ class RowChange(_message.Message):
     INPUT_FIELD_NUMBER: _ClassVar[int]
     BASE_FIELD_NUMBER: _ClassVar[int]
     CANDIDATE_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
     model_id: str
     score: str
     dataset: str
@@ -254,7 +255,8 @@ class RowChange(_message.Message):
     input: str
     base: RowResult
     candidate: RowResult
-    def __init__(self, model_id: _Optional[str] = ..., score: _Optional[str] = ..., dataset: _Optional[str] = ..., row: _Optional[str] = ..., delta: _Optional[float] = ..., input: _Optional[str] = ..., base: _Optional[_Union[RowResult, _Mapping]] = ..., candidate: _Optional[_Union[RowResult, _Mapping]] = ...) -> None: ...
+    expected: str
+    def __init__(self, model_id: _Optional[str] = ..., score: _Optional[str] = ..., dataset: _Optional[str] = ..., row: _Optional[str] = ..., delta: _Optional[float] = ..., input: _Optional[str] = ..., base: _Optional[_Union[RowResult, _Mapping]] = ..., candidate: _Optional[_Union[RowResult, _Mapping]] = ..., expected: _Optional[str] = ...) -> None: ...
 
 class RowResult(_message.Message):
     __slots__ = ("trace_id", "span_id", "value", "label", "explanation", "output")

@@ -62,7 +62,19 @@ def test_content_is_on_the_entry_span_unless_it_is_not_wanted(evaluate, traced) 
     assert (entry.attributes["input.value"], entry.attributes["output.value"]) == ('{"number": 0}', "0")
     traced.memory.clear()
     evaluate(ROWS[:1], [], double, record_content=False)
-    assert not [key for key in traced.spans["double"].attributes if key.endswith(".value")]
+    kept = traced.spans["double"].attributes
+    assert not [key for key in kept if key.endswith((".value", ".expected"))]
+
+
+@pytest.mark.parametrize(
+    ("expectations", "told"), [({"answer": "Graz"}, '{"answer": "Graz"}'), ("Graz", "Graz"), (None, None)]
+)
+def test_what_is_expected_is_on_the_span_of_its_row(evaluate, traced, expectations, told) -> None:
+    row = {**ROWS[0], "expectations": expectations}
+    evaluate([row], [], double)
+    evaluate([{**row, "outputs": 0}])
+    for name in ("double", "evaluated output"):
+        assert traced.spans[name].attributes.get("logged_model.evaluation.expected") == told
 
 
 def test_tags_of_a_row_are_on_its_span(evaluate, traced) -> None:

@@ -38,7 +38,14 @@ def test_rows_that_changed_stand_once_with_a_column_for_each_score_and_both_trac
 ) -> None:
     page = open_page(f"{backend.http}/compare?version=base&version=failing")
     section = page.locator("#rows")
-    assert section.locator("thead th").all_inner_texts() == ["input", "A output", "B output", CORRECT, SIMILAR]
+    assert section.locator("thead th").all_inner_texts() == [
+        "input",
+        "expected",
+        "A output",
+        "B output",
+        CORRECT,
+        SIMILAR,
+    ]
     planted = changed(evaluations, "failing")
     counts = section.locator("li").first.inner_text()
     assert counts == f"{CORRECT}: 0 higher, {len(planted)} lower, {ROWS - len(planted)} the same"
@@ -48,7 +55,8 @@ def test_rows_that_changed_stand_once_with_a_column_for_each_score_and_both_trac
     key = rows.first.locator("th code").inner_text()
     assert key in planted
     assert rows.first.locator("th").inner_text().startswith(f"question {key}")
-    base, candidate, change, similar = rows.first.locator("td").all_inner_texts()
+    expected, base, candidate, change, similar = rows.first.locator("td").all_inner_texts()
+    assert expected == f"answer to question {key}"
     assert f"base answers question {key}" in base
     assert f"failing answers question {key}" in candidate
     assert rows.first.locator("del").all_inner_texts() == ["base"]

@@ -46,6 +46,7 @@ def test_rows_that_changed_come_with_inputs_outputs_and_traces(reader: StoreRead
     for change in changes:
         assert (change.model_id, change.score, change.dataset, change.delta) == ("failing", CORRECT, QUESTIONS, -1.0)
         assert change.input == f"question {change.row}"
+        assert change.expected == f"answer to question {change.row}"
         for version, result, label in (("base", change.base, "pass"), ("failing", change.candidate, "fail")):
             assert result.trace_id == traces[version, change.row]
             assert result.output == f"{version} answers question {change.row}"
