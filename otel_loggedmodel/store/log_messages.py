@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was asked and answered in traces whose messages are log records, for lists that read the spans of many traces.
+"""What was asked and answered, and what was raised, in traces that say so in log records, for lists of many traces.
 
 One trace has all of its log records by `trace_logs`.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from otel_loggedmodel.conventions import previews
-from otel_loggedmodel.conventions.log_events import MESSAGES, NAME_ATTRIBUTE
+from otel_loggedmodel.conventions.log_events import EXCEPTIONS, MESSAGES, NAME_ATTRIBUTE
 from otel_loggedmodel.store import conventions_sql, log_schema, logged_events
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.log_schema import LOGS
@@ -19,10 +19,11 @@ from otel_loggedmodel.store.trace_results import SpanEvent
 _MOST_READ: Final = 30_000
 # Of a trace with more, the first and the last say what was asked and answered.
 _MOST_OF_TRACE: Final = 20
-_IS_MESSAGE: Final = (
-    f"({conventions_sql.one_of('EventName', sorted(MESSAGES))} OR EventName = '' AND "
-    + conventions_sql.one_of(f"LogAttributes['{NAME_ATTRIBUTE}']", sorted(MESSAGES))
-    + ")"
+# Exceptions of the standard library's `logging` have no name.
+_IS_READ: Final = (
+    f"({conventions_sql.one_of('EventName', sorted(MESSAGES | EXCEPTIONS))} OR EventName = '' AND ("
+    + conventions_sql.one_of(f"LogAttributes['{NAME_ATTRIBUTE}']", sorted(MESSAGES | EXCEPTIONS))
+    + " OR LogAttributes['exception.type'] != ''))"
 )
 
 
@@ -33,11 +34,13 @@ class Exchange:
     Attributes:
         asked: The first that was asked.
         answered: The last that was answered.
+        raised: What the first exception says.
         by_span: The same of single spans: what was asked and what was answered, by the span's id.
     """
 
     asked: str = ""
     answered: str = ""
+    raised: str = ""
     by_span: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
@@ -55,7 +58,7 @@ def exchanges(database: Database, trace_ids: Iterable[str]) -> dict[str, Exchang
             SELECT TraceId, {selected},
                 row_number() OVER (PARTITION BY TraceId ORDER BY Timestamp, SpanId) AS place,
                 count() OVER (PARTITION BY TraceId) AS records
-            FROM {LOGS} WHERE TraceId IN {{trace_ids:Array(String)}} AND {_IS_MESSAGE}
+            FROM {LOGS} WHERE TraceId IN {{trace_ids:Array(String)}} AND {_IS_READ}
         ) WHERE place <= {_MOST_OF_TRACE} OR place > records - {_MOST_OF_TRACE}
         ORDER BY TraceId, place"""
     said: dict[str, dict[str, list[SpanEvent]]] = {}
@@ -72,7 +75,9 @@ def _exchange(of_spans: dict[str, list[SpanEvent]]) -> Exchange:
         span_id: (previews.asked_in({}, events), previews.answered_in({}, events))
         for span_id, events in of_spans.items()
     }
+    said = (event.attributes for events in of_spans.values() for event in events)
     return Exchange(
+        raised=next((one["exception.message"] for one in said if one.get("exception.message")), ""),
         asked=next((asked for asked, _ in by_span.values() if asked), ""),
         answered=next((answered for _, answered in reversed(by_span.values()) if answered), ""),
         by_span=by_span,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What people read first of a trace in a list: what was asked, what was answered, or why it failed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -50,17 +50,22 @@ def with_previews(database: Database, columns: Columns, summaries: Sequence[Trac
         for row in database.query(_spans(columns, "DESC"), {"trace_ids": silent}):
             one = said[row["TraceId"]]
             one.output = one.output or previews.answered_in(row["attributes"], _events(row))
-    _add_logged(database, said)
+    _add_logged(database, said, {one.trace_id for one in summaries if one.error and not one.status_message})
     return [_with(summary, said.get(summary.trace_id, _Said())) for summary in summaries]
 
 
-def _add_logged(database: Database, said: Mapping[str, _Said]) -> None:
+def _add_logged(database: Database, said: Mapping[str, _Said], failed: Collection[str]) -> None:
     """What log records say, of traces whose spans do not."""
-    silent = [trace_id for trace_id, one in said.items() if not (one.input and (one.output or one.reason))]
+    silent = [
+        trace_id
+        for trace_id, one in said.items()
+        if not one.input or not (one.output or one.reason) or (trace_id in failed and not one.reason)
+    ]
     for trace_id, logged in log_messages.exchanges(database, silent).items():
         one = said[trace_id]
         one.input = one.input or logged.asked
         one.output = one.output or ("" if one.reason else logged.answered)
+        one.reason = one.reason or logged.raised
 
 
 def _spans(columns: Columns, order: str) -> str:

@@ -48,6 +48,8 @@ def spans() -> bytes:
             end_time_unix_nano=NOW + 1000,
         )
         one.attributes.extend(pairs_of(attributes))
+        # It failed, and does not say why.
+        one.status.code = 2 if span == ENTRY else 0
     return made.SerializeToString()
 
 
@@ -126,6 +128,11 @@ def test_a_list_of_traces_has_what_was_asked_and_answered(store: Store) -> None:
     """What a span says comes first; no span says what was answered."""
     (listed,) = store.reader.traces("m-1", TraceFilter())
     assert (listed.input, listed.output) == ("on the span", "an old answer")
+
+
+def test_a_list_of_traces_has_why_one_failed(store: Store) -> None:
+    (listed,) = store.reader.traces("m-1", TraceFilter())
+    assert (listed.error, listed.reason) == (True, "no")
 
 
 def test_exceptions_and_lines_are_events_of_their_span(trace: Trace) -> None:
