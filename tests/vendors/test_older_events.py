@@ -17,6 +17,7 @@ from backend.serving import Serving
 from cli.terminal import environment
 from integrations.openai_server import ANSWER, OpenAIServer
 from log_requests import pairs_of
+from otel_loggedmodel.genai.stored import search_traces
 
 BIN = Path(__file__).resolve().parents[2] / ".venv" / "older-events" / "bin"
 
@@ -147,3 +148,6 @@ def test_messages_of_earlier_conventions_are_those_of_their_call(serving: Servin
     found = [event for span in trace["spans"] for event in span["events"]]
     assert [event["name"] for event in found] == ["gen_ai.system.message", "gen_ai.user.message", "gen_ai.choice"]
     assert {event["attributes"]["logged_model.id"] for event in found} == {"earlier"}
+    # Scorers of stored traces get them, too.
+    (scored,) = search_traces("earlier", store=serving.http)
+    assert (scored.inputs[-1]["content"], scored.outputs) == ("What is the answer?", "".join(ANSWER))
