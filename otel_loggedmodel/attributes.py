@@ -17,6 +17,14 @@ REFERENCE: Final = "logged_model.reference"
 PARAM_PREFIX: Final = "logged_model.param."
 TAG_PREFIX: Final = "logged_model.tag."
 TAGS_DELETED: Final = "logged_model.tags_deleted"
+# A record that is too large for one span goes on in others. These name the span that they continue, in hex digits.
+CONTINUES: Final = "logged_model.continues"
+# Of a param or tag that is too long for one value: `sha256:<hex digits>:<bytes>` of the whole, and its pieces.
+DIGEST_PREFIX: Final = "logged_model.digest."
+PIECE_OF: Final = "logged_model.piece.of"
+PIECE_DIGEST: Final = "logged_model.piece.digest"
+PIECE_FIRST: Final = "logged_model.piece.first"
+PIECE_PREFIX: Final = "logged_model.piece."
 
 # The conventions' own: https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-events/
 EVALUATION_RESULT: Final = "gen_ai.evaluation.result"  # the name of a span or event, not of an attribute

@@ -96,6 +96,9 @@ OTEL_LOGGEDMODEL_SPOOL_MAX_BYTES: Final = "OTEL_LOGGEDMODEL_SPOOL_MAX_BYTES"
 OTEL_LOGGEDMODEL_SPOOL_MAX_AGE: Final = "OTEL_LOGGEDMODEL_SPOOL_MAX_AGE"
 """How long they are kept, in seconds or as in `12h` or `7d`; by default `48h`."""
 
+OTEL_LOGGEDMODEL_REPEAT: Final = "OTEL_LOGGEDMODEL_REPEAT"
+"""How long until a version in use is announced again, in seconds or as in `12h`, the default, or `7d`; `0` is never."""
+
 OTEL_LOGGEDMODEL_METRICS: Final = "OTEL_LOGGEDMODEL_METRICS"
 """`1` counts what is delivered, kept and lost, as OpenTelemetry metrics; by default as the SDK counts its own work."""
 
@@ -129,6 +132,7 @@ _BYTES: Final = {"": 1, "b": 1} | {
     for power, prefix in enumerate("kmgt", start=1)
     for unit, base in (("", 1000), ("b", 1000), ("ib", 1024))
 }
+_REPEAT_SECONDS: Final = 12 * 3600.0
 _SECONDS: Final = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
@@ -331,10 +335,23 @@ def spool_max_age() -> float | None:
     return _amount(OTEL_LOGGEDMODEL_SPOOL_MAX_AGE, _SECONDS, "seconds, as in 172800, 48h or 2d")
 
 
+def repeat_seconds() -> float:
+    """Seconds after which a version that is in use is announced again; infinite for never."""
+    if _is_zero(OTEL_LOGGEDMODEL_REPEAT):
+        return math.inf
+    found = _amount(OTEL_LOGGEDMODEL_REPEAT, _SECONDS, "seconds, as in 43200, 12h or 7d, or 0 for never")
+    return _REPEAT_SECONDS if found is None else found
+
+
 def tracking_server() -> str | bool:
     """The URI of the tracking server that is to know of versions; True for the one that MLflow's own variables name."""
     value = os.environ.get(OTEL_LOGGEDMODEL_MLFLOW, "").strip()
     return value if "://" in value else _switch(OTEL_LOGGEDMODEL_MLFLOW)
+
+
+def _is_zero(variable: str) -> bool:
+    match = _AMOUNT.fullmatch(os.environ.get(variable, "").strip())
+    return match is not None and float(match[1]) == 0 and match[2].lower() in _SECONDS
 
 
 def _amount(variable: str, units: dict[str, int], wanted: str) -> float | None:

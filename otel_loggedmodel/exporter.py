@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from otel_loggedmodel import attributes, environment
 from otel_loggedmodel._errors import swallow, warn_once
 from otel_loggedmodel.delivery.bounded import shut_down
 from otel_loggedmodel.delivery.restamping import restamped
-from otel_loggedmodel.delivery.shipping import REPEAT_AFTER_SECONDS, RecordShipper, check_exporter
+from otel_loggedmodel.delivery.shipping import RecordShipper, check_exporter
 
 if TYPE_CHECKING:
     from otel_loggedmodel.delivery.durable import DurableExporter
@@ -50,15 +51,16 @@ class LoggedModelExporter(SpanExporter):
         spool_max_bytes: Bytes of disk for one destination; by default OTEL_LOGGEDMODEL_SPOOL_MAX_BYTES, else 512 MiB.
         spool_max_age: Seconds after which something is not worth delivering; by default OTEL_LOGGEDMODEL_SPOOL_MAX_AGE,
             else 48 hours.
-        repeat_after: Seconds after which a version that is still in use is announced again.
+        repeat_after: Seconds after which a version that is still in use is announced again, 0 for never; by default as
+            OTEL_LOGGEDMODEL_REPEAT says, else 12 hours.
         mlflow: The MLflow server: True for the one that MLFLOW_TRACKING_URI and its like say, a URI, or `Settings`. By
             default as OTEL_LOGGEDMODEL_MLFLOW says, else none. If spans go there, only the application's own do:
             records and evaluation results would be meaningless traces in its pages. Any other exporter gets all.
 
     Raises:
         TypeError: What is to be wrapped is no span exporter.
-        ValueError: A bound is not positive, `spool=True` for an exporter that needs `spool_dir`, or `mlflow` names no
-            server that can be reached over HTTP.
+        ValueError: A bound is not positive, `repeat_after` is negative, `spool=True` for an exporter that needs
+            `spool_dir`, or `mlflow` names no server that can be reached over HTTP.
     """
 
     def __init__(
@@ -69,12 +71,15 @@ class LoggedModelExporter(SpanExporter):
         spool_dir: str | os.PathLike[str] | None = None,
         spool_max_bytes: int | None = None,
         spool_max_age: float | None = None,
-        repeat_after: float = REPEAT_AFTER_SECONDS,
+        repeat_after: float | None = None,
         mlflow: bool | str | Settings | None = None,
     ) -> None:
         for name, bound in (("spool_max_bytes", spool_max_bytes), ("spool_max_age", spool_max_age)):
             if bound is not None and not bound > 0:
                 raise ValueError(f"{name} is {bound!r}: it has to be more than 0; spool=False keeps nothing")
+        if repeat_after is not None and not repeat_after >= 0:
+            raise ValueError(f"repeat_after is {repeat_after!r}: it is seconds, and 0 for never")
+        repeat_after = math.inf if repeat_after == 0 else repeat_after
         settings = _tracking_settings(mlflow)
         if exporter is None:
             exporter = otlp_exporter_from_environment() if settings is None else _exporter_to(settings)
@@ -178,7 +183,7 @@ class LoggedModelExporter(SpanExporter):
             oldest_age=max((one.oldest_age for one in kept), default=0.0),
         )
 
-    def _track(self, settings: Settings, bounds: Bounds | None, repeat_after: float) -> None:
+    def _track(self, settings: Settings, bounds: Bounds | None, repeat_after: float | None) -> None:
         from otel_loggedmodel.delivery.destinations import destination_of
         from otel_loggedmodel.mlflow_server.tracking import Keeping, SpansAlone, Tracking
 

@@ -18,6 +18,7 @@ from otel_loggedmodel import _errors
 from otel_loggedmodel._checking import MAX_MODEL_BYTES
 from otel_loggedmodel.delivery import shipping
 from otel_loggedmodel.versions import records
+from otel_loggedmodel.versions.arriving import Arrived, events_of
 from otel_loggedmodel.versions.catalogue import catalogue
 from otlp_grpc_receiver import OtlpGrpcReceiver
 from otlp_receiver import OtlpReceiver
@@ -272,7 +273,7 @@ def test_a_defect_in_making_records_costs_no_span(application: Application, monk
         raise RuntimeError("defect")
 
     with monkeypatch.context() as patch:
-        patch.setattr(records, "span_of", broken)
+        patch.setattr(records, "spans_of", broken)
         mlflow.set_active_model("a")
         application.span("one")
         application.span("two")
@@ -297,7 +298,7 @@ def test_a_version_in_use_is_announced_again_every_twelve_hours(application: App
     application.clock += 2
     application.span("due")
     application.span("after")
-    assert application.names[before:] == [["early"], ["created", "updated", "activated", "due"], ["after"]]
+    assert application.names[before:] == [["early"], ["created", "updated", "due"], ["after"]]
 
 
 def test_repetitions_are_the_same_spans_at_the_present_time(application: Application) -> None:
@@ -305,10 +306,12 @@ def test_repetitions_are_the_same_spans_at_the_present_time(application: Applica
     application.span()
     application.clock += 13 * 3600
     application.span()
-    first, again = (batch[:2] for batch in application.inner.batches)
-    assert [span.context for span in again] == [span.context for span in first]
-    assert [dict(span.attributes) for span in again] == [dict(span.attributes) for span in first]
-    assert all(later.start_time > earlier.start_time for earlier, later in zip(first, again, strict=True))
+    first, again = (batch[0] for batch in application.inner.batches)
+    assert first.name == again.name == "logged_model.created"
+    assert again.context == first.context
+    assert dict(again.attributes) == dict(first.attributes)
+    assert again.start_time > first.start_time
+    assert application.names[1] == ["created", "span"]
 
 
 def test_versions_that_are_not_in_use_are_not_repeated(application: Application) -> None:
@@ -328,7 +331,39 @@ def test_repeat_after_can_be_chosen() -> None:
     application.span()
     application.clock += 61
     application.span()
-    assert len(application.inner.events) == 4
+    assert [kind for kind, _ in application.inner.events] == ["created", "activated", "created"]
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("90s", 90), ("7d", 7 * 86400), ("", 12 * 3600), ("soon", 12 * 3600)])
+def test_the_environment_says_how_often_a_version_is_repeated(monkeypatch, said: str, seconds: int) -> None:
+    monkeypatch.setenv("OTEL_LOGGEDMODEL_REPEAT", said)
+    application = Application()
+    mlflow.set_active_model("a")
+    application.span()
+    application.clock += seconds - 1
+    application.span()
+    assert len(application.inner.events) == 2
+    application.clock += 2
+    application.span()
+    assert [kind for kind, _ in application.inner.events] == ["created", "activated", "created"]
+
+
+@pytest.mark.parametrize("zero", ["0", "0s", "0.0 h"])
+def test_a_version_is_never_repeated_where_the_environment_says_so(monkeypatch, caplog, zero: str) -> None:
+    monkeypatch.setenv("OTEL_LOGGEDMODEL_REPEAT", zero)
+    applications = [Application(), Application(repeat_after=0)]
+    mlflow.set_active_model("a")
+    for application in applications:
+        application.span()
+        application.clock += 1000 * 86400
+        application.span()
+        assert len(application.inner.events) == 2
+    assert caplog.text == ""
+
+
+def test_a_negative_time_of_repetition_is_refused() -> None:
+    with pytest.raises(ValueError, match="repeat_after is -1"):
+        Application(repeat_after=-1)
 
 
 # Size
@@ -341,7 +376,7 @@ def test_many_large_models_go_in_messages_that_receivers_take(application: Appli
         mlflow.create_external_model("b", params={"n": str(number)})
     application.span()
     batches = [batch for batch in application.inner.batches if has_records(batch)]
-    assert sum(map(len, batches)) == 1206
+    assert sum(span.name == "logged_model.created" for batch in batches for span in batch) == 1206
     assert max(map(len, batches)) <= 512
     assert all(sum(len(str(span.attributes)) for span in batch) < 2.5 * 1024 * 1024 for batch in batches)
 
@@ -466,10 +501,19 @@ def test_values_of_records_are_not_cut_by_the_sdks_limits(monkeypatch) -> None:
         params = {f"k{number}": "x" * 1000 for number in range(300)}
         mlflow.create_external_model("agent", params=params)
         provider.shutdown()
-        (created,) = receiver.spans()
-    event = records.event_of(created.attributes, created.start_ns)
-    assert event is not None
-    assert event.params == params
+        spans = [Arrived(span.attributes, span.start_ns, int(span.span_id, 16)) for span in receiver.spans()]
+    assert max(len(span.values) for span in spans) == 30
+    assert [event.params for event in events_of(spans)] == [params]
+
+
+def test_a_value_that_backends_cannot_keep_is_warned_of_once(application: Application, caplog) -> None:
+    for number in range(3):
+        mlflow.create_external_model("agent", params={"prompt": "x" * 70_000, "n": str(number)})
+    mlflow.create_external_model("agent", params={"prompt": "x" * 60_000})
+    application.span()
+    assert caplog.text.count("WARNING") == 1
+    assert '"prompt" of m-' in caplog.text
+    assert "70,000 bytes" in caplog.text
 
 
 # The default exporter, and real OTLP

@@ -14,7 +14,7 @@ from otel_loggedmodel.commands.tables import fits, plain_table
 from otel_loggedmodel.presenting import deciding, formatting
 from otel_loggedmodel.presenting.metrics import Metric, change_of, compared_of, metrics_of, value_of
 from otel_loggedmodel.presenting.naming import Title, short_id, titles_of
-from otel_loggedmodel.presenting.texts import clean
+from otel_loggedmodel.presenting.texts import clean, where_they_differ
 from otel_loggedmodel.store.results import (
     Comparison,
     Difference,
@@ -265,6 +265,7 @@ def _configuration_table(comparison: Comparison) -> Table:
     for position in range(len(comparison.versions)):
         table.add_column(label_of(position), overflow="fold")
     for part in comparison.configuration:
-        values = [Text("(none)", "dim") if value is None else Text(clean(value)) for value in part.values]
+        shown = where_they_differ(part.values)
+        values = [Text("(none)", "dim") if value is None else Text(clean(value)) for value in shown]
         table.add_row(Text(clean(f"{part.kind} {part.key}")), *values)
     return table

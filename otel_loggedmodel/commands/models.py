@@ -11,6 +11,7 @@ import typer
 from otel_loggedmodel.commands import opening, options, printing
 from otel_loggedmodel.presenting import formatting, misuse
 from otel_loggedmodel.presenting.naming import Title, short_id
+from otel_loggedmodel.presenting.texts import in_brief
 from otel_loggedmodel.store.reading import VersionFilter
 from otel_loggedmodel.store.results import Version
 
@@ -100,7 +101,7 @@ def _show_table(versions: Sequence[Version]) -> None:
         Column("services", [", ".join(version.services) for version in versions], importance=3),
         Column(
             "params",
-            [", ".join(f"{key}={value}" for key, value in sorted(version.params.items())) for version in versions],
+            [in_brief(version.params) for version in versions],
             importance=2,
         ),
     ]

@@ -9,7 +9,7 @@ import typer
 from otel_loggedmodel.commands import opening, options, printing
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.metrics import metrics_of, value_of
-from otel_loggedmodel.presenting.texts import clean
+from otel_loggedmodel.presenting.texts import clean, in_brief
 from otel_loggedmodel.store.reading import Reader, UnknownRunError, UnknownVersionError
 from otel_loggedmodel.store.results import HistoryEntry, Version, VersionDetail, VersionMetrics
 from otel_loggedmodel.store.run_results import Run
@@ -155,7 +155,7 @@ def _history(history: Sequence[HistoryEntry]) -> "RenderableType":
 
 
 def _changes(entry: HistoryEntry) -> str:
-    changes = [f"{key}={value}" for texts in (entry.params, entry.tags) for key, value in sorted(texts.items())]
+    changes = [in_brief(texts) for texts in (entry.params, entry.tags) if texts]
     changes += [f"{key} removed" for key in entry.tags_deleted]
     if entry.kind == "created":
         # They are listed above.

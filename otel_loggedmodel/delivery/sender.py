@@ -20,14 +20,16 @@ from otel_loggedmodel import environment
 from otel_loggedmodel._errors import swallow, warn_once
 from otel_loggedmodel._forking import call_in_forked_child
 from otel_loggedmodel.delivery.bounded import shut_down, within
-from otel_loggedmodel.delivery.shipping import REPEAT_AFTER_SECONDS, RecordShipper
+from otel_loggedmodel.delivery.shipping import RecordShipper
 from otel_loggedmodel.versions.catalogue import MAX_MODELS, catalogue
 
 if TYPE_CHECKING:
     from otel_loggedmodel.delivery.durable import DurableExporter
 
-# How often the thread looks whether a version in use has to be announced again.
-_LOOK_SECONDS: Final = REPEAT_AFTER_SECONDS / 12
+# The thread looks so often, at most, whether a version in use has to be announced again; more often if versions are
+# repeated more often than every twelve hours.
+_LOOK_SECONDS: Final = 3600.0
+_LOOKS_A_REPETITION: Final = 12
 # Without this library, nobody would wait here. What is not delivered, the next process announces.
 _SHUTDOWN_SECONDS: Final = 5.0
 
@@ -45,6 +47,7 @@ class RecordSender:
         kept: DurableExporter | None = durable(exporter, Bounds()) if environment.is_spool_wanted() else None
         self._exporter = kept or exporter
         self._shipper = RecordShipper(self._exporter, place=place_of(exporter))
+        self._look_seconds = min(_LOOK_SECONDS, environment.repeat_seconds() / _LOOKS_A_REPETITION)
         self._used: dict[str, None] = {}
         self._stopping = False
         self._start()
@@ -101,7 +104,7 @@ class RecordSender:
     def _run(self) -> None:
         while True:
             retry = self._shipper.seconds_to_retry()
-            woken = self._wake.wait(_LOOK_SECONDS if retry is None else min(retry, _LOOK_SECONDS))
+            woken = self._wake.wait(self._look_seconds if retry is None else min(retry, self._look_seconds))
             self._wake.clear()
             last = self._stopping  # read before delivering: what came in until then is delivered
             try:

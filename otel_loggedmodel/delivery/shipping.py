@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Delivers model records through one span exporter: each once, again if it is refused, and anew every twelve hours.
+"""Delivers model records through one span exporter: each once, again if it is refused, and a version anew now and then.
+
+What a version is made of is repeated every twelve hours while it is in use, or as OTEL_LOGGEDMODEL_REPEAT says, so that
+a backend's retention does not forget it. That a process runs it is said once.
 
 Everything here runs on exporting threads. Two exporters to different places each deliver everything. They send the same
 span for an event, so a backend behind both keeps one. Two exporters to the same place deliver it once.
@@ -21,7 +24,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_loggedmodel._errors import swallow, warn_rarely
+from otel_loggedmodel import environment
+from otel_loggedmodel._errors import swallow, warn_once, warn_rarely
 from otel_loggedmodel._forking import call_in_forked_child
 from otel_loggedmodel.delivery import told
 from otel_loggedmodel.delivery.bounded import Call
@@ -30,13 +34,13 @@ from otel_loggedmodel.versions import records
 from otel_loggedmodel.versions.catalogue import catalogue
 from otel_loggedmodel.versions.model import ModelEvent
 
-REPEAT_AFTER_SECONDS: Final = 12 * 3600.0
-
 # Receivers of OTLP over gRPC refuse messages of more than 4 MiB unless told otherwise. Batches stay well below that.
 _MAX_BATCH_BYTES: Final = 2 * 1024 * 1024
 _MAX_BATCH_RECORDS: Final = 512
 _MAX_BYTES_WITH_SPANS: Final = 64 * 1024
 _MAX_RECORDS_WITH_SPANS: Final = 64
+# The most that any of the common backends with a limit keeps of a value: Jaeger with its own storage, badger.
+_MOST_KEPT_BYTES: Final = 62_000
 # If a backend is away, an exporter goes through all its retries, about 7.5 seconds. If it refuses, it says so at once.
 _QUICK_REFUSAL_SECONDS: Final = 1.0
 _FIRST_RETRY_SECONDS: Final = 5.0
@@ -56,20 +60,25 @@ class RecordShipper:
 
     Args:
         exporter: Where records go. It is called by one thread at a time.
-        repeat_after: Seconds after which a version that is still in use is announced again.
+        repeat_after: Seconds after which a version that is still in use is announced again. By default as
+            OTEL_LOGGEDMODEL_REPEAT says; infinite for never.
         clock: Monotonic seconds; for tests.
         place: What tells where the exporter sends to; None if nothing does.
+        is_whole: Whether each record is one span, however large, as the far end takes it so.
     """
 
     def __init__(
         self,
         exporter: SpanExporter,
-        repeat_after: float = REPEAT_AFTER_SECONDS,
+        repeat_after: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         place: Hashable | None = None,
+        *,
+        is_whole: bool = False,
     ) -> None:
         self._exporter = exporter
-        self._repeat_after = repeat_after
+        self._repeat_after = environment.repeat_seconds() if repeat_after is None else repeat_after
+        self._is_whole = is_whole
         self._clock = clock
         self.resource: Resource | None = None
         self._told = told.told(place)
@@ -241,12 +250,12 @@ class RecordShipper:
             used = (event.model_id for _, event in numbered if event.kind == "activated")
             stale = self._stale(dict.fromkeys((*stale, *used)), now)
             are_fresh = {id(event) for _, event in numbered}
-            announced_again = (event for model_id in stale for event in catalogue.announcement_of(model_id))
-            repeated = [event for event in announced_again if id(event) not in are_fresh]
+            repeated = [event for event in self._announcements_of(stale) if id(event) not in are_fresh]
             fresh = [event for _, event in numbered]
+            spans = list(self._spans_of(repeated, fresh))
             return _Due(
-                spans=list(self._spans_of(repeated, fresh)),
-                sizes=[event.size for event in (*repeated, *fresh)],
+                spans=spans,
+                sizes=[records.size_of(span) for span in spans],
                 announced=[*stale, *(event.model_id for _, event in numbered if event.kind == "created")],
                 up_to=numbered[-1][0] if numbered else self._told.delivered,
                 time=now,
@@ -275,14 +284,29 @@ class RecordShipper:
             self._settle(due, delivered)
         return delivered
 
+    def _announcements_of(self, model_ids: Iterable[str]) -> Iterator[ModelEvent]:
+        for model_id in model_ids:
+            # That this process runs the version does not change, and the place was told.
+            is_known = model_id in self._told.announced
+            yield from (
+                event for event in catalogue.announcement_of(model_id) if not (is_known and event.kind == "activated")
+            )
+
     def _spans_of(self, repeated: Iterable[ModelEvent], fresh: Iterable[ModelEvent]) -> Iterator[ReadableSpan]:
         resource = self.resource or _process_resource()
         now_ns = time.time_ns()
         for number, event in enumerate(repeated):
             # One nanosecond apart, so that repetitions sort in the order in which things happened.
-            yield records.span_of(event, resource, now_ns + number)
+            yield from self._told_by(event, resource, now_ns + number)
         for event in fresh:
-            yield records.span_of(event, resource)
+            yield from self._told_by(event, resource, None)
+
+    def _told_by(self, event: ModelEvent, resource: Resource, time_ns: int | None) -> list[ReadableSpan]:
+        if self._is_whole:
+            return [records.span_of(event, resource, time_ns)]
+        if event.size > _MOST_KEPT_BYTES:
+            _warn_of_long_values(event)
+        return records.spans_of(event, resource, time_ns)
 
     def _settle(self, due: "_Due", delivered: bool) -> None:
         if delivered:
@@ -322,8 +346,8 @@ class _Due:
 
     Attributes:
         spans: The records, repetitions first, as models come before what happened to them.
-        sizes: About how many bytes each takes.
-        announced: The models that a backend knows all about once it has these records.
+        sizes: About how many bytes each span takes.
+        announced: The models that a backend then knows all about.
         up_to: The sequence number up to which nothing is left to be done then.
         time: When this was found.
     """
@@ -351,6 +375,22 @@ def _batches(due: _Due) -> Iterator[list[ReadableSpan]]:
         size_of_batch += size
     if batch:
         yield batch
+
+
+def _warn_of_long_values(event: ModelEvent) -> None:
+    for key, value in (*event.params.items(), *event.tags.items()):
+        size = len(value.encode(errors="replace"))
+        if size > _MOST_KEPT_BYTES:
+            warn_once(
+                "long value",
+                '"%s" of %s has %s bytes, more than common backends keep of a value: it travels in pieces, which this '
+                "library puts together again, and viewers of traces show its beginning; keep such texts in a file or "
+                "object store, and pass their address or digest",
+                key,
+                event.model_id,
+                f"{size:,}",
+            )
+            return
 
 
 def check_exporter(exporter: object) -> None:

@@ -24,7 +24,7 @@ from otel_loggedmodel.genai.events import EventRecorder
 from otel_loggedmodel.genai.texts import text_of_any
 from otel_loggedmodel.version import __version__
 from otel_loggedmodel.versions.identity import random_span_id, span_id_from, unknown_span_id_of
-from otel_loggedmodel.versions.records import KEPT_BY_SAMPLERS
+from otel_loggedmodel.versions.records import KEPT_BY_SAMPLERS, MOMENT_NS
 
 INSTRUMENTATION: Final = InstrumentationScope("otel_loggedmodel.genai", __version__)
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
@@ -98,7 +98,7 @@ def direct_span(
     end_ns: int,
     **more: Any,
 ) -> ReadableSpan:
-    """A span that was made without asking a sampler."""
+    """A span that was made without asking a sampler. It takes a moment, if it takes no time at all."""
     return ReadableSpan(
         name=name,
         context=context,
@@ -108,7 +108,7 @@ def direct_span(
         kind=SpanKind.INTERNAL,
         status=more.pop("status", Status(StatusCode.UNSET)),
         start_time=start_ns,
-        end_time=end_ns,
+        end_time=max(end_ns, start_ns + MOMENT_NS),
         instrumentation_scope=INSTRUMENTATION,
         **more,
     )

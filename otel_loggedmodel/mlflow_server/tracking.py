@@ -89,10 +89,10 @@ class Tracking:
     Args:
         settings: The settings of the server.
         keeping: Where what is not delivered yet is kept.
-        repeat_after: Seconds after which a version that is still in use is announced again.
+        repeat_after: Seconds after which a version that is still in use is announced again; None for the default.
     """
 
-    def __init__(self, settings: Settings, keeping: Keeping, repeat_after: float) -> None:
+    def __init__(self, settings: Settings, keeping: Keeping, repeat_after: float | None) -> None:
         self._linker = TraceLinker()
         exporter = TrackingExporter(settings)
         self._durable = DurableExporter(
@@ -103,12 +103,12 @@ class Tracking:
             max_age=keeping.max_age,
             is_deferred=True,
         )
-        self._shipper = RecordShipper(self._durable, repeat_after)
+        self._shipper = RecordShipper(self._durable, repeat_after, is_whole=True)
         self._users = 0
         self._shared_as: tuple[object, ...] = ()
 
     @classmethod
-    def shared(cls, settings: Settings, keeping: Keeping, repeat_after: float) -> Tracking:
+    def shared(cls, settings: Settings, keeping: Keeping, repeat_after: float | None) -> Tracking:
         """The one of this process for a server and a place. Each that asks for it calls `shutdown` or `leave` once."""
         key = (settings, keeping)
         with _sharing:

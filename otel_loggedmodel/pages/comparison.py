@@ -3,7 +3,7 @@
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -16,6 +16,7 @@ from otel_loggedmodel.pages.versions import Trends
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.differing import Piece, words_that_differ
 from otel_loggedmodel.presenting.naming import titles_of
+from otel_loggedmodel.presenting.texts import where_they_differ
 from otel_loggedmodel.store.behaving import BINS_PER_DECADE
 from otel_loggedmodel.store.chart_results import Activities, Behaviour
 from otel_loggedmodel.store.results import Comparison, ConfigurationDifference, RowChange, Version
@@ -23,6 +24,8 @@ from otel_loggedmodel.versions.checkout import DIFF_TAG
 
 # A longer text of several lines is shown by the lines that changed.
 _LONG_TEXT: Final = 1200
+# Of a longer value, the part where it begins to differ is shown: a param may be a prompt of 1 MiB.
+_LONGEST_SHOWN: Final = 20_000
 _MOST_LINES: Final = 2000
 _MOST_OPERATIONS: Final = 15
 
@@ -199,6 +202,7 @@ def _change(part: ConfigurationDifference, count: int) -> Change:
     """How a part differs: of two versions by words, or by lines where it is long."""
     if part.kind == "tag" and part.key == DIFF_TAG:
         return Change(part, is_below=True)
+    part = replace(part, values=tuple(where_they_differ(part.values, _LONGEST_SHOWN)))
     first, last = part.values[0], part.values[-1]
     if first is None or last is None or count < 2:
         return Change(part)

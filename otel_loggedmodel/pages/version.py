@@ -11,6 +11,7 @@ from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.deploying import Syntax, lines_for, variables_for
 from otel_loggedmodel.presenting.metrics import metrics_of, value_of
 from otel_loggedmodel.presenting.naming import Title
+from otel_loggedmodel.presenting.texts import cut
 from otel_loggedmodel.store.chart_results import Deployment
 from otel_loggedmodel.store.results import HistoryEntry, VersionDetail
 from otel_loggedmodel.store.trace_results import TraceSummary
@@ -68,7 +69,7 @@ def _what(entry: HistoryEntry) -> list[str]:
     changes = [f"status {entry.status}"] if entry.status and entry.kind != "activated" else []
     if entry.kind == "created":
         return [*changes, f"{len(entry.params)} params", f"{len(entry.tags)} tags"]
-    changes += [f"{key} = {value}" for texts in (entry.params, entry.tags) for key, value in sorted(texts.items())]
+    changes += [f"{key} = {cut(value)}" for texts in (entry.params, entry.tags) for key, value in sorted(texts.items())]
     return changes + [f"{key} removed" for key in entry.tags_deleted]
 
 

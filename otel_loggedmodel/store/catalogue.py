@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 import itertools
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from otel_loggedmodel._checking import has_id_shape
@@ -19,11 +19,13 @@ from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.numbering import Numbering
 from otel_loggedmodel.store.reading import AmbiguousVersionError, UnknownVersionError
 from otel_loggedmodel.versions import identity, records
+from otel_loggedmodel.versions.arriving import Arrived, numbered_events_of
 from otel_loggedmodel.versions.model import LoggedModel, ModelEvent
 
 # The table is sorted by span name, so that this reads little of it.
 _RECORD_NAMES: Final = (
-    "SpanName IN ('logged_model.created', 'logged_model.updated', 'logged_model.deleted', 'logged_model.activated')"
+    "SpanName IN ('logged_model.created', 'logged_model.updated', 'logged_model.deleted', 'logged_model.activated',"
+    " 'logged_model.continued')"
 )
 _NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
 _SHOWN_MATCHES: Final = 5
@@ -214,7 +216,7 @@ def load(database: Database, columns: schema.Columns) -> Catalogue:
         )
         GROUP BY model_id, event, if(event IN ('created', 'activated'), '', SpanId)
     """)
-    events = [event for row in rows for event in _events_of(row)]
+    events = list(_events_of(rows))
     created: dict[str, int] = {}
     for event in events:
         if event.kind == "created":
@@ -231,15 +233,17 @@ def fingerprint(database: Database) -> tuple[Any, ...]:
     return (row["records"], row["newest"])
 
 
-def _events_of(row: Mapping[str, Any]) -> Iterable[ModelEvent]:
+def _events_of(rows: Sequence[Mapping[str, Any]]) -> Iterable[ModelEvent]:
+    found = [(row, span) for row in rows if (span := _span_of(row)) is not None]
+    for number, event in numbered_events_of(span for _, span in found):
+        yield event
+        latest_ns = found[number][0]["latest_ms"] * _NANOSECONDS_PER_MILLISECOND
+        if event.kind == "created" and latest_ns > event.time_ns:
+            yield dataclasses.replace(event, time_ns=latest_ns)
+
+
+def _span_of(row: Mapping[str, Any]) -> Arrived | None:
     try:
-        span_id = int(row["span_id"], 16)
+        return Arrived(row["attributes"], row["time_ns"], int(row["span_id"], 16))
     except ValueError:
-        return
-    event = records.event_of(row["attributes"], row["time_ns"], span_id)
-    if event is None:
-        return
-    yield event
-    latest_ns = row["latest_ms"] * _NANOSECONDS_PER_MILLISECOND
-    if event.kind == "created" and latest_ns > event.time_ns:
-        yield dataclasses.replace(event, time_ns=latest_ns)
+        return None

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which versions are deployed: what the services that still send run now.
 
-A process says that it runs a version when it begins to, and again every twelve hours while it does. So a service is
-gone if it said nothing, and had no traffic, for longer than that; a service that is merely quiet is not. The version
-that a service activated last is deployed. Others are, too, if they had traffic since then, as where traffic is split,
-or if a process said since then that it still runs them. A version that was only evaluated on a data set is not
+A process says once that it runs a version, when it begins to. So a service is gone, or too quiet to tell, if it neither
+said so nor had traffic for half a day. The version that a service activated last is deployed. Others are, too, if they
+had traffic since then, as where traffic is split. A version that was only evaluated on a data set is not
 deployed.
 """
 
@@ -20,7 +19,7 @@ from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import START, Scope
 from otel_loggedmodel.store.reading import Selection
 
-# Activations are repeated every twelve hours, and looked at once an hour.
+# Earlier releases repeated activations every twelve hours, and looked at them once an hour.
 _STILL_SENDS: Final = timedelta(hours=13)
 # Processes of one version end a little after those of the next have begun.
 _CHANGING_OVER_MS: Final = 15 * 60 * 1000
@@ -51,8 +50,11 @@ def deployments(database: Database, scope: Scope, now: datetime | None = None) -
     recent = replace(scope, selection=Selection(since=now - _STILL_SENDS))
     begun = _activations(database, recent)
     used = _traffic(database, recent)
+    since_ms = _since_ms(recent)
     for place, times in begun.items():
         for model_id, (_, last_ms) in times.items():
+            if last_ms < since_ms:
+                continue  # its traffic alone can tell
             known = used[place].get(model_id, _Used())
             used[place][model_id] = replace(known, last_ms=max(known.last_ms, last_ms))
     found = []
@@ -96,20 +98,21 @@ def _activations(database: Database, scope: Scope) -> dict[_Place, dict[str, tup
     version = scope.version
     rows = database.query(
         f"""
-        SELECT toString({version.sql}) AS model_id, ServiceName AS service, {ENVIRONMENT} AS environment, SpanId,
-            toUnixTimestamp64Milli(min(Timestamp)) AS begun_ms, toUnixTimestamp64Milli(max(Timestamp)) AS last_ms
-        FROM {scope.source}
-        WHERE SpanName = 'logged_model.activated' AND LoggedModelRole = 'record'
-        GROUP BY model_id, service, environment, SpanId
-        HAVING last_ms >= {{since_ms:Int64}}
+        SELECT model_id, service, environment, max(begun) AS begun_ms, max(last) AS last_ms
+        FROM (
+            SELECT toString({version.sql}) AS model_id, ServiceName AS service, {ENVIRONMENT} AS environment, SpanId,
+                toUnixTimestamp64Milli(min(Timestamp)) AS begun, toUnixTimestamp64Milli(max(Timestamp)) AS last
+            FROM {scope.source}
+            WHERE SpanName = 'logged_model.activated' AND LoggedModelRole = 'record'
+            GROUP BY model_id, service, environment, SpanId
+        )
+        GROUP BY model_id, service, environment
         ORDER BY begun_ms DESC LIMIT {_MOST_ACTIVATIONS}""",
-        {**version.parameters, "since_ms": _since_ms(scope)},
+        version.parameters,
     )
     found: dict[_Place, dict[str, tuple[int, int]]] = defaultdict(dict)
     for row in rows:
-        place = (row["service"], row["environment"])
-        begun_ms, last_ms = found[place].get(row["model_id"], (0, 0))
-        found[place][row["model_id"]] = (max(begun_ms, row["begun_ms"]), max(last_ms, row["last_ms"]))
+        found[row["service"], row["environment"]][row["model_id"]] = (row["begun_ms"], row["last_ms"])
     return found
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What spans tell of versions: which there are, how much each was used, when and where, its name and its history."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -11,9 +11,10 @@ from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.results import HistoryEntry
 from otel_loggedmodel.store.schema import Columns
-from otel_loggedmodel.versions.records import event_of
+from otel_loggedmodel.versions.arriving import Arrived, numbered_events_of
+from otel_loggedmodel.versions.model import ModelEvent
 
-# The newest so many events of a version are shown.
+# The newest so many events of a version are shown, and of what continues them as many spans are read.
 _MAX_HISTORY: Final = 1000
 
 
@@ -124,23 +125,23 @@ def history(database: Database, columns: Columns, model_id: str) -> list[History
         FROM {columns.spans}
         WHERE SpanName LIKE 'logged_model.%' AND LoggedModelRole = 'record'
             AND LoggedModelId = {{model_id:String}}
-        GROUP BY SpanId ORDER BY time_ns DESC LIMIT {_MAX_HISTORY}""",
+        GROUP BY SpanId, SpanName ORDER BY time_ns DESC
+        LIMIT {_MAX_HISTORY} BY SpanName = 'logged_model.continued'""",
         {"model_id": model_id},
     )
-    entries = [entry for row in rows for entry in _history_entries(row)]
+    spans = (Arrived(row["attributes"], row["time_ns"], int(row["SpanId"] or "0", 16)) for row in rows)
+    entries = [_history_entry(rows[number], event) for number, event in numbered_events_of(spans)]
     return sorted(entries, key=lambda entry: (entry.time_ms, entry.kind != "created"))
 
 
-def _history_entries(row: Mapping[str, Any]) -> Iterable[HistoryEntry]:
-    event = event_of(row["attributes"], row["time_ns"], int(row["SpanId"] or "0", 16))
-    if event is not None:
-        yield HistoryEntry(
-            kind=event.kind,
-            time_ms=event.time_ns // 1_000_000,
-            service=row["service"],
-            resource=row["resource"],
-            params=dict(event.params),
-            tags=dict(event.tags),
-            tags_deleted=event.tags_deleted,
-            status=None if event.status is None else str(event.status),
-        )
+def _history_entry(row: Mapping[str, Any], event: ModelEvent) -> HistoryEntry:
+    return HistoryEntry(
+        kind=event.kind,
+        time_ms=event.time_ns // 1_000_000,
+        service=row["service"],
+        resource=row["resource"],
+        params=dict(event.params),
+        tags=dict(event.tags),
+        tags_deleted=event.tags_deleted,
+        status=None if event.status is None else str(event.status),
+    )

@@ -3,7 +3,7 @@
 
 A model is a trace. Its trace id follows from its id. So does the span id of its root, the event `created`, so that the
 announcements of all processes are the same span. The other events are the root's children. In the trace one sees the
-model's history.
+model's history. What is too large for one span goes on in children of it (see `pieces`).
 """
 
 import dataclasses
@@ -22,8 +22,12 @@ from otel_loggedmodel.version import __version__
 from otel_loggedmodel.versions import identity
 from otel_loggedmodel.versions.active import model_span_of
 from otel_loggedmodel.versions.model import EventKind, LoggedModel, LoggedModelStatus, ModelEvent
+from otel_loggedmodel.versions.pieces import MAX_ATTRIBUTES, split
 
 SPAN_NAME_PREFIX: Final = "logged_model."
+CONTINUED: Final = "continued"
+# Backends warn of spans that end when they begin, as clocks do not stand still.
+MOMENT_NS: Final = 1000
 
 # A model has one trace id, so a sampler on the way would keep or drop it for good. Every consistent sampler keeps a
 # trace whose explicit randomness is all ones:
@@ -35,37 +39,99 @@ _KINDS: Final[tuple[str, ...]] = get_args(EventKind)
 
 
 def span_of(event: ModelEvent, resource: Resource, time_ns: int | None = None) -> ReadableSpan:
-    """The span that carries an event. It is built directly, past the SDK's sampler and limits.
+    """The one span that carries an event, however large. It is for readers of this library, which keep all of it.
 
     Args:
         event: What happened.
         resource: The resource of the process that tells it.
-        time_ns: When the span begins and ends, if that is not when the event happened. A repetition has the present
-            time, or else a backend's retention would drop it at once.
+        time_ns: When the span begins, if that is not when the event happened. A repetition has the present time, or
+            else a backend's retention would drop it at once.
     """
+    values = _own_attributes_of(event)
+    if event.tags_deleted:
+        values[attributes.TAGS_DELETED] = event.tags_deleted
+    return _span(event, event.kind, _span_id_of(event), {**values, **_texts_of(event)}, resource, time_ns)
+
+
+def spans_of(event: ModelEvent, resource: Resource, time_ns: int | None = None) -> list[ReadableSpan]:
+    """The spans that carry an event so that common backends keep all of it: the record, then what continues it.
+
+    They are built directly, past the SDK's sampler and limits. An event is the same spans whichever process sends it.
+
+    Args:
+        event: What happened.
+        resource: The resource of the process that tells it.
+        time_ns: When they begin, if that is not when the event happened.
+    """
+    span_id = _span_id_of(event)
+    common: dict[str, object] = {
+        attributes.EVENT: CONTINUED,
+        attributes.ID: event.model_id,
+        attributes.SAMPLING_PRIORITY: 1,
+        attributes.CONTINUES: f"{span_id:016x}",
+        attributes.EVENT_TIME: event.time_ns // _NANOSECONDS_PER_MILLISECOND,
+    }
+    room = MAX_ATTRIBUTES - len(common)
+    # A key that is set was not taken away, whatever came first.
+    deleted = tuple(key for key in event.tags_deleted if key not in event.tags)
+    first, *others = split(_own_attributes_of(event), _texts_of(event), deleted, room)
+    spans = [_span(event, event.kind, span_id, first, resource, time_ns)]
+    for values in others:
+        own_id = identity.span_id_from(json.dumps([f"{span_id:016x}", values], sort_keys=True))
+        spans.append(_span(event, CONTINUED, own_id, {**common, **values}, resource, time_ns))
+    return spans
+
+
+def size_of(span: ReadableSpan) -> int:
+    """About how many bytes the attributes of a record take."""
+    return sum(len(name) + len(value) for name, value in (span.attributes or {}).items() if isinstance(value, str))
+
+
+def _span(
+    event: ModelEvent,
+    name: str,
+    span_id: int,
+    values: dict[str, object],
+    resource: Resource,
+    time_ns: int | None,
+) -> ReadableSpan:
     time_ns = event.time_ns if time_ns is None else time_ns
     root = model_span_of(event.model_id)
+    parent = None
+    if name == CONTINUED and event.span_id is not None:
+        parent = _context(root, event.span_id)
+    elif span_id != root.span_id:
+        parent = root
     return ReadableSpan(
-        name=SPAN_NAME_PREFIX + event.kind,
-        context=SpanContext(
-            root.trace_id,
-            root.span_id if event.span_id is None else event.span_id,
-            is_remote=False,
-            trace_flags=TraceFlags(TraceFlags.SAMPLED),
-            trace_state=KEPT_BY_SAMPLERS,
-        ),
-        parent=None if event.span_id is None else root,
+        name=SPAN_NAME_PREFIX + name,
+        context=_context(root, span_id),
+        parent=parent,
         resource=resource,
-        attributes=cast(Any, _attributes_of(event)),
+        attributes=cast(Any, values),
         kind=SpanKind.INTERNAL,
         status=Status(StatusCode.UNSET),
         start_time=time_ns,
-        end_time=time_ns,
+        end_time=time_ns + MOMENT_NS,
         instrumentation_scope=_SCOPE,
     )
 
 
-def _attributes_of(event: ModelEvent) -> dict[str, object]:
+def _context(root: SpanContext, span_id: int) -> SpanContext:
+    return SpanContext(
+        root.trace_id,
+        span_id,
+        is_remote=False,
+        trace_flags=TraceFlags(TraceFlags.SAMPLED),
+        trace_state=KEPT_BY_SAMPLERS,
+    )
+
+
+def _span_id_of(event: ModelEvent) -> int:
+    return identity.root_span_id_of(event.model_id) if event.span_id is None else event.span_id
+
+
+def _own_attributes_of(event: ModelEvent) -> dict[str, object]:
+    """What a record says, without what can be many."""
     time_ms = event.time_ns // _NANOSECONDS_PER_MILLISECOND
     values: dict[str, object] = {
         attributes.EVENT: event.kind,
@@ -81,18 +147,22 @@ def _attributes_of(event: ModelEvent) -> dict[str, object]:
         attributes.TYPE: event.model_type,
         attributes.SOURCE_RUN_ID: event.source_run_id,
         attributes.STATUS: None if event.status is None else str(event.status),
-        attributes.TAGS_DELETED: event.tags_deleted or None,
     }
     values.update((key, value) for key, value in optional.items() if value is not None)
-    values.update((attributes.PARAM_PREFIX + key, value) for key, value in event.params.items())
-    values.update((attributes.TAG_PREFIX + key, value) for key, value in event.tags.items())
     return values
+
+
+def _texts_of(event: ModelEvent) -> dict[str, str]:
+    params = {attributes.PARAM_PREFIX + key: value for key, value in event.params.items()}
+    return params | {attributes.TAG_PREFIX + key: value for key, value in event.tags.items()}
 
 
 def event_of(
     span_attributes: Mapping[str, object], start_time_ns: int, span_id: int | None = None
 ) -> ModelEvent | None:
     """The event that a span carries; None if it carries none, or none that can be understood.
+
+    What other spans have of the same event is not looked for: `arriving` reads events of several spans.
 
     Args:
         span_attributes: The span's attributes; numbers may be texts, as some stores keep them.
@@ -121,7 +191,7 @@ def event_of(
         status=LoggedModelStatus(status) if status in LoggedModelStatus.__members__ else None,
         params=_texts_under(attributes.PARAM_PREFIX, span_attributes),
         tags=_texts_under(attributes.TAG_PREFIX, span_attributes),
-        tags_deleted=_texts(span_attributes.get(attributes.TAGS_DELETED)),
+        tags_deleted=texts_of_list(span_attributes.get(attributes.TAGS_DELETED)),
     )
 
 
@@ -203,7 +273,8 @@ def _texts_under(prefix: str, values: Mapping[str, object]) -> dict[str, str]:
     return {key[len(prefix) :]: str(value) for key, value in values.items() if key.startswith(prefix)}
 
 
-def _texts(value: object) -> tuple[str, ...]:
+def texts_of_list(value: object) -> tuple[str, ...]:
+    """The texts of a list, which may be written as JSON; none if it is no list."""
     if isinstance(value, str):  # stores whose attributes are all texts keep lists as JSON
         try:
             value = json.loads(value)

@@ -47,6 +47,22 @@ def test_the_list(run: Run, reader: MemoryReader) -> None:
     assert "unregistered" in next(line for line in lines if "checkout-7" in line)
 
 
+def test_long_params_are_cut_in_the_list_and_whole_in_json(run: Run, reader: MemoryReader) -> None:
+    prompt = "be kind " * 100_000
+    many = {f"k{number:03}": "v" for number in range(300)}
+    reader.listed = [
+        Version(model_id=V1, name="a", params={"prompt": prompt}, traces=1),
+        Version(model_id=V2, name="b", params=many, traces=1),
+    ]
+    listed = run("models").stdout
+    assert len(listed) < 2000
+    assert "prompt=" + "be kind " * 9 in listed
+    assert "k019=v, and 280 more" in listed
+    told = json.loads(run("models", "--json").stdout)["versions"]
+    assert told[0]["params"] == {"prompt": prompt}
+    assert told[1]["params"] == many
+
+
 def test_filters(run: Run, reader: MemoryReader) -> None:
     run(
         "models", "--name", "a", "--tag", "team=x=y", "--tag", "env=prod", "--param", "k=5", "--deleted", "--limit", "7"

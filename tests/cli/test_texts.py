@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_loggedmodel.presenting.texts import clean, clean_lines, did_you_mean, without_secrets
+from otel_loggedmodel.presenting.texts import clean, clean_lines, did_you_mean, where_they_differ, without_secrets
 
 from .doubles import HOSTILE
 
@@ -45,6 +45,17 @@ def test_what_was_there_can_still_be_seen() -> None:
 )
 def test_secrets_are_not_shown(text: str, shown: str) -> None:
     assert without_secrets(text) == shown
+
+
+def test_long_values_are_shown_where_they_begin_to_differ() -> None:
+    common = "x" * 5000
+    shown = where_they_differ([common + "left" * 500, common + "right"])
+    assert shown[0] is not None
+    assert len(shown[0]) <= 601
+    assert shown == ["…" + "x" * 60 + ("left" * 500)[:539] + "…", "…" + "x" * 60 + "right"]
+    assert where_they_differ(["short", None]) == ["short", None]
+    assert where_they_differ([common, None]) == ["x" * 599 + "…", None]
+    assert where_they_differ([common, common + "more"]) == ["…" + "x" * 60, "…" + "x" * 60 + "more"]
 
 
 def test_suggestions_are_close_words_or_last_parts() -> None:

@@ -89,6 +89,10 @@ def reader(clickhouse_server: ClickHouseServer) -> Iterator[StoreReader]:
     fleet.answers("split", "split-2", 2, traces=1)
     # No traffic for weeks, but its process says that it goes on.
     fleet.activates("quiet", "quiet-1", 500, 11)
+    # It was activated weeks ago, which is said once, and has answered ever since.
+    fleet.activates("busy", "busy-1", 500)
+    fleet.activates("busy", "busy-0", 700)
+    fleet.answers("busy", "busy-1", 4, traces=2)
     # Ended long ago, or only evaluated.
     fleet.activates("gone", "gone-1", 40)
     fleet.answers("gone", "gone-1", 39 * 60)
@@ -110,7 +114,7 @@ def found(reader: StoreReader) -> dict[str, list[Deployment]]:
 
 
 def test_services_that_no_longer_send_or_only_evaluate_run_nothing(found: dict[str, list[Deployment]]) -> None:
-    assert sorted(found) == ["quiet", "replaced", "split", "unrecorded"]
+    assert sorted(found) == ["busy", "quiet", "replaced", "split", "unrecorded"]
 
 
 def test_what_was_activated_last_is_deployed_and_what_it_replaced_is_not(found: dict[str, list[Deployment]]) -> None:
@@ -128,6 +132,14 @@ def test_a_version_without_traffic_is_deployed_as_long_as_its_process_says_so(
     (one,) = found["quiet"]
     assert (one.model_id, one.share) == ("quiet-1", None)
     assert one.since_ms < one.last_ms
+
+
+def test_a_version_that_was_activated_long_ago_is_deployed_while_it_answers(
+    found: dict[str, list[Deployment]],
+) -> None:
+    (one,) = found["busy"]
+    assert (one.model_id, one.share) == ("busy-1", 1.0)
+    assert one.last_ms - one.since_ms > 499 * 3600 * 1000
 
 
 def test_a_version_that_spans_alone_tell_of_is_deployed_while_it_answers(found: dict[str, list[Deployment]]) -> None:
