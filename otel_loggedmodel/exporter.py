@@ -89,7 +89,7 @@ class LoggedModelExporter(SpanExporter):
         self._tracking: Tracking | None = None
         is_wanted = environment.is_spool_wanted() or spool_dir is not None if spool is None else spool
         # Imported here: an application that only says which version is active needs none of it.
-        from otel_loggedmodel.delivery.keeping import Bounds, durable, place_of
+        from otel_loggedmodel.delivery.keeping import Bounds, announced_beside, durable, place_of
 
         bounds = Bounds(spool_dir, spool_max_bytes, spool_max_age)
         if is_wanted:
@@ -98,7 +98,10 @@ class LoggedModelExporter(SpanExporter):
                 name = type(exporter).__qualname__
                 raise ValueError(f"nothing tells where {name} sends to: give it a directory of its own as spool_dir")
         self._shipper: RecordShipper | SpansAlone = RecordShipper(
-            self._durable or exporter, repeat_after, place=place_of(exporter)
+            self._durable or exporter,
+            repeat_after,
+            place=place_of(exporter),
+            beside=announced_beside(exporter, bounds) if is_wanted else None,
         )
         if settings is not None:
             self._track(settings, bounds if is_wanted else None, repeat_after)

@@ -67,7 +67,8 @@ def test_many_processes_announce_one_model() -> None:
             for process in [start(program, receiver.endpoint) for _ in range(5)]:
                 finish(process)
         created = events(receiver, "created")
-        assert len(created) == number
+        # Those that run beside another one may leave it to that one.
+        assert number // 5 <= len(created) <= number
         assert len({(span.trace_id, span.span_id) for span in created}) == 1
         assert len({span.span_id for span in events(receiver, "activated")}) == number
         assert {span.attributes["logged_model.id"] for span in application_spans(receiver)} == {
@@ -144,24 +145,32 @@ def test_a_forked_child_announces_what_its_parent_never_delivered() -> None:
         assert len(events(receiver, "activated")) == 1
 
 
-def test_a_forked_child_announces_what_it_uses_whatever_its_parent_delivered() -> None:
+@pytest.mark.parametrize("parent_is_gone", [False, True])
+def test_a_forked_child_announces_what_it_uses_unless_its_parent_lives(parent_is_gone: bool) -> None:
     with OtlpReceiver() as receiver:
         run(
-            """
+            f"""
             mlflow.set_active_model("agent")
             tracer.start_span("parent").end()
             provider.force_flush()
+            reading, writing = os.pipe()
             child = os.fork()
             if child == 0:
+                os.close(writing)
+                if {parent_is_gone}:
+                    os.read(reading, 1)  # until the parent has closed it
                 tracer.start_span("child").end()
                 provider.shutdown()
                 os._exit(0)
+            if {parent_is_gone}:
+                provider.shutdown()
+                os.close(writing)
             assert os.waitpid(child, 0)[1] == 0
             """,
             receiver.endpoint,
         )
         created = events(receiver, "created")
-        assert len(created) == 2
+        assert len(created) == 1 + parent_is_gone
         assert len({(span.trace_id, span.span_id) for span in created}) == 1
         assert len({span.span_id for span in events(receiver, "activated")}) == 2
 

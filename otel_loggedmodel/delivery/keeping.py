@@ -16,6 +16,7 @@ from otel_loggedmodel import environment
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from otel_loggedmodel.delivery.announced import Announced
     from otel_loggedmodel.delivery.durable import DurableExporter
     from otel_loggedmodel.delivery.signals import Signal
 
@@ -74,6 +75,15 @@ def durable(exporter: Any, bounds: Bounds, signal: Signal | None = None) -> Dura
     return DurableExporter(
         exporter, bounds.path, destination, max_bytes=bounds.bytes, max_age=bounds.seconds, signal=signal
     )
+
+
+def announced_beside(exporter: object, bounds: Bounds) -> Announced | None:
+    """What the processes of this host have told where an exporter sends to; None if it is not known or not written."""
+    from otel_loggedmodel.delivery.announced import DIRECTORY, Announced
+    from otel_loggedmodel.delivery.destinations import destination_of
+
+    destination, path = destination_of(exporter), bounds.path
+    return None if destination is None or path is None else Announced(path / DIRECTORY / destination.key)
 
 
 def place_of(exporter: object) -> Hashable | None:

@@ -42,11 +42,13 @@ class RecordSender:
     """
 
     def __init__(self, exporter: SpanExporter) -> None:
-        from otel_loggedmodel.delivery.keeping import Bounds, durable, place_of
+        from otel_loggedmodel.delivery.keeping import Bounds, announced_beside, durable, place_of
 
-        kept: DurableExporter | None = durable(exporter, Bounds()) if environment.is_spool_wanted() else None
+        is_wanted = environment.is_spool_wanted()
+        kept: DurableExporter | None = durable(exporter, Bounds()) if is_wanted else None
         self._exporter = kept or exporter
-        self._shipper = RecordShipper(self._exporter, place=place_of(exporter))
+        beside = announced_beside(exporter, Bounds()) if is_wanted else None
+        self._shipper = RecordShipper(self._exporter, place=place_of(exporter), beside=beside)
         self._look_seconds = min(_LOOK_SECONDS, environment.repeat_seconds() / _LOOKS_A_REPETITION)
         self._used: dict[str, None] = {}
         self._stopping = False

@@ -11,12 +11,11 @@ A flush keeps to its time. It makes its calls on a thread of their own, since an
 time. It asks no tracer provider for anything, as a provider that holds a lock while it flushes would never answer.
 """
 
-import dataclasses
 import math
 import threading
 import time
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from opentelemetry import trace
@@ -25,22 +24,18 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_loggedmodel import environment
-from otel_loggedmodel._errors import swallow, warn_once, warn_rarely
+from otel_loggedmodel._errors import swallow, warn_rarely
 from otel_loggedmodel._forking import call_in_forked_child
 from otel_loggedmodel.delivery import told
+from otel_loggedmodel.delivery.announced import Announced
 from otel_loggedmodel.delivery.bounded import Call
+from otel_loggedmodel.delivery.due import Due, warn_of_long_values
+from otel_loggedmodel.delivery.sharing import Sharing
 from otel_loggedmodel.uninstrumented import uninstrumented
 from otel_loggedmodel.versions import records
 from otel_loggedmodel.versions.catalogue import catalogue
 from otel_loggedmodel.versions.model import ModelEvent
 
-# Receivers of OTLP over gRPC refuse messages of more than 4 MiB unless told otherwise. Batches stay well below that.
-_MAX_BATCH_BYTES: Final = 2 * 1024 * 1024
-_MAX_BATCH_RECORDS: Final = 512
-_MAX_BYTES_WITH_SPANS: Final = 64 * 1024
-_MAX_RECORDS_WITH_SPANS: Final = 64
-# The most that any of the common backends with a limit keeps of a value: Jaeger with its own storage, badger.
-_MOST_KEPT_BYTES: Final = 62_000
 # If a backend is away, an exporter goes through all its retries, about 7.5 seconds. If it refuses, it says so at once.
 _QUICK_REFUSAL_SECONDS: Final = 1.0
 _FIRST_RETRY_SECONDS: Final = 5.0
@@ -64,6 +59,7 @@ class RecordShipper:
             OTEL_LOGGEDMODEL_REPEAT says; infinite for never.
         clock: Monotonic seconds; for tests.
         place: What tells where the exporter sends to; None if nothing does.
+        beside: What other processes of this host have told the same place; None if that cannot be known.
         is_whole: Whether each record is one span, however large, as the far end takes it so.
     """
 
@@ -74,10 +70,12 @@ class RecordShipper:
         clock: Callable[[], float] = time.monotonic,
         place: Hashable | None = None,
         *,
+        beside: Announced | None = None,
         is_whole: bool = False,
     ) -> None:
         self._exporter = exporter
         self._repeat_after = environment.repeat_seconds() if repeat_after is None else repeat_after
+        self._sharing = Sharing(beside, self._repeat_after)
         self._is_whole = is_whole
         self._clock = clock
         self.resource: Resource | None = None
@@ -101,6 +99,7 @@ class RecordShipper:
         self._begin()
         self.resource = None  # the parent's
         self._told.forget(catalogue.last_number)
+        self._sharing.after_fork()
         self._retry_at = None
 
     def export(self, spans: Sequence[ReadableSpan], model_ids: Iterable[str]) -> SpanExportResult:
@@ -143,7 +142,7 @@ class RecordShipper:
         self._in_turn.discard(threading.get_ident())
         self._turn.release()
 
-    def _export_together(self, due: "_Due", spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def _export_together(self, due: Due, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export both in one request. So if the backend is away, nobody waits longer than without records."""
         started = self._clock()
         delivered = False
@@ -186,7 +185,7 @@ class RecordShipper:
         """The same without waiting. Returns the call that is under way, or what came of it."""
         if threading.get_ident() in self._in_turn:
             return False  # this is a signal handler that interrupted an export, which cannot go on before this returns
-        if self._has_told(model_ids):
+        if self._has_told(model_ids, insist=insist):
             return True
         keeps_time = bool(getattr(self._exporter, "keeps_time", False))
         return Call(lambda: self._flush(timeout_seconds, model_ids, insist=insist), may_run_here=keeps_time)
@@ -202,7 +201,7 @@ class RecordShipper:
             if insist:
                 self._retry_at = None
             with uninstrumented():
-                return self._ship(model_ids)
+                return self._ship(model_ids, insist=insist)
         finally:
             self._leave()
 
@@ -215,6 +214,7 @@ class RecordShipper:
         """Take no part in `flush_all` any more, as the exporter is shut down or somebody else uses it."""
         _live.discard(self)
         self._told.free(self)
+        self._sharing.close()
 
     def seconds_to_retry(self) -> float | None:
         """How long until a refused record may be tried again; None if none is waiting."""
@@ -225,19 +225,20 @@ class RecordShipper:
         self._spans_failed = True
         self._retry_at = max(self._retry_at or 0.0, self._clock() + self._retry_seconds)
 
-    def _has_told(self, model_ids: Iterable[str]) -> bool:
-        return self._told.delivered == catalogue.last_number and not self._stale(model_ids, self._clock())
+    def _has_told(self, model_ids: Iterable[str], *, insist: bool = False) -> bool:
+        is_told = self._told.delivered == catalogue.last_number
+        return is_told and not self._stale(model_ids, self._clock(), insist=insist)
 
-    def _ship(self, model_ids: Iterable[str]) -> bool:
+    def _ship(self, model_ids: Iterable[str], *, insist: bool = False) -> bool:
         """Deliver what is due. Returns whether nothing is left."""
-        due = self._due(model_ids)
-        return self._has_told(model_ids) if due is None else self._deliver(due)
+        due = self._due(model_ids, insist=insist)
+        return self._has_told(model_ids, insist=insist) if due is None else self._deliver(due)
 
-    def _due(self, model_ids: Iterable[str]) -> "_Due | None":
+    def _due(self, model_ids: Iterable[str], *, insist: bool = False) -> Due | None:
         """What this exporter has to deliver now; None if nothing is due, or if it has to wait for the next try."""
         try:
             now = self._clock()
-            stale = self._stale(model_ids, now)
+            stale = self._stale(model_ids, now, insist=insist)
             if catalogue.last_number == self._told.delivered and not stale:
                 self._retry_at = None
                 return None
@@ -248,17 +249,25 @@ class RecordShipper:
             numbered = catalogue.events_after(self._told.delivered)
             # An activation is a use, so its model goes with it, and before it. Then the spans need to repeat neither.
             used = (event.model_id for _, event in numbered if event.kind == "activated")
-            stale = self._stale(dict.fromkeys((*stale, *used)), now)
-            are_fresh = {id(event) for _, event in numbered}
-            repeated = [event for event in self._announcements_of(stale) if id(event) not in are_fresh]
+            stale = self._stale(dict.fromkeys((*stale, *used)), now, insist=insist)
             fresh = [event for _, event in numbered]
+            shared = self._sharing.claim(stale, fresh, self._told.announced, now, insist=insist)
+            left_to_others = {*shared.announced, *shared.deferred}
+            are_fresh = {id(event) for event in fresh}
+            announced = self._announcements_of(stale, left_to_others)
+            repeated = [event for event in announced if id(event) not in are_fresh]
+            fresh = [event for event in fresh if event.kind != "created" or event.model_id not in left_to_others]
+            own = (model_id for model_id in stale if model_id not in left_to_others)
             spans = list(self._spans_of(repeated, fresh))
-            return _Due(
+            return Due(
                 spans=spans,
                 sizes=[records.size_of(span) for span in spans],
-                announced=[*stale, *(event.model_id for _, event in numbered if event.kind == "created")],
+                announced={
+                    **dict.fromkeys((*own, *(event.model_id for event in fresh if event.kind == "created")), now),
+                    **shared.announced,
+                },
+                activated=[event.model_id for event in (*repeated, *fresh) if event.kind == "activated"],
                 up_to=numbered[-1][0] if numbered else self._told.delivered,
-                time=now,
             )
         except Exception:
             self._told.free(self)
@@ -266,31 +275,31 @@ class RecordShipper:
             self._retry_at = self._clock() + self._retry_seconds
             return None
 
-    def _stale(self, model_ids: Iterable[str], now: float) -> list[str]:
+    def _stale(self, model_ids: Iterable[str], now: float, *, insist: bool = False) -> list[str]:
         """The models in use that this exporter never announced, or announced too long ago."""
         oldest = now - self._repeat_after
         return [
             model_id
-            for model_id in model_ids
+            for model_id in self._sharing.due_of(model_ids, now, insist=insist)
             if self._told.announced.get(model_id, -math.inf) < oldest and catalogue.knows(model_id)
         ]
 
-    def _deliver(self, due: "_Due") -> bool:
+    def _deliver(self, due: Due) -> bool:
         """Send records by themselves, in messages that are small enough for receivers."""
         delivered = False
         try:
-            delivered = all(self._send_batch(batch) for batch in _batches(due))
+            delivered = all(self._send_batch(batch) for batch in due.batches())
         finally:
             self._settle(due, delivered)
         return delivered
 
-    def _announcements_of(self, model_ids: Iterable[str]) -> Iterator[ModelEvent]:
+    def _announcements_of(self, model_ids: Iterable[str], left_to_others: Container[str]) -> Iterator[ModelEvent]:
         for model_id in model_ids:
-            # That this process runs the version does not change, and the place was told.
-            is_known = model_id in self._told.announced
-            yield from (
-                event for event in catalogue.announcement_of(model_id) if not (is_known and event.kind == "activated")
-            )
+            for event in catalogue.announcement_of(model_id):
+                # That this process runs a version nobody else says, and it says it once.
+                is_activation = event.kind == "activated"
+                if model_id not in (self._told.activated if is_activation else left_to_others):
+                    yield event
 
     def _spans_of(self, repeated: Iterable[ModelEvent], fresh: Iterable[ModelEvent]) -> Iterator[ReadableSpan]:
         resource = self.resource or _process_resource()
@@ -304,20 +313,22 @@ class RecordShipper:
     def _told_by(self, event: ModelEvent, resource: Resource, time_ns: int | None) -> list[ReadableSpan]:
         if self._is_whole:
             return [records.span_of(event, resource, time_ns)]
-        if event.size > _MOST_KEPT_BYTES:
-            _warn_of_long_values(event)
+        warn_of_long_values(event)
         return records.spans_of(event, resource, time_ns)
 
-    def _settle(self, due: "_Due", delivered: bool) -> None:
+    def _settle(self, due: Due, delivered: bool) -> None:
         if delivered:
             self._retry_at = None
             self._retry_seconds = _FIRST_RETRY_SECONDS
             self._told.delivered = due.up_to
-            for model_id in due.announced:
-                self._told.announced[model_id] = due.time
+            for model_id, announced_at in due.announced.items():
+                self._told.announced[model_id] = announced_at
+            for model_id in due.activated:
+                self._told.activated[model_id] = None
         else:
             self._retry_at = self._clock() + self._retry_seconds
             self._retry_seconds = min(2 * self._retry_seconds, _LAST_RETRY_SECONDS)
+        self._sharing.settle(is_told=delivered)
         self._told.free(self)
 
     def _send_batch(self, batch: list[ReadableSpan]) -> bool:
@@ -338,59 +349,6 @@ class RecordShipper:
             error,
         )
         return False
-
-
-@dataclasses.dataclass(frozen=True)
-class _Due:
-    """Records to deliver.
-
-    Attributes:
-        spans: The records, repetitions first, as models come before what happened to them.
-        sizes: About how many bytes each span takes.
-        announced: The models that a backend then knows all about.
-        up_to: The sequence number up to which nothing is left to be done then.
-        time: When this was found.
-    """
-
-    spans: list[ReadableSpan]
-    sizes: list[int]
-    announced: list[str]
-    up_to: int
-    time: float
-
-    @property
-    def is_small(self) -> bool:
-        """Whether it is so small that a request of spans does not become too large by it."""
-        return len(self.sizes) <= _MAX_RECORDS_WITH_SPANS and sum(self.sizes) <= _MAX_BYTES_WITH_SPANS
-
-
-def _batches(due: _Due) -> Iterator[list[ReadableSpan]]:
-    batch: list[ReadableSpan] = []
-    size_of_batch = 0
-    for span, size in zip(due.spans, due.sizes, strict=True):
-        if batch and (size_of_batch + size > _MAX_BATCH_BYTES or len(batch) >= _MAX_BATCH_RECORDS):
-            yield batch
-            batch, size_of_batch = [], 0
-        batch.append(span)
-        size_of_batch += size
-    if batch:
-        yield batch
-
-
-def _warn_of_long_values(event: ModelEvent) -> None:
-    for key, value in (*event.params.items(), *event.tags.items()):
-        size = len(value.encode(errors="replace"))
-        if size > _MOST_KEPT_BYTES:
-            warn_once(
-                "long value",
-                '"%s" of %s has %s bytes, more than common backends keep of a value: it travels in pieces, which this '
-                "library puts together again, and viewers of traces show its beginning; keep such texts in a file or "
-                "object store, and pass their address or digest",
-                key,
-                event.model_id,
-                f"{size:,}",
-            )
-            return
 
 
 def check_exporter(exporter: object) -> None:

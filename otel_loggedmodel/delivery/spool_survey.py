@@ -112,7 +112,8 @@ def requests(directory: Path, *, refused: bool = False) -> Iterator[Record]:
 
 def _destinations(root: Path) -> list[Path]:
     try:
-        return sorted(path for path in root.iterdir() if path.is_dir() and not path.is_symlink())
+        found = (path for path in root.iterdir() if not path.name.startswith("."))
+        return sorted(path for path in found if path.is_dir() and not path.is_symlink())
     except (FileNotFoundError, NotADirectoryError):
         return []
 

@@ -25,17 +25,20 @@ class Told:
     Attributes:
         delivered: The sequence number of the newest event that needs no more work.
         announced: When each model was announced last, by the clock of the exporters.
+        activated: The models that it knows this process to run.
     """
 
     def __init__(self) -> None:
         self.delivered = 0
         self.announced: Latest[str, float] = Latest(MAX_MODELS)
+        self.activated: Latest[str, None] = Latest(MAX_MODELS)
         self._claim: tuple[object, float] | None = None
 
     def forget(self, delivered: int) -> None:
         """In a forked child: begin anew. The child announces what it uses, as its parent may be gone."""
         self.delivered = delivered
         self.announced = Latest(MAX_MODELS)
+        self.activated = Latest(MAX_MODELS)
         self._claim = None
 
     def claim(self, exporter: object) -> bool:
