@@ -10,10 +10,12 @@ PIP_INSTALL := $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN
 WORKERS := --numprocesses auto --dist worksteal
 # The files of the spool and who owns them know nothing of OpenTelemetry.
 WITHOUT_SPOOL := $(patsubst %,--ignore=tests/delivery/test_%.py,disk_trouble ledger ownership segments spool torn)
+# Jaeger is compiled from its module, which takes some minutes; .ci/run leaves it out.
+BACKENDS := jaeger zipkin phoenix mlflow
 # Many processes are started here, and each would compile everything anew where this variable forbids to keep that.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-integrations test-senders test-mlflow test-vendors test-distros test-shipping test-oldest test-pythons lint format docs docs-site dashboards proto otelcol record bench clean
+.PHONY: help demo test test-integrations test-senders test-mlflow test-vendors test-backends test-distros test-shipping test-oldest test-pythons lint format docs docs-site dashboards proto otelcol record bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -61,6 +63,14 @@ test-mlflow: $(VENV)/.python ## Run the tests with a real MLflow server
 	@$(PYTHON) scripts/environments.py mlflow
 	@OTEL_LOGGEDMODEL_REQUIRE_MLFLOW=1 $(VENV)/mlflow/bin/python -m pytest $(WORKERS) \
 	  $(or $(PYTEST_ARGS),tests/with_mlflow tests/genai/test_adapters.py)
+
+test-backends: $(VENV)/.dev ## Run the tests with Jaeger, Zipkin, Phoenix and MLflow; needs Go, Java and PostgreSQL
+	@$(if $(filter jaeger,$(BACKENDS)),$(PYTHON) scripts/build_jaeger.py > /dev/null)
+	@$(PYTHON) scripts/environments.py backends $(filter mlflow,$(BACKENDS))
+	@OTEL_LOGGEDMODEL_REQUIRE_BACKENDS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) \
+	  $(patsubst %,tests/backends/test_%.py,$(filter-out mlflow,$(BACKENDS)))
+	@$(if $(filter mlflow,$(BACKENDS)),OTEL_LOGGEDMODEL_TESTS=full OTEL_LOGGEDMODEL_REQUIRE_BACKENDS=1 \
+	  OTEL_LOGGEDMODEL_REQUIRE_MLFLOW=1 $(VENV)/mlflow/bin/python -m pytest tests/with_mlflow/test_postgresql.py)
 
 test-vendors: $(VENV)/.dev ## Run the tests with vendors' set-ups of OpenTelemetry
 	@$(PYTHON) scripts/environments.py vendors vendor-azure older-events

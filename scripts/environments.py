@@ -73,7 +73,8 @@ _TOOLS = (
 MINORS = (10, 11, 12, 13, 14)
 ENVIRONMENTS = {
     "integrations": Environment("dev,integrations,declarative", "constraints-integrations.txt"),
-    "mlflow": Environment("dev,server,mlflow-server", "constraints-mlflow.txt"),
+    "mlflow": Environment("dev,server,mlflow-server", "constraints-mlflow.txt", ("psycopg2-binary",)),
+    "backends": Environment("", "constraints-backends.txt", ("arize-phoenix", "opentelemetry-exporter-zipkin-json")),
     "oldest": Environment("dev", "constraints-oldest.txt"),
     "tools": Environment("", "constraints-tools.txt", _TOOLS),
     "vendors": Environment("", "constraints-vendors.txt", _VENDORS, bare=("traceloop-sdk",)),

@@ -56,6 +56,8 @@ if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_SHIPPING"):
     collect_ignore.append("shipping")  # what builds and checks it has an environment of its own: `make test-shipping`
 if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_VENDORS"):
     collect_ignore.append("vendors")  # they have environments of their own: `make test-vendors`
+if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_BACKENDS"):
+    collect_ignore.append("backends")  # they are installed and built for it: `make test-backends`
 if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_MLFLOW"):
     collect_ignore.append("with_mlflow")  # it has an environment of its own: `make test-mlflow`
 

@@ -38,7 +38,7 @@ def test_rows_are_traces_of_the_version_and_results_are_in_them(evaluate, result
     for span in results():
         entry = entries.pop(span.parent.span_id)
         assert span.context.trace_id == entry.context.trace_id == span.parent.trace_id
-        assert span.start_time == span.end_time
+        assert span.end_time == span.start_time + 1000
         assert span.context.trace_state.get("ot") == "rv:ffffffffffffff"
         assert span.context.trace_flags.sampled
         assert entry.parent is None
