@@ -51,6 +51,8 @@ def compare(
     by: options.By = None,
     margin: options.Margins = None,
     runs: options.Runs = "latest",
+    failed_rows: options.FailedRows = "skip",
+    pass_at: options.PassAt = None,
     store: options.Store = None,
     prices: options.Prices = None,
     token_file: options.TokenFile = None,
@@ -70,6 +72,8 @@ def compare(
         agent=agent,
         by=by,
         runs=runs,
+        failed_rows=failed_rows,
+        pass_at=pass_at,
     )
     margins = options.read_margins(margin)
     with_rows = rows or score is not None
@@ -86,6 +90,9 @@ def compare(
                 attributes=tuple(attribute or ()),
                 dataset=dataset,
                 production=production,
+                runs=None if runs == "latest" else runs,
+                failed_rows=None if failed_rows == "skip" else failed_rows,
+                pass_at=None if pass_at is None else str(pass_at),
             )
             drawing.write_html(html, reader, comparison, selection, chosen, changes if with_rows else None, limit)
     if svg is not None:

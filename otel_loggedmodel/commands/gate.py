@@ -103,6 +103,9 @@ def gate(
     prompt: options.Prompt = None,
     agent: options.Agent = None,
     by: options.By = None,
+    runs: options.Runs = "latest",
+    failed_rows: options.FailedRows = "skip",
+    pass_at: options.PassAt = None,
     store: options.Store = None,
     prices: options.Prices = None,
     token_file: options.TokenFile = None,
@@ -110,7 +113,18 @@ def gate(
 ) -> None:
     """Fail a build on a regression: exit code 0 passes, 1 fails, 2 says that there is not enough data."""
     selection = options.read_selection(
-        since, until, service, attribute, dataset=dataset, production=production, prompt=prompt, agent=agent, by=by
+        since,
+        until,
+        service,
+        attribute,
+        dataset=dataset,
+        production=production,
+        prompt=prompt,
+        agent=agent,
+        by=by,
+        runs=runs,
+        failed_rows=failed_rows,
+        pass_at=pass_at,
     )
     bar = read_bar(
         fail_if,

@@ -106,6 +106,24 @@ Runs = Annotated[
         rich_help_panel=_SELECTION,
     ),
 ]
+FailedRows = Annotated[
+    str,
+    typer.Option(
+        "--failed-rows",
+        metavar="skip|zero",
+        help="Rows of a data set that failed are left out of scores, or count as 0.",
+        rich_help_panel=_SELECTION,
+    ),
+]
+PassAt = Annotated[
+    int | None,
+    typer.Option(
+        "--pass-at",
+        metavar="K",
+        help="Scores that pass or fail are pass@K: how likely one of K tries of a row passes, over all runs.",
+        rich_help_panel=_SELECTION,
+    ),
+]
 
 By = Annotated[
     str | None,
@@ -168,6 +186,8 @@ def read_selection(
     agent: str | None = None,
     by: str | None = None,
     runs: str = EVERYTHING.runs,
+    failed_rows: str = EVERYTHING.failed_rows,
+    pass_at: int | None = None,
 ) -> Selection:
     """The selection that the options describe, or a usage error."""
     try:
@@ -182,6 +202,8 @@ def read_selection(
             agent=agent,
             by=by,
             runs=runs,
+            failed_rows=failed_rows,
+            pass_at=pass_at,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

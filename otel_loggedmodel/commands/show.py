@@ -34,6 +34,9 @@ def show(
     production: options.Production = False,
     prompt: options.Prompt = None,
     agent: options.Agent = None,
+    runs: options.Runs = "latest",
+    failed_rows: options.FailedRows = "skip",
+    pass_at: options.PassAt = None,
     store: options.Store = None,
     prices: options.Prices = None,
     token_file: options.TokenFile = None,
@@ -41,7 +44,17 @@ def show(
 ) -> None:
     """Show a version: params, tags, commit, numbers, history, and how to deploy it. Or show an evaluation run."""
     selection = options.read_selection(
-        since, until, service, attribute, dataset=dataset, production=production, prompt=prompt, agent=agent
+        since,
+        until,
+        service,
+        attribute,
+        dataset=dataset,
+        production=production,
+        prompt=prompt,
+        agent=agent,
+        runs=runs,
+        failed_rows=failed_rows,
+        pass_at=pass_at,
     )
     run: list[Run] | None = None
     with opening.reader(store, token_file, "Reading the version", prices) as reader:
@@ -51,12 +64,12 @@ def show(
             if (run := _run(reader, version)) is None:
                 raise
     if run is not None:
-        from otel_loggedmodel.commands import runs
+        from otel_loggedmodel.commands.runs import rendered
 
         if json:
             printing.show_json({"runs": run})
         else:
-            printing.show(*runs.rendered(run))
+            printing.show(*rendered(run))
     elif json:
         printing.show_json(detail)
     else:

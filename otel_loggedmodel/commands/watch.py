@@ -98,6 +98,9 @@ def watch(
     prompt: options.Prompt = None,
     agent: options.Agent = None,
     by: options.By = None,
+    runs: options.Runs = "latest",
+    failed_rows: options.FailedRows = "skip",
+    pass_at: options.PassAt = None,
     store: options.Store = None,
     prices: options.Prices = None,
     token_file: options.TokenFile = None,
@@ -106,7 +109,18 @@ def watch(
     """Watch a candidate while its traffic arrives: exit code 0 passes, 1 fails, 2 is undecided at the deadline."""
     # Read once, as a time such as `24h` ago would move with each look.
     selection = options.read_selection(
-        since, until, service, attribute, dataset=dataset, production=production, prompt=prompt, agent=agent, by=by
+        since,
+        until,
+        service,
+        attribute,
+        dataset=dataset,
+        production=production,
+        prompt=prompt,
+        agent=agent,
+        by=by,
+        runs=runs,
+        failed_rows=failed_rows,
+        pass_at=pass_at,
     )
     wait, limit = _seconds(every, "--every"), _seconds(deadline, "--deadline")
     bar = read_bar(

@@ -8,10 +8,15 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 from otel_loggedmodel.presenting.selecting import selection_of
-from otel_loggedmodel.store.reading import Selection
+from otel_loggedmodel.store.reading import EVERYTHING, Selection
 
 # `traffic` is what the field of a form says: `production`, or `dataset:` and the data set.
-SELECTION: Final = frozenset({"since", "until", "service", "attribute", "dataset", "production", "traffic"})
+SELECTION: Final = frozenset(
+    {
+        *("since", "until", "service", "attribute", "dataset", "production", "traffic"),
+        *("runs", "failed_rows", "pass_at"),
+    }
+)
 PRODUCTION: Final = "production"
 OF_DATASET: Final = "dataset:"
 
@@ -27,6 +32,9 @@ class Chosen:
         attributes: As `key=value`.
         dataset: Digest or name of a data set that was evaluated.
         production: Leave out what was evaluated on data sets.
+        runs: `all` for the scores of all runs of a data set; else those of the latest.
+        failed_rows: `zero` if rows that failed count as 0; else they are left out.
+        pass_at: The `k` of pass@k.
     """
 
     since: str | None = None
@@ -35,6 +43,9 @@ class Chosen:
     attributes: tuple[str, ...] = ()
     dataset: str | None = None
     production: bool = False
+    runs: str | None = None
+    failed_rows: str | None = None
+    pass_at: str | None = None
 
     @classmethod
     def of(cls, query: Mapping[str, Sequence[str]]) -> "Chosen":
@@ -54,6 +65,9 @@ class Chosen:
             attributes=attributes,
             dataset=(traffic.removeprefix(OF_DATASET) if traffic.startswith(OF_DATASET) else None) or one("dataset"),
             production=traffic == PRODUCTION or one("production") == "true",
+            runs=one("runs"),
+            failed_rows=one("failed_rows"),
+            pass_at=one("pass_at"),
         )
 
     def selection(self, now: datetime) -> Selection:
@@ -73,6 +87,9 @@ class Chosen:
             now,
             dataset=self.dataset,
             production=self.production,
+            runs=self.runs or EVERYTHING.runs,
+            failed_rows=self.failed_rows or EVERYTHING.failed_rows,
+            pass_at=_whole_number(self.pass_at),
         )
 
     @property
@@ -89,6 +106,9 @@ class Chosen:
             ("service", self.service),
             ("dataset", self.dataset),
             ("production", "true" if self.production else None),
+            ("runs", self.runs),
+            ("failed_rows", self.failed_rows),
+            ("pass_at", self.pass_at),
         )
         return [
             *((name, value) for name, value in named if value is not None),
@@ -135,6 +155,12 @@ class Links:
 def content_of_span(trace_id: str, span_id: str, *which: tuple[str, object]) -> str:
     """All of a value that a page shows the beginning of, or a file that a span carries."""
     return _with("/trace/content", [("id", trace_id), ("span", span_id), *which])
+
+
+def _whole_number(text: str | None) -> int | None:
+    if text is not None and not (text.isascii() and text.isdigit() and len(text) < 9):
+        raise ValueError(f"pass_at is {text!r}: write of how many tries of a row one has to pass, a whole number")
+    return None if text is None else int(text)
 
 
 def _with(path: str, parameters: Sequence[tuple[str, object]]) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from otel_loggedmodel.presenting.texts import clean
-from otel_loggedmodel.store.reading import EVERYTHING, Selection
+from otel_loggedmodel.store.reading import EVERYTHING, MOST_TRIES, Selection
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?[smhdw])+")
@@ -65,6 +65,8 @@ def selection_of(
     agent: str | None = None,
     by: str | None = None,
     runs: str = EVERYTHING.runs,
+    failed_rows: str = EVERYTHING.failed_rows,
+    pass_at: int | None = None,
 ) -> Selection:
     """The selection that options describe.
 
@@ -78,6 +80,12 @@ def selection_of(
         raise ValueError(f"--since {clean(since or '')} is not before --until {clean(until or '')}: nothing can match")
     if runs not in ("latest", "all"):
         raise ValueError(f"--runs is {clean(runs)!r}: write latest or all")
+    if failed_rows not in ("skip", "zero"):
+        raise ValueError(
+            f"--failed-rows is {clean(failed_rows)!r}: write skip to leave them out, or zero to count each as 0"
+        )
+    if pass_at is not None and not 1 <= pass_at <= MOST_TRIES:
+        raise ValueError(f"--pass-at is {pass_at}: write of how many tries one has to pass, from 1 to {MOST_TRIES}")
     if dataset is not None and production:
         raise ValueError("--dataset and --production exclude each other: production is what is of no data set")
     return Selection(
@@ -91,6 +99,8 @@ def selection_of(
         agent=agent,
         by=by or None,
         runs=runs,
+        failed_rows=failed_rows,
+        pass_at=pass_at,
     )
 
 

@@ -15,7 +15,7 @@ from otel_loggedmodel.server.api import MAX_COMPARED, MAX_LISTED, MAX_OFFSET, MA
 from otel_loggedmodel.store.backup import Backup
 from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.exporting import Exported
-from otel_loggedmodel.store.reading import RowFilter, RunFilter, TraceFilter, VersionFilter
+from otel_loggedmodel.store.reading import MOST_TRIES, RowFilter, RunFilter, TraceFilter, VersionFilter
 from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
 from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
@@ -60,6 +60,16 @@ _SELECTION: Final = [
         "runs",
         {**_TEXT, "enum": ["latest", "all"], "default": "latest"},
         "Of several evaluations on a data set, the scores of the latest that is whole, or of all.",
+    ),
+    _query(
+        "failed_rows",
+        {**_TEXT, "enum": ["skip", "zero"], "default": "skip"},
+        "Rows of a data set that failed are left out of scores, or count as 0.",
+    ),
+    _query(
+        "pass_at",
+        {"type": "integer", "minimum": 1, "maximum": MOST_TRIES},
+        "Scores that pass or fail are pass@k over all runs, with this k.",
     ),
 ]
 _VERSION: Final = _path("version", "An id, the beginning of one that is of no other, or a name: its newest version.")

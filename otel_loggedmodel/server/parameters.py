@@ -7,10 +7,13 @@ from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from otel_loggedmodel.presenting.selecting import prompt_of
-from otel_loggedmodel.store.reading import Selection
+from otel_loggedmodel.store.reading import MOST_TRIES, Selection
 
 SELECTION: Final = frozenset(
-    {"since", "until", "service", "attribute", "dataset", "production", "prompt", "agent", "by", "runs"}
+    {
+        *("since", "until", "service", "attribute", "dataset", "production", "prompt", "agent"),
+        *("by", "runs", "failed_rows", "pass_at"),
+    }
 )
 
 # RFC 3339, section 5.6. A plus sign that nobody escaped arrives as a blank.
@@ -125,4 +128,6 @@ class Parameters:
             agent=self.text("agent"),
             by=self.text("by") or None,
             runs=self.choice("runs", ("latest", "all"), "latest"),
+            failed_rows=self.choice("failed_rows", ("skip", "zero"), "skip"),
+            pass_at=self.number("pass_at", 0, 1, MOST_TRIES) or None,
         )

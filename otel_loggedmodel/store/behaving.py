@@ -311,7 +311,7 @@ def _sums(scope: Scope, which: str = "") -> Query:
     scope = scope.wide
     version, spans, entry = scope.version, scope.spans, scope.entry
     where = f"{spans.sql} AND LoggedModelRole IN ('span', 'entry')"
-    if scope.selection != EVERYTHING:
+    if scope.selection.of_traces != EVERYTHING:
         where += f" AND TraceId IN ({entries})"
     return Query(
         f"""

@@ -9,11 +9,22 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from otel_loggedmodel.store import differences, run_records, samples, statistics, stray, traffic, uncached, weights
+from otel_loggedmodel.store import (
+    differences,
+    run_records,
+    samples,
+    statistics,
+    stray,
+    traffic,
+    tries,
+    uncached,
+    weights,
+)
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.design import Design
 from otel_loggedmodel.store.estimates import Moments
 from otel_loggedmodel.store.measuring import Scope
+from otel_loggedmodel.store.reading import EVERYTHING, Selection
 from otel_loggedmodel.store.results import (
     Conversations,
     Difference,
@@ -70,7 +81,8 @@ def measure(database: Database, scope: Scope, names: Mapping[str, str | None]) -
     found = Measured(rows, within, designs)
     runs = run_records.load(database, scope.columns)
     scores = _scores(database, scope, runs)
-    return Measurement(model_ids, found, scores, names, stray.calls_of(database, scope), writing, runs)
+    strays = stray.calls_of(database, scope)
+    return Measurement(model_ids, found, scores, names, strays, writing, runs, scope.selection)
 
 
 def matches(database: Database, scope: Scope) -> dict[str, dict[str, Match]]:
@@ -171,6 +183,7 @@ class Measurement:
         strays: How many calls in their traces carry no version, by version.
         writing: Versions that may have written tokens to a cache and do not say how many.
         runs: The evaluation runs of the store.
+        selection: Which traces count, and how scores do.
 
     Attributes:
         versions: Their numbers.
@@ -186,8 +199,10 @@ class Measurement:
         strays: Mapping[str, int],
         writing: Collection[str] = (),
         runs: Sequence[Run] = (),
+        selection: Selection = EVERYTHING,
     ) -> None:
         self._runs = runs
+        self._selection = selection
         self._model_ids = model_ids
         self.strays = strays
         self._writing = writing
@@ -298,7 +313,9 @@ class Measurement:
         for candidate in self._model_ids[1:]:
             for name, matched in self.matches[candidate].items():
                 yield from matched.notes(name, candidate)
-        yield from run_records.notes(self._runs, self._scores)
+        yield from run_records.notes(self._runs, self._scores, fail_as_zero=self._selection.failed_rows == "zero")
+        if self._selection.pass_at is not None:
+            yield from tries.notes(self._selection.pass_at, self._scores, names)
 
     def _differences(self, base_id: str, candidate_id: str) -> dict[str, Difference]:
         pair = self._measured.within.get(candidate_id, self._rows)

@@ -95,7 +95,7 @@ class StoreReader:
         cut_off = sightings.cut_off_ids(self._database, self._columns)
         last_seen = sightings.last_seen(self._database, scope, cut_off)
         called = () if which.name is None else spoken.ids_called(self._database, self._columns, which.name)
-        chosen = listed.newest(known, last_seen, which, called, has_all=selection == EVERYTHING)
+        chosen = listed.newest(known, last_seen, which, called, has_all=selection.of_traces == EVERYTHING)
         # If only a few of many are shown, the queries that take long are limited to these.
         if len(chosen) <= _FEW and len(last_seen) > 2 * len(chosen):
             scope = self._unscored(known, chosen, selection, seen)

@@ -7,7 +7,7 @@ ClickHouse, embedded or remote, and `store.remote` on a running backend. A quest
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Protocol
 
@@ -73,6 +73,8 @@ class Selection:
             (`trace`), or those with one value of an attribute of this name. By default those of one conversation.
         runs: If a version was evaluated on a data set several times, whose scores count: those of the `latest` whole
             run, or of `all`.
+        failed_rows: Whether rows of a data set that failed are left out of scores (`skip`), or count as 0 (`zero`).
+        pass_at: The `k` of pass@k, which scores are then that pass or fail, over all runs; None for the rate of passes.
     """
 
     since: datetime | None = None
@@ -85,6 +87,18 @@ class Selection:
     agent: str | None = None
     by: str | None = None
     runs: str = "latest"
+    failed_rows: str = "skip"
+    pass_at: int | None = None
+
+    @property
+    def of_traces(self) -> "Selection":
+        """The same without what says how they are compared."""
+        return replace(self, by=None, runs="latest", failed_rows="skip", pass_at=None)
+
+    @property
+    def pools_runs(self) -> bool:
+        """Whether all runs of a data set count together."""
+        return self.runs == "all" or self.pass_at is not None
 
     def __post_init__(self) -> None:
         for name in ("since", "until"):
@@ -94,6 +108,7 @@ class Selection:
 
 
 EVERYTHING = Selection()
+MOST_TRIES = 1000
 BY_SESSION = "session"
 BY_TRACE = "trace"
 

@@ -284,3 +284,7 @@ def _selected(selection: Selection) -> Iterator[tuple[str, Any]]:
         yield "by", selection.by
     if selection.runs != EVERYTHING.runs:
         yield "runs", selection.runs
+    if selection.failed_rows != EVERYTHING.failed_rows:
+        yield "failed_rows", selection.failed_rows
+    if selection.pass_at is not None:
+        yield "pass_at", selection.pass_at

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 from otel_loggedmodel.attributes import EVALUATION_EXPECTED, EXPECTATION, EXPECTATION_VALUE
 from otel_loggedmodel.conventions.things import Thing
-from otel_loggedmodel.store import conventions_sql, log_messages, schema
+from otel_loggedmodel.store import conventions_sql, log_messages, schema, tries
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.reading import ReadingError, RowFilter
@@ -119,7 +119,9 @@ def _told(
 ) -> dict[_Key, dict[str, Any]]:
     """What was said last of each row, by version, name, who scored, data set and hash of the row's key."""
     found = results(scope)
-    of_runs = "" if scope.selection.runs == "all" else " AND run IN {runs:Array(String)}"
+    if scope.selection.failed_rows == "zero":
+        found = tries.with_failed(scope, found)
+    of_runs = "" if scope.selection.pools_runs else " AND run IN {runs:Array(String)}"
     rows = database.query(
         f"""
         SELECT version, name, source, scorer, dataset, row, cityHash64(row) AS row_hash, last.1 AS trace_id,

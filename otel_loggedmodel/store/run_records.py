@@ -105,12 +105,13 @@ def named(runs: Iterable[Run], names: Mapping[str, str | None]) -> list[Run]:
     return [replace(run, version_name=names.get(run.model_id)) for run in runs]
 
 
-def notes(runs: Sequence[Run], scores: Mapping[str, Scores]) -> Iterator[str]:
+def notes(runs: Sequence[Run], scores: Mapping[str, Scores], *, fail_as_zero: bool = False) -> Iterator[str]:
     """What a reader of scores has to know: which run counts where there are several, and what is missing of it.
 
     Args:
         runs: All there are.
         scores: What counts, by version and name.
+        fail_as_zero: Whether rows that failed count as 0.
     """
     by_key = {(key_of(run), run.model_id): run for run in runs}
     by_run = {key_of(run): run for run in runs}
@@ -124,7 +125,7 @@ def notes(runs: Sequence[Run], scores: Mapping[str, Scores]) -> Iterator[str]:
                     continue
                 told.add(key)
                 run = by_key.get((key, model_id)) or by_run.get(key)
-                yield from _about(model_id, group, run)
+                yield from _about(model_id, group, run, fail_as_zero=fail_as_zero)
 
 
 def _failures(name: str, model_id: str, group: Group) -> Iterator[str]:
@@ -137,7 +138,7 @@ def _failures(name: str, model_id: str, group: Group) -> Iterator[str]:
         )
 
 
-def _about(model_id: str, group: Group, run: Run | None) -> Iterator[str]:
+def _about(model_id: str, group: Group, run: Run | None, *, fail_as_zero: bool) -> Iterator[str]:
     called = _called(group.run, group.run_name)
     dataset = group.dataset_name or group.dataset[:_SHOWN]
     if group.others:
@@ -151,9 +152,8 @@ def _about(model_id: str, group: Group, run: Run | None) -> Iterator[str]:
         state = f"ended{done} before it was whole" if run.status == "KILLED" else "has not told of its end"
         yield f"Run {called} of {model_id} on {dataset} {state}: its scores are those of the rows that were done."
     if run is not None and run.rows_failed:
-        yield (
-            f"Run {called} of {model_id} on {dataset}: {run.rows_failed} of {run.rows} rows failed and have no scores."
-        )
+        count = "count as 0" if fail_as_zero else "have no scores (`--failed-rows zero` counts each as 0)"
+        yield f"Run {called} of {model_id} on {dataset}: {run.rows_failed} of {run.rows} rows failed and {count}."
 
 
 def _called(run_id: str, name: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
-from otel_loggedmodel.store import log_scores, schema
+from otel_loggedmodel.store import log_scores, schema, tries
 from otel_loggedmodel.store.measuring import START, Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
 
@@ -84,7 +84,7 @@ def results(scope: Scope, *, is_labelled: bool = False, with_missing: bool = Fal
         scope = replace(scope, selection=replace(selection, dataset=None))
     if selection.production:
         wanted += " AND dataset = ''"
-    if replace(selection, dataset=None, by=None, runs=EVERYTHING.runs) != EVERYTHING:
+    if replace(selection.of_traces, dataset=None) != EVERYTHING:
         wanted += (
             f" AND ((toString(version), TraceId) IN (SELECT toString({scope.version.sql}), TraceId"
             f" FROM {scope.source} WHERE {scope.spans.sql} AND {scope.begins.sql}){_or_evaluated_then(selection)})"
@@ -114,7 +114,7 @@ def results(scope: Scope, *, is_labelled: bool = False, with_missing: bool = Fal
 
 def _or_evaluated_then(selection: Selection) -> str:
     """The condition for results on outputs that a data set holds itself, by their own time: no version made a trace."""
-    if replace(selection, since=None, until=None, dataset=None, by=None, runs=EVERYTHING.runs) != EVERYTHING:
+    if replace(selection.of_traces, since=None, until=None, dataset=None) != EVERYTHING:
         return ""
     times = [
         f"at {comparison} toUnixTimestamp64Nano({{{name}:DateTime64(9, 'UTC')}})"
@@ -141,12 +141,43 @@ def groups(scope: Scope, unfinished: Sequence[str] = ()) -> Query:
         unfinished: The runs that are not whole, as `run_records.key_of` has them.
     """
     found = results(scope, with_missing=True)
-    run = "''" if scope.selection.runs == "all" else "if(dataset = '', '', run)"
+    if scope.selection.failed_rows == "zero":
+        found = tries.with_failed(scope, found)
+    run = "''" if scope.selection.pools_runs else "if(dataset = '', '', run)"
     whose = (
         "multiIf(source = 'human', cityHash64(TraceId, judged, source_id),"
         " row != '' AND run != '', cityHash64(TraceId), assessment != '', cityHash64(assessment), 0)"
     )
     by = "version, name, source, scorer, dataset"
+    rows = f"""
+        -- Of one person, what was said last; of a row of a run, its newest trace. What was said of one row
+        -- several times is one value.
+        SELECT {by}, row, of_run, row_at, row_dataset_name, row_run_name, together,
+            source = 'human' OR is_changeable AS is_newest,
+            -- Sorted only where it matters, as there may be very many.
+            if(is_newest OR row != '', arrayReverseSort(one -> one.1, said), said) AS newest_first,
+            multiIf(
+                is_newest,
+                arrayFilter((one, time) -> time = 1 OR one.2 = 0, newest_first,
+                    arrayEnumerateUniq(newest_first.2)),
+                row != '' AND of_run != '',
+                arrayFilter(one -> one.2 = newest_first[1].2, newest_first),
+                newest_first) AS counted,
+            arrayMap(one -> assumeNotNull(one.3), arrayFilter(one -> one.3 IS NOT NULL, counted)) AS valued,
+            if(row = '' OR empty(valued), valued, [arrayAvg(valued)]) AS row_said,
+            toUInt64(multiIf(is_newest, 0, row = '', length(counted) - length(valued),
+                empty(valued))) AS row_missing
+        FROM (
+            SELECT toString(version) AS version, name, source, scorer, dataset, row, {run} AS of_run,
+                groupArray((at, {whose}, value)) AS said, max(at) AS row_at,
+                max(assessment != '') AS is_changeable,
+                max(dataset_name) AS row_dataset_name, max(run_name) AS row_run_name,
+                max(row_group) AS together
+            FROM ({found.sql})
+            GROUP BY version, name, source, scorer, dataset, row, of_run
+        )"""
+    if scope.selection.pass_at is not None:
+        rows = tries.passing(rows, f"{by}, of_run", scope.selection.pass_at)
     return Query(
         f"""
         SELECT {by}, dataset_name, others, {", ".join(f"chosen.{at} AS {one}" for at, one in enumerate(_CHOSEN, 1))}
@@ -165,32 +196,7 @@ def groups(scope: Scope, unfinished: Sequence[str] = ()) -> Query:
                     groupArrayIf(cityHash64(if(together = '', row, together)),
                         dataset != '' AND row != '' AND notEmpty(row_said)) AS key_groups
                 FROM (
-                    -- Of one person, what was said last; of a row of a run, its newest trace. What was said of one row
-                    -- several times is one value.
-                    SELECT {by}, row, of_run, row_at, row_dataset_name, row_run_name, together,
-                        source = 'human' OR is_changeable AS is_newest,
-                        -- Sorted only where it matters, as there may be very many.
-                        if(is_newest OR row != '', arrayReverseSort(one -> one.1, said), said) AS newest_first,
-                        multiIf(
-                            is_newest,
-                            arrayFilter((one, time) -> time = 1 OR one.2 = 0, newest_first,
-                                arrayEnumerateUniq(newest_first.2)),
-                            row != '' AND of_run != '',
-                            arrayFilter(one -> one.2 = newest_first[1].2, newest_first),
-                            newest_first) AS counted,
-                        arrayMap(one -> assumeNotNull(one.3), arrayFilter(one -> one.3 IS NOT NULL, counted)) AS valued,
-                        if(row = '' OR empty(valued), valued, [arrayAvg(valued)]) AS row_said,
-                        toUInt64(multiIf(is_newest, 0, row = '', length(counted) - length(valued),
-                            empty(valued))) AS row_missing
-                    FROM (
-                        SELECT toString(version) AS version, name, source, scorer, dataset, row, {run} AS of_run,
-                            groupArray((at, {whose}, value)) AS said, max(at) AS row_at,
-                            max(assessment != '') AS is_changeable,
-                            max(dataset_name) AS row_dataset_name, max(run_name) AS row_run_name,
-                            max(row_group) AS together
-                        FROM ({found.sql})
-                        GROUP BY version, name, source, scorer, dataset, row, of_run
-                    )
+                    {rows}
                 )
                 GROUP BY {by}, of_run
             )

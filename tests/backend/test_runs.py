@@ -2,6 +2,8 @@
 """Evaluation runs against a real backend: which of them counts, what is said of the others, and run against run."""
 
 import json
+import math
+import statistics
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -117,12 +119,80 @@ def test_the_newest_whole_run_counts_and_a_note_says_what_else_there_is(serving,
     assert not any("more than once" in note for note in pooled["notes"])
 
 
-def test_runs_of_one_version_are_compared_as_versions_are(serving, evaluate) -> None:
-    def slip(x):
-        if x == 7:
-            raise RuntimeError("no model")
-        return half(x)
+def slip(x):
+    if x == 7:
+        raise RuntimeError("no model")
+    return half(x)
 
+
+def test_rows_that_failed_count_as_0_where_that_is_asked_for(serving, evaluate) -> None:
+    def broken(x):
+        raise RuntimeError("no model at all")
+
+    evaluate(slip, "fails-once")
+    evaluate(broken, "fails-always")
+    evaluate(right, "fails-never")
+    for version in ("fails-once", "fails-always", "fails-never"):
+        arrived(serving, version, 1)
+    versions = ("fails-never", "fails-once", "fails-always")
+    left_out = compared(serving, *versions)
+    said = [version["scores"].get("exact", {}) for version in left_out["versions"]]
+    assert [(one.get("count"), one.get("mean")) for one in said] == [
+        (30, 1.0),
+        (29, pytest.approx(14 / 29)),
+        (None, None),
+    ]
+    found = compared(serving, *versions, failed_rows="zero")
+    said = [version["scores"]["exact"] for version in found["versions"]]
+    assert [(one["count"], one["mean"]) for one in said] == [(30, 1.0), (30, pytest.approx(14 / 30)), (30, 0.0)]
+    verdicts = [one["metrics"]["scores.exact"] for one in found["differences"]]
+    assert [(one["verdict"], one["evaluation"]["pairs"]) for one in verdicts] == [("worse", 30), ("worse", 30)]
+    assert sum("rows failed and count as 0." in note for note in found["notes"]) == 2
+    changed = serving.get(
+        "/api/v1/compare/rows",
+        [("version", "fails-never"), ("version", "fails-once"), ("failed_rows", "zero"), ("limit", "99")],
+    )
+    assert len(changed["rows"]) == 16
+    (failed,) = [row["candidate"] for row in changed["rows"] if "failed" in (row["candidate"]["explanation"] or "")]
+    assert (failed["value"], failed["explanation"]) == (0.0, "The row failed: RuntimeError: no model")
+    query = "version=fails-never&version=fails-once&failed_rows=zero"
+    page = ask(serving.http, "GET", f"/compare?{query}")
+    assert (page.status, b"rows failed and count as 0." in page.body) == (200, True)
+    assert b'<option value="zero" selected>Failed rows count as 0</option>' in page.body
+    page = ask(serving.http, "GET", f"/compare?{query}&pass_at=x")
+    assert (page.status, b"write of how many tries" in page.body) == (400, True)
+    # What is known to fail is known to a gate, which has nothing to judge otherwise.
+    rule = ("--fail-if", "worse(scores.exact)")
+    assert command("gate", "fails-never", "fails-always", *rule, "--store", serving.http).returncode == 2
+    for version in ("fails-once", "fails-always"):
+        arguments = ("gate", "fails-never", version, *rule, "--failed-rows", "zero", "--store", serving.http)
+        assert command(*arguments).returncode == 1
+
+
+def test_pass_at_k_is_that_of_all_runs_of_a_row(serving, evaluate) -> None:
+    def at(turn: int):
+        # Of three runs, rows pass in none, one, two or three.
+        return lambda x: x if x % 4 > turn else -1
+
+    for turn in range(3):
+        evaluate(at(turn), "tried", f"turn-{turn}")
+        evaluate(right, "tried-right", f"right-{turn}")
+    arrived(serving, "tried", 3)
+    arrived(serving, "tried-right", 3)
+    passed = [x % 4 for x in range(30)]
+    for tries in (1, 2, 3):
+        expected = [1 - math.comb(3 - count, tries) / math.comb(3, tries) for count in passed]
+        found = compared(serving, "tried-right", "tried", pass_at=str(tries))
+        score = found["versions"][1]["scores"]["exact"]
+        assert (score["count"], score["mean"]) == (30, pytest.approx(statistics.fmean(expected)))
+        assert found["differences"][0]["metrics"]["scores.exact"]["evaluation"]["pairs"] == 30
+        assert f"Scores that pass or fail are pass@{tries}, over all runs" in " ".join(found["notes"])
+    found = compared(serving, "tried-right", "tried", pass_at="4")
+    assert found["versions"][1]["scores"]["exact"]["count"] == 0
+    assert any("No row of tried was tried 4 times for score exact: evaluate" in note for note in found["notes"])
+
+
+def test_runs_of_one_version_are_compared_as_versions_are(serving, evaluate) -> None:
     first = evaluate(slip, "compared", "with-slips")
     second = evaluate(right, "compared", "without")
     arrived(serving, "compared", 2)

@@ -82,3 +82,17 @@ def test_a_data_set_or_production_is_selected() -> None:
     assert selection_of(None, None, None, [], NOW, production=True).production
     with pytest.raises(ValueError, match="exclude each other"):
         selection_of(None, None, None, [], NOW, dataset="questions", production=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"runs": "newest"}, "--runs is 'newest': write latest or all"),
+        ({"failed_rows": "0"}, "--failed-rows is '0': write skip to leave them out, or zero to count each as 0"),
+        ({"pass_at": 0}, "--pass-at is 0: write of how many tries one has to pass, from 1 to 1000"),
+    ],
+)
+def test_how_scores_count_has_few_words(given: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match="^" + message + "$"):
+        selection_of(None, None, None, (), NOW, **given)  # type: ignore[arg-type]
+    assert selection_of(None, None, None, (), NOW, runs="all", failed_rows="zero", pass_at=3).pools_runs
