@@ -3,6 +3,7 @@
 
 import math
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any, Final
 
 from otel_loggedmodel.commands import evidence
@@ -10,7 +11,7 @@ from otel_loggedmodel.commands.findings import Finding, Outcome
 from otel_loggedmodel.commands.rules import COMPARISONS, Against, NotWorse, Threshold
 from otel_loggedmodel.presenting.metrics import SCORE_PREFIX, change_of, metric_named, value_of, written_range
 from otel_loggedmodel.presenting.texts import did_you_mean
-from otel_loggedmodel.store import sequential, statistics
+from otel_loggedmodel.store import one_sided, sequential, statistics
 from otel_loggedmodel.store.results import Comparison, Difference, Reason, Verdict
 from otel_loggedmodel.store.statistics import Margins
 
@@ -53,7 +54,12 @@ class Holding:
             if one.interval is not None and one.p_value is not None and (named is None or metric in named)
         }
         self._tests = max(len(family), 1)
-        self._differences: dict[str, Difference] = {**found, **statistics.judged([family], margins)[0]}
+        judged = statistics.judged([family], margins)[0]
+        if not repeated:
+            # Rules ask for one direction.
+            worse = statistics.judged([{metric: _one_sided(one) for metric, one in family.items()}], margins)[0]
+            judged |= {metric: one for metric, one in worse.items() if one.verdict is Verdict.WORSE}
+        self._differences: dict[str, Difference] = {**found, **judged}
 
     def beyond(self, threshold: Threshold) -> Finding:
         """Whether the candidate's value lies beyond a limit, as far as is known.
@@ -171,8 +177,7 @@ class Holding:
                 verdict=difference.verdict,
                 reason=reason,
             )
-        part = 1.0 if self._repeated else _ONE_SIDED
-        low, high = (difference.delta + part * (end - difference.delta) for end in difference.interval)
+        low, high = difference.interval if self._repeated else _one_sided_limits(difference)
         if statistics.meaning_of(metric).higher_is_better:
             low, high = -high, -low
         outcome = Outcome.PASSED if high <= margin else Outcome.FAILED if low > margin else Outcome.UNKNOWN
@@ -277,6 +282,33 @@ def _said(found: evidence.Evidence | None) -> dict[str, Any]:
 def _always_valid(metric: str, one: Difference, margins: Margins) -> Difference:
     margin = margins.get(metric, statistics.meaning_of(metric).allowed)
     return sequential.always_valid(one, 0.0 if one.base is None else margin.of(one.base))
+
+
+def _is_paired_rate(difference: Difference) -> bool:
+    return difference.evaluation is not None and difference.evaluation.test == "mcnemar"
+
+
+def _one_sided(difference: Difference) -> Difference:
+    """A difference with the p-value and limits of a test that asks for the worse alone, where pairs pass or fail."""
+    found = difference.evaluation
+    if found is None or not _is_paired_rate(difference) or found.lower <= found.higher:
+        return difference
+    return replace(
+        difference,
+        p_value=one_sided.worse_p(found.higher, found.lower),
+        interval=one_sided.limits(found.pairs, found.higher, found.lower),
+    )
+
+
+def _one_sided_limits(difference: Difference) -> tuple[float, float]:
+    """Limits of which each holds by itself in 95 % of cases."""
+    found = difference.evaluation
+    if found is not None and _is_paired_rate(difference):
+        return one_sided.limits(found.pairs, found.higher, found.lower)
+    assert difference.interval is not None
+    assert difference.delta is not None
+    low, high = (difference.delta + _ONE_SIDED * (end - difference.delta) for end in difference.interval)
+    return low, high
 
 
 def _around_limit(

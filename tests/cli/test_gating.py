@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from otel_loggedmodel.commands.gating import GateResult, OnUnknown, Outcome, judged
 from otel_loggedmodel.commands.rules import ANY_METRIC_WORSE, RuleError, parse_demand, parse_rule
+from otel_loggedmodel.store import paired, statistics
 from otel_loggedmodel.store.results import (
     Comparison,
     LatencyMs,
@@ -87,6 +88,50 @@ def test_a_small_difference_that_is_real_passes_a_rule_with_both() -> None:
 def test_an_unknown_pass_is_told_apart() -> None:
     result = gate("worse", "error_rate > 50%", verdicts={"latency_ms.p95": Verdict.UNKNOWN})
     assert result.reason == "2 rules passed, 1 of them for want of evidence"
+
+
+def of_pairs(pairs: int, higher: int, lower: int) -> Comparison:
+    """A score that passes or fails on rows that both versions have; the first passes all but those that it fails."""
+    interval = paired.rates_interval(pairs - higher - lower, lower, higher, 0)
+    found = dict(test="mcnemar", pairs=pairs, higher=higher, lower=lower, base_count=pairs, candidate_count=pairs)
+    base, candidate = (pairs - higher) / pairs, (pairs - lower) / pairs
+    one = dataclasses.replace(
+        statistics.difference(base, candidate, interval=interval, p_value=paired.mcnemar(higher, lower)),
+        evaluation=ScoreComparison(**found),
+    )
+    one = statistics.judged([{"scores.passes": one}])[0]["scores.passes"]
+    versions = [
+        metrics(version, scores={"passes": Score(mean=mean, count=pairs)})
+        for version, mean in ((V1, base), (V2, candidate))
+    ]
+    differences = (VersionDifferences(model_id=versions[1].model_id, metrics={"scores.passes": one}),)
+    return Comparison(versions=tuple(versions), differences=differences)
+
+
+def test_a_rule_asks_for_one_direction_where_rows_pass_or_fail() -> None:
+    rules, found = [parse_rule("worse(scores.passes)")], of_pairs(10, 0, 5)
+    assert found.differences[0].metrics["scores.passes"].verdict is Verdict.UNKNOWN
+    assert judged(found, rules).rules[0].outcome is Outcome.FAILED
+    assert judged(of_pairs(10, 0, 4), rules).rules[0].outcome is Outcome.UNKNOWN
+    # The other direction is no reason to fail, and what holds at each look takes more.
+    assert judged(of_pairs(10, 6, 0), rules).rules[0].outcome is Outcome.PASSED
+    assert judged(found, rules, repeated=True).rules[0].outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("pairs", "higher", "lower", "outcome"),
+    [
+        (300, 0, 0, Outcome.PASSED),
+        (300, 2, 2, Outcome.PASSED),
+        (30, 1, 1, Outcome.NO_DATA),
+        (300, 0, 40, Outcome.FAILED),
+    ],
+)
+def test_that_rows_do_not_pass_less_often_is_shown_by_a_one_sided_limit(
+    pairs: int, higher: int, lower: int, outcome: Outcome
+) -> None:
+    result = judged(of_pairs(pairs, higher, lower), [], [parse_demand("not_worse(scores.passes, 2pp)")])
+    assert result.outcome is outcome
 
 
 def test_without_rules_of_its_own_any_metric_that_is_worse_fails() -> None:
@@ -378,8 +423,10 @@ def test_what_is_required_has_to_be_shown(
     base: float, candidate: float, half: float, outcome: Outcome, code: int
 ) -> None:
     comparison = evaluated(Verdict.UNKNOWN, base=base, candidate=candidate)
+    found = comparison.differences[0].metrics["scores.correct"]
     found = dataclasses.replace(
-        comparison.differences[0].metrics["scores.correct"],
+        found,
+        evaluation=dataclasses.replace(found.evaluation, test="paired_t"),
         interval=(candidate - base - half, candidate - base + half),
         p_value=0.5,
     )
