@@ -11,6 +11,7 @@ from typing import Final
 
 from otel_loggedmodel.store import (
     differences,
+    lopsided,
     run_records,
     samples,
     statistics,
@@ -50,8 +51,6 @@ _MEANS: Final = {
 }
 # If more than this part of the values is not known, the rest does not stand for all traces, and there is no verdict.
 _MOST_UNKNOWN: Final = 0.01
-# If one unit has more than this part of a sum, it says more of the mean than all others.
-_LOPSIDED: Final = 0.5
 
 
 def measure(database: Database, scope: Scope, names: Mapping[str, str | None]) -> "Measurement":
@@ -300,6 +299,15 @@ class Measurement:
         """How many traces of agents there are in versions without a call of a model."""
         return sum(row["mute"] for row in self._rows.values() if row["calls"] == 0)
 
+    def largest_parts(self, values: str) -> dict[str, float]:
+        """Which part of a sum is that of its largest unit, by version; `values` is one of `samples.VALUES`."""
+        return {model_id: lopsided.largest_part(row, values) for model_id, row in self._rows.items()}
+
+    @property
+    def design(self) -> Design:
+        """How all versions are measured together."""
+        return self._measured.designs.together
+
     @property
     def unit(self) -> str:
         """What is taken as independent: `trace`, `conversation`, or the name of an attribute."""
@@ -349,7 +357,6 @@ class Measurement:
                     " others do: there is no verdict on it. Have the sampler mark all that it keeps, with"
                     f" {weights.ADJUSTED_COUNT} on the entry span, or 1 where it keeps all."
                 )
-            yield from _lopsided(row, name, self.unit)
             units = row["moments"]["failures"].units
             if units < statistics.MIN_SAMPLES <= row["traces"]:
                 yield (
@@ -393,20 +400,6 @@ def _is_known(row: Row, metric: str) -> bool:
 
 def _without_verdict(one: Difference) -> Difference:
     return replace(one, interval=None, p_value=None, reason=Reason.WEIGHTS_MISSING)
-
-
-def _lopsided(row: Row, name: str, unit: str) -> Iterator[str]:
-    """Notes on sums of which one unit has more than half."""
-    for values, what in (("latencies", "latency"), ("costs", "cost"), ("inputs", "input tokens")):
-        moments: Moments = row["moments"][values]
-        if moments.units >= statistics.MIN_SAMPLES and moments.largest > _LOPSIDED * moments.y:
-            # How much the largest unit counts for is not known. It is taken as 1, which is right for traces.
-            others = (moments.y - moments.largest) / max(moments.x - 1, 1)
-            write = f"{others:.4g}" + (" ms" if values == "latencies" else "")
-            yield (
-                f"One {unit} of {name} is {100 * moments.largest / moments.y:.0f} % of the sum of its {what}: the mean"
-                f" says little of the others, whose mean is {write}. Medians and other quantiles do not depend on it."
-            )
 
 
 def _mean(row: Row, name: str) -> float | None:

@@ -17,6 +17,7 @@ from otel_loggedmodel.store import (
     listing,
     log_schema,
     log_scores,
+    lopsided,
     naming,
     noting,
     rows,
@@ -140,6 +141,7 @@ class StoreReader:
                 *self._notes(known, [one for one in model_ids if one not in asked.run_ids], seen),
                 *noting.notes(self._database, scope, measured),
                 *measured.notes(),
+                *lopsided.notes(self._database, scope, measured),
             ),
             unit=measured.unit,
         )

@@ -81,7 +81,7 @@ def rows(
         model_ids: The versions, in order.
         design: What is independent, what counts how often, and what is compared within which parts.
     """
-    found = measuring.answer(database, scope, lambda traces: _measured(traces, model_ids, design))
+    found = measuring.answer(database, scope, lambda traces: _measured(traces, design))
     return {row["version"]: _named(row) for row in found}
 
 
@@ -119,8 +119,13 @@ def _number(name: str, total: float) -> float:
     return total if "cost" in name else round(total)
 
 
-def _measured(traces: Query, model_ids: Sequence[str], design: Design) -> Query:
-    """One row for each version."""
+def values(traces: Query, design: Design) -> Query:
+    """One row for each trace: `version`, `trace`, `unit`, `stratum`, `weight`, and what there is of it.
+
+    `parts` are what is added up, first what it is for each of and then how much there is of it, in the order of
+    `VALUES`; `durations` and `firsts` are those of its entry spans and chunks, in ms; `counts` are what is counted, with
+    how many traces are not plain as the last.
+    """
     parameters = {**traces.parameters, **design.parameters}
     counts = [*_COUNTS.values(), "is_entangled"]
     durations = "arrayMap((start, end) -> (end - start) / 1e6, entries.start, entries.end)"
@@ -134,13 +139,19 @@ def _measured(traces: Query, model_ids: Sequence[str], design: Design) -> Query:
         parameters.update(design.marks.parameters)
     sums = [of for side in zip(*_SUMS.values(), strict=True) for of in side]
     sql = f"""
-        SELECT toString(version) AS version, entries, conversation, {design.unit} AS unit, {design.stratum} AS stratum,
+        SELECT toString(version) AS version, trace, entries, conversation, {design.unit} AS unit, {design.stratum} AS stratum,
             {design.weight} AS weight, {design.is_unweighted} AS is_unweighted,
             {durations} AS durations, arrayMap(one -> one * 1000., traces.chunks) AS firsts,
             [{", ".join(sums)}] AS parts, [{", ".join(f"toFloat64({one})" for one in counts)}] AS counts
         FROM ({rows}) AS traces"""
-    sql = (_by_unit if design.is_complex else _by_trace)(sql, design)
-    return Query(f"SELECT *, counts[{len(counts)}] AS entangled FROM ({sql})", parameters)
+    return Query(sql, parameters)
+
+
+def _measured(traces: Query, design: Design) -> Query:
+    """One row for each version."""
+    found = values(traces, design)
+    sql = (_by_unit if design.is_complex else _by_trace)(found.sql, design)
+    return Query(f"SELECT *, counts[-1] AS entangled FROM ({sql})", found.parameters)
 
 
 _HALF: Final = len(_SUMS)

@@ -235,11 +235,23 @@ def test_spans_that_end_before_they_begin_have_no_latency(versions: Versions) ->
     assert any(note.startswith("3 spans of v2 end before they begin") for note in compared.notes)
 
 
-def test_one_trace_that_is_most_of_a_sum_is_told(versions: Versions) -> None:
-    versions.send("v1", [100.0] * 99 + [36_000_000.0])
+def test_one_trace_that_is_most_of_a_sum_is_named_and_limited(versions: Versions) -> None:
+    *_, largest = versions.send("v1", [*range(100, 199), 36_000_000.0])
+    versions.send("v2", [150.0] * 100)
+    (note,) = [note for note in versions.compare("v1", "v2").notes if "of the sum" in note]
+    assert note.startswith(f"One trace of v1 is 100 % of the sum of its latency (trace {largest}):")
+    # The largest is taken for the second largest, 198 ms.
+    mean = (sum(range(100, 199)) + 198) / 100
+    assert f"Winsorised means, which limit the largest 1 %, are {mean:.4g} ms in v1 and 150 ms in v2." in note
+
+
+def test_one_session_that_is_most_of_a_sum_is_named_by_a_trace(versions: Versions) -> None:
+    for turn in range(30):
+        versions.send("v1", [100.0, 100.0], **{"session.id": f"s{turn}"})
+    traces = versions.send("v1", [50_000.0, 9_000_000.0], **{"session.id": "s-long"})
     (note,) = [note for note in versions.compare("v1").notes if "of the sum" in note]
-    assert note.startswith("One trace of v1 is 100 % of the sum of its latency:")
-    assert "whose mean is 100 ms" in note
+    assert note.startswith(f"One conversation of v1 is 100 % of the sum of its latency (trace {traces[1]}):")
+    assert "Winsorised means, which limit the largest 1 %, are 100 ms in v1." in note
 
 
 def test_entry_spans_of_one_trace_are_one_unit(versions: Versions) -> None:
