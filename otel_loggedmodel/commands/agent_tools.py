@@ -179,6 +179,7 @@ def _version(version: Version) -> dict[str, Any]:
         "stage": title.stage or None,
         "traces": version.traces,
         "errors": version.errors,
+        "error_rate": version.error_rate,
         "p95_ms": version.p95_ms,
         "services": version.services,
         "params": {key: _cut(value) for key, value in version.params.items()},

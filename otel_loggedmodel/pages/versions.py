@@ -227,7 +227,7 @@ class Trends:
     @property
     def error_rate(self) -> list[float | None]:
         """Between 0 and 1."""
-        return [point.errors / point.traces if point and point.traces else None for point in self._points]
+        return self._each("error_rate")
 
     @property
     def p50_ms(self) -> list[float | None]:

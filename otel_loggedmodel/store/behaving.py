@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from otel_loggedmodel.store import adding, comparing, measuring
+from otel_loggedmodel.store import adding, comparing, measuring, sampled, sightings
 from otel_loggedmodel.store import scores as evaluations
 from otel_loggedmodel.store.chart_results import (
     Activation,
@@ -23,6 +23,7 @@ from otel_loggedmodel.store.chart_results import (
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import START, Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING
+from otel_loggedmodel.store.sampled import Sampled
 
 _MINUTE_MS: Final = 60_000
 _HOUR_MS: Final = 60 * _MINUTE_MS
@@ -61,7 +62,10 @@ def activities(database: Database, scope: Scope) -> Activities:
     points: dict[str, list[Point]] = defaultdict(list)
     life: dict[str, list[Point]] = defaultdict(list)
     if model_ids:
-        for row in measuring.answer(database, scope, lambda traces: _over_time(traces, start_ms, step_ms, lives)):
+        counted = sampled.looked_at(database, scope)
+        for row in measuring.answer(
+            database, scope, lambda traces: _over_time(traces, counted, start_ms, step_ms, lives)
+        ):
             version = row["version"]
             if row["is_total"]:
                 totals[version] = _point(row, start_ms)
@@ -103,7 +107,8 @@ def behaviour(database: Database, scope: Scope) -> Behaviour:
     if not model_ids:
         return Behaviour(model_ids=())
     bins: dict[str, dict[int, int]] = defaultdict(dict)
-    for row in measuring.answer(database, scope, _latency_bins, with_usage=False):
+    counted = sampled.looked_at(database, scope)
+    for row in measuring.answer(database, scope, lambda traces: _latency_bins(traces, counted), with_usage=False):
         bins[row["version"]][row["bin"]] = row["traces"]
     return Behaviour(
         model_ids=tuple(model_ids),
@@ -151,15 +156,17 @@ def _own_entries(scope: Scope) -> Query:
     )
 
 
-def _over_time(traces: Query, start_ms: int, step_ms: int, lives: Mapping[str, tuple[int, int]]) -> Query:
+def _over_time(
+    traces: Query, counted: Sampled, start_ms: int, step_ms: int, lives: Mapping[str, tuple[int, int]]
+) -> Query:
     """Rows of each version: one in all, one for each part of time, and one for each part of its own life."""
-    return Query(
-        f"""
+    found = counted.joined(traces)
+    sql = f"""
         SELECT toString(version) AS version, part, life, grouping(part) = 0 AS is_part, grouping(life) = 0 AS is_life,
-            NOT (is_part OR is_life) AS is_total, sum(length(latencies)) AS traces,
-            sum(failures) AS errors, quantilesExactInclusiveArray(0.5, 0.95)(latencies) AS quantiles,
-            sumIf(input + output, is_said) / sumIf(length(latencies), is_said) AS tokens,
-            sumIf(cost, is_priced) / sumIf(length(latencies), is_priced) AS cost,
+            NOT (is_part OR is_life) AS is_total, sum(number) AS traces, sum(failures) AS errors,
+            sum(weight * failures) / sum(weight * number) AS error_rate, {counted.gathered(0.5, 0.95)},
+            sumIf(weight * (input + output), is_said) / sumIf(weight * number, is_said) AS tokens,
+            sumIf(weight * cost, is_priced) / sumIf(weight * number, is_priced) AS cost,
             sumIf(said, is_said) AS said, sumIf(priced, is_priced) AS priced, sum(is_entangled) AS entangled
         FROM (
             SELECT version, intDiv(arrayMin(entries.start) - {{start_ns:Int64}}, {{step_ns:Int64}}) AS part,
@@ -168,15 +175,15 @@ def _over_time(traces: Query, start_ms: int, step_ms: int, lives: Mapping[str, t
                         - transform(toString(version), {{lived:Array(String)}}, {{born_ns:Array(Int64)}}, 0),
                     transform(toString(version), {{lived:Array(String)}}, {{life_step_ns:Array(Int64)}}, 1)
                 ))) AS life,
-                arrayMap((start, end) -> (end - start) / 1e6, entries.start, entries.end) AS latencies,
-                arrayCount(entries.failed) AS failures, input, output, cost, said, priced, is_entangled,
-                unsaid = 0 AS is_said, {adding.UNKNOWN_COST} = 0 AS is_priced
-            FROM ({traces.sql})
+                latencies, weight, length(entries) AS number, arrayCount(entries.failed) AS failures, input, output,
+                cost, said, priced, is_entangled, unsaid = 0 AS is_said, {adding.UNKNOWN_COST} = 0 AS is_priced
+            FROM ({found.sql})
         )
-        GROUP BY GROUPING SETS ((version), (version, part), (version, life))
-        ORDER BY version, part, life""",
+        GROUP BY GROUPING SETS ((version), (version, part), (version, life))"""
+    return Query(
+        f"SELECT * FROM ({counted.with_quantiles(sql, 0.5, 0.95)}) ORDER BY version, part, life",
         {
-            **traces.parameters,
+            **found.parameters,
             "start_ns": start_ms * 1_000_000,
             "step_ns": step_ms * 1_000_000,
             "lived": list(lives),
@@ -187,11 +194,12 @@ def _over_time(traces: Query, start_ms: int, step_ms: int, lives: Mapping[str, t
 
 
 def _point(row: Mapping[str, Any], start_ms: int) -> Point:
-    p50, p95 = row["quantiles"]
+    p50, p95 = map(sightings.known, row["quantiles"])
     return Point(
         start_ms=start_ms,
         traces=row["traces"],
         errors=row["errors"],
+        error_rate=row["error_rate"],
         p50_ms=p50,
         p95_ms=p95,
         tokens_per_trace=row["tokens"] if row["said"] else None,
@@ -241,19 +249,16 @@ def _activations(database: Database, scope: Scope, model_ids: Sequence[str]) -> 
     return found
 
 
-def _latency_bins(traces: Query) -> Query:
+def _latency_bins(traces: Query, counted: Sampled) -> Query:
+    found = counted.joined(traces)
     return Query(
         f"""
         SELECT toString(version) AS version,
-            toInt32(floor(log10(greatest(latency, {_LEAST_MS})) * {BINS_PER_DECADE})) AS bin, count() AS traces,
-            sum(is_entangled) AS entangled
-        FROM (
-            SELECT version, is_entangled, arrayJoin(
-                arrayMap((start, end) -> (end - start) / 1e6, entries.start, entries.end)) AS latency
-            FROM ({traces.sql})
-        )
+            toInt32(floor(log10(greatest(latency, {_LEAST_MS})) * {BINS_PER_DECADE})) AS bin,
+            toUInt64(round(sum(weight))) AS traces, sum(is_entangled) AS entangled
+        FROM (SELECT version, is_entangled, weight, arrayJoin(latencies) AS latency FROM ({found.sql}))
         GROUP BY version, bin ORDER BY version, bin""",
-        traces.parameters,
+        found.parameters,
     )
 
 

@@ -15,10 +15,13 @@ from otel_loggedmodel.store.results import Score
 class Point:
     """The numbers of a version in one part of the time, or in all of it.
 
+    In rates, quantiles and means, each trace counts as often as its sampler says.
+
     Attributes:
         start_ms: When the part begins.
         traces: How many began in it.
         errors: How many of them failed.
+        error_rate: Between 0 and 1; None without traces.
         p50_ms: Median of their latency in ms; None without traces.
         p95_ms: 95th percentile of the same.
         tokens_per_trace: Tokens in and out; None where no call says any.
@@ -28,6 +31,7 @@ class Point:
     start_ms: int
     traces: int = 0
     errors: int = 0
+    error_rate: float | None = None
     p50_ms: float | None = None
     p95_ms: float | None = None
     tokens_per_trace: float | None = None
@@ -146,6 +150,7 @@ class Behaviour:
     Attributes:
         model_ids: The versions, in the order in which they were asked for.
         latency_bins: For each version, how many traces are in each bin; bin `n` is from 10 ** (n / 20) ms to the next.
+            Each trace counts as often as its sampler says.
         errors: The kinds of errors, the most frequent first.
         operations: By name of span; those whose share of the time differs most between versions first.
     """

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
+from otel_loggedmodel.store import sampled
 from otel_loggedmodel.store.chart_results import Deployment
 from otel_loggedmodel.store.counted import ENVIRONMENT
 from otel_loggedmodel.store.database import Database
@@ -30,9 +31,10 @@ _Place = tuple[str, str]
 
 @dataclass(frozen=True)
 class _Used:
-    """What a version did at a place: its traces, and when it last showed any sign of life, in ms."""
+    """What a version did at a place: its traces, how many they stand for, and when it last showed life, in ms."""
 
     traces: int = 0
+    weight: float = 0.0
     evaluated: int = 0
     last_ms: int = 0
     last_trace_ms: int = 0
@@ -78,7 +80,7 @@ def _deployed(place: _Place, versions: Mapping[str, _Used], begun: Mapping[str, 
         or begun.get(model_id, (0, 0))[1] > newest_ms
         or (one.last_trace_ms > newest_ms and one.last_trace_ms >= last_ms - _CHANGING_OVER_MS)
     }
-    total = sum(one.traces for one in shown.values())
+    total = sum(one.weight for one in shown.values())
     return [
         Deployment(
             model_id=model_id,
@@ -86,7 +88,7 @@ def _deployed(place: _Place, versions: Mapping[str, _Used], begun: Mapping[str, 
             environment=place[1],
             since_ms=begun.get(model_id, (0, 0))[0],
             last_ms=one.last_ms,
-            share=one.traces / total if total else None,
+            share=one.weight / total if total else None,
         )
         for model_id, one in shown.items()
     ]
@@ -119,10 +121,12 @@ def _activations(database: Database, scope: Scope) -> dict[_Place, dict[str, tup
 def _traffic(database: Database, scope: Scope) -> dict[_Place, dict[str, _Used]]:
     version, spans, entry = scope.version, scope.spans, scope.entry
     is_evaluated = "LoggedModelDataset != ''"
+    weight = sampled.looked_at(database, scope).weight
     rows: Sequence[Mapping[str, Any]] = database.query(
         f"""
         SELECT toString({version.sql}) AS model_id, ServiceName AS service, LoggedModelEnvironment AS environment,
-            countIf(NOT ({is_evaluated})) AS served, countIf({is_evaluated}) AS evaluated,
+            countIf(NOT ({is_evaluated})) AS served,
+            sumIf({weight}, NOT ({is_evaluated})) AS weight, countIf({is_evaluated}) AS evaluated,
             intDiv(maxIf({START}, NOT ({is_evaluated})), 1000000) AS last_ms
         FROM {scope.source} WHERE {spans.sql} AND {entry.sql}
         GROUP BY model_id, service, environment""",
@@ -132,7 +136,7 @@ def _traffic(database: Database, scope: Scope) -> dict[_Place, dict[str, _Used]]
     for row in rows:
         last_ms = row["last_ms"] if row["served"] else 0
         found[row["service"], row["environment"]][row["model_id"]] = _Used(
-            row["served"], row["evaluated"], last_ms, last_ms
+            row["served"], row["weight"], row["evaluated"], last_ms, last_ms
         )
     return found
 

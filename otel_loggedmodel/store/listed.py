@@ -81,7 +81,16 @@ def version(
             tags=dict(model.tags),
         )
     if used is not None:
-        counted = {"traces": used["traces"], "errors": used["errors"], "p95_ms": used["p95"]} if "p95" in used else {}
+        counted = (
+            {
+                "traces": used["traces"],
+                "errors": used["errors"],
+                "error_rate": used["error_rate"],
+                "p95_ms": used["p95"],
+            }
+            if "p95" in used
+            else {}
+        )
         found = replace(
             found,
             **counted,

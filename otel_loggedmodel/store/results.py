@@ -407,7 +407,8 @@ class Version:
         tags: What is said of it.
         traces: How many there are in the time that was asked for.
         errors: How many of them failed.
-        p95_ms: 95th percentile of their latency in ms; None without traces.
+        error_rate: Between 0 and 1; None without traces. Each trace counts as often as its sampler says.
+        p95_ms: 95th percentile of their latency in ms, likewise; None without traces.
         first_seen_ms: Start of its first entry span in that time, in ms; None without traces.
         last_seen_ms: Start of its last entry span in that time, in ms; None without traces.
         services: Where it was seen or activated, sorted.
@@ -428,6 +429,7 @@ class Version:
     tags: Mapping[str, str] = field(default_factory=dict)
     traces: int = 0
     errors: int = 0
+    error_rate: float | None = None
     p95_ms: float | None = None
     first_seen_ms: int | None = None
     last_seen_ms: int | None = None

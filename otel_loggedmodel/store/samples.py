@@ -123,8 +123,8 @@ def values(traces: Query, design: Design) -> Query:
     """One row for each trace: `version`, `trace`, `unit`, `stratum`, `weight`, and what there is of it.
 
     `parts` are what is added up, first what it is for each of and then how much there is of it, in the order of
-    `VALUES`; `durations` and `firsts` are those of its entry spans and chunks, in ms; `counts` are what is counted, with
-    how many traces are not plain as the last.
+    `VALUES`; `durations` and `firsts` are those of its entry spans and chunks, in ms; `counts` are what is counted, and
+    last how many traces are not plain.
     """
     parameters = {**traces.parameters, **design.parameters}
     counts = [*_COUNTS.values(), "is_entangled"]
@@ -139,8 +139,8 @@ def values(traces: Query, design: Design) -> Query:
         parameters.update(design.marks.parameters)
     sums = [of for side in zip(*_SUMS.values(), strict=True) for of in side]
     sql = f"""
-        SELECT toString(version) AS version, trace, entries, conversation, {design.unit} AS unit, {design.stratum} AS stratum,
-            {design.weight} AS weight, {design.is_unweighted} AS is_unweighted,
+        SELECT toString(version) AS version, trace, entries, conversation, {design.unit} AS unit,
+            {design.stratum} AS stratum, {design.weight} AS weight, {design.is_unweighted} AS is_unweighted,
             {durations} AS durations, arrayMap(one -> one * 1000., traces.chunks) AS firsts,
             [{", ".join(sums)}] AS parts, [{", ".join(f"toFloat64({one})" for one in counts)}] AS counts
         FROM ({rows}) AS traces"""
@@ -213,11 +213,11 @@ def _by_unit(traces: str, design: Design) -> str:
         )"""
     named = ", ".join(f"arraySort(arrayFlatten({name})) AS sorted_{name}" for _, name in _lists(design))
     cumulated = ", ".join(f"arrayCumSum(one -> one.2, sorted_{name}) AS cumulated_{name}" for _, name in _lists(design))
-    points = ", ".join(f"{_points(name)} AS points_{name}" for _, name in _lists(design))
+    quantiles = ", ".join(f"{points(name)} AS points_{name}" for _, name in _lists(design))
     tallies = ", ".join(f"{_tallies(name)} AS tallies_{name}" for _, name in _lists(design))
     errors = ", ".join(f"{_errors(name)} AS errors_{name}" for _, name in _lists(design))
     limits = ", ".join(f"{_limits(name)} AS {_RESULTS[name]}" for _, name in _lists(design))
-    for step in (named, cumulated, points, tallies, errors):
+    for step in (named, cumulated, quantiles, tallies, errors):
         sql = f"SELECT *, {step} FROM ({sql})"
     return f"SELECT version, counts, conversations, first, last, strata, {limits} FROM ({sql})"
 
@@ -245,7 +245,7 @@ def _shared(name: str, place: int) -> str:
     )
 
 
-def _points(name: str) -> str:
+def points(name: str) -> str:
     """Quantiles of a sorted array of values with weights; with equal weights those of NumPy."""
     values, cumulated = f"sorted_{name}", f"cumulated_{name}"
     # The position of a value is the weight below it, in parts of all other weight.

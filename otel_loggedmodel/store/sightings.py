@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What spans tell of versions: which there are, how much each was used, when and where, its name and its history."""
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
-from otel_loggedmodel.store import measuring
+from otel_loggedmodel.store import measuring, sampled
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.results import HistoryEntry
+from otel_loggedmodel.store.sampled import Sampled
 from otel_loggedmodel.store.schema import Columns
 from otel_loggedmodel.versions.arriving import Arrived, numbered_events_of
 from otel_loggedmodel.versions.model import ModelEvent
@@ -55,23 +57,27 @@ def last_seen(database: Database, scope: Scope, cut_off: Collection[str]) -> dic
 
 def usage(database: Database, scope: Scope) -> dict[str, dict[str, Any]]:
     """How much each version was used, by its id."""
-    rows = measuring.answer(database, scope, _used, with_usage=False)
-    return {row["model_id"]: row for row in rows}
+    counted = sampled.looked_at(database, scope)
+    rows = measuring.answer(database, scope, lambda traces: _used(traces, counted), with_usage=False)
+    return {row["model_id"]: {**row, "p95": known(row["quantiles"][0])} for row in rows}
 
 
-def _used(traces: Query) -> Query:
-    return Query(
-        f"""
+def known(number: float) -> float | None:
+    """The number, if it is one."""
+    return number if math.isfinite(number) else None
+
+
+def _used(traces: Query, counted: Sampled) -> Query:
+    found = counted.joined(traces)
+    sql = f"""
         SELECT toString(version) AS model_id, sum(length(entries)) AS traces,
             sum(arrayCount(entries.failed)) AS errors,
-            quantileExactInclusiveArray(0.95)(
-                arrayMap((start, end) -> (end - start) / 1e6, entries.start, entries.end)
-            ) AS p95,
+            sum(weight * arrayCount(entries.failed)) / sum(weight * length(entries)) AS error_rate,
+            {counted.gathered(0.95)},
             min(arrayMin(entries.start)) AS first_ns, max(arrayMax(entries.start)) AS last_ns,
             sum(is_entangled) AS entangled
-        FROM ({traces.sql}) GROUP BY version""",
-        traces.parameters,
-    )
+        FROM ({found.sql}) GROUP BY version"""
+    return Query(counted.with_quantiles(sql, 0.95), found.parameters)
 
 
 def times_and_places(database: Database, scope: Scope, cut_off: Collection[str]) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from otel_loggedmodel.store import counted, strata, weights
+from otel_loggedmodel.store import counted, sampled, strata, weights
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.design import HOUR_NS, SIMPLE, Design, stratum_sql
 from otel_loggedmodel.store.measuring import START, Query, Scope
@@ -20,7 +20,6 @@ from otel_loggedmodel.store.strata import Plan, Traffic
 
 # With more, the names of entry spans must have ids in them. Only hours are looked at then.
 _MOST_ROWS: Final = 20_000
-_IS_BROKEN: Final = "Duration >= 9223372036854775808"
 _USER: Final = "user.id"
 
 
@@ -167,7 +166,8 @@ def _looked_at(database: Database, scope: Scope) -> list[dict[str, Any]]:
                 count() AS traces, countIf(is_turn) AS turns, countIf(is_stated) AS stated, countIf(is_broken) AS broken
             FROM (
                 SELECT {version.sql} AS version, {name} AS name, intDiv({START}, {HOUR_NS}) AS hour,
-                    {call("conversation")} != 0 AS is_turn, {weights.HAS_STATE} AS is_stated, {_IS_BROKEN} AS is_broken
+                    {call("conversation")} != 0 AS is_turn, {weights.HAS_STATE} AS is_stated,
+                    {sampled.IS_BROKEN} AS is_broken
                 FROM {scope.source} WHERE {spans.sql} AND {entry.sql}
             ) AS entries
             GROUP BY entries.version, entries.name, hour LIMIT {_MOST_ROWS + 1}""",
@@ -209,7 +209,7 @@ _VALUE: Final = (
 def _broken(scope: Scope) -> Query:
     spans, entry = scope.spans, scope.entry
     return Query(
-        f"SELECT {call('trace')} FROM {scope.source} WHERE {spans.sql} AND {entry.sql} AND {_IS_BROKEN}",
+        f"SELECT {call('trace')} FROM {scope.source} WHERE {spans.sql} AND {entry.sql} AND {sampled.IS_BROKEN}",
         {**spans.parameters, **entry.parameters},
     )
 

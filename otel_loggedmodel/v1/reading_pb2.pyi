@@ -13,7 +13,7 @@ class ListVersionsResponse(_message.Message):
     def __init__(self, versions: _Optional[_Iterable[_Union[Version, _Mapping]]] = ...) -> None: ...
 
 class Version(_message.Message):
-    __slots__ = ("model_id", "name", "registered", "deleted", "experiment_id", "model_type", "source_run_id", "status", "creation_timestamp", "last_updated_timestamp", "params", "tags", "traces", "errors", "p95_ms", "first_seen_ms", "last_seen_ms", "services", "references")
+    __slots__ = ("model_id", "name", "registered", "deleted", "experiment_id", "model_type", "source_run_id", "status", "creation_timestamp", "last_updated_timestamp", "params", "tags", "traces", "errors", "p95_ms", "first_seen_ms", "last_seen_ms", "services", "references", "error_rate")
     class ParamsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +47,7 @@ class Version(_message.Message):
     LAST_SEEN_MS_FIELD_NUMBER: _ClassVar[int]
     SERVICES_FIELD_NUMBER: _ClassVar[int]
     REFERENCES_FIELD_NUMBER: _ClassVar[int]
+    ERROR_RATE_FIELD_NUMBER: _ClassVar[int]
     model_id: str
     name: str
     registered: bool
@@ -66,7 +67,8 @@ class Version(_message.Message):
     last_seen_ms: int
     services: _containers.RepeatedScalarFieldContainer[str]
     references: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, model_id: _Optional[str] = ..., name: _Optional[str] = ..., registered: bool = ..., deleted: bool = ..., experiment_id: _Optional[str] = ..., model_type: _Optional[str] = ..., source_run_id: _Optional[str] = ..., status: _Optional[str] = ..., creation_timestamp: _Optional[int] = ..., last_updated_timestamp: _Optional[int] = ..., params: _Optional[_Mapping[str, str]] = ..., tags: _Optional[_Mapping[str, str]] = ..., traces: _Optional[int] = ..., errors: _Optional[int] = ..., p95_ms: _Optional[float] = ..., first_seen_ms: _Optional[int] = ..., last_seen_ms: _Optional[int] = ..., services: _Optional[_Iterable[str]] = ..., references: _Optional[_Iterable[str]] = ...) -> None: ...
+    error_rate: float
+    def __init__(self, model_id: _Optional[str] = ..., name: _Optional[str] = ..., registered: bool = ..., deleted: bool = ..., experiment_id: _Optional[str] = ..., model_type: _Optional[str] = ..., source_run_id: _Optional[str] = ..., status: _Optional[str] = ..., creation_timestamp: _Optional[int] = ..., last_updated_timestamp: _Optional[int] = ..., params: _Optional[_Mapping[str, str]] = ..., tags: _Optional[_Mapping[str, str]] = ..., traces: _Optional[int] = ..., errors: _Optional[int] = ..., p95_ms: _Optional[float] = ..., first_seen_ms: _Optional[int] = ..., last_seen_ms: _Optional[int] = ..., services: _Optional[_Iterable[str]] = ..., references: _Optional[_Iterable[str]] = ..., error_rate: _Optional[float] = ...) -> None: ...
 
 class VersionDetail(_message.Message):
     __slots__ = ("version", "metrics", "history", "previous")

@@ -93,11 +93,11 @@ def test_an_unknown_pass_is_told_apart() -> None:
 def of_pairs(pairs: int, higher: int, lower: int) -> Comparison:
     """A score that passes or fails on rows that both versions have; the first passes all but those that it fails."""
     interval = paired.rates_interval(pairs - higher - lower, lower, higher, 0)
-    found = dict(test="mcnemar", pairs=pairs, higher=higher, lower=lower, base_count=pairs, candidate_count=pairs)
+    counts = {"pairs": pairs, "higher": higher, "lower": lower, "base_count": pairs, "candidate_count": pairs}
     base, candidate = (pairs - higher) / pairs, (pairs - lower) / pairs
     one = dataclasses.replace(
         statistics.difference(base, candidate, interval=interval, p_value=paired.mcnemar(higher, lower)),
-        evaluation=ScoreComparison(**found),
+        evaluation=ScoreComparison(test="mcnemar", **counts),
     )
     one = statistics.judged([{"scores.passes": one}])[0]["scores.passes"]
     versions = [

@@ -3,6 +3,7 @@
 
 import dataclasses
 import random
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from clickhouse_server import ClickHouseServer
 from otel_loggedmodel.store import open_database
 from otel_loggedmodel.store.opening import Store
-from otel_loggedmodel.store.reading import ReadingError, Selection
+from otel_loggedmodel.store.reading import ReadingError, Selection, VersionFilter
 from otel_loggedmodel.store.results import Comparison, LatencyMs, Reason, Verdict
 
 START_NS = 1_795_000_000 * 10**9
@@ -53,11 +54,15 @@ class Versions:
         trace_state: str = "",
         name: str = "answer",
         start_ns: int = START_NS,
+        service: str = "",
         **attributes: float | str,
     ) -> list[str]:
         """A trace for each duration; returns their ids."""
         message = ExportTraceServiceRequest()
-        spans = message.resource_spans.add().scope_spans.add().spans
+        resource_spans = message.resource_spans.add()
+        if service:
+            resource_spans.resource.attributes.add(key="service.name").value.string_value = service
+        spans = resource_spans.scope_spans.add().spans
         for place, duration in enumerate(milliseconds):
             span = spans.add(
                 trace_id=self._rng.randbytes(16),
@@ -107,6 +112,43 @@ def test_sampled_traces_count_as_often_as_they_stand_for(versions: Versions) -> 
     found = compared.differences[0].metrics["error_rate"]
     assert (found.verdict, found.delta) == (Verdict.UNKNOWN, pytest.approx(0))
     assert any(note.startswith("Traces of whole do not say how many they stand for") for note in compared.notes)
+
+
+def test_lists_trends_and_charts_say_what_a_comparison_says_of_sampled_traces(versions: Versions) -> None:
+    versions.send("some", [1000.0] * 10, [True] * 10, **{"logged_model.adjusted_count": 1})
+    versions.send("some", [float(ms) for ms in range(100, 199)], **{"logged_model.adjusted_count": 10})
+    versions.send("some", [-5.0], **{"logged_model.adjusted_count": 10})
+    (compared,) = versions.compare("some").versions
+    reader, name = versions.store.reader, versions.name("some")
+    (listed,) = [one for one in reader.versions(VersionFilter(limit=1000)) if one.model_id == name]
+    assert (listed.traces, listed.errors) == (110, 10)
+    assert listed.error_rate == pytest.approx(compared.error_rate) == pytest.approx(10 / 1010)
+    assert listed.p95_ms == pytest.approx(compared.latency_ms.p95)
+    assert 190 < compared.latency_ms.p95 < 199
+    detail = reader.version(name)
+    assert detail.version.error_rate == pytest.approx(compared.error_rate)
+    (activity,) = reader.activities([name]).versions
+    assert (activity.total.traces, activity.total.errors) == (110, 10)
+    assert activity.total.error_rate == pytest.approx(compared.error_rate)
+    assert activity.total.p50_ms == pytest.approx(compared.latency_ms.p50)
+    assert activity.total.p95_ms == pytest.approx(compared.latency_ms.p95)
+    assert sum(point.traces for point in activity.points) == 110
+    assert activity.points[0].error_rate > 0.01
+    (bins,) = reader.behaviour([name]).latency_bins
+    assert (sum(bins.values()), max(bins.items())[1]) == (1000, 10)
+
+
+def test_a_service_has_the_share_of_its_traffic_that_samplers_say(versions: Versions) -> None:
+    service = versions.name("shop")
+    now_ns = time.time_ns() - 200 * 10**9
+    for version, count in (("control", 10), ("canary", 1)):
+        versions.send(version, [10.0] * 20, service=service, start_ns=now_ns, **{"logged_model.adjusted_count": count})
+    versions.compare("control", "canary")
+    found = {one.model_id: one.share for one in versions.store.reader.deployments() if one.service == service}
+    assert found == {
+        versions.name("control"): pytest.approx(10 / 11),
+        versions.name("canary"): pytest.approx(1 / 11),
+    }
 
 
 def test_what_our_collector_kept_counts_as_often_as_it_stands_for(versions: Versions) -> None:
