@@ -58,11 +58,11 @@ def activities(database: Database, scope: Scope) -> Activities:
     model_ids = list(scope.model_ids or ())
     lives = _lives(database, scope) if model_ids else {}
     start_ms, step_ms, parts = _parts(lives)
+    counted = sampled.looked_at(database, scope) if model_ids else Sampled()
     totals: dict[str, Point] = {}
     points: dict[str, list[Point]] = defaultdict(list)
     life: dict[str, list[Point]] = defaultdict(list)
     if model_ids:
-        counted = sampled.looked_at(database, scope)
         for row in measuring.answer(
             database, scope, lambda traces: _over_time(traces, counted, start_ms, step_ms, lives)
         ):
@@ -75,8 +75,8 @@ def activities(database: Database, scope: Scope) -> Activities:
             else:
                 points[version].append(_point(row, start_ms + row["part"] * step_ms))
     activations = _activations(database, scope, model_ids)
-    scores = comparing.scores(database, scope) if model_ids else {}
-    score_trends = _score_trends(database, scope, start_ms, step_ms, parts) if model_ids else {}
+    scores = comparing.scores(database, scope, counted.design) if model_ids else {}
+    score_trends = _score_trends(database, scope, counted, start_ms, step_ms, parts) if model_ids else {}
     return Activities(
         start_ms=start_ms,
         step_ms=step_ms,
@@ -208,17 +208,34 @@ def _point(row: Mapping[str, Any], start_ms: int) -> Point:
 
 
 def _score_trends(
-    database: Database, scope: Scope, start_ms: int, step_ms: int, parts: int
+    database: Database, scope: Scope, counted: Sampled, start_ms: int, step_ms: int, parts: int
 ) -> dict[str, dict[str, tuple[float | None, ...]]]:
     if not scope.has_results:
         return {}
     found = evaluations.results(scope)
+    mean, said = "avg(value)", f"({found.sql})"
+    parameters: Mapping[str, Any] = {}
+    if counted.marks.sql:
+        # Rows of data sets count once each, as no sampler chose them.
+        weight = "if(mark_weight > 0 AND dataset = '', mark_weight, 1.)"
+        mean = f"sum({weight} * value) / sum({weight})"
+        said = (
+            f"(SELECT *, cityHash64(TraceId) AS trace FROM ({found.sql})) AS said"
+            f" LEFT JOIN ({counted.marks.sql}) AS marks USING (trace)"
+        )
+        parameters = counted.marks.parameters
     rows = database.query(
         f"""
-        SELECT toString(version) AS version, name, avg(value) AS mean, toInt64(least(greatest(
+        SELECT toString(version) AS version, name, {mean} AS mean, toInt64(least(greatest(
             intDiv(at - {{start_ns:Int64}}, {{step_ns:Int64}}), 0), {{parts:Int64}} - 1)) AS part
-        FROM ({found.sql}) GROUP BY version, name, part""",
-        {**found.parameters, "start_ns": start_ms * 1_000_000, "step_ns": step_ms * 1_000_000, "parts": parts},
+        FROM {said} GROUP BY version, name, part""",
+        {
+            **found.parameters,
+            **parameters,
+            "start_ns": start_ms * 1_000_000,
+            "step_ns": step_ms * 1_000_000,
+            "parts": parts,
+        },
     )
     means: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
     for row in rows:

@@ -12,6 +12,7 @@ from typing import Final
 from otel_loggedmodel.store import (
     differences,
     lopsided,
+    production_scores,
     run_records,
     samples,
     statistics,
@@ -22,7 +23,7 @@ from otel_loggedmodel.store import (
     weights,
 )
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.design import Design
+from otel_loggedmodel.store.design import SIMPLE, Design
 from otel_loggedmodel.store.estimates import Moments
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
@@ -79,7 +80,7 @@ def measure(database: Database, scope: Scope, names: Mapping[str, str | None]) -
     writing = uncached.may_have_written(database, scope) if any(row["uncached"] for row in rows.values()) else ()
     found = Measured(rows, within, designs)
     runs = run_records.load(database, scope.columns)
-    scores = _scores(database, scope, runs)
+    scores = _scores(database, scope, runs, designs.together)
     strays = stray.calls_of(database, scope)
     return Measurement(model_ids, found, scores, names, strays, writing, runs, scope.selection)
 
@@ -95,23 +96,31 @@ def matches(database: Database, scope: Scope) -> dict[str, dict[str, Match]]:
     return _all_matches(list(scope.model_ids or ()), _scores(database, scope, runs))
 
 
-def scores(database: Database, scope: Scope) -> dict[str, dict[str, Score]]:
-    """The scores of versions, by their ids and by name; the arguments are those of `measure`."""
+def scores(database: Database, scope: Scope, design: Design) -> dict[str, dict[str, Score]]:
+    """The scores of versions, by their ids and by name.
+
+    Args:
+        database: Where.
+        scope: Which versions, in order, and which of their traces.
+        design: How often their traces count.
+    """
     runs = run_records.load(database, scope.columns)
-    return {model_id: _shown(found) for model_id, found in _scores(database, scope, runs).items()}
+    return {model_id: _shown(found) for model_id, found in _scores(database, scope, runs, design).items()}
 
 
 def _shown(found: Scores) -> dict[str, Score]:
     return {name: score_of(groups) for name, groups in sorted(found.items())}
 
 
-def _scores(database: Database, scope: Scope, runs: Sequence[Run]) -> dict[str, Scores]:
+def _scores(database: Database, scope: Scope, runs: Sequence[Run], design: Design = SIMPLE) -> dict[str, Scores]:
     scores: dict[str, list[Row]] = {model_id: [] for model_id in scope.model_ids or ()}
     if scope.has_results:
         query = groups(scope, run_records.unfinished(runs))
         for row in database.query(query.sql, query.parameters):
             scores[row["version"]].append(row)
-    return {model_id: read(found) for model_id, found in scores.items()}
+    is_complex = design.is_complex and any(not row["dataset"] for rows in scores.values() for row in rows)
+    of_units = production_scores.moments(database, scope, design) if is_complex else {}
+    return {model_id: read(found, of_units) for model_id, found in scores.items()}
 
 
 def _all_matches(model_ids: Sequence[str], scores: Mapping[str, Scores]) -> dict[str, dict[str, Match]]:
@@ -336,10 +345,12 @@ class Measurement:
             found.update(self._mean_differences(base, candidate, design))
             if all(row["moments"]["chunks"].units for row in (base, candidate)):
                 found.update(differences.chunk_differences(base, candidate, design))
-            if any(0 < row["unweighted"] < row["traces"] for row in (base, candidate)):
-                found = {metric: _without_verdict(one) for metric, one in found.items()}
         for name, matched in self.matches[candidate_id].items():
             found[f"scores.{name}"] = matched.difference()
+        if any(row is not None and 0 < row["unweighted"] < row["traces"] for row in (base, candidate)):
+            # No sampler chose the rows of data sets.
+            sampled = [metric for metric, one in found.items() if one.evaluation is None or not one.evaluation.datasets]
+            found |= {metric: _without_verdict(found[metric]) for metric in sampled}
         return found
 
     def _of_rows(self, names: Mapping[str, str]) -> Iterator[str]:

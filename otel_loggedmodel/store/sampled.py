@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from otel_loggedmodel.store import samples, weights
 from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.design import SIMPLE, Design
 from otel_loggedmodel.store.measuring import Query, Scope
 
 IS_BROKEN: Final = "Duration >= 9223372036854775808"
@@ -30,6 +31,11 @@ class Sampled:
     weight: str = "1."
     marks: Query = _NOTHING
     broken: Query = _NOTHING
+
+    @property
+    def design(self) -> Design:
+        """The same for what is measured by a design."""
+        return Design(weight="if(mark_weight > 0, mark_weight, 1.)", marks=self.marks) if self.marks.sql else SIMPLE
 
     def joined(self, traces: Query) -> Query:
         """The rows of `measuring.traces`, with `weight`, and `latencies` in ms."""

@@ -20,7 +20,7 @@ from statistics import fmean
 from typing import Any, Final
 
 from otel_loggedmodel.store import paired, statistics
-from otel_loggedmodel.store.estimates import Estimate, estimate, means_differ, rates_contrast
+from otel_loggedmodel.store.estimates import Estimate, Moments, estimate, means_differ, rates_contrast
 from otel_loggedmodel.store.results import Difference, Reason, Score, ScoreComparison, ScoreGroup
 
 _DIGEST_CHARACTERS: Final = 8
@@ -48,6 +48,7 @@ class Group:
         run: Id of the run that these are of, or empty.
         run_name: What it is called, or empty.
         others: How many other runs there are, which do not count.
+        moments: Of production, where traces belong together or count differently: sums over units.
     """
 
     source: str = ""
@@ -66,6 +67,12 @@ class Group:
     run: str = ""
     run_name: str = ""
     others: int = 0
+    moments: Moments | None = None
+
+    @property
+    def units(self) -> int:
+        """How many independent units there are."""
+        return self.count if self.moments is None else self.moments.units
 
     @property
     def kind(self) -> tuple[str, str]:
@@ -76,10 +83,16 @@ class Group:
 Scores = Mapping[str, Sequence[Group]]
 
 
-def read(found: Sequence[Mapping[str, Any]]) -> Scores:
-    """The scores of a version by name, from rows of `scores.groups`."""
+def read(found: Sequence[Mapping[str, Any]], of_units: Mapping[tuple[str, str, str, str], Moments]) -> Scores:
+    """The scores of a version by name.
+
+    Args:
+        found: Rows of `scores.groups`.
+        of_units: What `production_scores.moments` says, where traces belong together or count differently.
+    """
     by_name: dict[str, list[Group]] = defaultdict(list)
     for row in found:
+        own = None if row["dataset"] else of_units.get((row["version"], row["name"], row["source"], row["scorer"]))
         by_name[row["name"]].append(
             Group(
                 source=row["source"],
@@ -87,7 +100,7 @@ def read(found: Sequence[Mapping[str, Any]]) -> Scores:
                 dataset=row["dataset"],
                 dataset_name=row["dataset_name"],
                 count=row["count"],
-                mean=row["mean"],
+                mean=row["mean"] if own is None or own.ratio is None else own.ratio,
                 variance=row["variance"],
                 at=row["at"],
                 is_portable=bool(row["is_portable"]),
@@ -98,6 +111,7 @@ def read(found: Sequence[Mapping[str, Any]]) -> Scores:
                 run=row["run"],
                 run_name=row["run_name"],
                 others=row["others"],
+                moments=own,
             )
         )
     return by_name
@@ -233,7 +247,7 @@ class Match:
         return replace(self._evaluation(test), pairs=len(self.pairs), higher=higher, lower=lower, equal=equal)
 
     def _unpaired(self, base: Group, candidate: Group) -> Difference:
-        if min(base.count, candidate.count) < statistics.MIN_SAMPLES:
+        if min(base.units, candidate.units) < statistics.MIN_SAMPLES:
             found = statistics.difference(base.mean, candidate.mean)
             return replace(found, evaluation=self._evaluation(None))
         is_rate = base.is_binary and candidate.is_binary
@@ -244,8 +258,8 @@ class Match:
             evaluation=self._evaluation("rates" if is_rate else "welch"),
             base_interval=contrast.base_interval,
             candidate_interval=contrast.candidate_interval,
-            base_units=base.count,
-            candidate_units=candidate.count,
+            base_units=base.units,
+            candidate_units=candidate.units,
         )
 
     def _evaluation(self, test: str | None) -> ScoreComparison:
@@ -329,7 +343,7 @@ def _matches(base: Sequence[Group], candidate: Sequence[Group]) -> Iterator[tupl
     for before in base:
         other = after.get(before.dataset)
         if other is not None:
-            is_enough = min(before.count, other.count) >= statistics.MIN_SAMPLES
+            is_enough = min(before.units, other.units) >= statistics.MIN_SAMPLES
             yield (3 if is_enough else 1), Match(base, candidate, unpaired=(before, other))
 
 
@@ -364,6 +378,8 @@ def _by_row(groups: Sequence[Group]) -> dict[int, tuple[str, float, int]]:
 
 
 def _estimate(group: Group) -> Estimate:
+    if group.moments is not None and (found := estimate(group.moments)) is not None:
+        return found
     if len(set(group.groups.values())) < len(group.groups) == group.count:
         found = estimate(paired.of_groups(list(group.rows.values()), [group.groups[row] for row in group.rows]))
         assert found is not None

@@ -144,38 +144,8 @@ def groups(scope: Scope, unfinished: Sequence[str] = ()) -> Query:
     if scope.selection.failed_rows == "zero":
         found = tries.with_failed(scope, found)
     run = "''" if scope.selection.pools_runs else "if(dataset = '', '', run)"
-    whose = (
-        "multiIf(source = 'human', cityHash64(TraceId, judged, source_id),"
-        " row != '' AND run != '', cityHash64(TraceId), assessment != '', cityHash64(assessment), 0)"
-    )
     by = "version, name, source, scorer, dataset"
-    rows = f"""
-        -- Of one person, what was said last; of a row of a run, its newest trace. What was said of one row
-        -- several times is one value.
-        SELECT {by}, row, of_run, row_at, row_dataset_name, row_run_name, together,
-            source = 'human' OR is_changeable AS is_newest,
-            -- Sorted only where it matters, as there may be very many.
-            if(is_newest OR row != '', arrayReverseSort(one -> one.1, said), said) AS newest_first,
-            multiIf(
-                is_newest,
-                arrayFilter((one, time) -> time = 1 OR one.2 = 0, newest_first,
-                    arrayEnumerateUniq(newest_first.2)),
-                row != '' AND of_run != '',
-                arrayFilter(one -> one.2 = newest_first[1].2, newest_first),
-                newest_first) AS counted,
-            arrayMap(one -> assumeNotNull(one.3), arrayFilter(one -> one.3 IS NOT NULL, counted)) AS valued,
-            if(row = '' OR empty(valued), valued, [arrayAvg(valued)]) AS row_said,
-            toUInt64(multiIf(is_newest, 0, row = '', length(counted) - length(valued),
-                empty(valued))) AS row_missing
-        FROM (
-            SELECT toString(version) AS version, name, source, scorer, dataset, row, {run} AS of_run,
-                groupArray((at, {whose}, value)) AS said, max(at) AS row_at,
-                max(assessment != '') AS is_changeable,
-                max(dataset_name) AS row_dataset_name, max(run_name) AS row_run_name,
-                max(row_group) AS together
-            FROM ({found.sql})
-            GROUP BY version, name, source, scorer, dataset, row, of_run
-        )"""
+    rows = _said(found.sql, run, by)
     if scope.selection.pass_at is not None:
         rows = tries.passing(rows, f"{by}, of_run", scope.selection.pass_at)
     return Query(
@@ -204,6 +174,61 @@ def groups(scope: Scope, unfinished: Sequence[str] = ()) -> Query:
         )
         ORDER BY at DESC, source, scorer, dataset""",
         {**found.parameters, "unfinished": list(unfinished)},
+    )
+
+
+def _said(found: str, run: str, by: str, more: str = "") -> str:
+    """One row for each row of a run: what was said of it, and what of that counts.
+
+    Args:
+        found: The query of results.
+        run: The run of a result, as SQL.
+        by: The columns that tell scores apart.
+        more: What else is wanted of what was said, as SQL that begins with a comma.
+    """
+    whose = (
+        "multiIf(source = 'human', cityHash64(TraceId, judged, source_id),"
+        " row != '' AND run != '', cityHash64(TraceId), assessment != '', cityHash64(assessment), 0)"
+    )
+    return f"""
+        -- Of one person, what was said last; of a row of a run, its newest trace. What was said of one row
+        -- several times is one value.
+        SELECT {by}, row, of_run, row_at, row_dataset_name, row_run_name, together,
+            source = 'human' OR is_changeable AS is_newest,
+            -- Sorted only where it matters, as there may be very many.
+            if(is_newest OR row != '', arrayReverseSort(one -> one.1, said), said) AS newest_first,
+            multiIf(
+                is_newest,
+                arrayFilter((one, time) -> time = 1 OR one.2 = 0, newest_first,
+                    arrayEnumerateUniq(newest_first.2)),
+                row != '' AND of_run != '',
+                arrayFilter(one -> one.2 = newest_first[1].2, newest_first),
+                newest_first) AS counted,
+            arrayMap(one -> assumeNotNull(one.3), arrayFilter(one -> one.3 IS NOT NULL, counted)) AS valued,
+            if(row = '' OR empty(valued), valued, [arrayAvg(valued)]) AS row_said,
+            toUInt64(multiIf(is_newest, 0, row = '', length(counted) - length(valued),
+                empty(valued))) AS row_missing
+        FROM (
+            SELECT toString(version) AS version, name, source, scorer, dataset, row, {run} AS of_run,
+                groupArray((at, {whose}, value{more})) AS said, max(at) AS row_at,
+                max(assessment != '') AS is_changeable,
+                max(dataset_name) AS row_dataset_name, max(run_name) AS row_run_name,
+                max(row_group) AS together
+            FROM ({found})
+            GROUP BY version, name, source, scorer, dataset, row, of_run
+        )"""
+
+
+def of_production(scope: Scope) -> Query:
+    """What counts of what is said of traces of production: `version`, `name`, `source`, `scorer`, `value`, `trace`."""
+    found = results(scope, with_missing=True)
+    by = "version, name, source, scorer, dataset"
+    rows = _said(f"SELECT * FROM ({found.sql}) WHERE dataset = ''", "''", by, ", cityHash64(TraceId)")
+    return Query(
+        f"""
+        SELECT version, name, source, scorer, assumeNotNull(one.3) AS value, one.4 AS trace
+        FROM (SELECT {by}, arrayJoin(arrayFilter(one -> one.3 IS NOT NULL, counted)) AS one FROM ({rows}))""",
+        found.parameters,
     )
 
 

@@ -77,6 +77,23 @@ class Versions:
         self.keep(message)
         return [span.trace_id.hex() for span in spans]
 
+    def score(self, version: str, traces: Sequence[str], values: Sequence[float]) -> None:
+        """A result for each of these traces."""
+        message = ExportTraceServiceRequest()
+        spans = message.resource_spans.add().scope_spans.add().spans
+        for trace_id, value in zip(traces, values, strict=True):
+            span = spans.add(
+                trace_id=bytes.fromhex(trace_id),
+                span_id=self._rng.randbytes(8),
+                parent_span_id=b"12345678",
+                name="gen_ai.evaluation.result",
+                start_time_unix_nano=START_NS + 3600 * 10**9,
+                end_time_unix_nano=START_NS + 3600 * 10**9,
+            )
+            said = {"gen_ai.evaluation.name": "good", "gen_ai.evaluation.score.value": value}
+            add(span, {"logged_model.id": self.name(version), "logged_model.evaluation.source": "llm", **said})
+        self.keep(message)
+
     def keep(self, message: ExportTraceServiceRequest) -> None:
         self._requests.append(message.SerializeToString())
 
@@ -136,6 +153,39 @@ def test_lists_trends_and_charts_say_what_a_comparison_says_of_sampled_traces(ve
     assert activity.points[0].error_rate > 0.01
     (bins,) = reader.behaviour([name]).latency_bins
     assert (sum(bins.values()), max(bins.items())[1]) == (1000, 10)
+
+
+def test_scores_of_sampled_traces_count_as_often_as_these(versions: Versions) -> None:
+    for version in ("v1", "v2"):
+        failed = versions.send(version, [10.0] * 30, [True] * 30, **{"logged_model.adjusted_count": 1})
+        others = versions.send(version, [10.0] * 97, **{"logged_model.adjusted_count": 10})
+        versions.score(version, [*failed, *others], [0.0] * 30 + [1.0] * 97)
+    compared = versions.compare("v1", "v2")
+    for version in compared.versions:
+        assert (version.scores["good"].mean, version.scores["good"].count) == (pytest.approx(0.97), 127)
+    found = compared.differences[0].metrics["scores.good"]
+    assert (found.base, found.verdict, found.base_units) == (pytest.approx(0.97), Verdict.SAME, 127)
+    (activity,) = versions.store.reader.activities([versions.name("v1")]).versions
+    assert activity.scores["good"].mean == pytest.approx(0.97)
+    assert [mean for mean in activity.score_trends["good"] if mean is not None] == [pytest.approx(0.97)]
+    # Where not all traces say it, there is no verdict on what is said of them.
+    versions.score("v2", versions.send("v2", [10.0]), [1.0])
+    found = versions.compare("v1", "v2").differences[0].metrics["scores.good"]
+    assert (found.verdict, found.reason) == (Verdict.UNKNOWN, Reason.WEIGHTS_MISSING)
+
+
+def test_scores_of_one_conversation_are_one_unit(versions: Versions) -> None:
+    for version, passing in (("v1", 15), ("v2", 8)):
+        for session in range(25):
+            traces = versions.send(version, [10.0] * 20, **{"session.id": f"{version}-{session}"})
+            versions.score(version, traces, [float(session < passing)] * 20)
+    found = versions.compare("v1", "v2").differences[0].metrics["scores.good"]
+    assert (found.base, found.candidate) == (pytest.approx(0.6), pytest.approx(0.32))
+    assert (found.verdict, found.base_units, found.candidate_units) == (Verdict.UNKNOWN, 25, 25)
+    assert found.p_value > 0.02
+    alone = versions.compare("v1", "v2", by="trace").differences[0].metrics["scores.good"]
+    assert (alone.verdict, alone.base_units) == (Verdict.WORSE, 500)
+    assert alone.p_value < 1e-9
 
 
 def test_a_service_has_the_share_of_its_traffic_that_samplers_say(versions: Versions) -> None:
