@@ -178,7 +178,12 @@ class Holding:
                 reason=reason,
             )
         low, high = difference.interval if self._repeated else _one_sided_limits(difference)
-        if statistics.meaning_of(metric).higher_is_better:
+        is_higher_better = statistics.meaning_of(metric).higher_is_better
+        if demand.margin.relative:
+            # A margin that follows from the baseline is as uncertain as that is.
+            wider = _wider(difference, 1 + demand.margin.relative * (-1 if is_higher_better else 1))
+            low, high = (difference.delta + wider * (end - difference.delta) for end in (low, high))
+        if is_higher_better:
             low, high = -high, -low
         outcome = Outcome.PASSED if high <= margin else Outcome.FAILED if low > margin else Outcome.UNKNOWN
         word = {Outcome.PASSED: "shown", Outcome.FAILED: "refuted", Outcome.UNKNOWN: "not shown"}[outcome]

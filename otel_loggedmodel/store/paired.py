@@ -25,7 +25,7 @@ from typing import Final
 
 from otel_loggedmodel.store import student
 from otel_loggedmodel.store.estimates import Moments
-from otel_loggedmodel.store.statistics import CONFIDENCE, Interval, Z, p_value_of, wilson
+from otel_loggedmodel.store.statistics import CONFIDENCE, Interval, p_value_of, wilson
 
 # With fewer there is no verdict. Of ten rows, six that change to one side are beyond chance.
 MIN_PAIRS: Final = 10
@@ -232,8 +232,9 @@ def _studentized(differences: Sequence[float], mean: float) -> Interval:
             found.append(math.copysign(_FAR, sum_) if sum_ else 0.0)
     found.sort()
     tail = round(RESAMPLES * (1 - CONFIDENCE) / 2)
-    # An interval that is narrower than the normal distribution's would claim more than is known.
-    return min(found[tail - 1], -Z), max(found[-tail], Z)
+    # An interval that is narrower than Student's would claim more than is known.
+    least = student.critical_value(CONFIDENCE, count - 1)
+    return min(found[tail - 1], -least), max(found[-tail], least)
 
 
 def _difference(before: float, after: float) -> float:

@@ -119,10 +119,10 @@ def test_numbers_are_tested_as_scipy_does(comparison: Comparison, evaluations: E
     error = scipy.stats.sem(changes)
     drawn = np.random.default_rng(1).choice(changes, (20_000, len(changes)))
     ends = np.quantile((drawn.mean(1) - changes.mean()) / scipy.stats.sem(drawn, axis=1), [0.975, 0.025])
-    close = 0.08 * (ends[0] - ends[1]) * error
+    close, least = 0.08 * (ends[0] - ends[1]) * error, scipy.stats.t.ppf(0.975, len(changes) - 1)
     assert found.interval == (
-        pytest.approx(changes.mean() - max(ends[0], 1.96) * error, abs=close),
-        pytest.approx(changes.mean() - min(ends[1], -1.96) * error, abs=close),
+        pytest.approx(changes.mean() - max(ends[0], least) * error, abs=close),
+        pytest.approx(changes.mean() - min(ends[1], -least) * error, abs=close),
     )
 
 

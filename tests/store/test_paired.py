@@ -50,10 +50,10 @@ def test_an_interval_of_few_is_that_of_the_bootstrap_t() -> None:
         mean, error = np.mean(values), scipy.stats.sem(values)
         drawn = np.random.default_rng(1).choice(values, (20_000, count))
         ends = np.quantile((drawn.mean(1) - mean) / scipy.stats.sem(drawn, axis=1), [0.975, 0.025])
-        close = 0.08 * (high - low)
+        close, least = 0.08 * (high - low), scipy.stats.t.ppf(0.975, count - 1)
         assert (low, high) == (
-            pytest.approx(mean - max(ends[0], 1.96) * error, abs=close),
-            pytest.approx(mean - min(ends[1], -1.96) * error, abs=close),
+            pytest.approx(mean - max(ends[0], least) * error, abs=close),
+            pytest.approx(mean - min(ends[1], -least) * error, abs=close),
         )
         # The p-value is below 5 % where the interval is beyond 0.
         assert (p_value < 0.05) == (low > 0 or high < 0)
