@@ -294,6 +294,14 @@ def test_traces_of_one_conversation_are_one_unit(versions: Versions) -> None:
     ]
 
 
+def test_a_single_unit_says_so(versions: Versions) -> None:
+    versions.send("v1", [100.0 + place for place in range(30)], region="eu")
+    versions.send("v2", [200.0 + place for place in range(30)], region="eu")
+    compared = versions.compare("v1", "v2", by="region")
+    assert {one.reason for one in compared.differences[0].metrics.values()} == {Reason.TOO_FEW}
+    assert any("traces of v1 are of 1 region, and 20 are needed" in note for note in compared.notes)
+
+
 def test_traces_are_put_together_by_an_attribute(versions: Versions) -> None:
     for place in range(30):
         versions.send("v1", [100.0 + place] * 3, **{"tenant": f"t{place}", "user.id": f"u{place // 3}"})
