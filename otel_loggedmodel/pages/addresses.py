@@ -134,6 +134,14 @@ class Links:
         """One version."""
         return self._address("/version", [("id", model_id), *parameters])
 
+    def runs(self, *parameters: tuple[str, object]) -> str:
+        """Evaluation runs."""
+        return _with("/runs", parameters)
+
+    def run(self, run_id: str) -> str:
+        """One evaluation run."""
+        return _with("/run", [("id", run_id)])
+
     def compare(self, *model_ids: str, rows: int | None = None) -> str:
         """Versions side by side, with so many rows of data sets."""
         which: list[tuple[str, object]] = [("version", model_id) for model_id in model_ids]

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from otel_loggedmodel._checking import check_name
+from otel_loggedmodel.pages import runs
 from otel_loggedmodel.pages.addresses import Chosen, Links
 from otel_loggedmodel.pages.comparison import Line
 from otel_loggedmodel.presenting import formatting
@@ -14,6 +15,7 @@ from otel_loggedmodel.presenting.naming import Title
 from otel_loggedmodel.presenting.texts import cut
 from otel_loggedmodel.store.chart_results import Deployment
 from otel_loggedmodel.store.results import HistoryEntry, VersionDetail
+from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.trace_results import TraceSummary
 from otel_loggedmodel.versions.checkout import BRANCH_TAG, COMMIT_TAG, DIFF_TAG, REPOSITORY_TAG
 
@@ -26,6 +28,7 @@ def values(
     traces: Sequence[tuple[str, str, Sequence[TraceSummary]]],
     deployments: Sequence[Deployment],
     chosen: Chosen,
+    evaluated: Sequence[Run] = (),
 ) -> Mapping[str, Any]:
     """What the template shows.
 
@@ -34,6 +37,7 @@ def values(
         traces: Lists of traces: their title, the order that they are in, and the traces.
         deployments: What runs now.
         chosen: Which traces count.
+        evaluated: Its evaluation runs, the newest first.
     """
     version = detail.version
     numbers = [
@@ -56,6 +60,8 @@ def values(
         "deploying": _deploying(version.model_id),
         "previous": detail.previous,
         "traces": traces,
+        "run_tables": runs.tables_of(evaluated),
+        "run_histories": list(runs.histories(evaluated)),
         "chosen": chosen,
         "links": Links(chosen),
     }

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
-from otel_loggedmodel.pages import comparison, rows, trace, traces, version, versions
+from otel_loggedmodel.pages import comparison, rows, runs, trace, traces, version, versions
 from otel_loggedmodel.pages.addresses import SELECTION, Chosen, Links
 from otel_loggedmodel.presenting.naming import Title, titles_of
 from otel_loggedmodel.server.api import MAX_COMPARED, TRACE_ORDERS
@@ -20,6 +20,7 @@ from otel_loggedmodel.store.reading import (
     AmbiguousVersionError,
     Reader,
     RowFilter,
+    RunFilter,
     Selection,
     TraceFilter,
     UnknownRunError,
@@ -36,6 +37,7 @@ _TRACES_A_PAGE: Final = 50
 _TRACES_OF_A_KIND: Final = 5
 _MOST_PAGES: Final = 1000
 _MOST_PAIRS: Final = 20
+_MOST_RUNS: Final = 200
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ def comparison_page(request: Request) -> Page:
         shown = comparison.values(compared, activities, behaviour, changed, chosen, limit, known)
         calls = titles_of(compared, known).calls
         return {
+            "run_tables": _run_tables(reader, asked, [one.model_id for one in compared.versions]),
             **shown,
             "title": f"{' and '.join(calls[1:4])} against {calls[0]}" if len(calls) > 1 else f"{calls[0]}",
             "asked": asked,
@@ -117,6 +120,20 @@ def comparison_page(request: Request) -> Page:
         }
 
     return Page("compare", "Compare", "compare.html", make)
+
+
+def _run_tables(reader: Reader, asked: Sequence[str], ids: Sequence[str]) -> Sequence[runs.Table]:
+    """The runs of the data set that two runs are of, where two runs are compared."""
+    # The id of a run is that of a trace.
+    if len(asked) != 2 or not all(map(_TRACE_ID.fullmatch, ids)):
+        return ()
+    found = reader.runs(RunFilter(limit=_MOST_RUNS))
+    own = [run for run in found if run.run_id in ids]
+    if {run.run_id for run in own} != set(ids):
+        return ()
+    datasets = {run.dataset for run in own}
+    letters = dict(zip(ids, "AB", strict=True))
+    return runs.tables_of([run for run in found if run.dataset in datasets], letters)
 
 
 def _choosing(chosen: Chosen) -> Page:
@@ -160,7 +177,8 @@ def version_page(request: Request) -> Page:
                 limit=_TRACES_OF_A_KIND,
             )
             found.append((label, order, reader.traces(own_id, kind, selection)))
-        shown = version.values(detail, found, reader.deployments(), chosen)
+        evaluated = reader.runs(RunFilter(version=own_id, limit=_MOST_RUNS))
+        shown = version.values(detail, found, reader.deployments(), chosen, evaluated)
         return {**shown, "title": shown["own"].full, "datasets": _datasets(reader)}
 
     return Page("version", "Version", "version.html", make)
@@ -178,6 +196,48 @@ def _version_or_of_run(reader: Reader, text: str, selection: Selection) -> Versi
         if behind is None:
             raise error from None
         return reader.version(behind, selection)
+
+
+def runs_page(request: Request) -> Page:
+    """Evaluation runs, by data set."""
+    query = _query(request, {"version", "dataset"})
+    version_asked, dataset = _one(query, "version"), _one(query, "dataset")
+
+    def make(reader: Reader) -> Mapping[str, Any]:
+        found = reader.runs(RunFilter(version=version_asked, dataset=dataset, limit=_MOST_RUNS))
+        return {
+            "tables": runs.tables_of(found),
+            "version": version_asked or "",
+            "dataset": dataset or "",
+            "datasets": _datasets(reader),
+            "known_names": _names(_known(reader)),
+            "links": Links(),
+            "is_cut": len(found) == _MOST_RUNS,
+            "most": _MOST_RUNS,
+        }
+
+    return Page("runs", "Runs", "runs.html", make)
+
+
+def run_page(request: Request) -> Page:
+    """One evaluation run."""
+    query = _query(request, {"id"})
+    asked = _one(query, "id")
+    if asked is None:
+        raise BadParameterError("The address names no run.")
+
+    def make(reader: Reader) -> Mapping[str, Any]:
+        parts = reader.run(asked)
+        run = parts[0]
+        others = reader.runs(RunFilter(dataset=run.dataset, limit=_MOST_RUNS)) if run.dataset else parts
+        worst, failed = (
+            reader.traces(run.run_id, TraceFilter(errors_only=errors_only, order=order, limit=_TRACES_OF_A_KIND))
+            for order, errors_only in (("worst", False), ("newest", True))
+        )
+        shown = runs.values(parts, others, worst, failed)
+        return {**shown, "title": f"Run {shown['own'].title}"}
+
+    return Page("runs", "Run", "run.html", make)
 
 
 def traces_page(request: Request) -> Page:

@@ -29,6 +29,8 @@ from otel_loggedmodel.server.page_questions import (
     Page,
     comparison_page,
     found_by,
+    run_page,
+    runs_page,
     trace_page,
     traces_page,
     version_page,
@@ -109,7 +111,14 @@ class Site:
 
     def routes(self) -> list[Route]:
         """The routes."""
-        pages = {"/compare": comparison_page, "/version": version_page, "/traces": traces_page, "/trace": trace_page}
+        pages = {
+            "/compare": comparison_page,
+            "/version": version_page,
+            "/traces": traces_page,
+            "/trace": trace_page,
+            "/runs": runs_page,
+            "/run": run_page,
+        }
         return [
             Route("/", self._first),
             *(Route(path, self._guarded(page)) for path, page in pages.items()),

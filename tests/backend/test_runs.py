@@ -3,6 +3,7 @@
 
 import json
 import math
+import re
 import statistics
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -309,3 +310,36 @@ def test_the_commands_list_and_show_runs(serving, evaluate) -> None:
         assert text in shown.stdout
     unknown = command("show", "of-monday", store=serving.http)
     assert (unknown.returncode, "there is no version 'of-monday'" in unknown.stderr) == (2, True)
+
+
+def test_pages_show_runs_by_themselves_and_against_each_other(serving, evaluate) -> None:
+    def page(address: str) -> str:
+        answer = ask(serving.http, "GET", address)
+        assert answer.status == 200, answer.body
+        return answer.body.decode()
+
+    first, second = evaluate(slip, "shown", "shown-first"), evaluate(right, "shown", "shown-second")
+    other = evaluate(half, "shown-beside", "shown-third")
+    arrived(serving, "shown", 2)
+    arrived(serving, "shown-beside", 1)
+    listed = page("/runs?version=shown")
+    assert listed.index("shown-second") < listed.index("shown-first")
+    assert f"/compare?version={first.run_id}&amp;version={second.run_id}" in listed
+    assert f'href="/run?id={first.run_id}"' in listed
+    assert "shown-third" not in listed
+    assert "shown-third" in page("/runs?dataset=numbers")
+    assert "No run matches." in page("/runs?dataset=nothing")
+    one = page("/run?id=shown-second")
+    assert "Compare with the run before" in one
+    # What another version did last on the same rows.
+    assert f"/compare?version={other.run_id}&amp;version={second.run_id}" in one
+    failed = page(f"/run?id={first.run_id}")
+    assert "RuntimeError: no model" in failed
+    assert "<div><dt>rows that failed</dt><dd>1</dd></div>" in failed
+    compared = page(f"/compare?version={first.run_id}&version={second.run_id}")
+    assert "Runs on numbers" in compared
+    assert '<b class="key c0">A</b>' in compared[compared.index("Runs on numbers") :]
+    history = page(f"/version?id={second.model_id}")
+    assert re.search("exact from run to run: 0.48[0-9]* to 1", history), history[history.index("Runs on numbers") :][:900]
+    assert ask(serving.http, "GET", "/run?id=none-such").status == 404
+    assert ask(serving.http, "GET", "/run").status == 400

@@ -34,7 +34,7 @@ from waiting import wait_until
 from .backends import Backend
 
 TOKEN = "s3cret-token"
-PAGES = ["/", "/compare?version=a&version=b", "/version?id=v", "/traces", "/trace?id=t"]
+PAGES = ["/", "/compare?version=a&version=b", "/version?id=v", "/traces", "/trace?id=t", "/runs", "/run?id=r"]
 FORM = "application/x-www-form-urlencoded"
 
 
