@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from otel_loggedmodel.commands.printing import console_for
-from otel_loggedmodel.commands.tables import fits, plain_table
-from otel_loggedmodel.presenting import deciding, formatting
+from otel_loggedmodel.commands.tables import Column, fits, fitted, plain_table
+from otel_loggedmodel.presenting import deciding, formatting, labels
 from otel_loggedmodel.presenting.metrics import Metric, change_of, compared_of, metrics_of, value_of
 from otel_loggedmodel.presenting.naming import Title, short_id, titles_of
 from otel_loggedmodel.presenting.texts import clean, where_they_differ
@@ -59,10 +59,34 @@ def rendered(comparison: Comparison, *, details: bool = False) -> list[Renderabl
         parts += _detail_tables(comparison, console)
     if comparison.differences:
         parts.append(Text(HOW_TO_READ, "dim"))
+    if comparison.labels:
+        parts += ["", _label_table(comparison)]
     if comparison.configuration:
         parts += ["", _configuration_table(comparison)]
     parts += [Text(f"Note: {clean(note)}", "yellow") for note in comparison.notes]
     return parts
+
+
+def _label_table(comparison: Comparison) -> RenderableType:
+    """Which part of the results of an evaluation has which label, and whether the shares differ."""
+    rows: list[list[str]] = []
+    for one in comparison.labels:
+        rows.append(
+            [one.name, "", *("" if place == 0 else labels.told(one, place) for place in range(len(one.totals)))]
+        )
+        rows += [
+            ["", label.label or labels.OTHERS, *(labels.share(one, label, place) for place in range(len(one.totals)))]
+            for label in one.labels
+        ]
+    columns = [
+        Column("labels", [row[0] for row in rows]),
+        Column("", [row[1] for row in rows]),
+        *(
+            Column(label_of(place), [row[place + 2] for row in rows], number=True)
+            for place in range(len(comparison.versions))
+        ),
+    ]
+    return fitted(columns)[0]
 
 
 def _decisions(comparison: Comparison, calls: Sequence[str], console: Console) -> list[RenderableType]:

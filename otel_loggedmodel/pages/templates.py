@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from otel_loggedmodel.pages import figures
-from otel_loggedmodel.presenting import formatting
+from otel_loggedmodel.presenting import formatting, labels
 from otel_loggedmodel.presenting.deciding import Outcome
 from otel_loggedmodel.presenting.naming import short_id
 from otel_loggedmodel.presenting.texts import clean
@@ -102,6 +102,6 @@ def _environment() -> Environment:
         as_address=lambda picture: f"data:image/svg+xml;base64,{base64.b64encode(picture.svg.encode()).decode()}",
     )
     environment.globals.update(
-        sparkline=figures.sparkline, scale=figures.scale, bars=figures.bars, formatting=formatting
+        sparkline=figures.sparkline, scale=figures.scale, bars=figures.bars, formatting=formatting, labels=labels
     )
     return environment

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from otel_loggedmodel.conventions.scopes import SWITCHES
-from otel_loggedmodel.store import adding, log_scores, pricing, scores
+from otel_loggedmodel.store import adding, log_scores, pricing
 from otel_loggedmodel.store.call_column import COST_BIT, FAILED_BIT, TOKENS_BIT, UNCACHED_BIT
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from otel_loggedmodel.store.comparing import Measurement
 
 _MOST_NAMES: Final = 5
-_LONGEST_LABEL: Final = 40
 
 
 def notes(database: Database, scope: Scope, measured: "Measurement") -> Iterator[str]:
@@ -68,7 +67,6 @@ def notes(database: Database, scope: Scope, measured: "Measurement") -> Iterator
             f"{scope.torn} steps were traces of their own, as their instrumentation begins one for each, and were put"
             " into the trace of the longer step that they are within by time. Of runs that overlap, fewer are counted."
         )
-    yield from _labelled(database, scope)
     if scope.has_logged and (unmatched := database.query(log_scores.unmatched(scope.columns).sql)[0]["count"]):
         yield (
             f"Of the evaluations that came as log records, {unmatched} {'is' if unmatched == 1 else 'are'} not counted,"
@@ -79,20 +77,6 @@ def notes(database: Database, scope: Scope, measured: "Measurement") -> Iterator
             f"{_calls(measured.strays)} of language models in traces of these versions carry no version, and do not"
             " count: the instrumentation lost the context."
         )
-
-
-def _labelled(database: Database, scope: Scope) -> Iterator[str]:
-    """Notes on results that have labels and no numbers, by evaluation."""
-    if not scope.has_results:
-        return
-    query = scores.labels(scope)
-    found: dict[str, dict[str, list[str]]] = {}
-    for row in database.query(query.sql, query.parameters):
-        shown = f"{row['label'][:_LONGEST_LABEL]} ({row['count']})"
-        found.setdefault(row["name"], {}).setdefault(row["version"], []).append(shown)
-    for name, versions in found.items():
-        said = "; ".join(f"{version}: {', '.join(labels[:_MOST_NAMES])}" for version, labels in versions.items())
-        yield f"Results of {name} have labels that are no numbers, and are not compared. {said}."
 
 
 def _calls(counts: Mapping[str, int]) -> str:

@@ -13,6 +13,7 @@ from otel_loggedmodel.store import (
     comparing,
     configuration,
     deployed,
+    labelled,
     listed,
     listing,
     log_schema,
@@ -144,6 +145,7 @@ class StoreReader:
                 *lopsided.notes(self._database, scope, measured),
             ),
             unit=measured.unit,
+            labels=labelled.compared(self._database, scope),
         )
 
     def runs(self, which: RunFilter = ALL_RUNS) -> list[Run]:

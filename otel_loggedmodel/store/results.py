@@ -12,6 +12,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from otel_loggedmodel.store.label_results import Labels
+
 
 class Verdict(str, enum.Enum):
     """What a difference amounts to.
@@ -331,6 +333,7 @@ class Comparison:
         configuration: What they are made of, where that differs.
         notes: What a reader of the numbers has to know, in sentences.
         unit: What is taken as independent: `trace`, `conversation`, or the name of an attribute.
+        labels: Of evaluations whose results are labels and no numbers, the shares of each.
     """
 
     versions: tuple[VersionMetrics, ...]
@@ -338,6 +341,7 @@ class Comparison:
     configuration: tuple[ConfigurationDifference, ...] = ()
     notes: tuple[str, ...] = ()
     unit: str = "trace"
+    labels: tuple[Labels, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,18 +8,40 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Comparison(_message.Message):
-    __slots__ = ("versions", "differences", "configuration", "notes", "unit")
+    __slots__ = ("versions", "differences", "configuration", "notes", "unit", "labels")
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
     CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
     versions: _containers.RepeatedCompositeFieldContainer[VersionMetrics]
     differences: _containers.RepeatedCompositeFieldContainer[VersionDifferences]
     configuration: _containers.RepeatedCompositeFieldContainer[ConfigurationDifference]
     notes: _containers.RepeatedScalarFieldContainer[str]
     unit: str
-    def __init__(self, versions: _Optional[_Iterable[_Union[VersionMetrics, _Mapping]]] = ..., differences: _Optional[_Iterable[_Union[VersionDifferences, _Mapping]]] = ..., configuration: _Optional[_Iterable[_Union[ConfigurationDifference, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., unit: _Optional[str] = ...) -> None: ...
+    labels: _containers.RepeatedCompositeFieldContainer[Labels]
+    def __init__(self, versions: _Optional[_Iterable[_Union[VersionMetrics, _Mapping]]] = ..., differences: _Optional[_Iterable[_Union[VersionDifferences, _Mapping]]] = ..., configuration: _Optional[_Iterable[_Union[ConfigurationDifference, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., unit: _Optional[str] = ..., labels: _Optional[_Iterable[_Union[Labels, _Mapping]]] = ...) -> None: ...
+
+class Labels(_message.Message):
+    __slots__ = ("name", "labels", "totals", "p_values")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    TOTALS_FIELD_NUMBER: _ClassVar[int]
+    P_VALUES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    labels: _containers.RepeatedCompositeFieldContainer[Label]
+    totals: _containers.RepeatedScalarFieldContainer[int]
+    p_values: _containers.RepeatedCompositeFieldContainer[_struct_pb2.Value]
+    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Iterable[_Union[Label, _Mapping]]] = ..., totals: _Optional[_Iterable[int]] = ..., p_values: _Optional[_Iterable[_Union[_struct_pb2.Value, _Mapping]]] = ...) -> None: ...
+
+class Label(_message.Message):
+    __slots__ = ("label", "counts")
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    label: str
+    counts: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, label: _Optional[str] = ..., counts: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class VersionMetrics(_message.Message):
     __slots__ = ("model_id", "name", "traces", "errors", "error_rate", "latency_ms", "tokens", "cost_usd", "scores", "cost_usd_per_trace", "calls_per_trace", "failed_calls", "tool_calls_per_trace", "first_chunk_ms", "conversations", "cut_off", "units", "first_ms", "last_ms")

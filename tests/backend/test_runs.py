@@ -343,3 +343,25 @@ def test_pages_show_runs_by_themselves_and_against_each_other(serving, evaluate)
     assert re.search("exact from run to run: 0.48[0-9]* to 1", history)
     assert ask(serving.http, "GET", "/run?id=none-such").status == 404
     assert ask(serving.http, "GET", "/run").status == 400
+
+
+@scorer
+def topic(outputs):
+    return "refund" if outputs == -1 else ("invoice", "login", "other")[outputs % 3]
+
+
+def test_labels_are_categories_with_shares_and_a_test(serving, evaluate) -> None:
+    evaluate(right, "labels-right", judges=[topic])
+    evaluate(half, "labels-half", judges=[topic])
+    for version in ("labels-right", "labels-half"):
+        arrived(serving, version, 1)
+    (found,) = compared(serving, "labels-right", "labels-half")["labels"]
+    counts = {one["label"]: one["counts"] for one in found["labels"]}
+    assert (found["name"], found["totals"]) == ("topic", [30, 30])
+    assert counts == {"invoice": [10, 5], "login": [10, 5], "other": [10, 5], "refund": [0, 15]}
+    assert found["p_values"][0] == pytest.approx(0.00017, abs=0.00001)
+    printed = command("compare", "labels-right", "labels-half", "--store", serving.http).stdout
+    assert "differ (p <0.001)" in printed
+    assert "50.0 % (15)" in printed
+    page = ask(serving.http, "GET", "/compare?version=labels-right&version=labels-half").body.decode()
+    assert "differ (p &lt;0.001)" in page

@@ -45,7 +45,6 @@ def test_labels_are_told_and_numbers_are_numbers(clickhouse_server: ClickHouseSe
     first, second = comparison.versions
     assert {name: score.mean for name, score in first.scores.items()} == {"passed": 1, "helpful": 2 / 3, "exact": 0.25}
     assert second.scores == {}
-    assert [note for note in comparison.notes if "label" in note] == [
-        "Results of relevance have labels that are no numbers, and are not compared."
-        " first: relevant (2), irrelevant (1); second: relevant (1)."
-    ]
+    (labels,) = comparison.labels
+    assert (labels.name, labels.totals, labels.p_values) == ("relevance", (3, 1), (None,))
+    assert [(one.label, one.counts) for one in labels.labels] == [("relevant", (2, 1)), ("irrelevant", (1, 0))]
