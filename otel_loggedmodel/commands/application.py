@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from otel_loggedmodel.commands import (
     compare,
+    dataset,
     defects,
     doctor,
     env,
@@ -115,6 +116,8 @@ _spool = typer.Typer(cls=TyperGroup, no_args_is_help=True, help="What could not 
 app.add_typer(_spool, name="spool")
 _mlflow = typer.Typer(cls=TyperGroup, no_args_is_help=True, help="Exchange versions with an MLflow server.")
 app.add_typer(_mlflow, name="mlflow")
+_dataset = typer.Typer(cls=TyperGroup, no_args_is_help=True, help="Data sets that are kept in the store.")
+app.add_typer(_dataset, name="dataset")
 
 
 def _add(group: typer.Typer, command: Callable[..., None], examples: str, name: str | None = None) -> None:
@@ -136,6 +139,10 @@ _add(app, env.env, env.EXAMPLES)
 _add(app, doctor.doctor, doctor.EXAMPLES)
 _add(app, mcp.mcp, mcp.EXAMPLES)
 _add(app, export.export, export.EXAMPLES)
+_add(_dataset, dataset.list_, dataset.LIST_EXAMPLES, "list")
+_add(_dataset, dataset.show, dataset.SHOW_EXAMPLES)
+_add(_dataset, dataset.add, dataset.ADD_EXAMPLES)
+_add(_dataset, dataset.export, dataset.EXPORT_EXAMPLES)
 _add(_store, prepare.prepare, prepare.EXAMPLES)
 _add(_store, keeping.repair, keeping.REPAIR_EXAMPLES)
 _add(_store, keeping.backup, keeping.BACKUP_EXAMPLES)

@@ -104,6 +104,16 @@ def _stream(data: Iterable[Any], name: str | None) -> Dataset:
     )
 
 
+def records_of_file(path: Path) -> Iterator[Any]:
+    """The records of a file, as they are.
+
+    Raises:
+        ValueError: It is of no kind that is read, or holds what is no record.
+        OSError: It cannot be read.
+    """
+    return _opener(path)()
+
+
 def _opener(path: Path) -> Callable[[], Iterator[Any]]:
     suffix = path.suffix.lower()
     if suffix in (".jsonl", ".ndjson"):

@@ -362,7 +362,7 @@ def _chosen(query: Mapping[str, Sequence[str]]) -> tuple[Chosen, Selection]:
 
 def _datasets(reader: Reader) -> list[str]:
     """What data sets can be chosen by: their names, each of which may stand for several, else their digests."""
-    return list(dict.fromkeys(dataset.name or dataset.digest for dataset in reader.datasets()))
+    return list(dict.fromkeys(dataset.name or dataset.digest for dataset in reader.datasets() if dataset.digest))
 
 
 def _known(reader: Reader) -> dict[str, Version]:

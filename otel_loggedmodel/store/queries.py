@@ -208,7 +208,12 @@ class StoreReader:
         """The data sets, as `Reader.datasets` says."""
         query = scores.datasets(self._columns, has_logged=self._has_logged())
         rows = self._database.query(query.sql, query.parameters)
-        return [Dataset(digest=row["digest"], name=row["name"] or None) for row in rows]
+        kept = {row["name"]: int(row["rows"]) for row in self._database.query(scores.kept_datasets(self._columns).sql)}
+        found = [
+            Dataset(digest=row["digest"], name=row["name"] or None, kept_rows=kept.get(row["name"])) for row in rows
+        ]
+        known = {one.name for one in found}
+        return found + [Dataset(digest="", name=name, kept_rows=kept[name]) for name in kept if name not in known]
 
     def deployments(self) -> list[Deployment]:
         """What runs now, as `Reader.deployments` says."""

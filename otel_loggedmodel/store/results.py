@@ -163,10 +163,13 @@ class Dataset:
     Attributes:
         digest: The digest of its rows.
         name: What it is called, if anything; when its rows change, its digest does, and not its name.
+        kept_rows: How many rows the store keeps of the data set of this name; None if it keeps none. If nothing was
+            evaluated on it yet, its digest is empty.
     """
 
     digest: str
     name: str | None = None
+    kept_rows: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

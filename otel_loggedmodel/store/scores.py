@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from otel_loggedmodel.attributes import EVALUATION_RESULT
+from otel_loggedmodel.attributes import DATASET_ROW, DATASET_VALUES, EVALUATION_RESULT
 from otel_loggedmodel.store import log_scores, schema, tries
 from otel_loggedmodel.store.measuring import START, Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
@@ -263,6 +263,21 @@ def datasets(columns: schema.Columns, *, has_logged: bool = False) -> Query:
         f"""
         SELECT digest, argMax(name, Timestamp) AS name FROM ({found})
         GROUP BY digest ORDER BY max(Timestamp) DESC, digest LIMIT {_MOST_DATASETS}"""
+    )
+
+
+def kept_datasets(columns: schema.Columns) -> Query:
+    """One row for each data set that is kept as records: `name` and `rows`, the one that was changed last first."""
+    return Query(
+        f"""
+        SELECT name, countIf(is_there) AS rows
+        FROM (
+            SELECT SpanAttributes['{_PREFIX}dataset_name'] AS name, SpanAttributes['{_PREFIX}row'] AS row,
+                argMax(SpanAttributes['{DATASET_VALUES}'] != '', Timestamp) AS is_there, max(Timestamp) AS changed
+            FROM {columns.spans} WHERE SpanName = '{DATASET_ROW}' AND LoggedModelRole = 'record'
+            GROUP BY name, row
+        )
+        WHERE name != '' GROUP BY name HAVING rows > 0 ORDER BY max(changed) DESC, name LIMIT {_MOST_DATASETS}"""
     )
 
 

@@ -184,12 +184,15 @@ class Serving:
         return self.process
 
 
-def command(*arguments: str | Path, store: str = "", **variables: str) -> "subprocess.CompletedProcess[str]":
-    """Run `otel-loggedmodel` to its end."""
+def command(
+    *arguments: str | Path, store: str = "", piped: str | None = None, **variables: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run `otel-loggedmodel` to its end; `piped` is what it reads."""
     given = {"OTEL_LOGGEDMODEL_STORE": store} if store else {}
     return subprocess.run(
         [sys.executable, "-m", "otel_loggedmodel", *map(str, arguments)],
         env=environment(TZ="UTC", **given, **variables),
+        input=piped,
         capture_output=True,
         text=True,
         check=False,

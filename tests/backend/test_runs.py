@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evaluation runs against a real backend: which of them counts, what is said of the others, and run against run."""
 
+import contextlib
 import json
 import math
 import re
@@ -8,6 +9,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -18,6 +20,7 @@ from opentelemetry.trace import format_trace_id
 import otel_loggedmodel
 from asking import ask
 from otel_loggedmodel.genai import AssessmentSource, EvaluationResult, scorer
+from otel_loggedmodel.genai.datasets import dataset_id_of
 from waiting import wait_until
 
 from .serving import Serving, command
@@ -365,3 +368,49 @@ def test_labels_are_categories_with_shares_and_a_test(serving, evaluate) -> None
     assert "50.0 % (15)" in printed
     page = ask(serving.http, "GET", "/compare?version=labels-right&version=labels-half").body.decode()
     assert "differ (p &lt;0.001)" in page
+
+
+def test_data_sets_are_kept_by_the_command_line_and_come_out_as_they_went_in(serving, provider, tmp_path) -> None:
+    rows = [{"id": f"r{x}", "inputs": {"x": x}, "expectations": {"answer": x}} for x in range(3)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    where, sent = ("--store", serving.http), {"OTEL_EXPORTER_OTLP_ENDPOINT": serving.http}
+
+    def dataset(*arguments: str, given: str | None = None) -> str:
+        done = command("dataset", *arguments, *where, piped=given, **sent)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def kept(name: str) -> dict[str, Any] | None:
+        return next((one for one in serving.get("/api/v1/datasets", [])["datasets"] if one["name"] == name), None)
+
+    assert "3 rows added, 0 changed, 3 in all" in dataset("add", "kept", str(tmp_path / "rows.jsonl"))
+    assert wait_until(lambda: kept("kept")) == {"digest": "", "name": "kept", "kept_rows": 3}
+    changed = {**rows[0], "expectations": {"answer": 5}}
+    added = json.loads(dataset("add", "kept", "-", "--json", given=json.dumps(changed) + "\n"))
+    assert (added["added"], added["changed"], added["rows"]) == (0, 1, 3)
+    wait_until(lambda: len(serving.get(f"/api/v1/traces/{trace_of_dataset('kept')}", [])["spans"]) == 4)
+    assert [json.loads(line) for line in dataset("export", "kept").splitlines()] == [changed, *rows[1:]]
+    assert added["digest"] in dataset("show", "kept")
+    assert "Data set kept" not in ask(serving.http, "GET", "/traces").body.decode()
+
+    # What failed in production becomes a row of a data set.
+    tracer = provider.get_tracer("app")
+    for x, problem in ((40, None), (41, RuntimeError("no model"))):
+        with (
+            contextlib.suppress(RuntimeError),
+            otel_loggedmodel.use_model("in-production"),
+            tracer.start_as_current_span("answer", attributes={"input.value": json.dumps({"x": x})}),
+        ):
+            if problem is not None:
+                raise problem
+    provider.force_flush()
+    failed = [("version", "in-production"), ("errors_only", "true")]
+    wait_until(lambda: b'"trace_id"' in ask(serving.http, "GET", f"/api/v1/traces?{urlencode(failed)}").body)
+    dataset("add", "failures", "--traces-of", "in-production", "--errors")
+    wait_until(lambda: kept("failures"))
+    (row,) = map(json.loads, dataset("export", "failures").splitlines())
+    assert row["inputs"] == {"x": 41}
+
+
+def trace_of_dataset(name: str) -> str:
+    return dataset_id_of(name).removeprefix("d-")
