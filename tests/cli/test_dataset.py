@@ -59,7 +59,7 @@ def test_one_is_shown_with_its_first_rows_and_exported_whole(run: Run, reader: M
         (["add", "kept", "FILE"], "[1]", "pass dicts with `inputs`"),
         (["add", "kept", "rows.xml"], "", "data is read from .jsonl, .json, .csv and .tsv files"),
         (["add", "kept", "none.jsonl"], "", "No such file"),
-        (["add", "kept", "--traces-of", "v1"], "", "no trace that says its inputs matches"),
+        (["add", "kept", "--traces-of", "v1"], "", "there is no version 'v1'"),
         (["show", "none"], "", "has no rows of a data set 'none'; `otel-loggedmodel dataset list` lists them"),
         (["export", "none"], "", "dataset list"),
     ],
