@@ -116,7 +116,7 @@ def _write(path: pathlib.Path, found: dict[str, object], reports: dict[str, Repo
 
 
 def _budget(budget: Budget) -> dict[str, object]:
-    return {**dataclasses.asdict(budget), "held": budget.held}
+    return {**dataclasses.asdict(budget), "held": bool(budget.held)}
 
 
 if __name__ == "__main__":
