@@ -2,7 +2,7 @@
 """What spans tell of versions: which there are, how much each was used, when and where, its name and its history."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
