@@ -33,10 +33,23 @@ BENCHMARKS = {
     "queries": "how long the backend takes to answer with a million and ten million spans, and what room it takes",
     "endurance": "whether the backend grows under an hour of mixed load (--minutes); it runs where it is named",
     "verdicts": "how often verdicts are wrong, and find what there is, in traffic of which the truth is known",
+    "importing_spans": "spans a second that `import` stores, and the memory that it takes of files ten times as large",
+    "exporting": "exporting a million spans as Parquet, beside the engine's own INTO OUTFILE of the table",
     "pages": "how long a browser takes to show the pages of as many spans",
 }
 # These can be cut short with --quick.
-BACKEND = {"ingest", "log_ingest", "receiving", "questions", "queries", "pages", "mlflow", "verdicts"}
+BACKEND = {
+    "ingest",
+    "importing_spans",
+    "exporting",
+    "log_ingest",
+    "receiving",
+    "questions",
+    "queries",
+    "pages",
+    "mlflow",
+    "verdicts",
+}
 # These measure an earlier commit in the same run.
 BESIDE_EARLIER = {"against", "receiving", "questions", "largest"}
 # These run where they are named, as they take long or compare with a commit that is chosen.

@@ -45,6 +45,8 @@ if IS_LIBRARY_ALONE or not has_server:
         "examples",
         "test_truth.py",
         "collector/test_clickhouse.py",
+        "collector/test_doctor.py",
+        "collector/test_file_import.py",
     ]
 if not os.environ.get("OTEL_LOGGEDMODEL_REQUIRE_INTEGRATIONS"):
     collect_ignore.append("integrations")  # they have an environment of their own: `make test-integrations`

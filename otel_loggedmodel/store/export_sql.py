@@ -19,7 +19,7 @@ from otel_loggedmodel.store.reading import EVERYTHING
 _HUGE: Final = 1 << 63
 _DURATION: Final = f"if(Duration >= {_HUGE}, 0, Duration)"
 # A key for a resource that is the same in every file of an export.
-RESOURCE: Final = "cityHash64(mapKeys(ResourceAttributes), mapValues(ResourceAttributes))"
+RESOURCE: Final = "cityHash64(ServiceName, `ResourceAttributes.keys`, `ResourceAttributes.values`)"
 _EVENTS: Final = (
     "CAST(arrayZip(`Events.Timestamp`, `Events.Name`, `Events.Attributes`), 'Array(Tuple(time DateTime64(9, \\'UTC\\'),"
     " name String, attributes Map(String, String)))')"

@@ -24,7 +24,7 @@ from otel_loggedmodel.store.results import Version
 
 FORMATS: Final = ("parquet", "otlp")
 # Half of the time goes into what readers of a whole file do not use, and into the last percents of compression.
-_PARQUET: Final = {
+PARQUET: Final = {
     "output_format_parquet_write_bloom_filter": 0,
     "output_format_parquet_write_page_index": 0,
     "output_format_parquet_write_checksums": 0,
@@ -223,7 +223,7 @@ class _Writing:
     def _parquet(self, name: str, query: Query) -> int:
         """Write the rows that a query finds; returns how many there are."""
         path = self._directory / name
-        settings = {**_PARQUET, **(_LONG_QUERY if name == "versions.parquet" else {})}
+        settings = {**PARQUET, **(_LONG_QUERY if name == "versions.parquet" else {})}
         self._database.write(query.sql, query.parameters, path, "Parquet", settings)
         path.chmod(0o600)
         return rows_of(path)

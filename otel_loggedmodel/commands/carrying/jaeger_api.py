@@ -236,10 +236,12 @@ class JaegerApi:
         if status == 404 and may_be_absent and isinstance(document, dict):
             return document
         if status >= 400:
-            advice = f": {_ADDRESS}" if status in (404, 405) else ""
+            # In memory, Jaeger refuses to be asked for more traces than it keeps.
+            is_limit = "search depth" in words
+            advice = f": {_ADDRESS}" if status in (404, 405) else ": say a lower --limit" if is_limit else ""
             raise JaegerError(
                 f"{self.url}{path} answers {status} ({words[:_MOST_WORDS]}){advice}",
-                may_pass=status in _STATUSES_THAT_PASS,
+                may_pass=status in _STATUSES_THAT_PASS and not is_limit,
             )
         if not isinstance(document, dict):
             raise self._strange(path)

@@ -26,6 +26,7 @@ T = TypeVar("T")
 _PATIENCE_SECONDS: Final = (0.5, 2.0, 5.0, 10.0)
 _MOST_REMEMBERED: Final = 100_000
 _IDS_ASKED: Final = 1000
+_NOTES: Final = "@jaeger@"
 # What is slow is stored before much has come, so that little is asked for again after a kill.
 _KEEP_SECONDS: Final = 10.0
 
@@ -188,6 +189,18 @@ def _is_known(span: Mapping[str, Any], known: Collection[tuple[str, str]]) -> bo
     return (trace_id_of(span.get("traceID")).hex(), str(span.get("spanID", "")).lower().zfill(16)) in known
 
 
+def _plain(span: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A span without what Jaeger has noted on it for itself, such as its warnings."""
+    attributes = span.get("attributes")
+    if not isinstance(attributes, list) or not any(_is_note(one) for one in attributes):
+        return span
+    return {**span, "attributes": [one for one in attributes if not _is_note(one)]}
+
+
+def _is_note(attribute: object) -> bool:
+    return isinstance(attribute, dict) and str(attribute.get("key", "")).startswith(_NOTES)
+
+
 def _without(
     otlp: Mapping[str, Any], wanted: Collection[str], known: Collection[tuple[str, str]]
 ) -> tuple[dict[str, Any], int]:
@@ -204,7 +217,7 @@ def _without(
                 if (span["traceId"].lower(), str(span.get("spanId", "")).lower()) in known:
                     left_out += 1
                     continue
-                spans.append(span)
+                spans.append(_plain(span))
             if spans:
                 scopes.append({**scope, "spans": spans})
         if scopes:

@@ -191,7 +191,8 @@ def _version_of(kind: str, said: Said) -> str | None:
             return "" if b"victoriatraces" in body.lower().replace(b" ", b"") else None
         case "jaeger":
             version = _JAEGER_VERSION.search(body)
-            return (version[1].decode() if version else "") if b"Jaeger UI" in body else None
+            # One that was built without its pages has an empty one, and no version.
+            return (version[1].decode() if version else "") if b"JAEGER_VERSION" in body else None
         case "tempo":
             return "" if body == b"echo" else None
     return None
