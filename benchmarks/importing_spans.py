@@ -2,8 +2,8 @@
 """Spans a second that `import` stores, and whether memory stays flat: of files, and of Jaeger's JSON.
 
 Each import is a process of its own that fills an embedded store: `otel-loggedmodel import otlp FILE`, of a file and of
-one ten times as large, in the forms that differ most; and `import jaeger` from a server in this process. Budgets are for
-the larger file, as starting takes a second of its own.
+one ten times as large, in the forms that differ most; and `import jaeger` from a server in this process. Starting takes
+a second of its own, so that budgets are of the larger file.
 """
 
 import json

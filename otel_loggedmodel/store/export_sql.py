@@ -89,9 +89,20 @@ def resources(scope: Scope, days: Sequence[str]) -> Query:
     )
 
 
-def traces(scope: Scope) -> Query:
-    """One row for each trace of each version: for each entry span that counts."""
-    measured = measuring.traces(scope, way=Way.EVERY if scope.moves.sql else Way.MIXED)
+def entangled(scope: Scope) -> Query:
+    """How many traces are not plain, so that they take longer to measure: one row with `entangled`."""
+    plain = measuring.traces(scope, way=Way.PLAIN)
+    return Query(f"SELECT countIf(is_entangled) AS entangled FROM ({plain.sql})", plain.parameters)
+
+
+def traces(scope: Scope, *, are_plain: bool) -> Query:
+    """One row for each trace of each version: for each entry span that counts.
+
+    Args:
+        scope: Which traces.
+        are_plain: Whether all of them are.
+    """
+    measured = measuring.traces(scope, way=Way.PLAIN if are_plain else Way.EVERY if scope.moves.sql else Way.MIXED)
     known = "said > 0 AND unsaid = 0"
     span, of_spans = schema.call("span"), scope.spans
     # Where the entry span is missing, another stands for the trace.

@@ -166,7 +166,7 @@ class _Writing:
         for day in self._told(days):
             rows["spans"] += self._parquet(f"spans/{day}.parquet", export_sql.spans(self._scope, day))
         for several in _together(days):
-            found = export_sql.traces(self._scope_of(several[0], several[-1]))
+            found = self._traces(self._scope_of(several[0], several[-1]))
             rows["traces"] += self._parquet(f"traces/{several[0]}.parquet", found)
         rows["scores"] = self._parquet("scores.parquet", export_sql.scores_of(self._scope))
         rows["versions"] = self._parquet("versions.parquet", export_sql.versions(list(self._versions())))
@@ -219,6 +219,14 @@ class _Writing:
             EVERYTHING, since=max(start, since) if since else start, until=min(end, until) if until else end
         )
         return replace(self._scope, selection=selection)
+
+    def _traces(self, scope: Scope) -> Query:
+        """What finds traces, in the quickest way that holds for all of them, as `measuring.answer` has it."""
+        if scope.moves.sql:
+            return export_sql.traces(scope, are_plain=False)
+        query = export_sql.entangled(scope)
+        (found,) = self._database.query(query.sql, query.parameters)
+        return export_sql.traces(scope, are_plain=not found["entangled"])
 
     def _parquet(self, name: str, query: Query) -> int:
         """Write the rows that a query finds; returns how many there are."""
