@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jaeger 2, from its Go module, in memory and on badger: what it makes of a version, and the queries of its page."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,11 @@ from typing import Any
 import pytest
 
 import needs
+from backend.serving import command
 from effort import some
+from otel_loggedmodel.commands.diagnosis import backends
+from otel_loggedmodel.commands.diagnosis.endpoint import endpoint_of_environment
+from otel_loggedmodel.commands.diagnosis.steps import Deadline
 from waiting import wait_until
 
 from . import contract
@@ -134,6 +139,24 @@ def test_the_queries_of_its_page(jaeger: Process, sent: dict[str, Version]) -> N
     assert found("Versions") == {version.trace_id, other.trace_id}
     assert found("What a version is made of") == {version.trace_id}
     assert found("Scores") == {version.traces[0]}
+
+
+def test_it_is_known_to_doctor_and_its_traces_can_be_imported(
+    jaeger: Process, sent: dict[str, Version], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = jaeger.url("query")
+    monkeypatch.setattr(backends, "PORTS", dict.fromkeys(backends.PORTS, 1) | {"jaeger": int(query.rpartition(":")[2])})
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", jaeger.url("otlp"))
+    assert backends.recognise(endpoint_of_environment(), Deadline(30)).text.startswith("Jaeger ")
+    store = f"chdb://{tmp_path / 'store'}"
+    for stored in (True, False):
+        done = command("import", "jaeger", query, "--since", "1h", "--json", store=store)
+        assert done.returncode == 0, done
+        assert (json.loads(done.stdout)["carried"]["spans"] > 0) is stored
+    models = json.loads(command("models", "--json", store=store).stdout)["versions"]
+    assert {(model["model_id"], model["traces"], len(model["params"])) for model in models} == {
+        (version.id, len(version.traces), len(version.params)) for version in sent.values()
+    }
 
 
 def test_after_a_restart_it_knows_what_its_storage_keeps(

@@ -79,12 +79,12 @@ _KNOWN: Final = {
     "jaeger": Known(
         "Jaeger",
         (
-            "It finds the traces of a version by the tag logged_model.id, and a version's records as the trace of its"
-            " id without m-.",
-            "In memory it keeps as many traces as max_traces says, and lets go of those that came first. In badger a"
-            " span with a value of 65,000 bytes is lost without a word.",
+            "It shows a version as the trace of its id without m-, and finds its traces by the tag logged_model.id.",
+            "In memory it keeps as many traces as max_traces says. In badger a span with a value of 65,000 bytes or"
+            " more is lost, which no version has.",
         ),
-        "`otel-loggedmodel import jaeger {query}` brings its traces to where versions are compared.",
+        "`otel-loggedmodel import jaeger {query}` brings its traces to where versions are compared:"
+        " docs/backends/jaeger.md.",
     ),
     "zipkin": Known(
         "Zipkin",
@@ -92,35 +92,37 @@ _KNOWN: Final = {
             "It drops links: traces of a version are found by annotationQuery=logged_model.id=m-...",
             "It finds a version's own records only where the lookback of a search reaches to the first of them.",
         ),
-        "Keep every trace at `otel-loggedmodel serve`, too, to compare: a Collector can send to both.",
+        "A Collector can send to `otel-loggedmodel serve`, too, to compare: docs/backends/zipkin.md.",
     ),
     "victoriatraces": Known(
         "VictoriaTraces",
         ("Results that are added days later show only with -search.traceMaxDurationWindow=720h.",),
-        "`otel-loggedmodel import jaeger {query}/select/jaeger` brings its traces to where versions are compared.",
+        "`otel-loggedmodel import jaeger {query}/select/jaeger` brings its traces to where versions are compared:"
+        " docs/backends/victoriatraces.md.",
     ),
     "phoenix": Known(
         "Phoenix",
         ('It drops links: traces of a version are found by attributes["logged_model"]["id"] == "m-...".',),
-        "Keep every trace at `otel-loggedmodel serve`, too, to compare: a Collector can send to both.",
+        "A Collector can send to `otel-loggedmodel serve`, too, to compare: docs/backends/phoenix.md.",
     ),
     "mlflow": Known(
         "MLflow",
-        ("It takes each trace as a whole of one experiment, which the header x-mlflow-experiment-id names.",),
-        "OTEL_LOGGEDMODEL_MLFLOW makes LoggedModels of versions there: see docs/mlflow-server.md.",
+        ("A trace is in the experiment that the header x-mlflow-experiment-id names.",),
+        "OTEL_LOGGEDMODEL_MLFLOW makes LoggedModels of versions there: docs/mlflow-server.md.",
     ),
     "tempo": Known(
         "Tempo",
         (
-            "It cuts values at 2,048 bytes and refuses what goes beyond 5 MB of one trace, by default: a version's"
-            " records are one trace.",
+            "It cuts values after 2,048 bytes, which those of versions are shorter than.",
+            "It takes no more than 5 MB of one trace: a version that thousands of processes announce needs"
+            " OTEL_LOGGEDMODEL_REPEAT=0, or a higher max_bytes_per_trace.",
         ),
-        "max_attribute_bytes and max_bytes_per_trace raise that.",
+        "See docs/backends/tempo.md for the queries.",
     ),
     "collector": Known(
         "an OpenTelemetry Collector (or something built on one)",
         ("What becomes of spans depends on where it sends them.",),
-        "A sampler in it needs a way around for records of versions: collector-config.yaml has it.",
+        "A sampler in it needs a way around for records of versions: docs/collector.md.",
     ),
 }
 
