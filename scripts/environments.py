@@ -6,7 +6,7 @@
 
 One that is there already is made anew only when something that it is made of has changed: its packages, their pins,
 pyproject.toml, its Python. `make` makes .venv itself, for `make test`. uv installs where the variable UV names it, as
-in .ci/run, and pip elsewhere.
+in .ci/run, or `make` has brought it along, and pip elsewhere.
 """
 
 import argparse
@@ -152,7 +152,9 @@ def commands(name: str, python: str) -> list[list[str]]:
     what = [*environment.packages, "--editable", project, "--constraint", str(ROOT / environment.constraints)]
     bare = ["--no-deps", *environment.bare, "--constraint", str(ROOT / environment.constraints)]
     directory, binary = str(ROOT / ".venv" / name), python_of(name)
-    if uv := os.environ.get("UV"):
+    # `make` has one of its own.
+    own = ROOT / ".venv" / "bin" / "uv"
+    if uv := os.environ.get("UV") or (str(own) if own.exists() else None):
         make_it = [uv, "venv", "--quiet", "--clear", "--python", python, directory]
         install = [uv, "pip", "install", "--quiet", "--python", binary]
         return [make_it, [*install, *what], *([[*install, *bare]] if environment.bare else [])]

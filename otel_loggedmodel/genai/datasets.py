@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from opentelemetry import trace as trace_api
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, TraceFlags
 
@@ -89,13 +90,7 @@ class EvaluationDataset:
             ValueError: One is not valid, one is too large, or there are too many.
         """
         before = dict(self._rows)
-        changed: dict[str, dict[str, Any]] = {}
-        for row in RowReader().read(_records(records)):
-            kept = _kept(row)
-            if len(json.dumps(kept, default=text_of_any)) > _MAX_ROW_CHARACTERS:
-                raise ValueError(f"row {row.number} is larger than {_MAX_ROW_CHARACTERS} characters: keep it in a file")
-            if before.get(row.key) != kept:
-                changed[row.key] = kept
+        changed = {key: kept for key, kept in rows_of(records).items() if before.get(key) != kept}
         if len(before | changed) > MAX_ROWS:
             raise ValueError(
                 f"a data set has at most {MAX_ROWS} rows here: keep larger ones in a file, and evaluate that"
@@ -204,6 +199,25 @@ def get_dataset(
     )
 
 
+def rows_of(records: Any) -> dict[str, dict[str, Any]]:
+    """Rows as they are kept, by their keys.
+
+    Args:
+        records: As `EvaluationDataset.merge_records` takes them.
+
+    Raises:
+        TypeError: They are none.
+        ValueError: One is none, or too large.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for row in RowReader().read(_records(records)):
+        kept = _kept(row)
+        if len(json.dumps(kept, default=text_of_any)) > _MAX_ROW_CHARACTERS:
+            raise ValueError(f"row {row.number} is larger than {_MAX_ROW_CHARACTERS} characters: keep it in a file")
+        found[row.key] = kept
+    return found
+
+
 def dataset_id_of(name: str) -> str:
     """The id of the data set of a name."""
     return "d-" + hashlib.sha256(b"dataset:" + name.encode(errors="replace")).hexdigest()[:32]
@@ -239,26 +253,50 @@ def _kept(row: Row) -> dict[str, Any]:
     return kept
 
 
-def _deliver(dataset: EvaluationDataset, rows: Mapping[str, Mapping[str, Any] | None]) -> None:
-    recorder = Recorder(extended_provider(dataset._provider))
-    trace_id = int(_trace_of(dataset.dataset_id), 16)
-    parent = SpanContext(trace_id, span_id_from(dataset.dataset_id), True, _SAMPLED)
+def spans_of_rows(
+    name: str,
+    rows: Mapping[str, Mapping[str, Any] | None],
+    resource: Resource,
+    *,
+    experiment_ids: Sequence[str] = (),
+    tags: Mapping[str, str] | None = None,
+) -> list[ReadableSpan]:
+    """The spans that keep rows.
+
+    Args:
+        name: What the data set is called.
+        rows: As `rows_of` has them; None for one that is taken away.
+        resource: Whose spans they are.
+        experiment_ids: The experiments that the data set belongs to.
+        tags: What else is said of it.
+    """
+    dataset_id = dataset_id_of(name)
+    trace_id = int(_trace_of(dataset_id), 16)
+    parent = SpanContext(trace_id, span_id_from(dataset_id), True, _SAMPLED)
     spans: list[ReadableSpan] = []
     for key, row in rows.items():
         # Later rows have later times, as the newest of a key counts.
         now_ns = time.time_ns() + len(spans)
         values = {
             attributes.EVENT: "dataset_row",
-            attributes.EVALUATION_DATASET_NAME: dataset.name,
+            attributes.EVALUATION_DATASET_NAME: name,
             attributes.EVALUATION_ROW: key,
-            attributes.EXPERIMENT_ID: ",".join(dataset.experiment_ids),
-            **{attributes.TAG_PREFIX + tag: text for tag, text in dataset.tags.items()},
+            attributes.EXPERIMENT_ID: ",".join(experiment_ids),
+            **{attributes.TAG_PREFIX + tag: text for tag, text in (tags or {}).items()},
             attributes.SAMPLING_PRIORITY: 1,
         }
         if row is not None:
             values[attributes.DATASET_VALUES] = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
         context = SpanContext(trace_id, random_span_id(), False, _SAMPLED, KEPT_BY_SAMPLERS)
-        spans.append(direct_span(attributes.DATASET_ROW, context, parent, recorder.resource, values, now_ns, now_ns))
+        spans.append(direct_span(attributes.DATASET_ROW, context, parent, resource, values, now_ns, now_ns))
+    return spans
+
+
+def _deliver(dataset: EvaluationDataset, rows: Mapping[str, Mapping[str, Any] | None]) -> None:
+    recorder = Recorder(extended_provider(dataset._provider))
+    spans = spans_of_rows(
+        dataset.name, rows, recorder.resource, experiment_ids=dataset.experiment_ids, tags=dataset.tags
+    )
     for start in range(0, len(spans), _SPANS_AT_ONCE):
         recorder.record(spans[start : start + _SPANS_AT_ONCE])
         # The SDK's batch processor drops what its queue does not hold.

@@ -292,7 +292,7 @@ def _in_reading_order(
 
 def trace_page(request: Request) -> Page:
     """One trace."""
-    query = _query(request, {"id", "span", "text", "only", "page"})
+    query = _query(request, {"id", "span", "text", "only", "page", "stored"})
     trace_id, span_id = _one(query, "id"), _one(query, "span")
     if trace_id is None:
         raise BadParameterError("The address names no trace.")
@@ -313,6 +313,8 @@ def trace_page(request: Request) -> Page:
             "title_by_id": title_by_id,
             "titles": list(title_by_id.values()),
             "page_address": page_address,
+            "stored": _one(query, "stored") or "",
+            "datasets": _datasets(reader),
         }
 
     return Page("trace", f"Trace {trace_id[:8]}", "trace.html", make)

@@ -137,7 +137,7 @@ class Server:
         otlp = OtlpHttp(settings, access, self._intake, self._metrics, declined)
         api = Api(reader, self._questions, access, self._metrics, self.trouble)
         self._keeping = Keeping(upkeep, access)
-        self._site = Site(reader, self._questions, access, settings, self._metrics, api)
+        self._site = Site(reader, self._questions, access, settings, self._metrics, api, self._intake)
         self._app = Starlette(
             routes=[*otlp.routes(), *api.routes(), *self._keeping.routes(), *self._site.routes()],
             exception_handlers={HTTPException: self._answer_http_exception},

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import Any, Final
 from urllib.parse import parse_qs, quote, urlsplit
 
+from opentelemetry.sdk.trace import ReadableSpan
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
@@ -21,9 +22,10 @@ from starlette.routing import Route
 from otel_loggedmodel.pages import design
 from otel_loggedmodel.pages.addresses import Links
 from otel_loggedmodel.pages.templates import render, static, warm_up
-from otel_loggedmodel.server import contents
+from otel_loggedmodel.server import contents, writing
 from otel_loggedmodel.server.access import Access
 from otel_loggedmodel.server.api import Api, error_of, error_of_refusal
+from otel_loggedmodel.server.intake import Intake
 from otel_loggedmodel.server.metrics import Metrics
 from otel_loggedmodel.server.page_questions import (
     Page,
@@ -43,7 +45,9 @@ from otel_loggedmodel.server.remembering import Memory, Remembering
 from otel_loggedmodel.server.sessions import COOKIE, SESSION_SECONDS, Sessions
 from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.server.tries import Tries
-from otel_loggedmodel.store.reading import Reader
+from otel_loggedmodel.server.writing import Writing
+from otel_loggedmodel.store.reading import Reader, ReadingError
+from otel_loggedmodel.store.trace_results import Trace
 
 _MOST_FORM_BYTES: Final = 16 * 1024
 _FORM_SECONDS: Final = 10.0
@@ -84,10 +88,18 @@ class Site:
         settings: Settings, with the token that is asked for.
         metrics: What is counted.
         api: What answers programs at the first page's address.
+        intake: What stores what people say.
     """
 
     def __init__(
-        self, reader: Reader, questions: Questions, access: Access, settings: Settings, metrics: Metrics, api: Api
+        self,
+        reader: Reader,
+        questions: Questions,
+        access: Access,
+        settings: Settings,
+        metrics: Metrics,
+        api: Api,
+        intake: Intake,
     ) -> None:
         self._reader = reader
         self._questions = questions
@@ -96,6 +108,7 @@ class Site:
         self._tries = Tries()
         self._metrics = metrics
         self._api = api
+        self._writing = Writing(intake)
         self._is_dev = settings.dev
         self._memory = Memory(reader)
         self._warming_up = threading.Thread(target=warm_up, name="otel-loggedmodel templates")
@@ -123,6 +136,8 @@ class Site:
             Route("/", self._first),
             *(Route(path, self._guarded(page)) for path, page in pages.items()),
             Route("/trace/content", self._content),
+            Route("/trace/feedback", self._take_feedback, methods=["POST"]),
+            Route("/trace/row", self._take_row, methods=["POST"]),
             Route("/find", self._find),
             *([Route("/design", self._design)] if self._is_dev else []),
             Route("/revision", self._revision),
@@ -272,6 +287,45 @@ class Site:
             status, text = self._failure(error)
             return Response(text, status, _HEADERS, "text/html")
         return Response(content.body, 200, {**_HEADERS, **content.headers}, content.media_type)
+
+    async def _take_feedback(self, request: Request) -> Response:
+        """What somebody says of a trace."""
+        return await self._take(
+            request,
+            "scores",
+            lambda trace, form: [writing.feedback_of(trace, form.get("said", ""), form.get("comment", ""))],
+        )
+
+    async def _take_row(self, request: Request) -> Response:
+        """A trace that becomes a row of a data set."""
+        return await self._take(
+            request,
+            "add",
+            lambda trace, form: writing.row_of(trace, form.get("dataset", ""), form.get("expected", "")),
+        )
+
+    async def _take(
+        self, request: Request, place: str, make: Callable[[Trace, Mapping[str, str]], Sequence[ReadableSpan]]
+    ) -> Response:
+        """Store what a form says of a trace, and go back to where it stands."""
+        refused = self._refused(request)
+        if refused is not None:
+            return refused
+        if not _is_own(request):
+            return self._failed(403, "Another page may not write here.")
+        try:
+            form = await asyncio.wait_for(_form(request), _FORM_SECONDS)
+            trace_id = form.get("id", "")
+            trace = await self._questions.ask(lambda: writing.read(self._reader, trace_id))
+            await self._writing.store(make(trace, form))
+        except ReadingError as error:
+            status, text = self._failure(error)
+            return Response(text, status, _HEADERS, "text/html")
+        except RefusalError as error:
+            return self._failed(error_of_refusal(error).status, str(error))
+        except (TypeError, ValueError, ClientDisconnect, asyncio.TimeoutError) as error:
+            return self._failed(400, f"This cannot be stored: {error or 'it is not what the form sends'}.")
+        return RedirectResponse(Links().trace(trace_id, ("stored", place)) + f"#{place}", 303, _HEADERS)
 
     async def _revision(self, request: Request) -> Response:
         refused = self._refused(request)
