@@ -277,7 +277,7 @@ def traces_page(request: Request) -> Page:
             "datasets": _datasets(reader),
             "chosen": chosen,
             "links": links,
-            **traces.values(request.query_params.multi_items(), titles),
+            **traces.values(request.query_params.multi_items(), titles, found[:_TRACES_A_PAGE]),
         }
 
     return Page("traces", "Traces", "traces.html", make)
