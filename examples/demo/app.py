@@ -67,6 +67,9 @@ def create_app() -> FastAPI:
     if release is None:
         app.add_middleware(RouteByHeader, models={release: versions.create(release) for release in versions.RELEASES})
     else:
+        # Those that came before are older, whichever process starts first.
+        for earlier in versions.RELEASES[: versions.RELEASES.index(release)]:
+            versions.made(earlier)
         model = versions.create(release)
         otel_loggedmodel.set_active_model(model_id=model.model_id)  # version: of the whole process
     FastAPIInstrumentor.instrument_app(app, excluded_urls="health")
