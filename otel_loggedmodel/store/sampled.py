@@ -74,12 +74,19 @@ def looked_at(database: Database, scope: Scope) -> Sampled:
     """How often the traces of a scope count."""
     spans, entry = scope.spans, scope.entry
     parameters = {**spans.parameters, **entry.parameters}
-    has = {name: f"mapContains(LoggedModelSampling, '{name}')" for name in weights.ATTRIBUTES}
-    has[weights.STATE] = weights.HAS_STATE
-    columns = ", ".join(f"max({one}) AS has_{place}" for place, one in enumerate(has.values()))
     where = f"FROM {scope.source} WHERE {spans.sql} AND {entry.sql}"
-    (row,) = database.query(f"SELECT {columns}, max({IS_BROKEN}) AS is_broken {where}", parameters)
-    ways = frozenset(way for place, way in enumerate(has) if row[f"has_{place}"])
+    # Mostly there is nothing, which the sizes of maps tell sooner than their keys.
+    (row,) = database.query(
+        f"SELECT max(notEmpty(LoggedModelSampling)) AS is_said, max({weights.HAS_STATE}) AS is_stated,"
+        f" max({IS_BROKEN}) AS is_broken {where}",
+        parameters,
+    )
+    ways = frozenset(
+        [
+            *(weights.said_attributes(database, scope) if row["is_said"] else ()),
+            *([weights.STATE] if row["is_stated"] else []),
+        ]
+    )
     broken = Query(f"SELECT {scope.trace} {where} AND {IS_BROKEN}", parameters) if row["is_broken"] else Query("")
     if not ways:
         return Sampled(broken=broken)

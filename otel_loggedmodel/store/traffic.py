@@ -83,7 +83,7 @@ def designs(database: Database, scope: Scope, model_ids: Sequence[str]) -> Desig
     for row in found:
         traffic[row["version"]][int(row["route"]), int(row["hour"])] += row["traces"]
         routes[int(row["route"])] = row["name"]
-    ways = set(_attributes(database, scope))
+    ways = set(weights.said_attributes(database, scope))
     if any(row["stated"] for row in found):
         ways.add(weights.STATE)
     said = weights.said(database, scope, frozenset(ways)) if ways else {}
@@ -176,18 +176,6 @@ def _looked_at(database: Database, scope: Scope) -> list[dict[str, Any]]:
 
     found = query("LoggedModelRoute")
     return found if len(found) <= _MOST_ROWS else query("''")
-
-
-def _attributes(database: Database, scope: Scope) -> Iterator[str]:
-    """Which of the attributes that say weights the entry spans have."""
-    spans, entry = scope.spans, scope.entry
-    has = [f"mapContains(LoggedModelSampling, '{name}')" for name in weights.ATTRIBUTES]
-    (row,) = database.query(
-        f"SELECT {', '.join(f'max({one}) AS has_{place}' for place, one in enumerate(has))}"
-        f" FROM {scope.source} WHERE {spans.sql} AND {entry.sql} AND notEmpty(LoggedModelSampling)",
-        {**spans.parameters, **entry.parameters},
-    )
-    return (name for place, name in enumerate(weights.ATTRIBUTES) if row[f"has_{place}"])
 
 
 def _has(database: Database, scope: Scope, attribute: str) -> bool:

@@ -55,6 +55,18 @@ class Said:
     example: str
 
 
+def said_attributes(database: Database, scope: Scope) -> Iterator[str]:
+    """Which of the attributes that say weights the entry spans have."""
+    spans, entry = scope.spans, scope.entry
+    has = [f"mapContains(LoggedModelSampling, '{name}')" for name in ATTRIBUTES]
+    (row,) = database.query(
+        f"SELECT {', '.join(f'max({one}) AS has_{place}' for place, one in enumerate(has))}"
+        f" FROM {scope.source} WHERE {spans.sql} AND {entry.sql} AND notEmpty(LoggedModelSampling)",
+        {**spans.parameters, **entry.parameters},
+    )
+    return (name for place, name in enumerate(ATTRIBUTES) if row[f"has_{place}"])
+
+
 def weight_sql(scope: Scope, ways: frozenset[str], failed: str) -> str:
     """The weight that an entry span says; 0 where it says none, or what cannot be.
 
