@@ -12,9 +12,13 @@ Each marked test is a trace of the version, its assertions are the score `passed
 With pytest-xdist, all workers work for one run. Nothing is done where no version is named: with
 `--loggedmodel-version`, the ini option `loggedmodel_version`, or the version of the environment.
 
-This module is imported wherever pytest runs, so it imports the library only when there is something to do.
+This module is imported wherever pytest runs, of whatever release. So it imports the library only when there is
+something to do, and takes nothing of pytest that earlier releases lack.
 """
 
+from __future__ import annotations
+
+import weakref
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -66,14 +70,14 @@ class Row:
 class _State:
     """What the plugin knows of the session."""
 
-    recording: "Recording | None" = None
+    recording: Recording | None = None
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     total: int = 0
     skipped: int = 0
 
 
-_STATE: Final = pytest.StashKey[_State]()
-_ROW: Final = pytest.StashKey[Row]()
+_STATES: Final[weakref.WeakKeyDictionary[pytest.Config, _State]] = weakref.WeakKeyDictionary()
+_ROWS: Final[weakref.WeakKeyDictionary[pytest.Item, Row]] = weakref.WeakKeyDictionary()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -93,13 +97,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the mark, and find out which run this is."""
     config.addinivalue_line("markers", _HELP)
-    config.stash[_STATE] = _State()
+    _STATES[config] = _State()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell a worker of pytest-xdist of which run it is."""
-    state = node.config.stash[_STATE]
+    state = _STATES[node.config]
     recording = state.recording or _begin(node.config)
     if recording is not None:
         node.workerinput[MARK] = recording.for_worker
@@ -108,14 +112,14 @@ def pytest_configure_node(node: Any) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Learn from a worker of pytest-xdist how many rows there are: the controller collects none itself."""
-    state = node.config.stash[_STATE]
+    state = _STATES[node.config]
     state.total = max(state.total, getattr(node, "workeroutput", {}).get(MARK, 0))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Count the rows before others leave some out: a run of some of them is not whole."""
-    config.stash[_STATE].total = sum(item.get_closest_marker(MARK) is not None for item in items)
+    _STATES[config].total = sum(item.get_closest_marker(MARK) is not None for item in items)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -128,23 +132,22 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 @pytest.fixture
 def loggedmodel_row(request: pytest.FixtureRequest) -> Row:
     """What a marked test says of itself: `score(name, value)`, `inputs` and `outputs`."""
-    row: Row = request.node.stash.setdefault(_ROW, Row())
-    return row
+    return _ROWS.setdefault(request.node, Row())
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, None]:
     """Run a marked test as a row."""
-    recording = pyfuncitem.config.stash[_STATE].recording
+    recording = _STATES[pyfuncitem.config].recording
     mark = pyfuncitem.get_closest_marker(MARK)
     if recording is None or mark is None:
         yield
         return
-    row = pyfuncitem.stash.setdefault(_ROW, Row())
+    row = _ROWS.setdefault(pyfuncitem, Row())
     with recording.row(pyfuncitem.nodeid, mark.kwargs.get("group")) as work:
         outcome = yield
         error = None if outcome.excinfo is None else outcome.excinfo[1]
-        if isinstance(error, pytest.skip.Exception | pytest.xfail.Exception):
+        if isinstance(error, (pytest.skip.Exception, pytest.xfail.Exception)):
             work.drop()
         else:
             told = work.end(row, error)
@@ -155,7 +158,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Collect what rows came to; here reports of all workers arrive."""
     if not _CONFIGS:
         return
-    state = _CONFIGS[-1].stash[_STATE]
+    state = _STATES[_CONFIGS[-1]]
     if report.skipped and MARK in report.keywords:
         state.skipped += 1
     if report.when == "call":
@@ -175,7 +178,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """End the run, and have everything delivered."""
-    state = session.config.stash[_STATE]
+    state = _STATES[session.config]
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output[MARK] = state.total
@@ -191,7 +194,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say what came out, and how it compares with another run."""
-    state = config.stash[_STATE]
+    state = _STATES[config]
     if state.recording is None or not state.rows:
         return
     terminalreporter.section("evaluation run of otel-loggedmodel")
@@ -199,15 +202,15 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(line)
 
 
-def _summary(config: pytest.Config, state: _State, recording: "Recording") -> Iterator[str]:
+def _summary(config: pytest.Config, state: _State, recording: Recording) -> Iterator[str]:
     yield from recording.told(state.rows)
     against = config.getoption("--loggedmodel-against")
     if against != "none":
         yield from recording.compared(against)
 
 
-def _begin(config: pytest.Config) -> "Recording | None":
-    state = config.stash[_STATE]
+def _begin(config: pytest.Config) -> Recording | None:
+    state = _STATES[config]
     if state.recording is None:
         from otel_loggedmodel._pytest_rows import begun
 

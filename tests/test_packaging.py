@@ -159,6 +159,7 @@ def test_entry_points_stay_as_they_are() -> None:
         ("opentelemetry_instrumentor", "loggedmodel", "otel_loggedmodel.instrumentor:LoggedModelInstrumentor"),
         ("opentelemetry_logs_exporter", "loggedmodel", "otel_loggedmodel.log_exporter:LoggedModelLogRecordExporter"),
         ("opentelemetry_traces_exporter", "loggedmodel", "otel_loggedmodel.exporter:LoggedModelExporter"),
+        ("pytest11", "loggedmodel", "otel_loggedmodel.pytest_plugin"),
     }
 
 
