@@ -304,6 +304,11 @@ class Measurement:
         """One of the counts that are no metrics, by version, where it is not 0."""
         return {model_id: row[what] for model_id, row in self._rows.items() if row[what]}
 
+    @property
+    def scores(self) -> Mapping[str, Scores]:
+        """The scores, by version and name."""
+        return self._scores
+
     def mute(self) -> int:
         """How many traces of agents there are in versions without a call of a model."""
         return sum(row["mute"] for row in self._rows.values() if row["calls"] == 0)

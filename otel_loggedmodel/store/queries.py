@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from otel_loggedmodel.store import (
+    agreement,
     behaving,
     catalogue,
     comparing,
@@ -143,6 +144,7 @@ class StoreReader:
                 *noting.notes(self._database, scope, measured),
                 *measured.notes(),
                 *lopsided.notes(self._database, scope, measured),
+                *agreement.notes(self._database, scope, measured.scores),
             ),
             unit=measured.unit,
             labels=labelled.compared(self._database, scope),

@@ -77,7 +77,7 @@ class Versions:
         self.keep(message)
         return [span.trace_id.hex() for span in spans]
 
-    def score(self, version: str, traces: Sequence[str], values: Sequence[float]) -> None:
+    def score(self, version: str, traces: Sequence[str], values: Sequence[float], source: str = "llm") -> None:
         """A result for each of these traces."""
         message = ExportTraceServiceRequest()
         spans = message.resource_spans.add().scope_spans.add().spans
@@ -91,7 +91,7 @@ class Versions:
                 end_time_unix_nano=START_NS + 3600 * 10**9,
             )
             said = {"gen_ai.evaluation.name": "good", "gen_ai.evaluation.score.value": value}
-            add(span, {"logged_model.id": self.name(version), "logged_model.evaluation.source": "llm", **said})
+            add(span, {"logged_model.id": self.name(version), "logged_model.evaluation.source": source, **said})
         self.keep(message)
 
     def keep(self, message: ExportTraceServiceRequest) -> None:
@@ -172,6 +172,22 @@ def test_scores_of_sampled_traces_count_as_often_as_these(versions: Versions) ->
     versions.score("v2", versions.send("v2", [10.0]), [1.0])
     found = versions.compare("v1", "v2").differences[0].metrics["scores.good"]
     assert (found.verdict, found.reason) == (Verdict.UNKNOWN, Reason.WEIGHTS_MISSING)
+
+
+def test_how_well_judges_agree_with_people_is_told(versions: Versions) -> None:
+    traces = versions.send("v1", [10.0] * 30)
+    judged = [1.0] * 20 + [0.0] * 10
+    versions.score("v1", traces, judged)
+    versions.score("v1", traces[2:], [1 - one if place < 4 else one for place, one in enumerate(judged[2:])], "human")
+    (note,) = [note for note in versions.compare("v1").notes if "judges and people" in note]
+    # Of 28 pairs, 14 and 10 are the same; people say 14 to 14, judges 18 to 10.
+    kappa = (24 / 28 - 0.5) / 0.5
+    assert note.startswith(
+        f"Score good: judges and people say the same of 24 of 28 traces (Cohen's kappa {kappa:.2f}, "
+    )
+    # What either says alone is no agreement.
+    versions.score("v2", versions.send("v2", [10.0] * 30), [1.0] * 30)
+    assert not any("judges and people" in note for note in versions.compare("v2").notes)
 
 
 def test_scores_of_one_conversation_are_one_unit(versions: Versions) -> None:
