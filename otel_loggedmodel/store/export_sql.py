@@ -19,7 +19,7 @@ from otel_loggedmodel.store.reading import EVERYTHING
 _HUGE: Final = 1 << 63
 _DURATION: Final = f"if(Duration >= {_HUGE}, 0, Duration)"
 # A key for a resource that is the same in every file of an export.
-RESOURCE: Final = "cityHash64(ServiceName, `ResourceAttributes.keys`, `ResourceAttributes.values`)"
+RESOURCE: Final = "cityHash64(ServiceName, mapKeys(ResourceAttributes), mapValues(ResourceAttributes))"
 _EVENTS: Final = (
     "CAST(arrayZip(`Events.Timestamp`, `Events.Name`, `Events.Attributes`), 'Array(Tuple(time DateTime64(9, \\'UTC\\'),"
     " name String, attributes Map(String, String)))')"
@@ -108,7 +108,7 @@ def traces(scope: Scope, *, are_plain: bool) -> Query:
     # Where the entry span is missing, another stands for the trace.
     return Query(
         f"""
-        SELECT TraceId AS trace_id, SpanId AS span_id, toString(version) AS version, LoggedModelRoute AS route,
+        SELECT TraceId AS trace_id, toString(version) AS version, LoggedModelRoute AS route,
             ServiceName AS service, fromUnixTimestamp64Nano(entry.start, 'UTC') AS start,
             entry.end - entry.start AS duration_ns, toBool(entry.failed) AS error, LoggedModelError AS error_kind,
             if({known}, input, NULL) AS input_tokens, if({known}, output, NULL) AS output_tokens,
@@ -120,7 +120,7 @@ def traces(scope: Scope, *, are_plain: bool) -> Query:
             FROM ({measured.sql})
         ) AS measured
         JOIN (
-            SELECT TraceId, SpanId, LoggedModelRoute, ServiceName, LoggedModelError, {span} AS id
+            SELECT TraceId, LoggedModelRoute, ServiceName, LoggedModelError, {span} AS id
             FROM {scope.columns.counted}
             WHERE {of_spans.sql}
             LIMIT 1 BY id
