@@ -22,8 +22,11 @@ from otel_loggedmodel.commands.carrying.otlp_files import FileImport
 from otel_loggedmodel.commands.carrying.positions import Positions
 from otel_loggedmodel.commands.carrying.sink import Sink
 from otel_loggedmodel.commands.exchange.filling import Filled
+from otel_loggedmodel.store import schema
+from otel_loggedmodel.store.database import open_database, quoted
 from otel_loggedmodel.store.exporting import Exporter, Wanted
 from otel_loggedmodel.store.parquet_rows import rows_of
+from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError, UnknownVersionError
 from otel_loggedmodel.versions import identity, records
 from otel_loggedmodel.versions.model import ModelEvent
@@ -144,6 +147,25 @@ def test_what_is_asked_for_is_exported(kept: Filled, tmp_path: Path) -> None:
     assert (since.rows["spans"], since.rows["traces"]) == (4, 4)
     nothing = exporter.run(Wanted(path=str(tmp_path / "nothing"), until=datetime(1999, 1, 1, tzinfo=timezone.utc)))
     assert (nothing.rows["spans"], nothing.rows["traces"]) == (0, 0)
+
+
+def test_a_store_that_only_a_collector_fills_is_exported(
+    kept: Filled, clickhouse_server: ClickHouseServer, tmp_path: Path
+) -> None:
+    # Without columns of ours, and without the table of what counts.
+    columns = (
+        "Timestamp, TraceId, SpanId, ParentSpanId, TraceState, SpanName, SpanKind, ServiceName, ResourceAttributes,"
+        " ScopeName, ScopeVersion, SpanAttributes, Duration, StatusCode, StatusMessage"
+    )
+    with clickhouse_server.new_database() as name:
+        database = open_database(f"clickhouse://127.0.0.1:{clickhouse_server.port}/{name}")
+        tables, *_ = schema.prepare(database, dry_run=True)
+        database.command(tables)
+        filled_from = quoted(kept.writer.database.client.database)  # type: ignore[union-attr]
+        database.command(f"INSERT INTO {schema.SPANS} ({columns}) SELECT {columns} FROM {filled_from}.{schema.SPANS}")
+        done = Exporter(database, StoreReader(database)).run(Wanted(path=str(tmp_path / "out")))
+        database.close()
+    assert (done.rows["spans"], done.rows["traces"], done.rows["versions"]) == (10, 8, 3)
 
 
 def test_it_is_there_whole_or_not_at_all(kept: Filled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
