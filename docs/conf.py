@@ -12,7 +12,7 @@ from sphinx.application import Sphinx
 
 from otel_loggedmodel import __version__
 
-_ROOT = Path(__file__).resolve().parent.parent
+_DOCS = Path(__file__).resolve().parent
 _SOURCE = "https://github.com/otel-loggedmodel/otel-loggedmodel/blob/main/"
 
 project = "otel-loggedmodel"
@@ -55,8 +55,13 @@ def setup(app: Sphinx) -> None:
     app.add_lexer("sql", _ClickHouse)
     # Before Google's form is made of it.
     app.connect("autodoc-process-docstring", _mark_examples, priority=400)
-    app.connect("source-read", lambda app, name, source: source.__setitem__(0, _outward(source[0])))
-    app.connect("include-read", lambda app, path, name, source: source.__setitem__(0, _outward(source[0])))
+    app.connect("source-read", lambda app, name, source: _lead_outward(name, source))
+    app.connect("include-read", lambda app, path, name, source: _lead_outward(str(path), source))
+    app.add_lexer("sql", _ClickHouse)
+    # Before Google's form is made of it.
+    app.connect("autodoc-process-docstring", _mark_examples, priority=400)
+    app.connect("source-read", lambda app, name, source: _lead_outward(name, source))
+    app.connect("include-read", lambda app, path, name, source: _lead_outward(str(path), source))
 
 
 def _mark_examples(app: Sphinx, what: str, name: str, of: object, options: object, lines: list[str]) -> None:
@@ -68,14 +73,23 @@ def _mark_examples(app: Sphinx, what: str, name: str, of: object, options: objec
             lines[place:place] = ["::", ""]
 
 
-def _outward(text: str) -> str:
-    return re.sub(r"\]\((\.\./[^)\s]+|README\.md)\)", _link, text)
+def _lead_outward(name: str, source: list[str]) -> None:
+    """Change the links of a page.
 
+    Args:
+        name: Of the page, below this folder.
+        source: Its text, in a list that is changed.
+    """
+    folder = (_DOCS / name).parent
 
-def _link(found: "re.Match[str]") -> str:
-    if found[1] == "README.md":
-        return "](index.md)"
-    path = os.path.normpath(_ROOT / "docs" / found[1].partition("#")[0])
-    if not Path(path).exists():
-        raise ValueError(f"{found[1]} leads nowhere")
-    return f"]({_SOURCE}{os.path.relpath(path, _ROOT)})"
+    def link(found: "re.Match[str]") -> str:
+        path = os.path.normpath(folder / found[1].partition("#")[0])
+        if not Path(path).exists():
+            raise ValueError(f"{name}: {found[1]} leads nowhere")
+        if path == str(_DOCS / "README.md"):
+            return f"]({os.path.relpath(_DOCS / 'index.md', folder)})"
+        if Path(path).is_relative_to(_DOCS):
+            return found[0]
+        return f"]({_SOURCE}{os.path.relpath(path, _DOCS.parent)})"
+
+    source[0] = re.sub(r"\]\(((?:\.\./)[^)\s]+|README\.md)\)", link, source[0])

@@ -45,7 +45,7 @@ class Loaded(HTMLParser):
 
 
 def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
-    pages = [*site.glob("*.html")]
+    pages = [*site.rglob("*.html")]
     assert len(pages) > 35
     loaded = {address for page in pages for address in Loaded(page.read_text()).addresses}
     assert any(address.endswith(".css") or ".css?" in address for address in loaded)
@@ -57,8 +57,9 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
 
 
 def test_every_page_of_the_folder_is_on_the_site(site: Path) -> None:
-    written = {page.stem for page in (ROOT / "docs").glob("*.md")} - {"README"}
-    assert written <= {page.stem for page in site.glob("*.html")}
+    folder = ROOT / "docs"
+    written = {str(page.relative_to(folder).with_suffix(".html")) for page in folder.rglob("*.md")} - {"README.html"}
+    assert written <= {str(page.relative_to(site)) for page in site.rglob("*.html")}
 
 
 def test_the_reference_has_every_public_name_and_command(site: Path) -> None:
@@ -71,7 +72,7 @@ def test_the_reference_has_every_public_name_and_command(site: Path) -> None:
 
 
 def test_links_out_of_the_folder_lead_to_the_repository(site: Path) -> None:
-    links = set(re.findall(r'href="([^"]+)"', "".join(page.read_text() for page in site.glob("*.html"))))
+    links = set(re.findall(r'href="([^"]+)"', "".join(page.read_text() for page in site.rglob("*.html"))))
     repository = "https://github.com/otel-loggedmodel/otel-loggedmodel/blob/main/"
     files = [link.removeprefix(repository) for link in links if link.startswith(repository)]
     assert files
