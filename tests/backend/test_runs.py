@@ -294,8 +294,9 @@ def test_of_one_person_the_newest_feedback_counts(serving, provider) -> None:
     assert score()["mean"] == pytest.approx(2 / 3)
     (summary,) = serving.get("/api/v1/traces", {"version": "liked"})["traces"]
     assert summary["scores"]["helpful"] == pytest.approx(2 / 3)
-    wait_until(lambda: any("unsure (1)" in note for note in compared(serving, "liked")["notes"]))
-    assert not any("good" in note for note in compared(serving, "liked")["notes"])
+    # Of labels, too.
+    mood = wait_until(lambda: compared(serving, "liked")["labels"])
+    assert [(one["name"], one["labels"]) for one in mood] == [("mood", [{"label": "unsure", "counts": [1]}])]
 
 
 def test_the_commands_list_and_show_runs(serving, evaluate) -> None:
