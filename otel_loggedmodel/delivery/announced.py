@@ -62,6 +62,7 @@ class Announced:
         self._lease: Lease | None = None
         self._noted: set[str] = set()
         self._is_off = False
+        self._pid = os.getpid()
 
     def claim(self, keys: Mapping[str, float]) -> dict[str, Said]:
         """Note that these versions are about to be announced, but for those that others have announced or are about to.
@@ -73,6 +74,7 @@ class Announced:
         Returns:
             What others have noted.
         """
+        self._follow_fork()
         room = MAX_NOTES - len(self._noted)
         new = [key for key in keys if key not in self._noted][: max(0, room)]
         keys = {key: seconds for key, seconds in keys.items() if key in self._noted or key in new}
@@ -90,6 +92,7 @@ class Announced:
 
     def settle(self, keys: Iterable[str], *, is_told: bool) -> None:
         """Note what came of it."""
+        self._follow_fork()
         keys = [key for key in keys if key in self._noted]
         if self._is_off or not keys:
             return
@@ -100,6 +103,7 @@ class Announced:
 
     def close(self) -> None:
         """Take the notes away, as others announce from now on what they use."""
+        self._follow_fork()
         lease, self._lease = self._lease, None
         self._noted.clear()
         if lease is not None:
@@ -109,10 +113,16 @@ class Announced:
 
     def after_fork(self) -> None:
         """In a forked child: the notes are its parent's."""
+        self._pid = os.getpid()
         lease, self._lease = self._lease, None
         self._noted = set()
         if lease is not None:
             lease.forget()
+
+    def _follow_fork(self) -> None:
+        # uWSGI forks in C, and runs no hooks unless it is told to.
+        if self._pid != os.getpid():
+            self.after_fork()
 
     def _turn_off(self) -> None:
         self._is_off = True

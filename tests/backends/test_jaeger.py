@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SpanExportResult
 
 import needs
 from backend.serving import command
@@ -31,6 +35,7 @@ service:
   pipelines:
     traces:
       receivers: [otlp]
+      processors: [batch]
       exporters: [jaeger_storage_exporter]
   telemetry:
     metrics: {level: none}
@@ -46,6 +51,8 @@ receivers:
   otlp:
     protocols:
       http: {endpoint: "127.0.0.1:${env:OTLP}"}
+processors:
+  batch: {}
 exporters:
   jaeger_storage_exporter: {trace_storage: one}
 """
@@ -125,6 +132,22 @@ def test_it_does_not_warn_of_spans_that_take_no_time(jaeger: Process, sent: dict
         for trace in asked(f"{jaeger.url('query')}/api/traces/{trace_id}")["data"]:
             for span in trace["spans"]:
                 assert not [said for said in span.get("warnings") or [] if "duration" in said.lower()]
+
+
+def test_badger_loses_a_long_value_and_says_that_it_has_it(
+    jaeger: Process, storage: str, shown: contract.Shown
+) -> None:
+    exporter = OTLPSpanExporter(f"{jaeger.url('otlp')}/v1/traces")
+    provider = TracerProvider(resource=Resource({"service.name": "other"}))
+    spans = []
+    for size in (66_000, 100):
+        span = provider.get_tracer("other").start_span("work", attributes={"text": "x" * size})
+        span.end()
+        spans.append(f"{span.get_span_context().trace_id:032x}")
+        assert exporter.export([span]) is SpanExportResult.SUCCESS
+    exporter.shutdown()
+    wait_until(lambda: shown(spans[1]), "the short one")
+    assert bool(shown(spans[0])) == (storage == "memory")
 
 
 def test_the_queries_of_its_page(jaeger: Process, sent: dict[str, Version]) -> None:

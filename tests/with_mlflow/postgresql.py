@@ -40,7 +40,8 @@ def postgresql() -> Iterator[str]:
     asked = [str(programs / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
     try:
         wait_until(lambda: subprocess.run(asked, capture_output=True, check=False).returncode == 0, "PostgreSQL")
-        yield f"postgresql://mlflow@127.0.0.1:{port}/postgres"
+        # SQLAlchemy 2.1 takes another driver, psycopg 3, unless told.
+        yield f"postgresql+psycopg2://mlflow@127.0.0.1:{port}/postgres"
     finally:
         process.terminate()
         process.wait(60)
