@@ -32,7 +32,7 @@ from otel_loggedmodel.commands import (
     traces,
     watch,
 )
-from otel_loggedmodel.commands.printing import complain, write
+from otel_loggedmodel.commands.printing import complain, is_read_no_more, write
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError, UnknownVersionError
 from otel_loggedmodel.version import __version__
 
@@ -60,6 +60,8 @@ class _Commands(TyperGroup):
             raise typer.Exit(exits.INTERRUPTED) from None
         except (OSError, EOFError) as error:
             # For a broken pipe or an end of input, the framework would exit with 1.
+            if isinstance(error, BrokenPipeError) and is_read_no_more():
+                raise typer.Exit from None
             raise typer.Exit(defects.tell(error)) from None
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
@@ -69,6 +71,8 @@ class _Commands(TyperGroup):
         except ModuleNotFoundError:
             raise  # `cli` says what to install
         except Exception as error:
+            if isinstance(error, BrokenPipeError) and is_read_no_more():
+                sys.exit()
             sys.exit(defects.tell(error))
 
 

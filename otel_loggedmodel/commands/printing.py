@@ -67,8 +67,22 @@ def write(text: str, stream: TextIO | None = None) -> None:
         stream.write(text)
         stream.flush()
     except BrokenPipeError:
-        # Python flushes once more when it exits, and would raise then.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _write_nowhere(stream)
+
+
+def is_read_no_more() -> bool:
+    """Whether the reader of standard output is gone, as in `--help | head`. Then what is left to say goes nowhere."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _write_nowhere(sys.stdout)
+        return True
+    return False
+
+
+def _write_nowhere(stream: TextIO) -> None:
+    # Python flushes once more when it exits, and would raise then.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def complain(text: str) -> None:
