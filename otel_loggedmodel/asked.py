@@ -26,7 +26,9 @@ from otel_loggedmodel.store import open_reader
 from otel_loggedmodel.store.chart_results import Activities, Behaviour
 from otel_loggedmodel.store.choosing import default_store
 from otel_loggedmodel.store.reading import Reader, RowFilter, VersionFilter
-from otel_loggedmodel.store.results import Comparison, RowChange, Version
+from otel_loggedmodel.store.results import Comparison
+from otel_loggedmodel.store.row_results import RowChange
+from otel_loggedmodel.store.version_results import Version
 
 if TYPE_CHECKING:
     import pandas

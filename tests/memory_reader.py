@@ -21,16 +21,11 @@ from otel_loggedmodel.store.reading import (
     UnknownVersionError,
     VersionFilter,
 )
-from otel_loggedmodel.store.results import (
-    Comparison,
-    Dataset,
-    RowChange,
-    Version,
-    VersionDetail,
-    VersionMetrics,
-)
+from otel_loggedmodel.store.results import Comparison, Dataset, VersionMetrics
+from otel_loggedmodel.store.row_results import RowChange
 from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
+from otel_loggedmodel.store.version_results import Version, VersionDetail
 
 
 @dataclass

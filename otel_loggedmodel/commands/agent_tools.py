@@ -19,8 +19,9 @@ from otel_loggedmodel.presenting.naming import Title, titles_of
 from otel_loggedmodel.presenting.selecting import selection_of
 from otel_loggedmodel.presenting.spans import in_tree_order, llm_of
 from otel_loggedmodel.store.reading import Reader, ReadingError, RowFilter, Selection, TraceFilter, VersionFilter
-from otel_loggedmodel.store.results import Comparison, Version
+from otel_loggedmodel.store.results import Comparison
 from otel_loggedmodel.store.trace_results import Span, TraceSummary
+from otel_loggedmodel.store.version_results import Version
 
 _MOST_CHARACTERS: Final = 2_000
 _MOST_SPANS: Final = 200

@@ -9,7 +9,8 @@ import typer
 
 from otel_loggedmodel.pages.addresses import Chosen
 from otel_loggedmodel.store.reading import Reader, RowFilter, Selection
-from otel_loggedmodel.store.results import Comparison, RowChange
+from otel_loggedmodel.store.results import Comparison
+from otel_loggedmodel.store.row_results import RowChange
 
 
 def write_html(

@@ -11,7 +11,7 @@ import typer
 from otel_loggedmodel.commands import exits, opening, options, printing
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.store.reading import Reader, ReadingError, Selection, VersionFilter
-from otel_loggedmodel.store.results import Version
+from otel_loggedmodel.store.version_results import Version
 
 if TYPE_CHECKING:
     from otel_loggedmodel.commands.exchange.importing import Imported

@@ -13,7 +13,7 @@ from otel_loggedmodel.presenting import formatting, misuse
 from otel_loggedmodel.presenting.naming import Title, short_id
 from otel_loggedmodel.presenting.texts import in_brief
 from otel_loggedmodel.store.reading import VersionFilter
-from otel_loggedmodel.store.results import Version
+from otel_loggedmodel.store.version_results import Version
 
 _ALWAYS: Final = frozenset({"name", "id", "traces", "last seen"})
 EXAMPLES: Final = """

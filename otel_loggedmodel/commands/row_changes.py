@@ -14,7 +14,8 @@ from rich.text import Text
 from otel_loggedmodel.commands.comparison_tables import label_of
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.texts import clean
-from otel_loggedmodel.store.results import Comparison, RowChange, RowResult
+from otel_loggedmodel.store.results import Comparison
+from otel_loggedmodel.store.row_results import RowChange, RowResult
 
 # On a terminal. A pipe gets all that the store gives.
 _CHARACTERS: Final = 400

@@ -11,8 +11,9 @@ from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.metrics import metrics_of, value_of
 from otel_loggedmodel.presenting.texts import clean, in_brief
 from otel_loggedmodel.store.reading import Reader, UnknownRunError, UnknownVersionError
-from otel_loggedmodel.store.results import HistoryEntry, Version, VersionDetail, VersionMetrics
+from otel_loggedmodel.store.results import VersionMetrics
 from otel_loggedmodel.store.run_results import Run
+from otel_loggedmodel.store.version_results import HistoryEntry, Version, VersionDetail
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -14,7 +14,8 @@ from otel_loggedmodel._checking import check_name
 from otel_loggedmodel.attributes import EVALUATION_RUN
 from otel_loggedmodel.genai.feedback import id_of
 from otel_loggedmodel.genai.filtering import Condition, conditions_of, ordered_by
-from otel_loggedmodel.genai.traces import SESSION, USER, Trace, trace_of_stored
+from otel_loggedmodel.genai.found_traces import trace_of_stored
+from otel_loggedmodel.genai.traces import SESSION, USER, Trace
 
 _LOCAL_BACKEND: Final = "http://127.0.0.1:4318"
 _MOST_VERSIONS: Final = 10_000

@@ -2,14 +2,10 @@
 """A trace as scorers see it: spans, times, tokens. It was captured in this process or read from a store."""
 
 import functools
-import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
-
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 
 from otel_loggedmodel.attributes import (
     ERROR_TYPE,
@@ -17,7 +13,6 @@ from otel_loggedmodel.attributes import (
     EVALUATION_EXPLANATION,
     EVALUATION_LABEL,
     EVALUATION_NAME,
-    EVALUATION_RESULT,
     EVALUATION_RUN,
     EVALUATION_SOURCE,
     EVALUATION_SOURCE_ID,
@@ -29,7 +24,6 @@ from otel_loggedmodel.attributes import (
 )
 from otel_loggedmodel.conventions import messages
 from otel_loggedmodel.conventions.reading import count_of, kind_name_of
-from otel_loggedmodel.conventions.status import status_name
 from otel_loggedmodel.conventions.things import Thing
 from otel_loggedmodel.genai.assessments import AssessmentError, AssessmentSource, Expectation, Feedback, feedback_values
 from otel_loggedmodel.genai.texts import text_of_any
@@ -39,7 +33,6 @@ TAG_PREFIX: Final = "mlflow.traceTag."
 METADATA_PREFIX: Final = "logged_model.trace.metadata."
 SESSION: Final = "session.id"
 USER: Final = "user.id"
-_SAID: Final = (EVALUATION_RESULT, TRACE_TAG, EXPECTATION)
 
 
 class TraceSpan:
@@ -366,60 +359,3 @@ def _tokens_of(span: TraceSpan, below: Mapping[str | None, list[TraceSpan]], dep
         count_of(span.attributes, Thing.OUTPUT_TOKENS) or 0,
     )
     return max(own[0], sum(child[0] for child in children)), max(own[1], sum(child[1] for child in children))
-
-
-def trace_of_finished(spans: Sequence[ReadableSpan], judged: str | None = None) -> Trace:
-    """The trace made of spans of this process."""
-    return Trace([_finished(span) for span in spans if span.context is not None], judged)
-
-
-def _finished(span: ReadableSpan) -> TraceSpan:
-    context = span.context
-    assert context is not None
-    return TraceSpan(
-        span.name,
-        format_trace_id(context.trace_id),
-        format_span_id(context.span_id),
-        None if span.parent is None else format_span_id(span.parent.span_id),
-        span.start_time or 0,
-        span.end_time or span.start_time or 0,
-        span.attributes or {},
-        "ERROR" if span.status.status_code is StatusCode.ERROR else span.status.status_code.name,
-        span.events,
-    )
-
-
-def trace_of_stored(stored: Any, judged: str | None = None) -> Trace:
-    """The trace that a store gave.
-
-    It may be anything whose spans have the field names of `store.trace_results.Span`.
-    """
-    found = [
-        TraceSpan(
-            span.name,
-            span.trace_id,
-            span.span_id,
-            span.parent_span_id,
-            span.start_ns,
-            span.start_ns + span.duration_ns,
-            {ID: span.model_id, **span.attributes} if getattr(span, "model_id", None) else span.attributes,
-            status_name(span.status),
-            span.events,
-        )
-        for span in stored.spans
-    ]
-    said = [span for span in found if span.name in _SAID]
-    said += [one for span in found if span.name not in _SAID for one in _results_in_events(span)]
-    spans = [span for span in found if span.name not in _SAID]
-    return Trace(spans, judged or next((span.span_id for span in stored.spans if span.is_entry), None), said)
-
-
-def _results_in_events(span: TraceSpan) -> Iterator[TraceSpan]:
-    """The results that are events of a span, which is how a store has those that came as log records, too."""
-    for place, event in enumerate(span.events):
-        if event.name != EVALUATION_RESULT:
-            continue
-        at = getattr(event, "time_ns", 0)
-        # An event has no id: this is the same whenever the trace is read, and is that of no other result.
-        own_id = hashlib.blake2b(f"{span.span_id} {at} {place}".encode(), digest_size=8).hexdigest()
-        yield TraceSpan(event.name, span.trace_id, own_id, span.span_id, at, at, event.attributes or {}, "UNSET")

@@ -13,12 +13,13 @@ from opentelemetry.trace import format_span_id, format_trace_id
 from otel_loggedmodel import attributes
 from otel_loggedmodel.genai.assessments import Feedback
 from otel_loggedmodel.genai.calling import ENDS
+from otel_loggedmodel.genai.found_traces import trace_of_finished, trace_of_stored
 from otel_loggedmodel.genai.predicting import Predictor
 from otel_loggedmodel.genai.recording import Judged, direct_span, new_context, result_span
 from otel_loggedmodel.genai.rows import MISSING, Row
 from otel_loggedmodel.genai.scoring import Scorer, failed, feedback_of
 from otel_loggedmodel.genai.session import INPUT, OUTPUT, Session
-from otel_loggedmodel.genai.traces import Trace, trace_of_finished, trace_of_stored
+from otel_loggedmodel.genai.traces import Trace
 
 _STATIC: str = "evaluated output"
 _RUN: Final = (attributes.EVALUATION_RUN, attributes.EVALUATION_RUN_NAME)

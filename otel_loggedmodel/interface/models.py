@@ -9,7 +9,7 @@ from otel_loggedmodel._errors import warn_once
 from otel_loggedmodel.genai.filtering import Condition, conditions_of, ordered_by
 from otel_loggedmodel.genai.stored import reader_of
 from otel_loggedmodel.store.logged_models import model_of
-from otel_loggedmodel.store.results import Version
+from otel_loggedmodel.store.version_results import Version
 from otel_loggedmodel.versions.catalogue import catalogue
 from otel_loggedmodel.versions.model import LoggedModel, LoggedModelStatus
 

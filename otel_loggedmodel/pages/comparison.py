@@ -19,7 +19,9 @@ from otel_loggedmodel.presenting.naming import titles_of
 from otel_loggedmodel.presenting.texts import where_they_differ
 from otel_loggedmodel.store.behaving import BINS_PER_DECADE
 from otel_loggedmodel.store.chart_results import Activities, Behaviour
-from otel_loggedmodel.store.results import Comparison, ConfigurationDifference, RowChange, Version
+from otel_loggedmodel.store.results import Comparison, ConfigurationDifference
+from otel_loggedmodel.store.row_results import RowChange
+from otel_loggedmodel.store.version_results import Version
 from otel_loggedmodel.versions.checkout import DIFF_TAG
 
 # A longer text of several lines is shown by the lines that changed.

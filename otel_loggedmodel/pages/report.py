@@ -12,7 +12,8 @@ from otel_loggedmodel.pages import comparison
 from otel_loggedmodel.pages.addresses import Chosen
 from otel_loggedmodel.pages.templates import render, static
 from otel_loggedmodel.store.chart_results import Activities, Behaviour
-from otel_loggedmodel.store.results import Comparison, RowChange
+from otel_loggedmodel.store.results import Comparison
+from otel_loggedmodel.store.row_results import RowChange
 from otel_loggedmodel.version import __version__
 
 

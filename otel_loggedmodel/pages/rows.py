@@ -8,7 +8,8 @@ from typing import Final
 from otel_loggedmodel.conventions import previews
 from otel_loggedmodel.presenting.differing import Piece, only, words_that_differ
 from otel_loggedmodel.presenting.metrics import SCORE_PREFIX
-from otel_loggedmodel.store.results import Comparison, RowChange, RowResult, ScoreComparison
+from otel_loggedmodel.store.results import Comparison, ScoreComparison
+from otel_loggedmodel.store.row_results import RowChange, RowResult
 
 # How many rows are shown at first, and how many each time that more are asked for.
 LIMITS: Final = (10, 100, 1000)

@@ -14,9 +14,9 @@ from otel_loggedmodel.presenting.metrics import metrics_of, value_of
 from otel_loggedmodel.presenting.naming import Title
 from otel_loggedmodel.presenting.texts import cut
 from otel_loggedmodel.store.chart_results import Deployment
-from otel_loggedmodel.store.results import HistoryEntry, VersionDetail
 from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.trace_results import TraceSummary
+from otel_loggedmodel.store.version_results import HistoryEntry, VersionDetail
 from otel_loggedmodel.versions.checkout import BRANCH_TAG, COMMIT_TAG, DIFF_TAG, REPOSITORY_TAG
 
 _MOST_LINES: Final = 5000

@@ -11,7 +11,7 @@ from otel_loggedmodel.presenting import misuse
 from otel_loggedmodel.presenting.naming import Title, short_id
 from otel_loggedmodel.store.chart_results import Activities, Activity, Deployment
 from otel_loggedmodel.store.numbering import Numbering
-from otel_loggedmodel.store.results import Version
+from otel_loggedmodel.store.version_results import Version
 from otel_loggedmodel.versions.checkout import BRANCH_TAG, COMMIT_TAG
 
 # How many versions a page has.

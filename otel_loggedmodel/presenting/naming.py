@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from otel_loggedmodel._checking import has_id_shape
-from otel_loggedmodel.store.results import Comparison, Version
+from otel_loggedmodel.store.results import Comparison
+from otel_loggedmodel.store.version_results import Version
 from otel_loggedmodel.versions.checkout import COMMIT_TAG
 
 SHOWN_DIGITS: Final = 8

@@ -16,10 +16,12 @@ from otel_loggedmodel.store.backup import Backup
 from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.exporting import Exported
 from otel_loggedmodel.store.reading import MOST_TRIES, RowFilter, RunFilter, TraceFilter, VersionFilter
-from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
+from otel_loggedmodel.store.results import Comparison, Dataset
+from otel_loggedmodel.store.row_results import RowChange
 from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 from otel_loggedmodel.store.upkeep import Condition, Repair
+from otel_loggedmodel.store.version_results import Version, VersionDetail
 from otel_loggedmodel.version import __version__
 
 _Schema = dict[str, Any]

@@ -28,8 +28,9 @@ from otel_loggedmodel.store.reading import (
     UnknownVersionError,
     VersionFilter,
 )
-from otel_loggedmodel.store.results import RowChange, Version, VersionDetail
+from otel_loggedmodel.store.row_results import RowChange
 from otel_loggedmodel.store.trace_results import TraceSummary
+from otel_loggedmodel.store.version_results import Version, VersionDetail
 
 _MOST_VERSIONS: Final = 10_000
 _MOST_NAMES: Final = 1000

@@ -29,9 +29,11 @@ from otel_loggedmodel.store.reading import (
     TraceFilter,
     VersionFilter,
 )
-from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
+from otel_loggedmodel.store.results import Comparison, Dataset
+from otel_loggedmodel.store.row_results import RowChange
 from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
+from otel_loggedmodel.store.version_results import Version, VersionDetail
 
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_loggedmodel.genai.assessments import DEFAULT_NAME, AssessmentSource, Feedback
 from otel_loggedmodel.genai.datasets import rows_of, spans_of_rows
+from otel_loggedmodel.genai.found_traces import trace_of_stored
 from otel_loggedmodel.genai.recording import Judged, result_span
-from otel_loggedmodel.genai.traces import trace_of_stored
 from otel_loggedmodel.server.decoding import PROTOBUF
 from otel_loggedmodel.server.intake import Intake
 from otel_loggedmodel.store.reading import Reader

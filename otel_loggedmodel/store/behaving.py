@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from otel_loggedmodel.store import adding, comparing, measuring, sampled, sightings
+from otel_loggedmodel.store import adding, matching, measuring, sampled, sightings
 from otel_loggedmodel.store import scores as evaluations
 from otel_loggedmodel.store.chart_results import (
     Activation,
@@ -75,7 +75,7 @@ def activities(database: Database, scope: Scope) -> Activities:
             else:
                 points[version].append(_point(row, start_ms + row["part"] * step_ms))
     activations = _activations(database, scope, model_ids)
-    scores = comparing.scores(database, scope, counted.design) if model_ids else {}
+    scores = matching.scores(database, scope, counted.design) if model_ids else {}
     score_trends = _score_trends(database, scope, counted, start_ms, step_ms, parts) if model_ids else {}
     return Activities(
         start_ms=start_ms,

@@ -12,7 +12,7 @@ from typing import Final
 from otel_loggedmodel.store import (
     differences,
     lopsided,
-    production_scores,
+    matching,
     run_records,
     samples,
     statistics,
@@ -23,7 +23,7 @@ from otel_loggedmodel.store import (
     weights,
 )
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.design import SIMPLE, Design
+from otel_loggedmodel.store.design import Design
 from otel_loggedmodel.store.estimates import Moments
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
@@ -32,15 +32,13 @@ from otel_loggedmodel.store.results import (
     Difference,
     LatencyMs,
     Reason,
-    Score,
     Tokens,
     VersionDifferences,
     VersionMetrics,
 )
 from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.samples import QUANTILES, Quantile, Row
-from otel_loggedmodel.store.score_comparison import Match, Scores, match, read, score_of
-from otel_loggedmodel.store.scores import groups
+from otel_loggedmodel.store.score_comparison import Scores
 from otel_loggedmodel.store.traffic import Designs
 
 _MEANS: Final = {
@@ -80,52 +78,9 @@ def measure(database: Database, scope: Scope, names: Mapping[str, str | None]) -
     writing = uncached.may_have_written(database, scope) if any(row["uncached"] for row in rows.values()) else ()
     found = Measured(rows, within, designs)
     runs = run_records.load(database, scope.columns)
-    scores = _scores(database, scope, runs, designs.together)
+    scores = matching.grouped(database, scope, runs, designs.together)
     strays = stray.calls_of(database, scope)
     return Measurement(model_ids, found, scores, names, strays, writing, runs, scope.selection)
-
-
-def matches(database: Database, scope: Scope) -> dict[str, dict[str, Match]]:
-    """What can be compared of the scores of each version but the first, by its id and the names of the scores.
-
-    Args:
-        database: Where.
-        scope: Which versions, in order, and which of their traces.
-    """
-    runs = run_records.load(database, scope.columns)
-    return _all_matches(list(scope.model_ids or ()), _scores(database, scope, runs))
-
-
-def scores(database: Database, scope: Scope, design: Design) -> dict[str, dict[str, Score]]:
-    """The scores of versions, by their ids and by name.
-
-    Args:
-        database: Where.
-        scope: Which versions, in order, and which of their traces.
-        design: How often their traces count.
-    """
-    runs = run_records.load(database, scope.columns)
-    return {model_id: _shown(found) for model_id, found in _scores(database, scope, runs, design).items()}
-
-
-def _shown(found: Scores) -> dict[str, Score]:
-    return {name: score_of(groups) for name, groups in sorted(found.items())}
-
-
-def _scores(database: Database, scope: Scope, runs: Sequence[Run], design: Design = SIMPLE) -> dict[str, Scores]:
-    scores: dict[str, list[Row]] = {model_id: [] for model_id in scope.model_ids or ()}
-    if scope.has_results:
-        query = groups(scope, run_records.unfinished(runs))
-        for row in database.query(query.sql, query.parameters):
-            scores[row["version"]].append(row)
-    is_complex = design.is_complex and any(not row["dataset"] for rows in scores.values() for row in rows)
-    of_units = production_scores.moments(database, scope, design) if is_complex else {}
-    return {model_id: read(found, of_units) for model_id, found in scores.items()}
-
-
-def _all_matches(model_ids: Sequence[str], scores: Mapping[str, Scores]) -> dict[str, dict[str, Match]]:
-    base, *candidates = model_ids
-    return {candidate: _matches(scores[base], scores[candidate]) for candidate in candidates}
 
 
 # Comparing within parts of the traffic takes a query for each version: beyond so many, they are compared as a whole.
@@ -217,7 +172,7 @@ class Measurement:
         self._measured = measured
         self._rows = measured.rows
         self._scores = scores
-        self.matches = _all_matches(model_ids, scores)
+        self.matches = matching.of_candidates(model_ids, scores)
         self.versions = [self._metrics(model_id, names.get(model_id)) for model_id in model_ids]
 
     def differences(self) -> list[VersionDifferences]:
@@ -230,7 +185,7 @@ class Measurement:
         ]
 
     def _metrics(self, model_id: str, name: str | None) -> VersionMetrics:
-        scores = _shown(self._scores[model_id])
+        scores = matching.shown(self._scores[model_id])
         row = self._rows.get(model_id)
         if row is None:
             return VersionMetrics(model_id=model_id, name=name, scores=scores)
@@ -439,7 +394,3 @@ def _conversations(row: Row, is_priced: bool) -> Conversations | None:
         cost_usd=row["turns_cost"] / count if is_priced else None,
         latency_ms=row["turns_ns"] / 1e6 / count,
     )
-
-
-def _matches(base: Scores, candidate: Scores) -> dict[str, Match]:
-    return {name: match(base.get(name, ()), candidate.get(name, ())) for name in sorted({*base, *candidate})}

@@ -20,7 +20,7 @@ from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.parquet_rows import rows_of
 from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import EVERYTHING, ReadingError, Selection, StoreUnavailableError, VersionFilter
-from otel_loggedmodel.store.results import Version
+from otel_loggedmodel.store.version_results import Version
 
 FORMATS: Final = ("parquet", "otlp")
 # Half of the time goes into what readers of a whole file do not use, and into the last percents of compression.

@@ -8,7 +8,7 @@ from typing import Any
 
 from otel_loggedmodel.store.catalogue import Catalogue
 from otel_loggedmodel.store.reading import VersionFilter
-from otel_loggedmodel.store.results import Version
+from otel_loggedmodel.store.version_results import Version
 
 
 def references(known: Catalogue, model_id: str, seen: Collection[str]) -> list[str]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Versions of a store as LoggedModels."""
 
-from otel_loggedmodel.store.results import Version
+from otel_loggedmodel.store.version_results import Version
 from otel_loggedmodel.versions.model import LoggedModel, LoggedModelStatus
 
 

@@ -20,6 +20,7 @@ from otel_loggedmodel.store import (
     log_schema,
     log_scores,
     lopsided,
+    matching,
     naming,
     noting,
     rows,
@@ -52,15 +53,11 @@ from otel_loggedmodel.store.reading import (
     UnknownVersionError,
     VersionFilter,
 )
-from otel_loggedmodel.store.results import (
-    Comparison,
-    Dataset,
-    RowChange,
-    Version,
-    VersionDetail,
-)
+from otel_loggedmodel.store.results import Comparison, Dataset
+from otel_loggedmodel.store.row_results import RowChange
 from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
+from otel_loggedmodel.store.version_results import Version, VersionDetail
 
 # A table whose view was dropped is no longer complete, and one that was being filled is complete at some time.
 _INSPECT_SECONDS: Final = 60.0
@@ -179,7 +176,7 @@ class StoreReader:
         known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
         asked = self._compared(known, versions, seen)
         scope = self._of_runs(self._unpriced, known, asked, selection, seen)
-        matches = comparing.matches(self._database, scope)
+        matches = matching.matches(self._database, scope)
         return rows.changed(self._database, scope, asked.ids[0], matches, which)
 
     def traces(

@@ -12,9 +12,11 @@ from datetime import datetime, timezone
 from typing import Protocol
 
 from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
-from otel_loggedmodel.store.results import Comparison, Dataset, RowChange, Version, VersionDetail
+from otel_loggedmodel.store.results import Comparison, Dataset
+from otel_loggedmodel.store.row_results import RowChange
 from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
+from otel_loggedmodel.store.version_results import Version, VersionDetail
 
 
 class ReadingError(Exception):

@@ -10,9 +10,9 @@ from otel_loggedmodel.attributes import EVALUATION_RESULT
 from otel_loggedmodel.store import measuring, sampled
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
-from otel_loggedmodel.store.results import HistoryEntry
 from otel_loggedmodel.store.sampled import Sampled
 from otel_loggedmodel.store.schema import Columns
+from otel_loggedmodel.store.version_results import HistoryEntry
 from otel_loggedmodel.versions.arriving import Arrived, numbered_events_of
 from otel_loggedmodel.versions.model import ModelEvent
 

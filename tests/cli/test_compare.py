@@ -22,14 +22,13 @@ from otel_loggedmodel.store.results import (
     ConfigurationDifference,
     LatencyMs,
     Reason,
-    RowChange,
-    RowResult,
     Score,
     ScoreComparison,
     Verdict,
     VersionDifferences,
     VersionMetrics,
 )
+from otel_loggedmodel.store.row_results import RowChange, RowResult
 
 from .conftest import unboxed
 from .doubles import HOSTILE, V1, V2, V3, compared, difference, metrics

@@ -15,7 +15,7 @@ from typer.testing import Result
 from memory_reader import MemoryReader
 from otel_loggedmodel.presenting.deploying import Syntax, lines_for, variables_for
 from otel_loggedmodel.store.reading import StoreUnavailableError
-from otel_loggedmodel.store.results import Version, VersionDetail
+from otel_loggedmodel.store.version_results import Version, VersionDetail
 
 from .conftest import unboxed
 from .doubles import HOSTILE, V1, metrics

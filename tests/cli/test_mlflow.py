@@ -20,7 +20,7 @@ from otel_loggedmodel.commands.exchange.importing import Import
 from otel_loggedmodel.delivery import otlp_payloads
 from otel_loggedmodel.mlflow_server.rest import Server, ServerError
 from otel_loggedmodel.mlflow_server.settings import Settings
-from otel_loggedmodel.store.results import Version
+from otel_loggedmodel.store.version_results import Version
 from otel_loggedmodel.store.writing import RefusedError
 
 from .conftest import unboxed

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typer.testing import Result
 
 from memory_reader import MemoryReader
-from otel_loggedmodel.store.results import Version
+from otel_loggedmodel.store.version_results import Version
 
 from .conftest import unboxed
 from .doubles import HOSTILE, V1, V2, V3

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typer.testing import Result
 
 from memory_reader import MemoryReader
-from otel_loggedmodel.store.results import HistoryEntry, Version, VersionDetail, VersionMetrics
+from otel_loggedmodel.store.results import VersionMetrics
+from otel_loggedmodel.store.version_results import HistoryEntry, Version, VersionDetail
 
 from .doubles import HOSTILE, V1, metrics
 

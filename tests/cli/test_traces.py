@@ -14,8 +14,8 @@ from typer.testing import Result
 import mlflow_recorded
 from memory_reader import MemoryReader
 from otel_loggedmodel.commands.waterfall import rendered
-from otel_loggedmodel.store.results import Version, VersionDetail
 from otel_loggedmodel.store.trace_results import Span, Trace, TraceSummary
+from otel_loggedmodel.store.version_results import Version, VersionDetail
 
 from .conftest import unboxed
 from .doubles import HOSTILE, V1, metrics

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from otel_loggedmodel.store import results, trace_results
+from otel_loggedmodel.store import results, trace_results, version_results
 from otel_loggedmodel.store.reading import UnknownVersionError
 
 from .arrived import look_up
@@ -33,14 +33,14 @@ class Stored:
             inside = trace_results.Span(**span_fields(trace_id, "inside", "entry"), model_id=MODEL)
             self.found[trace_id] = [entry, inside]
 
-    def versions(self) -> list[results.Version]:
-        return [results.Version(model_id=MODEL, traces=len(self.traces("v1")))]
+    def versions(self) -> list[version_results.Version]:
+        return [version_results.Version(model_id=MODEL, traces=len(self.traces("v1")))]
 
-    def version(self, name: str) -> results.VersionDetail:
+    def version(self, name: str) -> version_results.VersionDetail:
         if not self.version_is_known:
             raise UnknownVersionError(name)
-        version = results.Version(model_id=MODEL, name=name)
-        return results.VersionDetail(version=version, metrics=results.VersionMetrics(model_id=MODEL))
+        version = version_results.Version(model_id=MODEL, name=name)
+        return version_results.VersionDetail(version=version, metrics=results.VersionMetrics(model_id=MODEL))
 
     def traces(self, name: str, which: object = None) -> list[trace_results.TraceSummary]:
         entries = [span for spans in self.found.values() for span in spans if span.is_entry]

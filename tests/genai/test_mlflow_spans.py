@@ -2,7 +2,8 @@
 """Scorers see a trace of MLflow's tracing SDK as they see any other."""
 
 import mlflow_recorded
-from otel_loggedmodel.genai.traces import Trace, TraceSpan, trace_of_stored
+from otel_loggedmodel.genai.found_traces import trace_of_stored
+from otel_loggedmodel.genai.traces import Trace, TraceSpan
 from otel_loggedmodel.store import trace_results
 
 

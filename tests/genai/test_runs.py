@@ -111,7 +111,9 @@ def test_an_evaluation_that_was_ended_and_goes_on_is_one_run(evaluate, results, 
 
 
 def test_what_is_scored_later_belongs_to_the_run_that_made_it(evaluate, results, traced) -> None:
-    from otel_loggedmodel.genai.traces import trace_of_finished
+    from otel_loggedmodel.genai.found_traces import (
+        trace_of_finished,
+    )
 
     made = evaluate(ROWS[:2], [], answer)
     spans = [span for span in traced.memory.get_finished_spans() if span.name == "answer"]

@@ -4,7 +4,8 @@
 import pytest
 
 from otel_loggedmodel.presenting.naming import Title, short_id, titles_of
-from otel_loggedmodel.store.results import Comparison, ConfigurationDifference, Version, VersionMetrics
+from otel_loggedmodel.store.results import Comparison, ConfigurationDifference, VersionMetrics
+from otel_loggedmodel.store.version_results import Version
 from otel_loggedmodel.versions import identity
 
 ONE, TWO = (identity.model_id_of("0", "agent", params={"k": number}) for number in "12")

@@ -22,8 +22,9 @@ from otel_loggedmodel.store.reading import (
     UnknownVersionError,
     VersionFilter,
 )
-from otel_loggedmodel.store.results import HistoryEntry, LatencyMs, Score, Version, VersionDetail, VersionMetrics
+from otel_loggedmodel.store.results import LatencyMs, Score, VersionMetrics
 from otel_loggedmodel.store.trace_results import Span, Trace, TraceSummary
+from otel_loggedmodel.store.version_results import HistoryEntry, Version, VersionDetail
 from waiting import wait_until
 
 from .backends import Backend

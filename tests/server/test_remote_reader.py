@@ -41,19 +41,10 @@ from otel_loggedmodel.store.reading import (
     VersionFilter,
 )
 from otel_loggedmodel.store.remote import RemoteReader
-from otel_loggedmodel.store.results import (
-    Dataset,
-    HistoryEntry,
-    LatencyMs,
-    RowChange,
-    RowResult,
-    Score,
-    Tokens,
-    Version,
-    VersionDetail,
-    VersionMetrics,
-)
+from otel_loggedmodel.store.results import Dataset, LatencyMs, Score, Tokens, VersionMetrics
+from otel_loggedmodel.store.row_results import RowChange, RowResult
 from otel_loggedmodel.store.trace_results import Span, SpanEvent, SpanLink, Trace, TraceSummary
+from otel_loggedmodel.store.version_results import HistoryEntry, Version, VersionDetail
 
 from .backends import Backend
 

@@ -27,8 +27,9 @@ from otel_loggedmodel.store.reading import (
     UnknownVersionError,
     VersionFilter,
 )
-from otel_loggedmodel.store.results import Version, VersionDetail, VersionMetrics
+from otel_loggedmodel.store.results import VersionMetrics
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
+from otel_loggedmodel.store.version_results import Version, VersionDetail
 from waiting import wait_until
 
 from .backends import Backend

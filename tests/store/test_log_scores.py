@@ -12,7 +12,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from clickhouse_server import ClickHouseServer
 from log_requests import pairs_of, record, request, score
-from otel_loggedmodel.genai.traces import trace_of_stored
+from otel_loggedmodel.genai.found_traces import trace_of_stored
 from otel_loggedmodel.server.log_checking import check_logs
 from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.store import open_database

@@ -15,7 +15,7 @@ from clickhouse_server import ClickHouseServer
 from otel_loggedmodel.server.checking import check
 from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.store.queries import StoreReader
-from otel_loggedmodel.store.results import VersionDetail
+from otel_loggedmodel.store.version_results import VersionDetail
 from otel_loggedmodel.versions import identity, records
 from otel_loggedmodel.versions.model import LoggedModelStatus, ModelEvent
 

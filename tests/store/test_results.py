@@ -13,15 +13,15 @@ import pytest
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from otel_loggedmodel.store import results, run_results, trace_results
+from otel_loggedmodel.store import results, row_results, run_results, trace_results, version_results
 from otel_loggedmodel.v1 import comparison_pb2, reading_pb2
 
 ANSWERS: Mapping[Any, type[Message]] = {
     results.Comparison: comparison_pb2.Comparison,
-    results.Version: reading_pb2.Version,
-    results.VersionDetail: reading_pb2.VersionDetail,
+    version_results.Version: reading_pb2.Version,
+    version_results.VersionDetail: reading_pb2.VersionDetail,
     trace_results.TraceSummary: reading_pb2.TraceSummary,
-    results.RowChange: reading_pb2.RowChange,
+    row_results.RowChange: reading_pb2.RowChange,
     run_results.Run: reading_pb2.Run,
     trace_results.Trace: reading_pb2.Trace,
 }
@@ -68,7 +68,7 @@ def test_answers_are_the_messages_of_the_protos(kind: Any) -> None:
 
 
 def test_an_answer_with_nothing_optional_is_a_message_too() -> None:
-    version = results.Version(model_id="m-1")
+    version = version_results.Version(model_id="m-1")
     parsed = json_format.Parse(msgspec.json.encode(version), reading_pb2.Version())
     assert parsed.model_id == "m-1"
     assert not parsed.HasField("p95_ms")

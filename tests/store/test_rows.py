@@ -10,7 +10,7 @@ import pytest
 from clickhouse_server import ClickHouseServer
 from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import EVERYTHING, ReadingError, RowFilter, Selection
-from otel_loggedmodel.store.results import RowChange
+from otel_loggedmodel.store.row_results import RowChange
 from planted_evaluations import CORRECT, QUESTIONS, ROWS, SIMILAR, Evaluations, make_evaluations
 
 from .conftest import filled

@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from clickhouse_server import ClickHouseServer
 from log_requests import pairs_of, record, request
 from otel_loggedmodel.conventions.messages import messages_of
-from otel_loggedmodel.genai.traces import trace_of_stored
+from otel_loggedmodel.genai.found_traces import trace_of_stored
 from otel_loggedmodel.pages.waterfall import rows_of
 from otel_loggedmodel.server.log_checking import check_logs
 from otel_loggedmodel.server.settings import Settings

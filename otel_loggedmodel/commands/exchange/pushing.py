@@ -23,8 +23,8 @@ from otel_loggedmodel.mlflow_server.traces import Traces
 from otel_loggedmodel.store.logged_models import model_of
 from otel_loggedmodel.store.paging import summaries
 from otel_loggedmodel.store.reading import Reader, Selection, UnknownTraceError
-from otel_loggedmodel.store.results import Version
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
+from otel_loggedmodel.store.version_results import Version
 from otel_loggedmodel.versions.identity import is_reference
 from otel_loggedmodel.versions.model import LoggedModel
 
