@@ -47,6 +47,9 @@ _CONFIGURATION: Final = f"""\
 """
 _SEND_RECEIVE_SECONDS: Final = 300
 
+# ClickHouse remembers which parts of a table have no row that meets a condition, and takes one condition for another:
+# rows that meet it were left out, after the same question with other parameters.
+_ALWAYS: Final = {"use_query_condition_cache": 0}
 _READ_SETTINGS: Final = {
     # Nobody can cancel a query, so it ends by itself.
     "max_execution_time": 120,
@@ -55,6 +58,7 @@ _READ_SETTINGS: Final = {
     # Looking for chains of comparisons hashes, at each AND, a column with the whole query that it comes from. For a
     # comparison of versions that is two thirds of the time of the analysis.
     "optimize_and_compare_chain": 0,
+    **_ALWAYS,
     # Merging the steps of a comparison of versions takes a fifth of its fixed time, and saves little of the rest.
     "query_plan_merge_expressions": 0,
 }
@@ -109,7 +113,7 @@ class Database:
             StoreUnavailableError: The engine cannot be reached, gave up, or refused.
         """
         with self._called():
-            self.client.command(sql, settings=dict(settings or {}))
+            self.client.command(sql, settings=self._allowed({**_ALWAYS, **(settings or {})}))
 
     def raw_query(self, sql: str, settings: Mapping[str, Any]) -> str:
         """The answer to a statement that is no `SELECT`, as a line of JSON for each row.
@@ -161,9 +165,9 @@ class Database:
                 self._insert_file(self.directory / _INSERTS_NAME, table, data, format_name, settings)
 
     def _allowed(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Those settings that this user may change: one with `readonly=1` may change none."""
+        """Those settings that this server has and this user may change: one with `readonly=1` may change none."""
         known = self.client.server_settings
-        return {name: value for name, value in settings.items() if not getattr(known.get(name), "readonly", 0)}
+        return {name: value for name, value in settings.items() if name in known and not known[name].readonly}
 
     def _insert_file(
         self, directory: Path, table: str, data: Sequence[bytes], format_name: str, settings: Mapping[str, Any]
@@ -384,7 +388,7 @@ def _client(**arguments: Any) -> Any:
     where = arguments.get("path") or f"{arguments.get('host')}:{arguments.get('port')}"
     if "path" in arguments:
         # Else a text that begins with an expression would be run as a query. Servers have this setting by default.
-        arguments["settings"] = {"implicit_select": 0}
+        arguments["settings"] = {"implicit_select": 0, **_ALWAYS}
     with translated(str(where)):
         try:
             return clickhouse_connect.get_client(**arguments)

@@ -170,7 +170,7 @@ def test_json_is_the_comparison(run: Run, reader: MemoryReader) -> None:
     output = run("compare", "v1", "v2", "--json").stdout
     assert not {"\x1b", "\x9b", "\u202e", "\u2028"} & set(output)
     printed = json.loads(output)
-    assert set(printed) == {"versions", "differences", "configuration", "notes", "unit"}
+    assert set(printed) == {"versions", "differences", "configuration", "labels", "notes", "unit"}
     assert printed["versions"][0]["name"] == HOSTILE
     assert printed["versions"][1]["latency_ms"] == {
         "p50": 812.4,
@@ -328,7 +328,7 @@ def test_rows_in_json_are_beside_the_comparison(run: Run, reader: MemoryReader) 
     reader.comparison = paired()
     reader.changed_rows = [change(V2, HOSTILE, -1.0, HOSTILE)]
     printed = json.loads(run("compare", "v1", "v2", "--rows", "--json").stdout)
-    assert set(printed) == {"versions", "differences", "configuration", "notes", "unit", "rows"}
+    assert set(printed) == {"versions", "differences", "configuration", "labels", "notes", "unit", "rows"}
     assert printed["rows"][0]["base"]["output"] == HOSTILE
     assert printed["differences"][0]["metrics"]["scores.correct"]["evaluation"]["lower"] == 9
 

@@ -133,5 +133,6 @@ def test_the_cost_is_by_the_list() -> None:
     from recording.model_server import Call
 
     assert record.cost_of(Call("gpt-4o", 1009, 101, 401)) == pytest.approx(0.00303125)
-    assert record.cost_of(Call("us.anthropic.claude-sonnet-4-5-v1:0", 1000, 0, 1000)) == pytest.approx(0.0003)
+    # A tenth more, as the call stays in a region.
+    assert record.cost_of(Call("us.anthropic.claude-sonnet-4-5-v1:0", 1000, 0, 1000)) == pytest.approx(0.00033)
     sys.modules.pop("record", None)
