@@ -37,7 +37,8 @@ def events(receiver: OtlpReceiver) -> list[object]:
 
 
 def test_every_page_is_listed_and_every_printed_file_is_run_here() -> None:
-    pages = {path.name for path in DOCS.glob("*.md")} - {"README.md"}
+    # The first page of the site, and the reference that is made of docstrings, are for the site alone.
+    pages = {path.name for path in DOCS.glob("*.md")} - {"README.md", "index.md", "api.md"}
     assert set(re.findall(r"\]\(([\w-]+\.md)\)", (DOCS / "README.md").read_text())) == pages
     folders = (
         Path(__file__).parent,
