@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page on evaluations, as printed: its programs and its commands, one after the other, against a real backend."""
 
+import json
 import re
 import subprocess
 import sys
@@ -40,7 +41,7 @@ def test_the_page_works_as_printed(tmp_path: Path) -> None:
 
         for name, text in FILES.items():
             (tmp_path / name).write_text(text, encoding="utf-8")
-        write_questions, build, again = COMMANDS
+        write_questions, build, again, kept, tested = COMMANDS
         run("bash", "-ec", write_questions)
         said = run(sys.executable, "run.py")
         assert "'normalized_match/mean': 0.6666666666666666, 'short/mean': 1.0" in said
@@ -55,5 +56,12 @@ def test_the_page_works_as_printed(tmp_path: Path) -> None:
         listed = run("bash", "-ec", again)
         assert "an evaluation run" in listed
         assert "normalized_match/mean" in listed
+        assert "capitals" in run("bash", "-ec", kept)
+        questions = [json.loads(line) for line in (tmp_path / "questions.jsonl").read_text().splitlines()]
+        assert [json.loads(line)["inputs"] for line in (tmp_path / "capitals.jsonl").read_text().splitlines()] == [
+            question["inputs"] for question in questions
+        ]
+        assert FILES["test_capitals.py"]
+        assert "run nightly" in run("bash", "-ec", tested)
         (tmp_path / "questions.jsonl").unlink()
         wait_until(lambda: "helpful" in run("otel-loggedmodel", "traces", "--json", "--limit", "100"))
