@@ -208,3 +208,20 @@ def test_an_answer_is_not_mixed_with_that_of_a_question_that_failed(tmp_path: Pa
     tests = Path(__file__).resolve().parents[1]
     said = subprocess.run(program, cwd=tests, capture_output=True, text=True, check=True).stdout
     assert json.loads(said) == [[{"one": 1}]] * 3
+
+
+def test_an_answer_does_not_depend_on_the_questions_before(
+    clickhouse_server: ClickHouseServer, clickhouse_database: str
+) -> None:
+    """ClickHouse remembers which parts have no row for a condition, and takes one condition for another."""
+    database = open_database(f"clickhouse://127.0.0.1:{clickhouse_server.port}/{clickhouse_database}")
+    try:
+        database.command("CREATE TABLE pairs (a UInt8, b UInt8) ENGINE = MergeTree ORDER BY ()")
+        database.command("INSERT INTO pairs VALUES (1, 1), (1, 2)")
+        client = clickhouse_server.client(database=clickhouse_database)
+        # Another program may ask this, with the engine's defaults.
+        for asked in (client.query, database.query):
+            asked("SELECT * FROM (SELECT * FROM pairs PREWHERE a = 1 LIMIT 5) WHERE b = 9")
+            assert len(database.query("SELECT * FROM pairs PREWHERE a = 1")) == 2
+    finally:
+        database.close()
