@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from otel_loggedmodel.versions import arriving
+
 from .running import OFF, check_stamped, check_switched_off, check_the_same, run
 
 VERSION = version("splunk-opentelemetry")
@@ -47,7 +49,9 @@ def test_its_limits_are_for_spans_and_not_for_versions() -> None:
     ran = run(**SPLUNK, OTEL_LOGGEDMODEL_NAME="my-agent", OTEL_LOGGEDMODEL_PARAMS=f"prompt={PROMPT}")
     assert len(str(ran.span("step").attributes["long"])) == 12_000
     assert len([key for key in ran.span("step").attributes if key.startswith("key-")]) == 200
-    assert ran.span("logged_model.created").attributes["logged_model.param.prompt"] == PROMPT
+    arrived = [arriving.Arrived(span.attributes, span.start_ns, int(span.span_id, 16)) for span in ran.spans]
+    (created,) = [event for event in arriving.events_of(arrived) if event.kind == "created"]
+    assert created.params["prompt"] == PROMPT
 
 
 def test_a_sampler_that_was_chosen_stays() -> None:
