@@ -232,7 +232,7 @@ _SENT = make_traffic(seed=3, traces=60).requests
 PARTS = [b"".join(_SENT[first::9]) for first in range(9)]
 
 
-@settings(max_examples=times(full=10, quick=1))
+@settings(max_examples=times(full=5, quick=1))
 @given(order=st.permutations(range(len(PARTS))), copies=st.lists(st.integers(0, len(PARTS) - 1), max_size=3))
 def test_orders_splits_and_repeats_of_the_same_spans_give_the_same_answers(
     twin: Callable[[list[bytes]], tuple[str, str]], order: list[int], copies: list[int]

@@ -77,7 +77,7 @@ def test_plain_traces_are_measured_as_all_are(store: Store, with_usage: bool) ->
         return {(row["version"], row["trace"]): row for row in rows}
 
     # Several at once, as each insert and each question takes longer than what is in it.
-    @settings(max_examples=times(full=20, quick=4))
+    @settings(max_examples=times(full=12, quick=4))
     @given(st.lists(st.lists(spans, min_size=1, max_size=9), min_size=4, max_size=8))
     def holds(told: Sequence[Sequence[Mapping[str, Any]]]) -> None:
         nonlocal first_trace
