@@ -326,19 +326,26 @@ def test_an_end_that_does_not_answer_delays_the_exit_by_no_more_than_it_does_wit
             trace.get_tracer_provider().add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         """
         alone = SHORT if under else textwrap.dedent(without) + textwrap.dedent(SHORT)
-        threads = [
-            threading.Thread(target=end, args=("with_us", program), kwargs={"OTEL_LOGGEDMODEL_NAME": "agent"}),
-            threading.Thread(
-                target=end, args=("without_us", alone), kwargs={"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "loggedmodel"}
-            ),
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert set(took) == {"with_us", "without_us"}
-    # They run side by side, so that a busy machine is as slow for both; a wait of ours would be ten seconds or more.
-    assert took["with_us"] < 1.5 * took["without_us"] + 5
+        # They run side by side, so that a busy machine is as slow for both. A wait of ours would be ten seconds or so.
+        # On a very busy one, the exporting thread may come to its work twice, with us or without: that seldom happens
+        # again, and a wait of ours does.
+        for _ in range(3):
+            threads = [
+                threading.Thread(target=end, args=("with_us", program), kwargs={"OTEL_LOGGEDMODEL_NAME": "agent"}),
+                threading.Thread(
+                    target=end,
+                    args=("without_us", alone),
+                    kwargs={"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "loggedmodel"},
+                ),
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert set(took) == {"with_us", "without_us"}
+            if took["with_us"] < 1.5 * took["without_us"] + 5:
+                return
+    raise AssertionError(took)
 
 
 def test_a_fork_under_a_hanging_end_does_not_hang(tmp_path: Path) -> None:
