@@ -50,7 +50,7 @@ def show_commands(running: backend_process.Backend) -> None:
         FailedCommandError: One of them failed.
     """
     base, candidate = (versions.id_of(release)[-_SHOWN_DIGITS:] for release in versions.RELEASES)
-    _title("The same from your shell, while the backend runs")
+    _title("From a shell, as long as this backend runs")
     print(f"$ export OTEL_LOGGEDMODEL_STORE={running.url}", flush=True)
     _title("Which versions are there?")
     _run(running, ["models"])

@@ -4,6 +4,7 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,6 +12,9 @@ from otel_loggedmodel.pages.addresses import Chosen
 from otel_loggedmodel.store.reading import Reader, RowFilter, Selection
 from otel_loggedmodel.store.results import Comparison
 from otel_loggedmodel.store.row_results import RowChange
+
+if TYPE_CHECKING:
+    from otel_loggedmodel.pages.report import Held
 
 
 def write_html(
@@ -21,6 +25,7 @@ def write_html(
     chosen: Chosen,
     changes: Sequence[RowChange] | None = None,
     limit: int = RowFilter.limit,
+    held: "Held | None" = None,
 ) -> None:
     """Write it with charts and, of two versions, the rows that changed most.
 
@@ -32,6 +37,7 @@ def write_html(
         chosen: The same, as it was said.
         changes: The rows, where they were read already.
         limit: How many rows.
+        held: What a gate made of it.
     """
     from otel_loggedmodel.pages.report import report
     from otel_loggedmodel.pages.rows import have_rows
@@ -42,7 +48,7 @@ def write_html(
         changes = reader.rows(versions, RowFilter(limit=limit), selection) if has_any else []
     activities, behaviour = reader.activities(versions, selection), reader.behaviour(versions, selection)
     made_ms = time.time() * 1000
-    _write(path, "--html", report(comparison, activities, behaviour, changes, chosen, limit, made_ms))
+    _write(path, "--html", report(comparison, activities, behaviour, changes, chosen, limit, made_ms, held))
 
 
 def write_svg(path: Path, comparison: Comparison) -> None:

@@ -4,7 +4,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
@@ -15,6 +15,9 @@ from otel_loggedmodel.pages.addresses import Chosen
 from otel_loggedmodel.pages.evidence import Decision, decisions_of
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.naming import titles_of
+
+if TYPE_CHECKING:
+    from otel_loggedmodel.pages.report import Held
 
 EXAMPLES: Final = """
 A rule is one condition, or several joined with `and`:
@@ -137,6 +140,7 @@ def gate(
     )
     with opening.reader(store, token_file, "Comparing versions", prices) as reader:
         comparison = reader.compare([baseline, candidate], selection)
+        result = bar.judged(comparison, repeated=repeated)
         if html is not None:
             chosen = Chosen(
                 since=since,
@@ -146,11 +150,23 @@ def gate(
                 dataset=dataset,
                 production=production,
             )
-            drawing.write_html(html, reader, comparison, selection, chosen)
+            drawing.write_html(html, reader, comparison, selection, chosen, held=_held(result))
     if svg is not None:
         drawing.write_svg(svg, comparison)
     decisions = decisions_of(comparison, titles_of(comparison).calls)
-    end_with(bar.judged(comparison, repeated=repeated), junit, github, json, decisions[0])
+    end_with(result, junit, github, json, decisions[0])
+
+
+def _held(result: GateResult) -> "Held":
+    """What the page of a comparison says of the gate."""
+    from otel_loggedmodel.pages.report import Held
+
+    rules = [(rule.rule, str(rule.outcome), "; ".join(rule.texts or ())) for rule in result.rules]
+    if result.outcome is Outcome.PASSED:
+        return Held("better", "passes", result.reason, rules)
+    if result.outcome is Outcome.FAILED:
+        return Held("worse", "fails", result.reason, rules)
+    return Held("unknown", "cannot tell", result.reason, rules)
 
 
 def end_with(

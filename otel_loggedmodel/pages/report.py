@@ -4,7 +4,8 @@
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from markupsafe import Markup
 
@@ -17,6 +18,23 @@ from otel_loggedmodel.store.row_results import RowChange
 from otel_loggedmodel.version import __version__
 
 
+@dataclass(frozen=True)
+class Held:
+    """What a gate made of a comparison.
+
+    Attributes:
+        verdict: The words of a verdict on the page: `better` passes, `worse` fails, `unknown` cannot tell.
+        said: The same, as the gate says it.
+        reason: Why.
+        rules: Each rule, what became of it, and what was found.
+    """
+
+    verdict: Literal["better", "worse", "unknown"]
+    said: str
+    reason: str
+    rules: Sequence[tuple[str, str, str]]
+
+
 def report(
     compared: Comparison,
     activities: Activities,
@@ -25,6 +43,7 @@ def report(
     chosen: Chosen,
     limit: int,
     made_ms: float,
+    held: Held | None = None,
 ) -> str:
     """The file.
 
@@ -36,11 +55,13 @@ def report(
         chosen: Which traces count.
         limit: How many rows were asked for.
         made_ms: The time, in ms since the epoch.
+        held: What a gate made of it; by default, what one without rules would.
     """
     style = static("pages.css").decode()
     values: Mapping[str, Any] = {
         **comparison.values(compared, activities, behaviour, rows, chosen, limit),
         "links": None,
+        "held": held,
         "title": "Comparison of " + ", ".join(version.name or version.model_id for version in compared.versions),
         "style": Markup(style),  # noqa: S704 - it is our own, and the digest has to be of this very text
         "style_digest": base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A comparison as a file."""
 
+import html
 import re
 from pathlib import Path
 
@@ -40,3 +41,24 @@ def test_a_file_that_cannot_be_written_is_a_usage_error(shop: Shop, tmp_path: Pa
     assert ran.returncode == 2
     # The path is as long as the temporary directory's, and the message in its frame is broken somewhere.
     assert "cannot be written" in unboxed(ran.stderr)
+
+
+def test_the_file_of_a_gate_has_its_rules_and_what_became_of_them(shop: Shop, tmp_path: Path) -> None:
+    file = tmp_path / "gate.html"
+    between = (sent.NEW_CHAT, sent.OLD_CHAT, "--since", "30d", "--html", file)
+
+    def written(rule: str, exit_code: int) -> str:
+        ran = command("gate", *between, "--fail-if", rule, store=shop.http)
+        assert ran.returncode == exit_code, ran.stdout + ran.stderr
+        gate = re.search(r'<p class="gate">.*?</ul>', file.read_text(encoding="utf-8"), re.DOTALL)
+        assert gate is not None
+        return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", gate[0])).split())
+
+    # It is slower, which without rules would fail.
+    passed = written("latency_ms.p50 > 60000", 0)
+    assert "✓ passes" in passed
+    assert "latency_ms.p50 > 60000 : passed" in passed
+    assert "✗ fails" not in passed
+    failed = written("latency_ms.p50 > 1", 1)
+    assert "✗ fails" in failed
+    assert "latency_ms.p50 > 1 : failed" in failed
