@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from otel_loggedmodel._checking import has_id_shape
+from otel_loggedmodel.store.catalogue import RELEASE_TAGS
 from otel_loggedmodel.store.results import Comparison
 from otel_loggedmodel.store.version_results import Version
 from otel_loggedmodel.versions.checkout import COMMIT_TAG
@@ -17,8 +18,6 @@ from otel_loggedmodel.versions.checkout import COMMIT_TAG
 SHOWN_DIGITS: Final = 8
 _SHOWN_CHARACTERS: Final = 40
 _COMMIT_DIGITS: Final = 7
-# The first of these tags that a version has is its label; a commit is the last resort.
-_RELEASE_TAGS: Final = ("release", "service.version", "version")
 _STAGE_TAGS: Final = ("stage", "deployment.environment.name", "environment")
 _SERVING: Final = frozenset({"production", "prod", "live"})
 
@@ -32,7 +31,7 @@ def short_id(model_id: str) -> str:
 
 def label_of(tags: Mapping[str, str]) -> str:
     """The release, else the commit, else nothing."""
-    release = next((tags[tag] for tag in _RELEASE_TAGS if tags.get(tag)), "")
+    release = next((tags[tag] for tag in RELEASE_TAGS if tags.get(tag)), "")
     return release or tags.get(COMMIT_TAG, "")[:_COMMIT_DIGITS]
 
 

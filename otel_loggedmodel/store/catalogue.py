@@ -29,6 +29,9 @@ _RECORD_NAMES: Final = (
 )
 _NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
 _SHOWN_MATCHES: Final = 5
+_SHOWN_DIGITS: Final = 8
+# The first of these tags that a version has labels it.
+RELEASE_TAGS: Final = ("release", "service.version", "version")
 # With fewer characters, the end of an id is too likely to be a word instead.
 _FEWEST_DIGITS: Final = 4
 _MOST_LIKENED: Final = 5000
@@ -161,7 +164,18 @@ class Catalogue:
         names = sorted(itertools.islice((*self._by_name, *known), _MOST_LIKENED))
         suggestions = difflib.get_close_matches(text, dict.fromkeys(names), n=3)
         told = f"there is no version {text!r}: no id, beginning or end of an id, or name"
+        if released := self._released_as(text):
+            told += f". It is the release of {' and '.join(released)}: name the version by its id"
         raise UnknownVersionError(told, suggestions)
+
+    def _released_as(self, label: str) -> Sequence[str]:
+        """The ends of the ids of some versions that have it in a tag which labels them."""
+        found = (
+            model_id[-_SHOWN_DIGITS:]
+            for model_id, folded in itertools.islice(self.models.items(), _MOST_LIKENED)
+            if any(folded.model.tags.get(tag) == label for tag in RELEASE_TAGS)
+        )
+        return list(itertools.islice(found, _SHOWN_MATCHES))
 
     def _is_pure_reference(self, model_id: str) -> bool:
         """Whether it is a reference by name; one with params of its own stands for itself."""

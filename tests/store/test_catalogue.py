@@ -174,6 +174,12 @@ def test_an_unknown_version_comes_with_what_may_be_meant(text: str) -> None:
     assert failure.value.suggestions == (("agent",) if text else ())
 
 
+def test_a_release_that_is_taken_for_a_name_says_which_version_has_it() -> None:
+    released = ModelEvent("created", FIRST, 100, span_id=1, name="agent", tags={"release": "v2"})
+    with pytest.raises(UnknownVersionError, match=f"It is the release of {FIRST[-8:]}: name the version by its id"):
+        catalogue(released).resolve("v2", [])
+
+
 def test_a_version_that_only_an_activation_tells_of_is_not_registered() -> None:
     known = catalogue(ModelEvent("activated", "m-1", 100, span_id=1, name="agent"))
     assert not known.is_registered("m-1")
