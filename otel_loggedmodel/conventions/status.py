@@ -19,12 +19,20 @@ SCOPES_THAT_END_OK: Final = ("langsmith",)
 
 Source: https://github.com/langchain-ai/langsmith-sdk/blob/main/python/langsmith/_internal/otel/_otel_exporter.py
 """
+INTERNAL_KINDS: Final = ("Internal", "SPAN_KIND_INTERNAL")
+"""What the stored kind is of a span that is within an application."""
 SERVER_KINDS: Final = ("Server", "SPAN_KIND_SERVER")
 """What the stored kind of a server's span is."""
 CLIENT_KINDS: Final = ("Client", "SPAN_KIND_CLIENT")
 """What the stored kind of a client's span is."""
 CONSUMER_KINDS: Final = ("Consumer", "SPAN_KIND_CONSUMER")
 """What the stored kind of a consumer's span is."""
+PRODUCER_KINDS: Final = ("Producer", "SPAN_KIND_PRODUCER")
+"""What the stored kind of a producer's span is."""
+KINDS: Final = (INTERNAL_KINDS, SERVER_KINDS, CLIENT_KINDS, PRODUCER_KINDS, CONSUMER_KINDS)
+"""The stored kinds in the order of their numbers in OTLP, from 1 on."""
+STATUSES: Final = (OK_STATUSES, ERROR_STATUSES)
+"""The same of statuses."""
 
 
 def is_error(status: str) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from otel_loggedmodel.attributes import EVALUATION_LABEL
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.score_comparison import Scores
@@ -23,7 +24,7 @@ MIN_PAIRS: Final = 10
 # Numbers that take more values are no categories.
 _MOST_CATEGORIES: Final = 10
 _MOST_ROWS: Final = 10_000
-_LABEL: Final = "attributes['gen_ai.evaluation.score.label']"
+_LABEL: Final = f"attributes['{EVALUATION_LABEL}']"
 
 Table = Mapping[tuple[str, str], int]
 

@@ -21,9 +21,10 @@ from otel_loggedmodel.store.chart_results import (
     Point,
 )
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.measuring import START, Query, Scope
+from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING
 from otel_loggedmodel.store.sampled import Sampled
+from otel_loggedmodel.store.span_times import DURATION, START
 
 _MINUTE_MS: Final = 60_000
 _HOUR_MS: Final = 60 * _MINUTE_MS
@@ -44,8 +45,7 @@ _MOST_OPERATIONS: Final = 200
 BINS_PER_DECADE: Final = 20
 _LEAST_MS: Final = 0.001
 
-# A span that ended before it began has a huge duration.
-_DURATION_MS: Final = "if(Duration >= 9223372036854775808, 0, Duration) / 1e6"
+_DURATION_MS: Final = f"{DURATION} / 1e6"
 
 
 def activities(database: Database, scope: Scope) -> Activities:

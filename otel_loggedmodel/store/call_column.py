@@ -12,6 +12,7 @@ from typing import Final
 from otel_loggedmodel.conventions import scopes
 from otel_loggedmodel.conventions.things import CALLS, Kind, Thing
 from otel_loggedmodel.store import conventions_sql as sql
+from otel_loggedmodel.store.span_times import START
 
 # Kinds of tokens with prices of their own, beside cached ones; they are among the input or the output tokens.
 MODALITIES: Final = (
@@ -80,7 +81,7 @@ _STEPS: Final[tuple[Mapping[str, str], ...]] = (
         "has_cached_beside": sql.one_of("ScopeName", scopes.WITH_CACHED_BESIDE),
         "has_reasoning_twice": sql.one_of("ScopeName", scopes.WITH_REASONING_TWICE),
         "has_no_cached": f"{sql.one_of('ScopeName', scopes.WITHOUT_CACHED)} AND NOT {sql.says_cached()}",
-        "start": "toUnixTimestamp64Nano(Timestamp)",
+        "start": START,
         "duration": "Duration / 1e9",
         "chunk_events": sql.chunk_events(),
     },

@@ -18,6 +18,7 @@ from otel_loggedmodel.store import schema
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.numbering import Numbering
 from otel_loggedmodel.store.reading import AmbiguousVersionError, UnknownVersionError
+from otel_loggedmodel.store.span_times import START
 from otel_loggedmodel.versions import identity, records
 from otel_loggedmodel.versions.arriving import Arrived, numbered_events_of
 from otel_loggedmodel.versions.model import LoggedModel, ModelEvent
@@ -219,7 +220,7 @@ def load(database: Database, columns: schema.Columns) -> Catalogue:
     rows = database.query(f"""
         SELECT
             argMin(SpanAttributes, (said_ms, Timestamp)) AS attributes,
-            argMin(toUnixTimestamp64Nano(Timestamp), (said_ms, Timestamp)) AS time_ns,
+            argMin({START}, (said_ms, Timestamp)) AS time_ns,
             argMin(SpanId, (said_ms, Timestamp)) AS span_id,
             max(said_ms) AS latest_ms
         FROM (

@@ -17,8 +17,9 @@ from otel_loggedmodel.store import sampled
 from otel_loggedmodel.store.chart_results import Deployment
 from otel_loggedmodel.store.counted import ENVIRONMENT
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.measuring import START, Scope
+from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.reading import Selection
+from otel_loggedmodel.store.span_times import START
 
 # Earlier releases repeated activations every twelve hours, and looked at them once an hour.
 _STILL_SENDS: Final = timedelta(hours=13)

@@ -18,11 +18,11 @@ from otel_loggedmodel.store import adding
 from otel_loggedmodel.store.call_column import ALONE_BIT, FAILED_BIT
 from otel_loggedmodel.store.counted import COUNTS
 from otel_loggedmodel.store.schema import call
+from otel_loggedmodel.store.span_times import END, START
 
 if TYPE_CHECKING:
     from otel_loggedmodel.store.measuring import Query, Scope
 
-_START: Final = "toUnixTimestamp64Nano(Timestamp)"
 # Calls are looked for among those of the same five minutes, and a long one among those of the next two hours.
 _PART_NS: Final = 300 * 10**9
 _MOST_PARTS: Final = 24
@@ -32,8 +32,8 @@ def moves(scope: "Scope") -> "Query":
     """One row for each trace that is such a call: `copy`, and `home`, the trace that has the call, both as hashes."""
     version, spans = scope.version, scope.spans
     calls = f"""
-        SELECT toString({version.sql}) AS version, {call("trace")} AS trace, {call("span")} AS id, {_START} AS start,
-            {_START} + greatest(0, toInt64(Duration)) AS end, {call("response")} AS response,
+        SELECT toString({version.sql}) AS version, {call("trace")} AS trace, {call("span")} AS id, {START} AS start,
+            {END} AS end, {call("response")} AS response,
             bitAnd({call("origin")}, 65535) AS model, bitShiftRight({call("origin")}, 16) AS scope,
             {call("input")} AS input, {call("output")} AS output, bitTest({call("usage")}, {ALONE_BIT}) AS is_alone,
             bitTest({call("usage")}, {FAILED_BIT}) AS failed

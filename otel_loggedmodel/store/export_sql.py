@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from otel_loggedmodel.attributes import ID
+from otel_loggedmodel.attributes import EVALUATION_EXPLANATION, EVALUATION_LABEL, EVALUATION_VALUE, ID
+from otel_loggedmodel.conventions.status import KINDS, STATUSES
 from otel_loggedmodel.store import measuring, schema, scores
 from otel_loggedmodel.store.conventions_sql import literal
 from otel_loggedmodel.store.database import text
 from otel_loggedmodel.store.log_schema import LOGS
 from otel_loggedmodel.store.measuring import Query, Scope, Way
-from otel_loggedmodel.store.reading import EVERYTHING
+from otel_loggedmodel.store.reading import EVERYTHING, Selection
+from otel_loggedmodel.store.span_times import DURATION
 
-_HUGE: Final = 1 << 63
-_DURATION: Final = f"if(Duration >= {_HUGE}, 0, Duration)"
 # A key for a resource that is the same in every file of an export.
 RESOURCE: Final = "cityHash64(ServiceName, mapKeys(ResourceAttributes), mapValues(ResourceAttributes))"
 _EVENTS: Final = (
@@ -36,21 +36,28 @@ _WHOLE: Final = (
     " OR {key} IN ('http.response.status_code', 'http.status_code', 'sampling.priority', 'logged_model.created_at'))"
     " AND match({value}, '^-?[0-9]{{1,18}}$')"
 )
-_FRACTION: Final = "{key} = 'gen_ai.evaluation.score.value' AND isFinite(toFloat64OrNull({value}))"
+_FRACTION: Final = f"{{key}} = '{EVALUATION_VALUE}' AND isFinite(toFloat64OrNull({{value}}))"
 
 
-def condition(scope: Scope, day: str, *, of_logs: bool = False) -> Query:
-    """Which spans, or log records, are asked for of a day such as `2026-11-30`, as SQL.
-
-    With versions, these are all of their traces, their records, and log records that carry them.
-    """
-    found = [f"toDate(Timestamp) = {text(day)}"]
-    parameters = {}
-    selection = scope.selection
+def of_time(selection: Selection) -> Query:
+    """Which spans, or log records, are of the time that was asked for, as SQL."""
+    found, parameters = ["1"], {}
     for name, comparison, time in (("since", ">=", selection.since), ("until", "<", selection.until)):
         if time is not None:
             found.append(f"Timestamp {comparison} {{{name}:DateTime64(9, 'UTC')}}")
             parameters[name] = time
+    return Query(" AND ".join(found), parameters)
+
+
+def condition(scope: Scope, day: str | None, *, of_logs: bool = False) -> Query:
+    """Which spans, or log records, are asked for of a day such as `2026-11-30`, or of any, as SQL.
+
+    With versions, these are all of their traces, their records, and log records that carry them.
+    """
+    times = of_time(scope.selection)
+    found, parameters = [times.sql], dict(times.parameters)
+    if day is not None:
+        found.append(f"toDate(Timestamp) = {text(day)}")
     if scope.model_ids is not None:
         of_versions = replace(scope, selection=EVERYTHING).wide.spans
         in_traces = f"TraceId IN (SELECT TraceId FROM {scope.columns.spans} WHERE {of_versions.sql})"
@@ -67,7 +74,7 @@ def spans(scope: Scope, day: str) -> Query:
     return Query(
         f"""
         SELECT TraceId AS trace_id, SpanId AS span_id, ParentSpanId AS parent_span_id, SpanName AS name,
-            SpanKind AS kind, ServiceName AS service, Timestamp AS start, {_DURATION} AS duration_ns,
+            SpanKind AS kind, ServiceName AS service, Timestamp AS start, {DURATION} AS duration_ns,
             StatusCode AS status, StatusMessage AS status_message, ScopeName AS scope, LoggedModelId AS version,
             toBool(LoggedModelRole = 'entry') AS is_entry, SpanAttributes AS attributes, {RESOURCE} AS resource,
             {_EVENTS} AS events, {_LINKS} AS links
@@ -76,16 +83,15 @@ def spans(scope: Scope, day: str) -> Query:
     )
 
 
-def resources(scope: Scope, days: Sequence[str]) -> Query:
+def resources(scope: Scope) -> Query:
     """One row for each resource of spans."""
-    first = condition(scope, days[0])
-    times = " AND ".join(first.sql.split(" AND ")[1:]) or "1"
+    where = condition(scope, None)
     return Query(
         f"""
         SELECT resource, any(ServiceName) AS service, any(ResourceAttributes) AS attributes FROM (
-            SELECT ServiceName, ResourceAttributes, {RESOURCE} AS resource FROM {scope.columns.spans} WHERE {times}
+            SELECT ServiceName, ResourceAttributes, {RESOURCE} AS resource FROM {scope.columns.spans} WHERE {where.sql}
         ) GROUP BY resource ORDER BY service, resource""",
-        first.parameters,
+        where.parameters,
     )
 
 
@@ -136,8 +142,8 @@ def scores_of(scope: Scope) -> Query:
     return Query(
         f"""
         SELECT TraceId AS trace_id, judged AS span_id, toString(version) AS version, name, value,
-            attributes['gen_ai.evaluation.score.label'] AS label,
-            attributes['gen_ai.evaluation.explanation'] AS explanation, fromUnixTimestamp64Nano(at, 'UTC') AS time,
+            attributes['{EVALUATION_LABEL}'] AS label,
+            attributes['{EVALUATION_EXPLANATION}'] AS explanation, fromUnixTimestamp64Nano(at, 'UTC') AS time,
             {details}, attributes['error.type'] AS error
         FROM ({found.sql})""",
         found.parameters,
@@ -158,6 +164,12 @@ def _attributes(pairs: str) -> str:
     return f"concat('[', arrayStringConcat({each}, ','), ']')"
 
 
+def _number(column: str, spellings: Sequence[Sequence[str]]) -> str:
+    """The number that OTLP has for a kind or a status, in whichever spelling that is stored; 0 for none."""
+    numbers = {name: number for number, names in enumerate(spellings, 1) for name in names}
+    return f"transform(toString({column}), [{', '.join(map(literal, numbers))}], {list(numbers.values())}, 0)"
+
+
 def _time(column: str) -> str:
     return f"toString(toUnixTimestamp64Nano({column}))"
 
@@ -165,8 +177,7 @@ def _time(column: str) -> str:
 def otlp(scope: Scope, day: str) -> Query:
     """Three columns for each span: its resource, its scope, and itself, as OTLP has them in JSON."""
     where = condition(scope, day)
-    kind = "transform(toString(SpanKind), ['Internal', 'Server', 'Client', 'Producer', 'Consumer'], [1, 2, 3, 4, 5], 0)"
-    status = "transform(toString(StatusCode), ['Ok', 'Error'], [1, 2], 0)"
+    kind, status = _number("SpanKind", KINDS), _number("StatusCode", STATUSES)
     event = f"""concat('{{"timeUnixNano":"', {_time("time")}, '","name":', toJSONString(toString(name)),
                 ',"attributes":', {_attributes("said")}, '}}')"""
     link = f"""concat('{{"traceId":"', trace, '","spanId":"', span, '","traceState":', toJSONString(state),
@@ -178,7 +189,7 @@ def otlp(scope: Scope, day: str) -> Query:
             concat('{{"traceId":"', TraceId, '","spanId":"', SpanId, '","parentSpanId":"', ParentSpanId,
                 '","traceState":', toJSONString(TraceState), ',"name":', toJSONString(toString(SpanName)),
                 ',"kind":', toString({kind}), ',"startTimeUnixNano":"', {_time("Timestamp")},
-                '","endTimeUnixNano":"', toString(toUnixTimestamp64Nano(Timestamp) + toInt64({_DURATION})),
+                '","endTimeUnixNano":"', toString(toUnixTimestamp64Nano(Timestamp) + toInt64({DURATION})),
                 '","attributes":', {_attributes("SpanAttributes")},
                 ',"events":[', arrayStringConcat(arrayMap((time, name, said) -> {event},
                     `Events.Timestamp`, `Events.Name`, `Events.Attributes`), ','),

@@ -171,7 +171,7 @@ class _Writing:
         rows["scores"] = self._parquet("scores.parquet", export_sql.scores_of(self._scope))
         rows["versions"] = self._parquet("versions.parquet", export_sql.versions(list(self._versions())))
         if days:
-            rows["resources"] = self._parquet("resources.parquet", export_sql.resources(self._scope, list(days)))
+            rows["resources"] = self._parquet("resources.parquet", export_sql.resources(self._scope))
         return rows
 
     def _all_otlp(self) -> dict[str, int]:
@@ -195,18 +195,11 @@ class _Writing:
 
     def _days(self, table: str) -> dict[str, int]:
         """The days with rows of what was asked for, and how many rows there are."""
-        where, parameters = ["1"], {}
-        for name, comparison, time in (
-            ("since", ">=", self._scope.selection.since),
-            ("until", "<", self._scope.selection.until),
-        ):
-            if time is not None:
-                where.append(f"Timestamp {comparison} {{{name}:DateTime64(9, 'UTC')}}")
-                parameters[name] = time
+        where = export_sql.of_time(self._scope.selection)
         found = self._database.query(
             f"SELECT toString(toDate(Timestamp)) AS day, count() AS rows FROM {table}"
-            f" WHERE {' AND '.join(where)} GROUP BY day ORDER BY day",
-            parameters,
+            f" WHERE {where.sql} GROUP BY day ORDER BY day",
+            where.parameters,
         )
         return {row["day"]: row["rows"] for row in found}
 

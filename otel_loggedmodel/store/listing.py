@@ -11,13 +11,13 @@ from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING, ReadingError, TraceFilter, UnknownTraceError
 from otel_loggedmodel.store.scores import results
+from otel_loggedmodel.store.span_times import DURATION, HUGE, START
 from otel_loggedmodel.store.trace_results import Span, SpanEvent, SpanLink, Trace, TraceSummary
 
 # A trace is shown with at most so many spans, earliest first.
 MAX_SPANS: Final = 50_000
 ORDERS: Final = ("newest", "slowest", "costliest", "worst")
 
-_HUGE: Final = 1 << 63
 # What traces are ordered by, where they have to be measured for that.
 _MEASURED: Final = {
     "newest": "arrayMax(entries.start)",
@@ -27,7 +27,7 @@ _MEASURED: Final = {
 
 
 _OF_SPAN: Final = f"""\
-TraceId, SpanId, ParentSpanId, SpanName, SpanKind, ServiceName, {measuring.START} AS start_ns, Duration,
+TraceId, SpanId, ParentSpanId, SpanName, SpanKind, ServiceName, {START} AS start_ns, Duration,
     StatusCode, StatusMessage, ScopeName, SpanAttributes, ResourceAttributes,
     arrayMap(time -> toUnixTimestamp64Nano(time), `Events.Timestamp`) AS event_times,
     `Events.Name` AS event_names, `Events.Attributes` AS event_attributes, `Links.TraceId` AS link_traces,
@@ -134,7 +134,7 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
             conditions[1] = scope.begins.sql
     where = " AND ".join(conditions)
     if which.order in ("newest", "slowest") and not which.errors_only:
-        key = "Timestamp" if which.order == "newest" else f"if(Duration >= {_HUGE}, 0, Duration)"
+        key = "Timestamp" if which.order == "newest" else DURATION
         return Query(
             f"SELECT TraceId FROM {scope.source} WHERE {where}"
             f" ORDER BY {key} DESC LIMIT 1 BY TraceId LIMIT {{wanted:UInt64}}",
@@ -171,7 +171,7 @@ def _entries(scope: Scope, keys: Sequence[int]) -> Query:
     return Query(
         f"""
         SELECT {version.sql} AS version, TraceId, SpanId, {scope.trace} AS trace, {scope.span} AS id, SpanName,
-            ServiceName, {measuring.START} AS start_ns, Duration,
+            ServiceName, {START} AS start_ns, Duration,
             StatusMessage
         FROM {scope.source}
         WHERE {spans.sql} AND {scope.span} IN {{keys:Array(UInt64)}}
@@ -261,4 +261,4 @@ def _zipped(*columns: Sequence[Any]) -> Iterable[tuple[Any, ...]]:
 
 def _duration(stored: int) -> int:
     """Nanoseconds; 0 for a span that ended before it began, whose duration was subtracted without sign."""
-    return 0 if stored >= _HUGE else stored
+    return 0 if stored >= HUGE else stored

@@ -25,7 +25,8 @@ from otel_loggedmodel.conventions.log_events import NAME_ATTRIBUTE
 from otel_loggedmodel.store import schema
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.log_schema import LOGS
-from otel_loggedmodel.store.measuring import START, Query, Scope
+from otel_loggedmodel.store.measuring import Query, Scope
+from otel_loggedmodel.store.span_times import START
 
 RESPONSE_ID: Final = "gen_ai.response.id"
 IS_RESULT: Final = f"'{EVALUATION_RESULT}' IN (EventName, LogAttributes['{NAME_ATTRIBUTE}'])"

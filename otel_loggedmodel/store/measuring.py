@@ -26,14 +26,12 @@ from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.entering import ENTRIES
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
 from otel_loggedmodel.store.schema import call
+from otel_loggedmodel.store.span_times import END, START
 
 # A trace that began in the time that was asked for may have spans that began so long before it, or after it.
 _BEFORE: Final = timedelta(hours=1)
 _AFTER: Final = timedelta(days=1)
 
-START: Final = "toUnixTimestamp64Nano(Timestamp)"
-# A span that ended before it began has a huge duration, as the Collector subtracts without sign.
-_END: Final = f"{START} + greatest(0, toInt64(Duration))"
 # Columns of spans that are needed of calls alone, too.
 _OF_CALLS: Final = ("ids", "parents", "starts", "ends", "kinds", "used", "origins")
 FAILED: Final = f"bitTest({call('usage')}, {FAILED_BIT})"
@@ -302,7 +300,7 @@ def traces(scope: Scope, *, with_usage: bool = True, way: Way = Way.EVERY) -> Qu
         "ids": call("span"),
         "parents": call("parent"),
         "starts": START,
-        "ends": _END,
+        "ends": END,
         "kinds": kind,
         "used": used,
         # 2 is an entry span that was asked for, 1 another, and 3 a span that could be one if there is no other.

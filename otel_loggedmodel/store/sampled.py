@@ -12,8 +12,8 @@ from otel_loggedmodel.store import samples, weights
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.design import SIMPLE, Design
 from otel_loggedmodel.store.measuring import Query, Scope
+from otel_loggedmodel.store.span_times import IS_BROKEN
 
-IS_BROKEN: Final = "Duration >= 9223372036854775808"
 _NOTHING: Final = Query("")
 _PLACES: Final = {level: place for place, level in enumerate(samples.QUANTILES.values(), 1)}
 

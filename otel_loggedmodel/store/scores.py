@@ -12,8 +12,9 @@ from typing import Final
 
 from otel_loggedmodel.attributes import DATASET_ROW, DATASET_VALUES, EVALUATION_RESULT
 from otel_loggedmodel.store import log_scores, schema, tries
-from otel_loggedmodel.store.measuring import START, Query, Scope
+from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
+from otel_loggedmodel.store.span_times import START
 
 _PREFIX: Final = "logged_model.evaluation."
 # The table is sorted by the names of spans, so that this alone leaves nearly everything out.

@@ -12,6 +12,7 @@ from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.sampled import Sampled
 from otel_loggedmodel.store.schema import Columns
+from otel_loggedmodel.store.span_times import START
 from otel_loggedmodel.store.version_results import HistoryEntry
 from otel_loggedmodel.versions.arriving import Arrived, numbered_events_of
 from otel_loggedmodel.versions.model import ModelEvent
@@ -51,7 +52,7 @@ def cut_off_ids(database: Database, columns: Columns) -> frozenset[str]:
 
 def last_seen(database: Database, scope: Scope, cut_off: Collection[str]) -> dict[str, int]:
     """When the last trace of each version began, in ns since the epoch, by its id; `cut_off` are `cut_off_ids`."""
-    rows = _of_beginnings(database, scope, cut_off, f"max({measuring.START}) AS last_ns")
+    rows = _of_beginnings(database, scope, cut_off, f"max({START}) AS last_ns")
     return {model_id: row["last_ns"] for model_id, row in rows.items()}
 
 
@@ -83,7 +84,7 @@ def _used(traces: Query, counted: Sampled) -> Query:
 def times_and_places(database: Database, scope: Scope, cut_off: Collection[str]) -> dict[str, dict[str, Any]]:
     """When the traces of each version began, and of which services, by its id; `cut_off` are `cut_off_ids`."""
     services = "arraySort(groupUniqArrayIf(100)(toString(ServiceName), ServiceName != '')) AS services"
-    times = f"min({measuring.START}) AS first_ns, max({measuring.START}) AS last_ns"
+    times = f"min({START}) AS first_ns, max({START}) AS last_ns"
     return _of_beginnings(database, scope, cut_off, f"{services}, {times}")
 
 

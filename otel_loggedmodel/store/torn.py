@@ -18,6 +18,7 @@ from otel_loggedmodel.store.counted import COUNTS
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.entering import NO_PARENT
 from otel_loggedmodel.store.schema import call
+from otel_loggedmodel.store.span_times import END, START
 
 if TYPE_CHECKING:
     from otel_loggedmodel.store.measuring import Scope
@@ -42,11 +43,10 @@ IS_TORN: Final = f"bitShiftRight({call('origin')}, 16) IN ({_SCOPES})"
 def moves(database: Database, scope: "Scope") -> dict[int, int]:
     """The trace that a step belongs to, by the trace that it is, both as hashes."""
     version, spans = scope.version, scope.spans
-    start = "toUnixTimestamp64Nano(Timestamp)"
     rows = database.query(
         f"""
-        SELECT toString({version.sql}) AS version, ScopeName, ServiceName, {call("trace")} AS trace, {start} AS start,
-            {start} + greatest(0, toInt64(Duration)) AS end, {_KIND} IN {CALLS_SQL} AS is_call
+        SELECT toString({version.sql}) AS version, ScopeName, ServiceName, {call("trace")} AS trace, {START} AS start,
+            {END} AS end, {_KIND} IN {CALLS_SQL} AS is_call
         FROM {scope.source}
         WHERE {spans.sql} AND {COUNTS} AND {_IS_PART}
         ORDER BY version, ScopeName, ServiceName, start, end DESC, trace LIMIT {_MOST_STEPS + 1}""",

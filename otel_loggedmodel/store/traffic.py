@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from otel_loggedmodel.store import counted, sampled, strata, weights
+from otel_loggedmodel.store import counted, strata, weights
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.design import HOUR_NS, SIMPLE, Design, stratum_sql
-from otel_loggedmodel.store.measuring import START, Query, Scope
+from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.reading import BY_SESSION, BY_TRACE, ReadingError
 from otel_loggedmodel.store.schema import call
+from otel_loggedmodel.store.span_times import IS_BROKEN, START
 from otel_loggedmodel.store.strata import Plan, Traffic
 
 # With more, the names of entry spans must have ids in them. Only hours are looked at then.
@@ -167,7 +168,7 @@ def _looked_at(database: Database, scope: Scope) -> list[dict[str, Any]]:
             FROM (
                 SELECT {version.sql} AS version, {name} AS name, intDiv({START}, {HOUR_NS}) AS hour,
                     {call("conversation")} != 0 AS is_turn, {weights.HAS_STATE} AS is_stated,
-                    {sampled.IS_BROKEN} AS is_broken
+                    {IS_BROKEN} AS is_broken
                 FROM {scope.source} WHERE {spans.sql} AND {entry.sql}
             ) AS entries
             GROUP BY entries.version, entries.name, hour LIMIT {_MOST_ROWS + 1}""",
@@ -197,7 +198,7 @@ _VALUE: Final = (
 def _broken(scope: Scope) -> Query:
     spans, entry = scope.spans, scope.entry
     return Query(
-        f"SELECT {call('trace')} FROM {scope.source} WHERE {spans.sql} AND {entry.sql} AND {sampled.IS_BROKEN}",
+        f"SELECT {call('trace')} FROM {scope.source} WHERE {spans.sql} AND {entry.sql} AND {IS_BROKEN}",
         {**spans.parameters, **entry.parameters},
     )
 

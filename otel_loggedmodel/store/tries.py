@@ -12,8 +12,10 @@ language models trained on code", https://arxiv.org/abs/2107.03374).
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from otel_loggedmodel.store.measuring import START, Query, Scope
+from otel_loggedmodel.store.conventions_sql import HAS_ERROR_STATUS
+from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.score_comparison import Scores
+from otel_loggedmodel.store.span_times import START
 
 _PREFIX: Final = "logged_model.evaluation."
 _COLUMNS: Final = (
@@ -58,7 +60,7 @@ def with_failed(scope: Scope, results: Query) -> Query:
             SELECT version, dataset, run, row, max(at_ns) AS at, {newest}
             FROM (
                 SELECT toString({version.sql}) AS version, TraceId, SpanId AS judged, {START} AS at_ns,
-                    StatusCode IN ('Error', 'STATUS_CODE_ERROR') AS has_failed, StatusMessage AS message,
+                    {HAS_ERROR_STATUS} AS has_failed, StatusMessage AS message,
                     {", ".join(f"{sql} AS {name}" for name, sql in said.items())}
                 FROM {scope.source} WHERE {wanted}
             )

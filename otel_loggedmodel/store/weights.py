@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from otel_loggedmodel.store import counted
+from otel_loggedmodel.store.conventions_sql import HAS_ERROR_STATUS
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
 
@@ -178,7 +179,7 @@ def _weight(scope: Scope, way: str, failed: str) -> str:
 
 def failed_traces(scope: Scope) -> str:
     """The traces that have an error, whichever of their spans has it, as SQL of a list of hashes."""
-    return f"SELECT cityHash64(TraceId) FROM {scope.columns.spans} WHERE StatusCode IN ('Error', 'STATUS_CODE_ERROR')"
+    return f"SELECT cityHash64(TraceId) FROM {scope.columns.spans} WHERE {HAS_ERROR_STATUS}"
 
 
 def _share(one: Said) -> str:

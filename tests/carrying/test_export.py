@@ -168,6 +168,34 @@ def test_a_store_that_only_a_collector_fills_is_exported(
     assert (done.rows["spans"], done.rows["traces"], done.rows["versions"]) == (10, 8, 3)
 
 
+def test_kinds_and_statuses_of_older_collectors_are_exported_as_what_they_are(
+    kept: Filled, clickhouse_server: ClickHouseServer, tmp_path: Path
+) -> None:
+    spelled = (
+        "* REPLACE (concat('SPAN_KIND_', upper(SpanKind)) AS SpanKind,"
+        " concat('STATUS_CODE_', upper(StatusCode)) AS StatusCode)"
+    )
+    with empty_store(clickhouse_server) as store:
+        database = store.writer.database
+        filled_from = quoted(kept.writer.database.client.database)  # type: ignore[union-attr]
+        # Columns that follow from others are not among these.
+        database.command(f"INSERT INTO {schema.SPANS} SELECT {spelled} FROM {filled_from}.{schema.SPANS}")
+        written = [
+            exporter.run(Wanted(path=str(tmp_path / name), format="otlp")).path
+            for exporter, name in ((exporter_of(kept), "new"), (Exporter(database, StoreReader(database)), "old"))
+        ]
+    new, old = ([line for path in sorted(Path(one).glob("spans-*")) for line in said_in(path)] for one in written)
+    assert old == new
+    assert {(span["kind"], span["status"]["code"]) for span in new} >= {(1, 0), (1, 2)}
+
+
+def said_in(path: Path) -> list[dict[str, Any]]:
+    """The spans of a file of OTLP, by their ids."""
+    requests = [json.loads(line) for line in path.read_text().splitlines()]
+    scopes = [scope for one in requests for resource in one["resourceSpans"] for scope in resource["scopeSpans"]]
+    return sorted((span for scope in scopes for span in scope["spans"]), key=lambda span: span["spanId"])
+
+
 def test_it_is_there_whole_or_not_at_all(kept: Filled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exporter = exporter_of(kept)
     for wanted, kind in (
