@@ -74,10 +74,10 @@ def _everything(body: bytes, fields: dict[int, Any]) -> Iterator[None]:
             if not outer:
                 return
             position, end, fields = outer.pop()
-        tag, position = _varint(body, position)
+        tag, position = varint(body, position)
         wire_type = tag & 7
         if wire_type == 2:
-            length, position = _varint(body, position)
+            length, position = varint(body, position)
             inner = fields.get(tag >> 3)
             if inner is not None:
                 yield
@@ -87,7 +87,7 @@ def _everything(body: bytes, fields: dict[int, Any]) -> Iterator[None]:
             else:
                 position += length
         elif wire_type == 0:
-            _, position = _varint(body, position)
+            _, position = varint(body, position)
         elif wire_type in (1, 5):
             position += 8 if wire_type == 1 else 4
         elif wire_type not in (3, 4):  # the ends of a group, in which nothing is known to the parser
@@ -107,15 +107,15 @@ def _messages(body: bytes, position: int, end: int, wanted: int) -> Iterator[tup
     """Where the messages in one field of a message begin and end: https://protobuf.dev/programming-guides/encoding/."""
     try:
         while position < end:
-            tag, position = _varint(body, position)
+            tag, position = varint(body, position)
             wire_type = tag & 7
             if wire_type == 2:
-                length, position = _varint(body, position)
+                length, position = varint(body, position)
                 if tag >> 3 == wanted:
                     yield position, min(position + length, end)
                 position += length
             elif wire_type == 0:
-                _, position = _varint(body, position)
+                _, position = varint(body, position)
             elif wire_type in (1, 5):
                 position += 8 if wire_type == 1 else 4
             else:
@@ -124,7 +124,13 @@ def _messages(body: bytes, position: int, end: int, wanted: int) -> Iterator[tup
         return  # as the parser will say
 
 
-def _varint(body: bytes, position: int) -> tuple[int, int]:
+def varint(body: bytes, position: int) -> tuple[int, int]:
+    """A number of protobuf, and where it ends: https://protobuf.dev/programming-guides/encoding/.
+
+    Raises:
+        IndexError: There is no more of it.
+        OverflowError: It is longer than a number may be.
+    """
     byte = body[position]
     if byte < 128:
         return byte, position + 1

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from otel_loggedmodel.server import loose_types
 from otel_loggedmodel.server.decoding import LOG_RECORDS, SPANS, Signal
+from otel_loggedmodel.server.outline import varint
 
 _FIRST_KEY: Final = re.compile(rb'\s*\{\s*"(\w+)"')
 _BY_KEY: Final = {
@@ -105,30 +106,21 @@ def _fields_of(message: bytes) -> list[tuple[int, int]]:
     position = 0
     try:
         while position < len(message):
-            tag, position = _varint(message, position)
+            tag, position = varint(message, position)
             length = 0
             match tag & 7:
                 case 0:
-                    _, position = _varint(message, position)
+                    _, position = varint(message, position)
                 case 1:
                     position += 8
                 case 2:
-                    length, position = _varint(message, position)
+                    length, position = varint(message, position)
                     position += length
                 case 5:
                     position += 4
                 case _:
                     break
             found.append((tag, length))
-    except IndexError:
+    except (IndexError, OverflowError):
         pass
     return found
-
-
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    number = shift = 0
-    while data[position] & 128:
-        number |= (data[position] & 127) << shift
-        position += 1
-        shift += 7
-    return number | data[position] << shift, position + 1
