@@ -309,7 +309,18 @@ def spool_directory() -> Path | None:
 
 
 def default_spool_directory() -> Path | None:
-    """`otel-loggedmodel/spool` below the user's state directory.
+    """`otel-loggedmodel/spool` below the user's state directory; None for a user without one."""
+    return state_directory("spool")
+
+
+def state_directory(name: str) -> Path | None:
+    """`otel-loggedmodel/<name>` below the user's state directory, where things are kept that outlive a process.
+
+    Args:
+        name: What is kept there.
+
+    Returns:
+        None for a user without a home.
 
     Source: https://specifications.freedesktop.org/basedir-spec/latest/
     """
@@ -321,7 +332,7 @@ def default_spool_directory() -> Path | None:
         base = Path(state) if state and Path(state).is_absolute() else Path.home() / ".local" / "state"
     except RuntimeError:
         return None
-    return base / "otel-loggedmodel" / "spool" if base.is_absolute() else None
+    return base / "otel-loggedmodel" / name if base.is_absolute() else None
 
 
 def spool_max_bytes() -> int | None:

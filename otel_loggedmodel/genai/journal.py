@@ -8,11 +8,11 @@ the same version begins anew. Inputs and outputs are not in it.
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
+from otel_loggedmodel import environment
 from otel_loggedmodel._errors import warn_once
 from otel_loggedmodel.genai.assessments import Feedback, feedback_from, feedback_values
 from otel_loggedmodel.genai.digests import digest
@@ -22,13 +22,15 @@ _FORMAT: Final = 1
 
 
 def default_directory() -> Path:
-    """`$XDG_STATE_HOME/otel-loggedmodel/evaluations`, that is `~/.local/state/...`.
+    """`evaluations` in this library's part of the user's state directory.
 
-    Source: https://specifications.freedesktop.org/basedir-spec/latest/
+    Raises:
+        RuntimeError: This user has no home directory.
     """
-    base = os.environ.get("XDG_STATE_HOME", "")
-    state = Path(base) if base.startswith("/") else Path.home() / ".local" / "state"
-    return state / "otel-loggedmodel" / "evaluations"
+    found = environment.state_directory("evaluations")
+    if found is None:
+        raise RuntimeError("this user has no home directory to note in what is done: name one with resume_dir")
+    return found
 
 
 class DoneRow:

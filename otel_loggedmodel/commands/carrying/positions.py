@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
+from otel_loggedmodel import environment
 from otel_loggedmodel.store.database import directory_of, masked
 from otel_loggedmodel.store.reading import StoreUnavailableError
 
@@ -24,6 +25,9 @@ class Positions:
 
     Args:
         url: The store, as the option `--store` has it.
+
+    Raises:
+        StoreUnavailableError: There is no place for it.
     """
 
     def __init__(self, url: str) -> None:
@@ -66,8 +70,7 @@ class Positions:
 def _directory_for(url: str) -> Path:
     if "://" not in url or url.startswith("chdb://"):
         return directory_of(url) / _DIRECTORY
-    base = os.environ.get("XDG_STATE_HOME", "")
-    # The specification has relative paths ignored: https://specifications.freedesktop.org/basedir-spec/latest/
-    state = Path(base) if base.startswith("/") else Path.home() / ".local" / "state"
-    name = hashlib.sha256(masked(url).rstrip("/").encode()).hexdigest()[:16]
-    return state / "otel-loggedmodel" / "imports" / name
+    state = environment.state_directory("imports")
+    if state is None:
+        raise StoreUnavailableError("this user has no home directory, in which how far an import is could be kept")
+    return state / hashlib.sha256(masked(url).rstrip("/").encode()).hexdigest()[:16]
