@@ -7,7 +7,6 @@ from typing import Annotated, Final
 import typer
 
 from otel_loggedmodel.commands import drawing, opening, options, printing
-from otel_loggedmodel.pages.addresses import Chosen
 from otel_loggedmodel.store.reading import RowFilter
 from otel_loggedmodel.store.results import Comparison
 from otel_loggedmodel.store.statistics import Margins, judged
@@ -83,18 +82,8 @@ def compare(
         comparison = _with_margins(reader.compare(versions, selection), margins)
         changes = reader.rows(versions, RowFilter(score=score, limit=limit), selection) if with_rows else []
         if html is not None:
-            chosen = Chosen(
-                since=since,
-                until=until,
-                service=service,
-                attributes=tuple(attribute or ()),
-                dataset=dataset,
-                production=production,
-                runs=None if runs == "latest" else runs,
-                failed_rows=None if failed_rows == "skip" else failed_rows,
-                pass_at=None if pass_at is None else str(pass_at),
-            )
-            drawing.write_html(html, reader, comparison, selection, chosen, changes if with_rows else None, limit)
+            found = changes if with_rows else None
+            drawing.write_html(html, reader, comparison, selection, found, limit, since=since, until=until)
     if svg is not None:
         drawing.write_svg(svg, comparison)
     if json:

@@ -11,7 +11,6 @@ import typer
 from otel_loggedmodel.commands import drawing, opening, options, printing
 from otel_loggedmodel.commands.bar import read_bar
 from otel_loggedmodel.commands.gating import GateResult, OnUnknown, Outcome
-from otel_loggedmodel.pages.addresses import Chosen
 from otel_loggedmodel.pages.evidence import Decision, decisions_of
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.naming import titles_of
@@ -142,15 +141,8 @@ def gate(
         comparison = reader.compare([baseline, candidate], selection)
         result = bar.judged(comparison, repeated=repeated)
         if html is not None:
-            chosen = Chosen(
-                since=since,
-                until=until,
-                service=service,
-                attributes=tuple(attribute or ()),
-                dataset=dataset,
-                production=production,
-            )
-            drawing.write_html(html, reader, comparison, selection, chosen, held=_held(result))
+            held = _held(result)
+            drawing.write_html(html, reader, comparison, selection, held=held, since=since, until=until)
     if svg is not None:
         drawing.write_svg(svg, comparison)
     decisions = decisions_of(comparison, titles_of(comparison).calls)
