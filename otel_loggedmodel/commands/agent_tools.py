@@ -18,6 +18,7 @@ from otel_loggedmodel.presenting.metrics import change_of, metric_named, metrics
 from otel_loggedmodel.presenting.naming import Title, titles_of
 from otel_loggedmodel.presenting.selecting import selection_of
 from otel_loggedmodel.presenting.spans import in_tree_order, llm_of
+from otel_loggedmodel.presenting.texts import cut
 from otel_loggedmodel.store.reading import Reader, ReadingError, RowFilter, Selection, TraceFilter, VersionFilter
 from otel_loggedmodel.store.results import Comparison
 from otel_loggedmodel.store.trace_results import Span, TraceSummary
@@ -250,4 +251,4 @@ def _span(span: Span, depth: int) -> dict[str, Any]:
 
 
 def _cut(text: str | None) -> str | None:
-    return text if text is None or len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 1]}…"
+    return None if text is None else cut(text, _MOST_CHARACTERS)

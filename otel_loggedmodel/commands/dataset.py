@@ -11,7 +11,7 @@ import typer
 
 from otel_loggedmodel.commands import opening, options, printing
 from otel_loggedmodel.presenting import formatting
-from otel_loggedmodel.presenting.texts import clean
+from otel_loggedmodel.presenting.texts import clean, cut
 from otel_loggedmodel.store.reading import TraceFilter
 
 LIST_EXAMPLES: Final = """
@@ -125,8 +125,8 @@ def add(
         raise typer.BadParameter("name a file of rows, or a version with --traces-of: one of the two")
     import otel_loggedmodel
     from otel_loggedmodel.genai import datasets, sources
+    from otel_loggedmodel.genai.found_traces import trace_of_stored
     from otel_loggedmodel.genai.rows import RowReader
-    from otel_loggedmodel.genai.stored import get_trace
 
     try:
         if traces_of is not None:
@@ -134,12 +134,9 @@ def add(
             selection = options.read_selection(since, until, service, attribute, production=True)
             which = TraceFilter(errors_only=errors, score=score, limit=limit)
             with opening.reader(store, token_file, "Reading traces") as reader:
-                ids = [one.trace_id for one in reader.traces(traces_of, which, selection)]
-            found = [
-                get_trace(one, store=store or opening.default_store(), token=opening.read_token(token_file))
-                for one in ids
-            ]
-            records: Any = [one for one in found if one is not None and one.inputs is not None]
+                found = reader.traces(traces_of, which, selection)
+                traces = [trace_of_stored(reader.trace(one.trace_id)) for one in found]
+            records: Any = [trace for trace in traces if trace.inputs is not None]
             if not records:
                 raise ValueError("no trace that says its inputs matches: see `otel-loggedmodel traces`")
         else:
@@ -206,4 +203,4 @@ def _lines() -> Iterator[Any]:
 
 def _short(value: Any) -> str:
     text = "" if value is None else value if isinstance(value, str) else json_module.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return cut(text, _LONGEST)

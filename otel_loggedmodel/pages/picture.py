@@ -18,7 +18,7 @@ from otel_loggedmodel.pages import charts, comparison
 from otel_loggedmodel.pages.evidence import Decision, GroupShown, decisions_of
 from otel_loggedmodel.pages.templates import position, static, symbol_of
 from otel_loggedmodel.presenting.naming import Title, titles_of
-from otel_loggedmodel.presenting.texts import clean
+from otel_loggedmodel.presenting.texts import clean, cut
 from otel_loggedmodel.store.chart_results import Activities, Behaviour
 from otel_loggedmodel.store.results import Comparison
 
@@ -103,7 +103,7 @@ def _decision(found: Decision, base: Title, candidate: Title, place: int) -> tup
         words = " ".join(
             filter(None, (title.text, title.short_id if title.text != title.short_id else "", title.stage))
         )
-        words = words if len(words) <= 60 else f"{words[:59]}…"
+        words = cut(words, 60)
         body.append(
             Markup(
                 '<rect class="key{}" x="{}" y="{}" width="18" height="18" rx="4"/>'
@@ -127,7 +127,7 @@ def _group(shown: GroupShown, x: int, y: int) -> list[Markup]:
     )
     parts = [_text(x, y + 28, group.title, "strong"), outcome]
     what = shown.what or "not measured"
-    parts.append(_text(x, y + 46, what if len(what) <= 31 else f"{what[:30]}…"))
+    parts.append(_text(x, y + 46, cut(what, 31)))
     if not shown.what:
         return parts
     parts.append(
@@ -148,7 +148,7 @@ def _plot(said: str, title: str, chart: Markup, labels: Sequence[str]) -> Pictur
     legend = []
     x = _EDGE
     for number, label in enumerate(labels[:3]):
-        words = clean(label if len(label) <= 36 else f"{label[:35]}…")
+        words = clean(cut(label, 36))
         key = Markup('<svg x="{}" y="52" width="24" height="10"><path class="line c{}" d="M0 5H24"/></svg>')
         legend += [key.format(x, number), _text(x + 32, 61, words)]
         x += 300

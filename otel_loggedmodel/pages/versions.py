@@ -9,6 +9,7 @@ from typing import Any, Final
 from otel_loggedmodel.pages.addresses import Chosen, Links
 from otel_loggedmodel.presenting import misuse
 from otel_loggedmodel.presenting.naming import Title, short_id
+from otel_loggedmodel.presenting.texts import cut
 from otel_loggedmodel.store.chart_results import Activities, Activity, Deployment
 from otel_loggedmodel.store.numbering import Numbering
 from otel_loggedmodel.store.version_results import Version
@@ -273,7 +274,7 @@ def _changes(version: Version, earlier: Version | None) -> tuple[tuple[str, str]
 
 
 def _change(key: str, before: str | None, after: str | None) -> tuple[str, str]:
-    key = key if len(key) <= _SHOWN_CHARACTERS else key[: _SHOWN_CHARACTERS - 1] + "…"
+    key = cut(key, _SHOWN_CHARACTERS)
     if before is None or after is None:
         return key, "added" if before is None else "removed"
     # The beginning of a long text, such as a prompt, does not show what changed in it.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from otel_loggedmodel._checking import has_id_shape
+from otel_loggedmodel.presenting.texts import cut
 from otel_loggedmodel.store.catalogue import RELEASE_TAGS
 from otel_loggedmodel.store.results import Comparison
 from otel_loggedmodel.store.version_results import Version
@@ -26,7 +27,7 @@ def short_id(model_id: str) -> str:
     """The last eight hex digits of an id; an id of another shape as it is, cut where it is long."""
     if has_id_shape(model_id):
         return model_id[-SHOWN_DIGITS:]
-    return model_id if len(model_id) <= _SHOWN_CHARACTERS else f"{model_id[: _SHOWN_CHARACTERS - 1]}…"
+    return cut(model_id, _SHOWN_CHARACTERS)
 
 
 def label_of(tags: Mapping[str, str]) -> str:
