@@ -2,13 +2,13 @@
 """Answers as Jaeger's query API does, with traces of times that nobody could wait for, and with troubles on demand."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from answering import AnsweringServer
 
 Question = Mapping[str, str]
 Answer = tuple[int, str, bytes]
@@ -40,7 +40,7 @@ def trace(number: int, start_us: int, *, spans: int = 1, service: str = "shop", 
     return {"traceID": trace_id, "spans": made, "processes": {"p1": {"serviceName": service, "tags": []}}}
 
 
-class Jaeger:
+class Jaeger(AnsweringServer):
     """A server with traces.
 
     Args:
@@ -60,43 +60,13 @@ class Jaeger:
         self.trouble = trouble
         self.has_otlp = has_otlp
         self.asked: list[tuple[str, Question]] = []
-        self.headers: list[Mapping[str, str]] = []
-        stand_in = self
+        super().__init__(self._answer)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                url = urlsplit(self.path)
-                question = {key: values[0] for key, values in parse_qs(url.query).items()}
-                stand_in.headers.append(dict(self.headers))
-                status, content_type, body = stand_in.answer(url.path, question)
-                try:
-                    self.send_response(status)
-                    self.send_header("content-type", content_type)
-                    self.send_header("content-length", str(len(body)))
-                    self.end_headers()
-                    self.wfile.write(body)
-                except ConnectionError:
-                    pass  # who waited does not wait any more
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> "Jaeger":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    def _answer(self, method: str, address: str, body: object) -> tuple[int, Mapping[str, str], bytes]:
+        url = urlsplit(address)
+        question = {key: values[0] for key, values in parse_qs(url.query).items()}
+        status, content_type, content = self.answer(url.path, question)
+        return status, {"content-type": content_type}, content
 
     def answer(self, path: str, question: Question) -> Answer:
         self.asked.append((path, question))

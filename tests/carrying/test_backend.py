@@ -26,8 +26,8 @@ def test_files_and_traces_of_jaeger_go_to_a_backend_that_runs(tmp_path: Path, re
         assert "0 spans imported, 3 were imported before" in done.stdout
         start_us = int(time.time() * 1e6) - 3_600_000_000
         with Jaeger([trace(1, start_us, spans=3, version="of-jaeger")]) as jaeger:
-            done = command("import", "jaeger", jaeger.url, store=serving.http, **state)
-        assert (done.returncode, done.stdout) == (0, f"{jaeger.url}, shop: 1 trace, 3 spans imported\n")
+            done = command("import", "jaeger", jaeger.uri, store=serving.http, **state)
+        assert (done.returncode, done.stdout) == (0, f"{jaeger.uri}, shop: 1 trace, 3 spans imported\n")
         assert len(serving.trace_ids("of-jaeger")) == 1
     done = command("import", "otlp", recorded / "lines.jsonl", store=serving.http, **state)
     assert (done.returncode, "Traceback" in done.stderr) == (3, False)

@@ -40,7 +40,7 @@ def import_from(filled: Filled, tmp_path: Path) -> Import:
     def run(
         jaeger: Jaeger, *services: str, timeout: float = 30, limit: int = 100, is_asked: bool = True
     ) -> ImportedServices:
-        api = JaegerApi(jaeger.url, timeout=timeout)
+        api = JaegerApi(jaeger.uri, timeout=timeout)
         database = filled.writer.database  # type: ignore[union-attr]
 
         def known(ids: object, start_us: int, end_us: int) -> set[tuple[str, str]]:
@@ -152,7 +152,7 @@ def test_an_answer_that_takes_too_long_is_asked_for_in_parts(filled: Filled, tmp
 
     start = NOW_US - HOUR_US
     with Jaeger([trace(7_000_000, start + 1000, version="slow")], slow) as jaeger:
-        api = JaegerApi(jaeger.url, timeout=0.6)
+        api = JaegerApi(jaeger.uri, timeout=0.6)
         work = JaegerImport(api, Sink(filled), Positions(f"chdb://{tmp_path}/store"), lambda *_: None)
         assert work.run(["shop"], start, NOW_US - HOUR_US // 4).carried.spans == 1
         assert [path for path, question in jaeger.asked if path == "/api/traces"].count("/api/traces") >= 3
@@ -190,7 +190,7 @@ def test_what_is_no_jaeger_is_named() -> None:
     ]
     for answer, words in cases:
         with Jaeger(trouble=lambda path, question, answer=answer: answer) as jaeger:  # type: ignore[misc]
-            api = JaegerApi(jaeger.url)
+            api = JaegerApi(jaeger.uri)
             with pytest.raises(JaegerError) as told:
                 api.services()
             assert words in str(told.value)
@@ -201,14 +201,14 @@ def test_what_is_no_jaeger_is_named() -> None:
 
 def test_who_asks_is_told_and_not_shown() -> None:
     with Jaeger([trace(1, 5)]) as jaeger:
-        api = JaegerApi(jaeger.url.replace("://", "://me:p%40ss@"))
+        api = JaegerApi(jaeger.uri.replace("://", "://me:p%40ss@"))
         assert api.services() == ["shop"]
-        assert api.url == jaeger.url
-        assert base64.b64decode(jaeger.headers[-1]["Authorization"].removeprefix("Basic ")) == b"me:p@ss"
+        assert api.url == jaeger.uri
+        assert base64.b64decode(jaeger.requests[-1][2]["authorization"].removeprefix("Basic ")) == b"me:p@ss"
         api.close()
-        api = JaegerApi(jaeger.url, token="abc")
+        api = JaegerApi(jaeger.uri, token="abc")
         api.services()
-        assert jaeger.headers[-1]["Authorization"] == "Bearer abc"
+        assert jaeger.requests[-1][2]["authorization"] == "Bearer abc"
         api.close()
 
 
@@ -238,7 +238,7 @@ def test_the_command_says_what_it_did_and_goes_on_after_a_kill(tmp_path: Path) -
     traces = [trace(n, SINCE_US + n * HOUR_US // 12, spans=40, version="killed") for n in range(350)]
     with Jaeger(traces, stop) as jaeger:
         store = f"chdb://{tmp_path / 'store'}"
-        arguments = ["import", "jaeger", jaeger.url, "--since", "72h", "--store", store]
+        arguments = ["import", "jaeger", jaeger.uri, "--since", "72h", "--store", store]
         process = subprocess.Popen([sys.executable, "-m", "otel_loggedmodel", *arguments], env=environment(TZ="UTC"))
         assert asked_much.wait(60)
         process.send_signal(signal.SIGKILL)
@@ -251,9 +251,9 @@ def test_the_command_says_what_it_did_and_goes_on_after_a_kill(tmp_path: Path) -
         assert not list((tmp_path / "store").glob("otel-loggedmodel-imports/*.json"))
         shown = json.loads(command("show", "killed", "--json", store=store).stdout)
         assert shown["version"]["traces"] == 350
-        done = command("import", "jaeger", jaeger.url, "--service", "other", "--store", store)
-        assert done.stdout == f"{jaeger.url}, other: 0 traces, 0 spans imported\n"
+        done = command("import", "jaeger", jaeger.uri, "--service", "other", "--store", store)
+        assert done.stdout == f"{jaeger.uri}, other: 0 traces, 0 spans imported\n"
         assert "None was found: see --service and --since" in done.stderr
-    done = command("import", "jaeger", jaeger.url, "--store", store)
+    done = command("import", "jaeger", jaeger.uri, "--store", store)
     assert (done.returncode, done.stdout) == (3, "")
     assert "cannot be reached" in done.stderr

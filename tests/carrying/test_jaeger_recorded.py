@@ -42,7 +42,7 @@ def answering(recorded: Path) -> Iterator[Jaeger]:
 
 
 def imported(jaeger: Jaeger, filled: Filled, directory: Path) -> tuple[Any, ...]:
-    api = JaegerApi(jaeger.url)
+    api = JaegerApi(jaeger.uri)
     work = JaegerImport(api, Sink(filled), Positions(f"chdb://{directory}"), lambda *_: None)
     result = work.run(["shop"], START_US - 10**6, START_US + 10**6)
     api.close()

@@ -24,7 +24,7 @@ def test_the_page(tmp_path: Path, recorded: Path) -> None:
     variables = environment(OTEL_LOGGEDMODEL_STORE=f"chdb://{tmp_path / 'store'}", XDG_STATE_HOME=str(tmp_path))
     start = int(time.time() * 1e6) - HOUR_US
     with Jaeger([trace(1, start, spans=2, version="of-jaeger")]) as jaeger:
-        assert "of-jaeger" in run_in_shell(from_jaeger.replace("http://jaeger:16686", jaeger.url), tmp_path, variables)
+        assert "of-jaeger" in run_in_shell(from_jaeger.replace("http://jaeger:16686", jaeger.uri), tmp_path, variables)
     assert "2 spans imported, 1 log record imported" in run_in_shell(from_files, tmp_path, variables)
     run_in_shell(to_parquet, tmp_path, variables)
     run_in_shell(to_otlp, tmp_path, variables)

@@ -20,8 +20,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from typer.testing import Result
 
+from answering import Answer, AnsweringServer, as_json
 from memory_reader import MemoryReader
-from mlflow_server.answering import Answer, AnsweringServer, as_json
 from otel_loggedmodel.commands.diagnosis.endpoint import endpoint_of_environment
 from otel_loggedmodel.commands.diagnosis.examination import examine
 from otel_loggedmodel.commands.diagnosis.steps import Outcome

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from mlflow_server.answering import Answer, AnsweringServer, as_json
+from answering import Answer, AnsweringServer, as_json
 from otel_loggedmodel.commands.diagnosis import backends
 from otel_loggedmodel.commands.diagnosis.endpoint import Endpoint, endpoint_of_environment
 from otel_loggedmodel.commands.diagnosis.steps import Deadline, Outcome, Step

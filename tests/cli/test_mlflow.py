@@ -3,16 +3,15 @@
 
 import json
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import Result
 
+from answering import AnsweringServer, as_json
 from memory_reader import MemoryReader
 from otel_loggedmodel.commands.exchange.asking import PATIENCE_SECONDS, Asked
 from otel_loggedmodel.commands.exchange.finding import Experiment
@@ -32,7 +31,7 @@ DAY_MS = 86_400_000
 COMMANDS = (("mlflow", "import"), ("mlflow", "push"))
 
 
-class StandIn:
+class StandIn(AnsweringServer):
     """Answers as an MLflow server does that has one experiment, and LoggedModels of times that nobody could wait for.
 
     Args:
@@ -48,26 +47,7 @@ class StandIn:
         self.failures = list(failures)
         self.always = always
         self.asked: list[str] = []
-        stand_in = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def _answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length", 0)))
-                status, document = stand_in.answer(self.path, json.loads(body or b"{}"))
-                content = json.dumps(document).encode()
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            do_GET = do_POST = _answer
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever)
+        super().__init__(lambda _, path, document: as_json(*self.answer(path, document or {})))
 
     def answer(self, path: str, question: Mapping[str, Any]) -> Answer:
         self.asked.append(path)
@@ -81,19 +61,6 @@ class StandIn:
         page = self.models[start : start + 100]
         more = {"next_page_token": str(start + 100)} if start + 100 < len(self.models) else {}
         return 200, {"models": page, **more}
-
-    @property
-    def uri(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> "StandIn":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 def model(number: int, **info: Any) -> dict[str, Any]:

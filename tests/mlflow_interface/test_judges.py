@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 import otel_loggedmodel as mlflow
-from mlflow_server.answering import AnsweringServer, as_json
+from answering import AnsweringServer, as_json
 from otel_loggedmodel.genai import judges, make_judge
 from otel_loggedmodel.genai.judges.models import ChatModel, JudgeModelError
 from otel_loggedmodel.genai.scorers import Correctness, Guidelines, RelevanceToQuery, RetrievalGroundedness, Safety

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 from opentelemetry import context as context_api
 
+from answering import Answer, AnsweringServer, as_json
 from otel_loggedmodel.mlflow_server.rest import Server, ServerError
 from otel_loggedmodel.mlflow_server.settings import Settings
-
-from .answering import Answer, AnsweringServer, as_json
 
 NOT_FOUND = b"<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<p>Please check your spelling.</p>"
 

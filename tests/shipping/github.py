@@ -7,13 +7,13 @@ import json
 import os
 import re
 import subprocess
-import threading
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from answering import Answer, AnsweringServer, as_json
 
 REPOSITORY = "owner/app"
 TOKEN = "token-of-the-job"
@@ -32,40 +32,22 @@ class Api:
         self.branches: dict[str, str] = {}
         self.requests: list[tuple[str, str]] = []
         self._refuses = refuses
-        api = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def answer(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                document = json.loads(self.rfile.read(length)) if length else None
-                allowed = self.headers["Authorization"] == f"Bearer {TOKEN}"
-                status, body = api.answer(self.command, self.path, document) if allowed else (401, {"message": "who?"})
-                text = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            do_GET = do_POST = do_PATCH = answer
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._server = AnsweringServer(self._answer)
 
     def __enter__(self) -> "Api":
-        self._thread.start()
+        self._server.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    def __exit__(self, *error: object) -> None:
+        self._server.__exit__(*error)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return self._server.uri
+
+    def _answer(self, method: str, address: str, document: Any) -> Answer:
+        is_known = self._server.requests[-1][2].get("authorization") == f"Bearer {TOKEN}"
+        return as_json(*self.answer(method, address, document) if is_known else (401, {"message": "who?"}))
 
     def file(self, branch: str, path: str) -> bytes:
         """What a file on a branch has in it."""

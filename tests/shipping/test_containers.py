@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import yaml
 import needs
 from collector.running import find_collector
 
-from .tools import ROOT, environment, tool
+from .tools import ROOT, environment, serving, tool
 
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
 COMPOSE = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
@@ -60,30 +59,12 @@ def test_the_image_starts_is_healthy_and_stops(installed: Path, tmp_path: Path) 
     command = [*json.loads(last("ENTRYPOINT")), *json.loads(last("CMD"))]
     assert last("VOLUME") in command
     command = [str(tmp_path / "data") if word == last("VOLUME") else word for word in command]
-    variables = environment(
-        HOME=str(tmp_path), PATH=f"{installed}{os.pathsep}{os.environ['PATH']}", OTEL_LOGGEDMODEL_TOKEN="a-token"
-    )
-    with (tmp_path / "errors").open("w") as errors:
-        process = subprocess.Popen(
-            [*command, "--http-port", "0", "--grpc-port", "0", "--json"],
-            env=variables,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
-    try:
-        assert process.stdout is not None
-        ready = process.stdout.readline()
-        assert ready, (tmp_path / "errors").read_text()
-        port = json.loads(ready)["http"].rpartition(":")[2]
-        check = json.loads(last("HEALTHCHECK").partition(" CMD ")[2] or last("HEALTHCHECK").partition("CMD ")[2])
-        healthy = [word.replace(":4318/", f":{port}/") for word in check]
+    variables = {"PATH": f"{installed}{os.pathsep}{os.environ['PATH']}", "OTEL_LOGGEDMODEL_TOKEN": "a-token"}
+    check = json.loads(last("HEALTHCHECK").partition(" CMD ")[2] or last("HEALTHCHECK").partition("CMD ")[2])
+    with serving(command, tmp_path, **variables) as address:
+        healthy = [word.replace(":4318/", f":{address.rpartition(':')[2]}/") for word in check]
+        variables = environment(HOME=str(tmp_path), **variables)
         subprocess.run(healthy, env=variables, check=True)
-    finally:
-        # What `docker stop` sends.
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=120)
-    assert process.returncode == 0
     assert subprocess.run(healthy, env=variables, stderr=subprocess.DEVNULL, check=False).returncode != 0
 
 

@@ -5,21 +5,18 @@ import email
 import json
 import re
 import shlex
-import signal
 import subprocess
 import tarfile
 import time
 import urllib.request
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 import otel_loggedmodel
 
-from .tools import ROOT, TOOLS, environment, tool
+from .tools import ROOT, TOOLS, environment, serving, tool
 
 README = (ROOT / "README.md").read_text()
 NAME = "otel-loggedmodel"
@@ -95,32 +92,9 @@ def test_the_library_alone_says_how_to_run_the_command(wheel: Path, tmp_path: Pa
     assert said.stdout.strip() == otel_loggedmodel.__version__
 
 
-@contextmanager
-def serving(command: list[object], folder: Path, **variables: str) -> Iterator[str]:
-    """The address of a backend that this command line starts."""
-    options = ["serve", "--data", str(folder / "data"), "--http-port", "0", "--grpc-port", "0", "--json"]
-    with (folder / "errors").open("w") as errors:
-        process = subprocess.Popen(
-            [*map(str, command), *options],
-            env=environment(HOME=str(folder), **variables),
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
-    try:
-        assert process.stdout is not None
-        ready = process.stdout.readline()
-        assert ready, (folder / "errors").read_text()
-        yield json.loads(ready)["http"]
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=120)
-    assert process.returncode == 0, (folder / "errors").read_text()
-
-
 def test_the_wheel_serves_lists_and_diagnoses(installed: Path, lean: Path, tmp_path: Path) -> None:
     program = installed / NAME
-    with serving([program], tmp_path) as address:
+    with serving([program, "serve", "--data", tmp_path / "data"], tmp_path) as address:
         as_a_browser = urllib.request.Request(address, headers={"Accept": "text/html"})
         with urllib.request.urlopen(as_a_browser, timeout=60) as page:
             assert "<main" in page.read().decode()
@@ -183,7 +157,9 @@ def test_a_line_that_runs_the_command_at_once_serves(program: str, wheel: Path, 
     made = {"PIPX_HOME": str(tmp_path / "pipx"), "PATH": f"{TOOLS}:{environment()['PATH']}"}
     cache = subprocess.run([TOOLS / "uv", "cache", "dir"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     with (
-        serving([TOOLS / name, *arguments], tmp_path, UV_CACHE_DIR=cache, **made) as address,
+        serving(
+            [TOOLS / name, *arguments, "serve", "--data", tmp_path / "data"], tmp_path, UV_CACHE_DIR=cache, **made
+        ) as address,
         urllib.request.urlopen(address, timeout=60) as page,
     ):
         assert page.status == 200

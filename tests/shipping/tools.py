@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The environment of scripts/environments.py with the tools that build and check what is shipped."""
 
+import json
 import os
+import signal
 import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,3 +38,25 @@ def tool(*command: object, cwd: Path = ROOT, **variables: str) -> str:
     )
     assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}"
     return done.stdout
+
+
+@contextmanager
+def serving(command: Sequence[object], folder: Path, **variables: str) -> Iterator[str]:
+    """The address of a backend that this command line starts. Its home is the folder; in the end it is told to stop."""
+    with (folder / "errors").open("w") as errors:
+        process = subprocess.Popen(
+            [*map(str, command), "--http-port", "0", "--grpc-port", "0", "--json"],
+            env=environment(HOME=str(folder), **variables),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    try:
+        assert process.stdout is not None
+        ready = process.stdout.readline()
+        assert ready, (folder / "errors").read_text()
+        yield json.loads(ready)["http"]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=120)
+    assert process.returncode == 0, (folder / "errors").read_text()

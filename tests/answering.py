@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server that answers as it is told: for what MLflow does only when it is in trouble, old or behind others."""
+"""A server that answers as it is told: for what others do only when they are in trouble, old or behind others."""
 
 import json
 import threading
@@ -44,11 +44,14 @@ class AnsweringServer:
                 if status == 0:
                     self.close_connection = True
                     return
-                self.send_response(status)
-                for name, value in {**headers, "content-length": str(len(content))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(content)
+                try:
+                    self.send_response(status)
+                    for name, value in {**headers, "content-length": str(len(content))}.items():
+                        self.send_header(name, value)
+                    self.end_headers()
+                    self.wfile.write(content)
+                except ConnectionError:
+                    self.close_connection = True  # who waited does not wait any more
 
             do_GET = do_POST = do_PATCH = do_DELETE = handle_any
 
