@@ -7,31 +7,20 @@ begun, it looks again soon. A process that ends does not trust in what another h
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from otel_loggedmodel.delivery.announced import Announced
 from otel_loggedmodel.versions.catalogue import catalogue
 from otel_loggedmodel.versions.identity import span_id_from
 from otel_loggedmodel.versions.model import ModelEvent
 
+if TYPE_CHECKING:
+    # It takes as long to import as all else here; `keeping` does so where there is a place for notes.
+    from otel_loggedmodel.delivery.announced import Announced
+
 # A process that begins to use a version leaves it to others only for so long: somebody may have emptied the backend.
 _FIRST_SECONDS: Final = 3600.0
 _LOOK_AGAIN_SECONDS: Final = 5.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Left:
-    """What is left to other processes.
-
-    Attributes:
-        announced: The versions that they have announced, and when, by the clock of the exporters.
-        deferred: Those that they are about to announce.
-    """
-
-    announced: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    deferred: frozenset[str] = frozenset()
 
 
 class Sharing:
@@ -67,7 +56,7 @@ class Sharing:
         now: float,
         *,
         insist: bool,
-    ) -> Left:
+    ) -> tuple[Mapping[str, float], frozenset[str]]:
         """Which of the versions that are about to be announced others announce.
 
         Args:
@@ -76,11 +65,15 @@ class Sharing:
             announced: When this place was told of a version last.
             now: By the clock of the exporters.
             insist: Whether others must have announced it, not only be about to.
+
+        Returns:
+            The versions that others have announced, and when, by the clock of the exporters; and those that they are
+            about to announce.
         """
         # Who creates a version again has a reason to say so.
         self._deleted.update(event.model_id for event in fresh if event.kind == "deleted")
         if self._beside is None:
-            return Left()
+            return {}, frozenset()
         created = (event.model_id for event in fresh if event.kind == "created")
         keys = dict(self._keys_of(dict.fromkeys((*stale, *created))))
         longest = {
@@ -101,7 +94,7 @@ class Sharing:
                 self._look_again[model_id] = now + _LOOK_AGAIN_SECONDS
             else:
                 self._claimed.append(key)
-        return Left(told, frozenset(deferred))
+        return told, frozenset(deferred)
 
     def settle(self, *, is_told: bool) -> None:
         """Say what came of what was claimed last."""

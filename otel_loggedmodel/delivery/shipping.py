@@ -11,12 +11,13 @@ A flush keeps to its time. It makes its calls on a thread of their own, since an
 time. It asks no tracer provider for anything, as a provider that holds a lock while it flushes would never answer.
 """
 
+import importlib
 import math
 import threading
 import time
 import weakref
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
@@ -27,14 +28,16 @@ from otel_loggedmodel import environment
 from otel_loggedmodel._errors import swallow, warn_rarely
 from otel_loggedmodel._forking import call_in_forked_child
 from otel_loggedmodel.delivery import told
-from otel_loggedmodel.delivery.announced import Announced
 from otel_loggedmodel.delivery.bounded import Call
-from otel_loggedmodel.delivery.due import Due, warn_of_long_values
 from otel_loggedmodel.delivery.sharing import Sharing
 from otel_loggedmodel.uninstrumented import uninstrumented
 from otel_loggedmodel.versions import records
 from otel_loggedmodel.versions.catalogue import catalogue
 from otel_loggedmodel.versions.model import ModelEvent
+
+if TYPE_CHECKING:
+    from otel_loggedmodel.delivery.announced import Announced
+    from otel_loggedmodel.delivery.due import Due
 
 # If a backend is away, an exporter goes through all its retries, about 7.5 seconds. If it refuses, it says so at once.
 _QUICK_REFUSAL_SECONDS: Final = 1.0
@@ -70,9 +73,13 @@ class RecordShipper:
         clock: Callable[[], float] = time.monotonic,
         place: Hashable | None = None,
         *,
-        beside: Announced | None = None,
+        beside: "Announced | None" = None,
         is_whole: bool = False,
     ) -> None:
+        # Imported with the first exporter, not with the library. Not on an exporting thread either: the child of a fork
+        # in the midst of an import would wait for it without end.
+        importlib.import_module("otel_loggedmodel.delivery.due")
+        importlib.import_module("otel_loggedmodel.versions.pieces")
         self._exporter = exporter
         self._repeat_after = environment.repeat_seconds() if repeat_after is None else repeat_after
         self._sharing = Sharing(beside, self._repeat_after)
@@ -142,7 +149,7 @@ class RecordShipper:
         self._in_turn.discard(threading.get_ident())
         self._turn.release()
 
-    def _export_together(self, due: Due, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def _export_together(self, due: "Due", spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export both in one request. So if the backend is away, nobody waits longer than without records."""
         started = self._clock()
         delivered = False
@@ -234,7 +241,7 @@ class RecordShipper:
         due = self._due(model_ids, insist=insist)
         return self._has_told(model_ids, insist=insist) if due is None else self._deliver(due)
 
-    def _due(self, model_ids: Iterable[str], *, insist: bool = False) -> Due | None:
+    def _due(self, model_ids: Iterable[str], *, insist: bool = False) -> "Due | None":
         """What this exporter has to deliver now; None if nothing is due, or if it has to wait for the next try."""
         try:
             now = self._clock()
@@ -251,20 +258,22 @@ class RecordShipper:
             used = (event.model_id for _, event in numbered if event.kind == "activated")
             stale = self._stale(dict.fromkeys((*stale, *used)), now, insist=insist)
             fresh = [event for _, event in numbered]
-            shared = self._sharing.claim(stale, fresh, self._told.announced, now, insist=insist)
-            left_to_others = {*shared.announced, *shared.deferred}
+            told_by_others, deferred = self._sharing.claim(stale, fresh, self._told.announced, now, insist=insist)
+            left_to_others = {*told_by_others, *deferred}
             are_fresh = {id(event) for event in fresh}
             announced = self._announcements_of(stale, left_to_others)
             repeated = [event for event in announced if id(event) not in are_fresh]
             fresh = [event for event in fresh if event.kind != "created" or event.model_id not in left_to_others]
             own = (model_id for model_id in stale if model_id not in left_to_others)
+            from otel_loggedmodel.delivery.due import Due
+
             spans = list(self._spans_of(repeated, fresh))
             return Due(
                 spans=spans,
                 sizes=[records.size_of(span) for span in spans],
                 announced={
                     **dict.fromkeys((*own, *(event.model_id for event in fresh if event.kind == "created")), now),
-                    **shared.announced,
+                    **told_by_others,
                 },
                 activated=[event.model_id for event in (*repeated, *fresh) if event.kind == "activated"],
                 up_to=numbered[-1][0] if numbered else self._told.delivered,
@@ -284,7 +293,7 @@ class RecordShipper:
             if self._told.announced.get(model_id, -math.inf) < oldest and catalogue.knows(model_id)
         ]
 
-    def _deliver(self, due: Due) -> bool:
+    def _deliver(self, due: "Due") -> bool:
         """Send records by themselves, in messages that are small enough for receivers."""
         delivered = False
         try:
@@ -313,10 +322,12 @@ class RecordShipper:
     def _told_by(self, event: ModelEvent, resource: Resource, time_ns: int | None) -> list[ReadableSpan]:
         if self._is_whole:
             return [records.span_of(event, resource, time_ns)]
+        from otel_loggedmodel.delivery.due import warn_of_long_values
+
         warn_of_long_values(event)
         return records.spans_of(event, resource, time_ns)
 
-    def _settle(self, due: Due, delivered: bool) -> None:
+    def _settle(self, due: "Due", delivered: bool) -> None:
         if delivered:
             self._retry_at = None
             self._retry_seconds = _FIRST_RETRY_SECONDS

@@ -12,7 +12,6 @@ keeps 32 attributes of a span. docs/backends has what each of them keeps, and wh
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -28,7 +27,8 @@ PIECES_A_SPAN: Final = 20
 # A field is what follows `logged_model.` in an attribute: `param.prompt`, `tag.team`.
 _PREFIX: Final = "logged_model."
 _FIELDS: Final = (attributes.PARAM_PREFIX, attributes.TAG_PREFIX)
-_DIGEST: Final = re.compile(r"sha256:(?P<digest>[0-9a-f]{64}):(?P<bytes>[0-9]{1,12})")
+# Compiled when a reader needs it: most processes only write.
+_DIGEST: Final = r"sha256:(?P<digest>[0-9a-f]{64}):(?P<bytes>[0-9]{1,12})"
 _SHOWN_DIGITS: Final = 12
 # No value is longer than a version. What claims to be is nothing that this library has written.
 _MAX_PIECES: Final = 2000
@@ -111,19 +111,12 @@ def _lists_of(keys: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         yield keys[start:]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Whole:
-    """What makes a value the one that its digest is of."""
-
-    model_id: str
-    digest: str
-
-
 class Pieces:
     """The pieces that have arrived, of any number of versions, in any order and any number of copies."""
 
     def __init__(self) -> None:
-        self._found: dict[_Whole, dict[int, str]] = {}
+        # By what makes a value the one that its digest is of: its version and the digest.
+        self._found: dict[tuple[str, str], dict[int, str]] = {}
 
     def take(self, model_id: str, values: Mapping[str, object]) -> bool:
         """Keep the pieces that a span carries. Returns whether it is one that carries pieces."""
@@ -134,7 +127,7 @@ class Pieces:
             first = int(str(values.get(attributes.PIECE_FIRST)))
         except ValueError:
             return True
-        pieces = self._found.setdefault(_Whole(model_id, digest), {})
+        pieces = self._found.setdefault((model_id, digest), {})
         for slot in range(PIECES_A_SPAN):
             piece = values.get(f"{attributes.PIECE_PREFIX}{slot}")
             # Of two copies, the shorter one was cut on its way.
@@ -156,10 +149,10 @@ class Pieces:
         return completed
 
     def _whole(self, model_id: str, beginning: str, digest: str) -> str:
-        said = _DIGEST.fullmatch(digest)
+        said = re.fullmatch(_DIGEST, digest)
         if said is None:
             return beginning
-        pieces = self._found.get(_Whole(model_id, digest), {})
+        pieces = self._found.get((model_id, digest), {})
         found = [beginning]
         while len(found) < _MAX_PIECES and (piece := pieces.get(len(found))) is not None:
             found.append(piece)

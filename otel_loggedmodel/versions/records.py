@@ -22,7 +22,6 @@ from otel_loggedmodel.version import __version__
 from otel_loggedmodel.versions import identity
 from otel_loggedmodel.versions.active import model_span_of
 from otel_loggedmodel.versions.model import EventKind, LoggedModel, LoggedModelStatus, ModelEvent
-from otel_loggedmodel.versions.pieces import MAX_ATTRIBUTES, split
 
 SPAN_NAME_PREFIX: Final = "logged_model."
 CONTINUED: Final = "continued"
@@ -63,6 +62,9 @@ def spans_of(event: ModelEvent, resource: Resource, time_ns: int | None = None) 
         resource: The resource of the process that tells it.
         time_ns: When they begin, if that is not when the event happened.
     """
+    # Not imported with the library: see `RecordShipper`.
+    from otel_loggedmodel.versions.pieces import MAX_ATTRIBUTES, split
+
     span_id = _span_id_of(event)
     common: dict[str, object] = {
         attributes.EVENT: CONTINUED,
