@@ -2,9 +2,9 @@
 """Runs the tests with each supported Python that is installed here, other than the one that runs this.
 
 All of them run the tests of what can differ: the library. The newest also runs those of the server and the command
-line. The Collector, git, the browser, what ClickHouse answers, kills of a backend and generated requests do not depend
-on the Python. Processes that die and fork while they deliver are tried only with the oldest and the newest. Arguments
-are handed to pytest.
+line. The Collector, git, the browser, what ClickHouse answers, what import and export read and write, kills of a
+backend and generated requests do not depend on the Python. Processes that die and fork while they deliver are tried
+only with the oldest and the newest. Arguments are handed to pytest.
 """
 
 import os
@@ -16,7 +16,8 @@ import environments
 # What a run with the newest Python leaves out.
 PLACES = (
     *("tests/collector", "tests/versions/git", "tests/examples", "tests/backend", "tests/pages", "tests/store"),
-    *("tests/conventions/test_counted.py", "tests/test_truth.py"),
+    *("tests/conventions/test_counted.py", "tests/test_truth.py", "tests/carrying", "tests/presenting"),
+    *("tests/mlflow_interface/test_datasets.py", "tests/mlflow_interface/test_traces.py"),
     *("tests/server/test_fuzz.py", "tests/server/test_mutations.py", "tests/server/test_openapi.py"),
 )
 # What a run with a Python that is neither the oldest nor the newest leaves out.

@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 
 import otel_loggedmodel as mlflow
 from doubles import ScriptedExporter, has_records
+from effort import times
 from otel_loggedmodel import _errors
 from otel_loggedmodel._checking import MAX_MODEL_BYTES
 from otel_loggedmodel.delivery import shipping
@@ -627,7 +628,7 @@ def test_export_calls_of_the_wrapped_exporter_never_overlap() -> None:
     provider.add_span_processor(SimpleSpanProcessor(mlflow.LoggedModelExporter(Watching())))
 
     def work(number: int) -> None:
-        for step in range(50):
+        for step in range(times(full=50, quick=10)):
             with mlflow.use_model(f"m{number}-{step}"):
                 provider.get_tracer("x").start_span("a").end()
             provider.force_flush()

@@ -8,7 +8,7 @@ import pytest
 
 from asking import ask
 from clickhouse_server import ClickHouseServer
-from effort import some, times
+from effort import only_in_full, some, times
 from waiting import wait_until
 
 from .sending import Load, Traces
@@ -17,6 +17,7 @@ from .serving import Serving
 pytestmark = pytest.mark.takes(5)
 
 
+@only_in_full
 @pytest.mark.parametrize("kills", some([True, False]), ids=lambda kills: "killed" if kills else "stopped")
 def test_no_acknowledged_span_is_lost(tmp_path: Path, kills: bool) -> None:
     with (

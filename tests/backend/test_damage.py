@@ -118,6 +118,7 @@ def test_a_part_that_is_gone_is_missed(tmp_path: Path, data: Path) -> None:
         assert "are gone" not in serving.log
 
 
+@only_in_full
 @pytest.mark.parametrize(
     "is_running", some([True, False]), ids=lambda is_running: "running" if is_running else "stopped"
 )
@@ -306,6 +307,7 @@ def run_python(program: str) -> str:
     return done.stdout
 
 
+@only_in_full
 def test_a_store_is_changed_by_those_alone_who_may(tmp_path: Path) -> None:
     target = tmp_path / "stolen"
     body = json.dumps({"path": str(target)}).encode()
@@ -324,6 +326,7 @@ def test_a_store_is_changed_by_those_alone_who_may(tmp_path: Path) -> None:
             assert page.status == 403
 
 
+@only_in_full
 def test_what_is_made_is_for_its_owner_alone(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir(mode=0o755)

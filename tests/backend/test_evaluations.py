@@ -69,6 +69,7 @@ def test_more_rows_than_the_exporters_queue_holds_arrive_whole(serving, provider
     assert len(serving.trace_ids("many-rows")) == 1000
 
 
+@only_in_full
 def test_outputs_that_are_there_already_count_as_scores_alone(serving, provider) -> None:
     rows = [{"inputs": {"n": n}, "outputs": n, "expectations": {"n": 0}} for n in range(10)]
     otel_loggedmodel.genai.evaluate(rows, [scorers.ExactMatch()], model_id="static", tracer_provider=provider)
@@ -140,6 +141,7 @@ print(result.count, result.resumed_count, result.metrics["value/mean"])
 """
 
 
+@only_in_full
 def test_a_killed_evaluation_goes_on_and_no_row_is_counted_twice(serving, tmp_path) -> None:
     variables = environment(OTEL_EXPORTER_OTLP_ENDPOINT=serving.http, XDG_STATE_HOME=str(tmp_path / "state"))
     calls = tmp_path / "calls"

@@ -53,6 +53,7 @@ def refuse(*options: str | Path, wrapper: Sequence[str] = ()) -> str:
     return done.stderr
 
 
+@only_in_full
 def test_a_directory_that_another_backend_has(tmp_path: Path) -> None:
     data = tmp_path / "data"
     traces = Traces("shared", 1)
@@ -135,6 +136,7 @@ def test_a_directory_that_may_not_be_written(tmp_path: Path, unprivileged: Seque
     assert list(data.iterdir()) == []
 
 
+@only_in_full
 def test_a_store_that_may_not_be_written(tmp_path: Path, kept: Path, unprivileged: Sequence[str]) -> None:
     inner = [path for path in (kept, *kept.rglob("*")) if path.is_dir()]
     for path in inner:

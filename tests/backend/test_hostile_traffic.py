@@ -24,7 +24,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 import one_odd_span
 from asking import JSON, PROTOBUF
 from cli.terminal import run_in_terminal, without_colours
-from effort import some, times
+from effort import only_in_full, some, times
 from one_odd_span import field
 
 from .sending import Load, Traces, as_json, call
@@ -106,6 +106,7 @@ def malformed_json() -> Iterator[bytes]:
     yield b""
 
 
+@only_in_full
 def test_what_is_no_otlp(serving: Serving) -> None:
     for body in malformed_protobuf():
         assert serving.post(body).status in {200, 400}, body[:50]
@@ -286,6 +287,7 @@ def test_ten_thousand_attributes(serving: Serving) -> None:
     assert serving.trace_ids("crowded") == [span.trace_id.hex()]
 
 
+@only_in_full
 def test_names_are_only_shown(serving: Serving) -> None:
     sent, requests = {}, []
     for number, name in enumerate(HOSTILE_NAMES):

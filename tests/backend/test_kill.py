@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from effort import times
+from effort import only_in_full, times
 from waiting import wait_until
 
 from .sending import Load, Traces
@@ -48,6 +48,7 @@ def test_no_acknowledged_span_is_lost(tmp_path: Path, seed: int) -> None:
         assert (listed["model_id"], listed["traces"]) == ("killed", len(load.sent))
 
 
+@only_in_full
 def test_nothing_that_was_sent_is_left_lying_about(tmp_path: Path) -> None:
     """What is on its way into the store when the backend dies is not for others to find, nor does it fill the disk."""
     data, temporary = tmp_path / "data", tmp_path / "temporary"

@@ -53,6 +53,7 @@ def lines(serving: Serving, trace_id: str) -> list[str | None]:
     return [event["attributes"].get("body") for span in trace["spans"] for event in span["events"]]
 
 
+@only_in_full
 def test_what_was_acknowledged_is_there_after_a_kill(serving: Serving, tmp_path: Path) -> None:
     assert serving.post(Traces("logged", 1).request(ASKED)[1]).status == 200
     traces = serving.trace_ids("logged")

@@ -69,6 +69,7 @@ def test_a_store_that_becomes_read_only(tmp_path: Path, unprivileged: Sequence[s
         assert sorted(serving.trace_ids("kept")) == sorted(load.sent)
 
 
+@only_in_full
 def test_a_proxy_of_the_environment_is_not_in_the_way_of_our_own_clients(tmp_path: Path) -> None:
     nowhere = "http://127.0.0.1:1"
     proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"), nowhere)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from delivery.far_end import Answer, HttpFarEnd
-from effort import some
+from effort import only_in_full, some
 from needs import do_without
 
 from .conftest import KEPT
@@ -62,6 +62,7 @@ COMMANDS: Sequence[Sequence[str]] = [
 ]
 
 
+@only_in_full
 def test_a_store_on_a_read_only_disk_is_told_as_such_and_left_as_it_is(
     tmp_path: Path, kept: Path, run_beside: Run
 ) -> None:

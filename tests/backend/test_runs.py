@@ -19,6 +19,7 @@ from opentelemetry.trace import format_trace_id
 
 import otel_loggedmodel
 from asking import ask
+from effort import only_in_full
 from otel_loggedmodel.genai import AssessmentSource, EvaluationResult, scorer
 from otel_loggedmodel.genai.datasets import dataset_id_of
 from waiting import wait_until
@@ -129,6 +130,7 @@ def slip(x):
     return half(x)
 
 
+@only_in_full
 def test_rows_that_failed_count_as_0_where_that_is_asked_for(serving, evaluate) -> None:
     def broken(x):
         raise RuntimeError("no model at all")
@@ -173,6 +175,7 @@ def test_rows_that_failed_count_as_0_where_that_is_asked_for(serving, evaluate) 
         assert command(*arguments).returncode == 1
 
 
+@only_in_full
 def test_pass_at_k_is_that_of_all_runs_of_a_row(serving, evaluate) -> None:
     def at(turn: int):
         # Of three runs, rows pass in none, one, two or three.
@@ -316,6 +319,7 @@ def test_the_commands_list_and_show_runs(serving, evaluate) -> None:
     assert (unknown.returncode, "there is no version 'of-monday'" in unknown.stderr) == (2, True)
 
 
+@only_in_full
 def test_pages_show_runs_by_themselves_and_against_each_other(serving, evaluate) -> None:
     def page(address: str) -> str:
         answer = ask(serving.http, "GET", address)
@@ -354,6 +358,7 @@ def topic(outputs):
     return "refund" if outputs == -1 else ("invoice", "login", "other")[outputs % 3]
 
 
+@only_in_full
 def test_labels_are_categories_with_shares_and_a_test(serving, evaluate) -> None:
     evaluate(right, "labels-right", judges=[topic])
     evaluate(half, "labels-half", judges=[topic])
@@ -371,6 +376,7 @@ def test_labels_are_categories_with_shares_and_a_test(serving, evaluate) -> None
     assert "differ (p &lt;0.001)" in page
 
 
+@only_in_full
 def test_data_sets_are_kept_by_the_command_line_and_come_out_as_they_went_in(serving, provider, tmp_path) -> None:
     rows = [{"id": f"r{x}", "inputs": {"x": x}, "expectations": {"answer": x}} for x in range(3)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

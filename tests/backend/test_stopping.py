@@ -21,6 +21,7 @@ from .serving import Serving
 pytestmark = pytest.mark.takes(6)
 
 
+@only_in_full
 @pytest.mark.parametrize("number", some([signal.SIGTERM, signal.SIGINT]))
 def test_a_signal_under_load(tmp_path: Path, number: int) -> None:
     moments = random.Random(number)

@@ -18,6 +18,7 @@ from opentelemetry.sdk.resources import Resource
 from backend.sending import Traces
 from backend.serving import Serving, command
 from clickhouse_server import ClickHouseServer
+from effort import only_in_full
 from otel_loggedmodel.commands.carrying.otlp_files import FileImport
 from otel_loggedmodel.commands.carrying.positions import Positions
 from otel_loggedmodel.commands.carrying.sink import Sink
@@ -149,6 +150,7 @@ def test_what_is_asked_for_is_exported(kept: Filled, tmp_path: Path) -> None:
     assert (nothing.rows["spans"], nothing.rows["traces"]) == (0, 0)
 
 
+@only_in_full
 def test_a_store_that_only_a_collector_fills_is_exported(
     kept: Filled, clickhouse_server: ClickHouseServer, tmp_path: Path
 ) -> None:
@@ -216,6 +218,7 @@ def _no_room(path: Path) -> int:
     raise OSError(28, "No space left on device")
 
 
+@only_in_full
 def test_a_directory_and_a_backend_that_has_it_open_export(tmp_path: Path, recorded: Path) -> None:
     directory = tmp_path / "data"
     store = f"chdb://{directory}"

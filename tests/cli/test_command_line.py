@@ -14,6 +14,7 @@ import pytest
 from typer.testing import Result
 
 import otel_loggedmodel
+from effort import only_in_full
 from memory_reader import MemoryReader
 from otel_loggedmodel.store.reading import StoreUnavailableError
 
@@ -115,6 +116,7 @@ def test_an_interruption_is_quiet() -> None:
     assert finished(process) == (130, "", "")
 
 
+@only_in_full
 def test_what_takes_long_shows_that_it_goes_on_on_a_terminal_only() -> None:
     slow = "\nimport time; answer = reader.compare"
     slow += "\nreader.compare = lambda *arguments: time.sleep(1.6) or answer(*arguments)"

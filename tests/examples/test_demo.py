@@ -192,7 +192,7 @@ def test_the_demo_compares_what_it_has_sent(
     temporary.mkdir()
     shutil.copytree(EXAMPLES, checkout / "examples", ignore=shutil.ignore_patterns("__pycache__"))
     before = files_of(checkout)
-    rounds = times(full=5, quick=1)
+    rounds = times(full=2, quick=1)
     monkeypatch.chdir(checkout)
     outcome = run(
         Path("examples/demo/run.py"),
@@ -259,6 +259,7 @@ def demo_until(moment: str, tmp_path: Path, *arguments: str) -> "Iterator[tuple[
     assert list(temporary.iterdir()) == []
 
 
+@only_in_full
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 @pytest.mark.parametrize(
     ("number", "moment"),

@@ -9,6 +9,7 @@ from opentelemetry import trace as trace_api
 from opentelemetry.trace import StatusCode
 
 import otel_loggedmodel as mlflow
+from effort import only_in_full
 from otel_loggedmodel.entities import AssessmentSource, Expectation, Feedback, SpanType
 from waiting import wait_until
 
@@ -114,6 +115,7 @@ def search(name: str, *arguments, **more):
     return mlflow.search_traces(name, *arguments, **more)
 
 
+@only_in_full
 def test_traces_are_searched_by_what_is_said_of_them(backend, name) -> None:
     ids = three_traces(name)
     wait_until(lambda: len(search(name)) == 3)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import otel_loggedmodel
+from effort import only_in_full
 from otel_loggedmodel.store.reading import UnknownVersionError
 from planted_versions import HOSTILE
 
@@ -59,6 +60,7 @@ def test_pictures_stand_alone_and_say_what_they_show(shop: Shop, open_page: Open
     assert page.evaluate("[...document.images].every((one) => one.complete && one.naturalWidth === 960)")
 
 
+@only_in_full
 @pytest.mark.parametrize("roles", [("hostile",), ("hostile", "base", "slower"), ("base", "hostile")])
 def test_pictures_of_hostile_names_and_of_other_numbers_of_versions(shop: Shop, roles: tuple[str, ...]) -> None:
     result = otel_loggedmodel.compare(*map(shop.id_of, roles), store=shop.http)

@@ -32,7 +32,7 @@ def row_of(page: Any, table: str, head: str) -> list[str]:
     return [" ".join(cell.split()) for cell in row.locator("td").all_inner_texts()]
 
 
-@pytest.mark.parametrize("name", some(PAGES, quick=5))
+@pytest.mark.parametrize("name", some(PAGES, quick=3))
 def test_every_page_is_shown_without_a_complaint_of_the_browser(shop: Shop, open_page: Open, name: str) -> None:
     page = open_page(shop.http + shop.paths[name])
     assert page.locator("h1").count() == 1
@@ -149,6 +149,7 @@ def test_a_comparison_shows_what_is_planted(shop: Shop, open_page: Open) -> None
     assert "cannot tell within chance" in " ".join(page.locator(".gate").inner_text().split())
 
 
+@only_in_full
 def test_every_value_of_a_chart_can_be_read(shop: Shop, open_page: Open) -> None:
     page = open_page(f"{shop.http}{shop.paths['compare']}")
     chart = page.locator("#time figure").first
@@ -168,6 +169,7 @@ def test_every_value_of_a_chart_can_be_read(shop: Shop, open_page: Open) -> None
     assert "95 % interval" in page.locator("#metrics svg.interval title").first.text_content()
 
 
+@only_in_full
 def test_an_address_brings_the_same_page_to_somebody_else(shop: Shop, open_page: Open) -> None:
     page = open_page(f"{shop.http}/compare?version={shop.id_of('base')}&version={shop.id_of('slower')}")
     page.get_by_label("Since").select_option("7d")
@@ -259,6 +261,7 @@ def test_ten_thousand_spans_stay_usable(shop: Shop, open_page: Open) -> None:
 # What is stored may be hostile
 
 
+@only_in_full
 def test_hostile_texts_are_only_texts(shop: Shop, open_page: Open) -> None:
     shown = HOSTILE.replace("\x1b", "\\x1b").replace("\n", " ").replace("\t", " ")
     wanted = " ".join(shown.split())
@@ -288,7 +291,7 @@ def test_a_mistake_in_an_address_is_told(shop: Shop, open_page: Open) -> None:
 # Everybody can use it
 
 
-@pytest.mark.parametrize("name", some([*PAGES, "nothing"], quick=3))
+@pytest.mark.parametrize("name", some([*PAGES, "nothing"]))
 def test_axe_finds_nothing_to_complain_of(shop: Shop, open_page: Open, name: str) -> None:
     assert axe_complaints(lambda **options: open_page(shop.http + shop.paths[name], **options)) == []
 
@@ -340,6 +343,7 @@ def test_everything_can_be_read_without_scripts(shop: Shop, open_page: Open) -> 
 # What is new
 
 
+@only_in_full
 def test_new_spans_appear_and_leave_alone_what_somebody_does(shop: Shop, open_page: Open) -> None:
     version = "live-v1"
     shop.serving.post(sent.request_of_answer(version))

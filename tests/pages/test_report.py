@@ -7,6 +7,7 @@ from pathlib import Path
 
 from backend.serving import command
 from cli.conftest import unboxed
+from effort import only_in_full
 from planted_versions import HOSTILE
 
 from . import sent
@@ -28,6 +29,7 @@ def test_a_comparison_is_one_file_that_needs_no_other(shop: Shop, open_page: Ope
     assert not re.findall(r"""src=|href="(?!#)|url\(|@import|<script""", text)
 
 
+@only_in_full
 def test_hostile_names_are_only_texts_in_a_file(shop: Shop, open_page: Open, tmp_path: Path) -> None:
     file = tmp_path / "hostile.html"
     ran = command("compare", shop.id_of("base"), shop.id_of("hostile"), "--html", file, store=shop.http)
@@ -43,6 +45,7 @@ def test_a_file_that_cannot_be_written_is_a_usage_error(shop: Shop, tmp_path: Pa
     assert "cannot be written" in unboxed(ran.stderr)
 
 
+@only_in_full
 def test_the_file_of_a_gate_has_its_rules_and_what_became_of_them(shop: Shop, tmp_path: Path) -> None:
     file = tmp_path / "gate.html"
     between = (sent.NEW_CHAT, sent.OLD_CHAT, "--since", "30d", "--html", file)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from backend.serving import Serving, command
-from effort import some
+from effort import only_in_full, some
 from planted_evaluations import CORRECT, QUESTIONS_NAME, ROWS, SIMILAR, Evaluations, make_evaluations
 
 from .conftest import Open, axe_complaints, follow
@@ -78,6 +78,7 @@ def test_more_rows_are_one_click_away(backend: Serving, open_page: Open, evaluat
     assert page.get_by_role("link", name="Show up to").count() == 0
 
 
+@only_in_full
 def test_rows_that_did_not_change_are_counted_alone(backend: Serving, open_page: Open) -> None:
     page = open_page(f"{backend.http}/compare?version=base&version=lower")
     correct, similar = page.locator("#rows li").all_inner_texts()
@@ -86,6 +87,7 @@ def test_rows_that_did_not_change_are_counted_alone(backend: Serving, open_page:
     assert set(page.locator(f"#rows td[data-k={CORRECT}]").all_inner_texts()) == {"="}
 
 
+@only_in_full
 def test_of_three_versions_two_are_a_click_away(backend: Serving, open_page: Open) -> None:
     page = open_page(f"{backend.http}/compare?version=base&version=failing&version=lower")
     assert page.locator("#rows table").count() == 0
@@ -95,6 +97,7 @@ def test_of_three_versions_two_are_a_click_away(backend: Serving, open_page: Ope
     assert page.locator("#rows table").count() == 1
 
 
+@only_in_full
 def test_a_file_has_the_rows_too(backend: Serving, open_page: Open, tmp_path: Path) -> None:
     file = tmp_path / "comparison.html"
     ran = command("compare", "base", "failing", "--html", file, "--limit", "3", store=backend.http)
@@ -107,12 +110,14 @@ def test_a_file_has_the_rows_too(backend: Serving, open_page: Open, tmp_path: Pa
     assert table.locator("a").count() == 0
 
 
+@only_in_full
 def test_axe_finds_nothing_to_complain_of(backend: Serving, open_page: Open) -> None:
     address = f"{backend.http}/compare?version=base&version=failing"
     assert axe_complaints(lambda **options: open_page(address, **options)) == []
     assert open_page(address, width=360).evaluate("document.documentElement.scrollWidth") <= 360
 
 
+@only_in_full
 def test_what_counts_is_a_data_set_or_production(backend: Serving, open_page: Open) -> None:
     page = open_page(f"{backend.http}/compare?version=base&version=failing")
     everything = page.locator("#metrics").inner_text()
@@ -141,6 +146,7 @@ def test_what_counts_is_a_data_set_or_production(backend: Serving, open_page: Op
         assert open_page(backend.http + path).get_by_label("Traffic").count() == 1
 
 
+@only_in_full
 def test_a_backend_without_evaluations_asks_nothing_of_them(open_page: Open, tmp_path: Path) -> None:
     with Serving(tmp_path / "log", "--data", tmp_path / "data") as serving:
         page = open_page(f"{serving.http}/traces", may_complain=True)

@@ -10,6 +10,7 @@ import pytest
 
 from asking import Answer
 from backend.serving import Serving, ask
+from effort import only_in_full
 from otel_loggedmodel.genai.datasets import get_dataset
 
 from . import sent
@@ -56,6 +57,7 @@ def test_a_trace_becomes_a_row_that_an_evaluation_can_take(written: Shop, open_p
     assert len(get_dataset("from the pages", store=written.http)) == 1
 
 
+@only_in_full
 def test_it_works_without_scripts_and_axe_finds_nothing(written: Shop, open_page: Open) -> None:
     page = open_page(f"{written.http}/trace?id={TRACE}", java_script_enabled=False)
     follow(page, page.get_by_role("button", name="Good").click)
@@ -94,6 +96,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         yield serving
 
 
+@only_in_full
 def test_with_a_token_only_those_who_logged_in_write(guarded: Serving) -> None:
     body = urlencode({"id": TRACE, "said": "good"}).encode()
     answer = ask(guarded.http, "POST", "/trace/feedback", body, FORM)

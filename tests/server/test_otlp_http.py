@@ -18,6 +18,7 @@ import pytest
 from google.rpc import code_pb2
 
 from asking import JSON, PROTOBUF, read_answer
+from effort import some
 from otel_loggedmodel.store.reading import StoreUnavailableError
 from otel_loggedmodel.store.writing import RefusedError
 from waiting import wait_until
@@ -450,7 +451,7 @@ def test_a_body_that_does_not_arrive_is_given_up(raw: Callable[..., tuple[Backen
     assert backend.post(body_of()).status == 200
 
 
-@pytest.mark.parametrize("start", [b"", b"POST", HEAD[:60], HEAD])
+@pytest.mark.parametrize("start", some([HEAD[:60], b"", b"POST", HEAD]))
 def test_a_head_that_does_not_arrive_is_given_up(
     raw: Callable[..., tuple[Backend, socket.socket]], start: bytes
 ) -> None:

@@ -54,7 +54,7 @@ def quantile(values: list[float], level: float) -> float:
     return below + (above - below) * (position - math.floor(position))
 
 
-@pytest.mark.parametrize("selection", some(list(SELECTIONS), quick=2))
+@pytest.mark.parametrize("selection", some(list(SELECTIONS)))
 def test_parts_of_time_have_the_traces_that_began_in_them(
     reader: StoreReader, traffic: Traffic, selection: str
 ) -> None:

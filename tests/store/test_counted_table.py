@@ -70,6 +70,7 @@ def rows_by_day(client: Client) -> dict[str, int]:
     return {str(day): int(number) for day, number in rows}
 
 
+@only_in_full
 def test_a_table_that_is_not_prepared_gives_the_same_answers(url: str, client: Client) -> None:
     is_quick, before = answers(url)
     assert not is_quick
@@ -81,6 +82,7 @@ def test_a_table_that_is_not_prepared_gives_the_same_answers(url: str, client: C
     assert stores.prepare(url) == []
 
 
+@only_in_full
 def test_a_filling_that_was_stopped_goes_on_where_it_was(url: str, client: Client) -> None:
     class StoppedError(Exception):
         pass
@@ -103,6 +105,7 @@ def test_a_filling_that_was_stopped_goes_on_where_it_was(url: str, client: Clien
     assert answers(url) == (True, before)
 
 
+@only_in_full
 def test_spans_that_arrive_while_days_are_filled_in_count_once(url: str, client: Client) -> None:
     def arrive(day: str, place: int, days: int) -> None:
         if place == 2:
@@ -151,6 +154,7 @@ def test_a_backend_notices_a_view_that_is_dropped_while_it_runs(
     assert comparison.versions[0].traces == 30
 
 
+@only_in_full
 def test_a_table_of_another_release_is_made_anew(url: str, client: Client) -> None:
     stores.prepare(url)
     _, before = answers(url)
@@ -232,7 +236,7 @@ _SENT = make_traffic(seed=3, traces=60).requests
 PARTS = [b"".join(_SENT[first::9]) for first in range(9)]
 
 
-@settings(max_examples=times(full=5, quick=1))
+@settings(max_examples=times(full=3, quick=1))
 @given(order=st.permutations(range(len(PARTS))), copies=st.lists(st.integers(0, len(PARTS) - 1), max_size=3))
 def test_orders_splits_and_repeats_of_the_same_spans_give_the_same_answers(
     twin: Callable[[list[bytes]], tuple[str, str]], order: list[int], copies: list[int]

@@ -84,7 +84,7 @@ SELECTIONS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("selected", some(list(SELECTIONS), quick=2))
+@pytest.mark.parametrize("selected", some(list(SELECTIONS)))
 def test_numbers_of_every_version_are_true(reader: StoreReader, traffic: Traffic, selected: str) -> None:
     arguments = {
         key: traffic.middle + timedelta(seconds=value) if key in {"since", "until"} else value

@@ -61,7 +61,7 @@ def reader(clickhouse_server: ClickHouseServer) -> Iterator[StoreReader]:
             (Selection(prompt="greeting"), 2),
             (Selection(service=""), 5),
         ],
-        quick=3,
+        quick=1,
     ),
     ids=str,
 )

@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from clickhouse_server import ClickHouseServer
+from effort import some
 from otel_loggedmodel.store import open_database
 from otel_loggedmodel.store.opening import Store
 from otel_loggedmodel.store.reading import ReadingError, Selection, VersionFilter
@@ -246,7 +247,7 @@ def test_what_our_collector_kept_counts_as_often_as_it_stands_for(versions: Vers
     assert both.error_rate == pytest.approx(4 / (4 + 40))
 
 
-@pytest.mark.parametrize("count", [0, -1.0, 0.5, 2.0**57, "many", ""])
+@pytest.mark.parametrize("count", some([0, "many", -1.0, 0.5, 2.0**57, ""], quick=2))
 def test_an_adjusted_count_that_is_none_leaves_no_verdict(versions: Versions, count: float | str) -> None:
     versions.send("v1", [100.0] * 30)
     versions.send("v2", [200.0] * 30, **{"logged_model.adjusted_count": 2.0})

@@ -18,7 +18,7 @@ from clickhouse_connect.driver.exceptions import Error
 from backend.sending import Traces
 from clickhouse_server import READ_ONLY_USER, ClickHouseServer
 from collector.running import free_ports
-from effort import some
+from effort import only_in_full, some
 from otel_loggedmodel import store
 from otel_loggedmodel.store import server_address as addresses
 from otel_loggedmodel.store.database import open_database
@@ -247,6 +247,7 @@ def test_whoever_waits_is_told_so(
     ]
 
 
+@only_in_full
 def test_a_command_says_that_it_waits(gated: Callable[..., Gate]) -> None:
     gate = gated(hold)
     command = [sys.executable, "-m", "otel_loggedmodel", "models", "--store"]
