@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         update_assessment,
     )
     from otel_loggedmodel.genai.feedback import log_feedback
+    from otel_loggedmodel.genai.sessions import search_sessions
     from otel_loggedmodel.genai.stored import get_trace, search_traces
     from otel_loggedmodel.instrumentor import instrument
     from otel_loggedmodel.interface.client import MlflowClient
@@ -94,6 +95,7 @@ else:
             "instrument": "otel_loggedmodel.instrumentor",
             "log_feedback": "otel_loggedmodel.genai.feedback",
             "list_versions": "otel_loggedmodel.asking",
+            "search_sessions": "otel_loggedmodel.genai.sessions",
             "search_traces": "otel_loggedmodel.genai.stored",
             "MlflowClient": "otel_loggedmodel.interface.client",
             "active_run": "otel_loggedmodel.interface.runs",
@@ -183,6 +185,7 @@ __all__ = [
     "log_params",
     "override_feedback",
     "search_logged_models",
+    "search_sessions",
     "search_traces",
     "set_active_model",
     "set_experiment",

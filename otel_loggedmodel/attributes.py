@@ -41,6 +41,9 @@ EVALUATION_DATASET_NAME: Final = "logged_model.evaluation.dataset_name"
 EVALUATION_ROW: Final = "logged_model.evaluation.row"
 EVALUATION_EXPECTED: Final = "logged_model.evaluation.expected"  # what should come out of the row, as text or JSON
 EVALUATION_GROUP: Final = "logged_model.evaluation.group"  # rows that belong together, where that is not the row itself
+# The conversation that a span is a turn of, under the conventions' name. A result with it judges the conversation.
+CONVERSATION: Final = "gen_ai.conversation.id"
+EVALUATION_TURNS: Final = "logged_model.evaluation.turns"  # the traces of the conversation that a result judges
 EVALUATION_TAG_PREFIX: Final = "logged_model.evaluation.tag."
 EVALUATION_SCORER: Final = "logged_model.evaluation.scorer"
 

@@ -30,28 +30,29 @@ def as_scorer(judge: Any) -> Scorer:
         return judge
     if inspect.isclass(judge) and issubclass(judge, Scorer):
         raise TypeError(f"{judge.__name__} is a class: pass an object of it, {judge.__name__}()")
-    _check_level(judge)
     libraries = {kind.__module__.split(".")[0] for kind in (judge if inspect.isclass(judge) else type(judge)).__mro__}
     for library, adapter in _ADAPTERS.items():
         if library in libraries:
             return adapter(judge() if inspect.isclass(judge) else judge)
+    if getattr(judge, "is_session_level_scorer", False) is True and callable(getattr(judge, "run", None)):
+        return _MlflowScorer(judge)
     if callable(judge):
         return FunctionScorer(judge)
-    raise TypeError(f"{judge!r} is no scorer: write a function of inputs, outputs, expectations or trace with @scorer")
+    raise TypeError(
+        f"{judge!r} is no scorer: write a function of inputs, outputs, expectations or trace with @scorer, or of "
+        "session or conversation for whole conversations"
+    )
 
 
-def _check_level(judge: Any) -> None:
-    """Refuse a scorer of whole sessions, as MLflow marks them: a row is one call, so it would judge something else.
+def _check_level(judge: Scorer) -> None:
+    """Check that a scorer that is marked as one for conversations can be called for one.
 
     Raises:
-        TypeError: It is one.
+        TypeError: It cannot.
     """
-    if getattr(judge, "is_session_level_scorer", False) is True:
-        name = getattr(judge, "name", type(judge).__name__)
+    if judge.is_session_level_scorer and not {"session", "conversation"} & set(judge.takes):
         raise TypeError(
-            f"the scorer {name!r} judges whole sessions, and `evaluate` judges rows: make each session a row, with its "
-            "messages as `outputs`, and judge it with a scorer of `outputs`; or judge the session yourself and record "
-            "what comes of it with log_feedback on its last trace"
+            f"the scorer {judge.name!r} is one for whole conversations and takes neither `session` nor `conversation`"
         )
 
 
@@ -124,9 +125,10 @@ class _RagasScorer(_Adapted):
 
 
 class _MlflowScorer(_Adapted):
-    """A scorer of MLflow: an object with `run(inputs, outputs, expectations, trace)`.
+    """A scorer of MLflow: an object with `run(inputs, outputs, expectations, trace)`, or with `run(session)`.
 
-    Scorers that look at the trace want MLflow's own. Only some rows have one.
+    Scorers that look at the trace want MLflow's own. Only some rows have one. A function that judges a conversation
+    gets the traces that there are; MLflow's judges of conversations want its own.
     """
 
     def __init__(self, judge: Any) -> None:
@@ -135,14 +137,23 @@ class _MlflowScorer(_Adapted):
         self.aggregations = getattr(judge, "aggregations", None)
         takes = inspect.signature(judge.__call__).parameters
         self._wanted = tuple(key for key in PARAMETERS if key in takes)
+        if getattr(judge, "is_session_level_scorer", False) is True:
+            self._wanted = ("session",)
 
     @property
     def takes(self) -> tuple[str, ...]:
         return self._wanted
 
     def __call__(self, **given: Any) -> Any:
+        if "session" in given:
+            if not _is_function(self._adapted) and not all(map(_is_mlflow_trace, given["session"])):
+                raise TypeError(
+                    f"{type(self._adapted).__name__} of MLflow judges MLflow's own traces: pass those as data, or use "
+                    "the judge of this name in otel_loggedmodel.genai.scorers"
+                )
+            return self._adapted.run(session=given["session"])
         trace = given.get("trace")
-        if trace is not None and not type(trace).__module__.startswith("mlflow"):
+        if trace is not None and not _is_mlflow_trace(trace):
             given["trace"] = None
         return self._adapted.run(**given)
 
@@ -160,6 +171,15 @@ _ADAPTERS: Final[Mapping[str, Callable[[Any], Scorer]]] = {
     "ragas": _RagasScorer,
     "mlflow": _MlflowScorer,
 }
+
+
+def _is_function(judge: Any) -> bool:
+    # Anything of MLflow's own looks at more of a trace than ours have.
+    return getattr(judge, "_original_func", None) is not None or not type(judge).__module__.startswith("mlflow")
+
+
+def _is_mlflow_trace(trace: Any) -> bool:
+    return type(trace).__module__.startswith("mlflow")
 
 
 def _has_model(judge: Any) -> bool:

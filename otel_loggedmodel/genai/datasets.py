@@ -20,10 +20,11 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from otel_loggedmodel import attributes
 from otel_loggedmodel._checking import check_name, check_texts
+from otel_loggedmodel.conventions.messages.transcripts import transcript
 from otel_loggedmodel.genai.cells import plain_cell
-from otel_loggedmodel.genai.digests import DatasetDigest
+from otel_loggedmodel.genai.conversations import Conversation
 from otel_loggedmodel.genai.recording import Recorder, direct_span
-from otel_loggedmodel.genai.rows import Row, RowReader
+from otel_loggedmodel.genai.rows import Row, RowReader, conversation_in
 from otel_loggedmodel.genai.sources import is_frame, records_of_frame
 from otel_loggedmodel.genai.stored import get_trace
 from otel_loggedmodel.genai.texts import text_of_any
@@ -67,10 +68,10 @@ class EvaluationDataset:
     @property
     def digest(self) -> str:
         """Of its rows and what is expected of them, as results carry it."""
-        found = DatasetDigest()
-        for key, row in self._rows.items():
-            found.add(key, row.get("expectations"))
-        return str(found)
+        reader = RowReader()
+        for _ in reader.read(self._rows.values()):
+            pass
+        return str(reader.digest)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -82,8 +83,9 @@ class EvaluationDataset:
         """Add rows, and have them delivered. This waits for the exporter.
 
         Args:
-            records: Dicts with `inputs`, and with `expectations`, `tags`, `group` and `id` if there are any; a pandas
-                or polars data frame of them; or traces, of which inputs and expectations are taken.
+            records: Dicts with `inputs`, and with `expectations`, `tags`, `group` and `id` if there are any; dicts with
+                `conversation`; a pandas or polars data frame of them; traces, of which inputs and expectations are
+                taken; or lists of traces, each a conversation.
 
         Raises:
             TypeError: They are none of these.
@@ -210,8 +212,10 @@ def rows_of(records: Any) -> dict[str, dict[str, Any]]:
         ValueError: One is none, or too large.
     """
     found: dict[str, dict[str, Any]] = {}
-    for row in RowReader().read(_records(records)):
-        kept = _kept(row)
+    reader = RowReader()
+    for record in _records(records):
+        (row,) = reader.read([record])
+        kept = _kept_conversation(row, record) if isinstance(row, Conversation) else _kept(row)
         if len(json.dumps(kept, default=text_of_any)) > _MAX_ROW_CHARACTERS:
             raise ValueError(f"row {row.number} is larger than {_MAX_ROW_CHARACTERS} characters: keep it in a file")
         found[row.key] = kept
@@ -234,10 +238,30 @@ def _records(records: Any) -> Iterator[Any]:
         raise TypeError(f"records are {type(records).__name__}: pass a list of dicts, a data frame, or traces")
     for record in records:
         trace = record.get("trace") if isinstance(record, Mapping) else record
-        if isinstance(trace, Trace):
+        if isinstance(record, list | tuple) and record and all(isinstance(one, Trace) for one in record):
+            yield _conversation_of(record)
+        elif isinstance(trace, Trace):
             yield {"inputs": trace.inputs, "expectations": trace.expectations or None, "source": trace.trace_id}
         else:
             yield record
+
+
+def _conversation_of(traces: Sequence[Trace]) -> dict[str, Any]:
+    """What was said in a session, as a record that can be held again."""
+    turns = sorted(traces, key=lambda trace: trace.request_time)
+    expectations = {name: value for trace in turns for name, value in trace.expectations.items()}
+    said = transcript((trace.inputs, trace.outputs) for trace in turns)
+    return {"conversation": said, "expectations": expectations or None}
+
+
+def _kept_conversation(row: Conversation, record: Mapping[str, Any]) -> dict[str, Any]:
+    said = {
+        "conversation": conversation_in(record),
+        "inputs": dict(row.turns[0].shared) or None,
+        "expectations": row.expectations,
+        "tags": dict(row.turns[0].row.tags) or None,
+    }
+    return _as_read({"id": row.key, **{key: plain_cell(value) for key, value in said.items() if value is not None}})
 
 
 def _kept(row: Row) -> dict[str, Any]:
@@ -248,8 +272,12 @@ def _kept(row: Row) -> dict[str, Any]:
         "group": row.group,
     }
     known = {key: plain_cell(value) for key, value in values.items() if value is not None}
-    # As it will be read back.
-    kept: dict[str, Any] = json.loads(json.dumps({"id": row.key, **known}, ensure_ascii=False, default=text_of_any))
+    return _as_read({"id": row.key, **known})
+
+
+def _as_read(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as it will be read back."""
+    kept: dict[str, Any] = json.loads(json.dumps(record, ensure_ascii=False, default=text_of_any))
     return kept
 
 

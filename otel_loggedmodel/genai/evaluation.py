@@ -84,6 +84,8 @@ def evaluate(
         OSError: The file cannot be read.
     """
     # Loaded when it is used, as importing the library has to cost next to nothing.
+    from otel_loggedmodel.genai.conversations import Conversation
+    from otel_loggedmodel.genai.conversing import first_call
     from otel_loggedmodel.genai.running import Options, run
     from otel_loggedmodel.genai.sources import dataset_of
 
@@ -99,7 +101,11 @@ def evaluate(
     rows = dataset_of(data, None if dataset is None else check_name(dataset, "dataset"))
     first = rows.first()
     if predict_fn is not None and first is not None:
-        _check_call(predict_fn, first.inputs)
+        if isinstance(first, Conversation):
+            _check_call(predict_fn, first_call(predict_fn, first))
+        else:
+            _check_level(judges)
+            _check_call(predict_fn, first.inputs)
     options = Options(
         max_workers=max_workers,
         timeout=timeout,
@@ -134,6 +140,21 @@ def checked_scorers(scorers: Any) -> list[Scorer]:
     if twice:
         raise ValueError(f"two scorers are called {twice[0]!r}: give one another name, name=...")
     return found
+
+
+def _check_level(judges: Sequence[Scorer]) -> None:
+    """Refuse scorers of whole conversations if the function is called for single rows.
+
+    Raises:
+        ValueError: There are such.
+    """
+    names = [judge.name for judge in judges if judge.is_session_level_scorer]
+    if names:
+        raise ValueError(
+            f"{', '.join(names)} judges whole conversations, and the rows are single calls of predict_fn: make each "
+            "conversation a row, {'conversation': [{'role': 'user', 'content': ...}, ...]}, with a predict_fn that "
+            "takes `messages`; or leave predict_fn out and pass traces that say their session"
+        )
 
 
 def _check_call(predict_fn: Callable[..., Any], inputs: Any) -> None:

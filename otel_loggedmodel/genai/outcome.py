@@ -24,6 +24,7 @@ class RowResult:
         outputs: What came out. None for the same reason, or if the row was done before a kill.
         expectations: What should have come out. None for the same reasons as `inputs`.
         resumed: Whether it was done before a kill.
+        session: The conversation that it is a turn of, or None. What was said of the whole stands with its first turn.
     """
 
     row: str
@@ -35,6 +36,7 @@ class RowResult:
     outputs: Any = None
     expectations: Any = None
     resumed: bool = False
+    session: str | None = None
 
 
 class Tally:

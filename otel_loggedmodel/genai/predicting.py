@@ -71,18 +71,29 @@ class Predictor:
         self._retries = retries
         self._name = getattr(function, "__qualname__", type(function).__name__).replace("<locals>.", "")
 
-    def predict(self, row: Row) -> Prediction:
-        """Call the function with the inputs of a row. Each try is a trace, and the last one is judged."""
+    @property
+    def function(self) -> Callable[..., Any]:
+        """What is evaluated."""
+        return self._function
+
+    def predict(self, row: Row, given: Any = None) -> Prediction:
+        """Call the function for a row. Each try is a trace, and the last one is judged.
+
+        Args:
+            row: The row, with its inputs as they are recorded.
+            given: What the function is called with, if that is not the inputs alone.
+        """
         last: list[SpanContext] = []
+        inputs = row.inputs if given is None else given
         try:
-            outputs = self._caller.call(lambda: self._attempt(row, last), retries=self._retries)
+            outputs = self._caller.call(lambda: self._attempt(row, inputs, last), retries=self._retries)
         except ENDS:
             raise
         except BaseException as error:
             return Prediction(last[-1], error=text_of_error(error))
         return Prediction(last[-1], outputs)
 
-    def _attempt(self, row: Row, made: list[SpanContext]) -> Any:
+    def _attempt(self, row: Row, inputs: Any, made: list[SpanContext]) -> Any:
         values = self._session.attributes_of(row) | self._session.content(INPUT, row.inputs)
         start_ns = time.time_ns()
         span = self._tracer.start_span(self._name, self._context, attributes=values, start_time=start_ns)
@@ -98,7 +109,7 @@ class Predictor:
         status = Status(StatusCode.UNSET)
         stream = Stream(self._function, self._timeout)
         try:
-            outputs = self._caller.call(lambda: stream.outputs(row.inputs), timeout=self._timeout)
+            outputs = self._caller.call(lambda: stream.outputs(inputs), timeout=self._timeout)
         except BaseException as error:
             said = str(error) if isinstance(error, CallTimeoutError) else text_of_error(error)
             status = Status(StatusCode.ERROR, said)

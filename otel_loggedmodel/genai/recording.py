@@ -45,6 +45,8 @@ class Judged:
         group: The group of rows that its row belongs to, or None.
         run: What its run says: its id and name, as attributes.
         is_of_run: Whether each run that judges the same span has a result of its own.
+        conversation: The conversation that is judged as a whole, whose first turn the span is; None if it is a span.
+        turns: The traces of its turns.
     """
 
     trace_id: int
@@ -56,6 +58,8 @@ class Judged:
     group: str | None = None
     run: Mapping[str, str] = field(default_factory=dict)
     is_of_run: bool = False
+    conversation: str | None = None
+    turns: tuple[str, ...] = ()
 
 
 def result_span(
@@ -149,6 +153,8 @@ def _attributes_of(feedback: Feedback, judged: Judged, scorer: str | None) -> di
         attributes.EVALUATION_DATASET_NAME: judged.dataset_name,
         attributes.EVALUATION_ROW: judged.row,
         attributes.EVALUATION_GROUP: judged.group,
+        attributes.CONVERSATION: judged.conversation,
+        attributes.EVALUATION_TURNS: judged.turns or None,
         attributes.EVALUATION_SCORER: scorer,
         attributes.EVALUATION_ASSESSMENT: feedback.assessment_id,
         **judged.run,

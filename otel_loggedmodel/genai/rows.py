@@ -2,15 +2,20 @@
 """The rows of a data set: what they hold, and the key by which another run finds the same row."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from otel_loggedmodel.conventions.messages.transcripts import MESSAGES
+from otel_loggedmodel.genai import conversations
 from otel_loggedmodel.genai.cells import is_missing
-from otel_loggedmodel.genai.digests import DatasetDigest, digest
+from otel_loggedmodel.genai.conversations import Conversation, Turn, last_text
+from otel_loggedmodel.genai.digests import DIGITS, DatasetDigest, digest
 from otel_loggedmodel.genai.texts import text_of_any
 
 ID_FIELDS: Final = ("row_id", "id")
+_DIGEST: Final = re.compile(f"[0-9a-f]{{{DIGITS}}}")
 _FIELDS: Final = ("inputs", "outputs", "expectations", "trace", "trace_id", "span_id", "tags")
 _PREFIXES: Final = ("inputs.", "expectations.", "inputs/", "expectations/")
 
@@ -40,7 +45,9 @@ class Row:
         span_id: The id of the span in it that is judged, or None.
         tags: What else is to be said of it.
         group: The same for rows that belong together, as questions on one passage: the record's `group`, or its tag of
-            this name, or the key of the first row with equal inputs. None if that is the row itself.
+            this name, or the key of its conversation, or that of the first row with equal inputs. None if that is the
+            row itself.
+        session: The conversation that it is a turn of, if the data say so.
     """
 
     number: int
@@ -53,30 +60,98 @@ class Row:
     span_id: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     group: str | None = None
+    session: str | None = None
 
 
 class RowReader:
-    """Makes rows of records, one at a time. It remembers keys, as rows with equal inputs get a number each."""
+    """Makes rows of records, one at a time. It remembers keys, as rows with equal inputs get a number each.
+
+    Attributes:
+        digest: Of the data set so far.
+        rows: How many rows there were, each turn of a conversation being one.
+    """
 
     def __init__(self) -> None:
         self._seen: dict[int, int] = {}
         self._number = 0
         self.digest = DatasetDigest()
+        self.rows = 0
 
-    def read(self, records: Iterable[Any]) -> Iterator[Row]:
-        """The rows of records.
+    def read(self, records: Iterable[Any]) -> Iterator[Row | Conversation]:
+        """The rows and conversations of records.
 
         Raises:
             TypeError: A record is neither a dict nor a trace, or a field of it has the wrong type.
             ValueError: A record has neither inputs nor outputs nor a trace.
         """
         for record in records:
-            row = self._row(record)
-            self.digest.add(row.key, row.expectations)
+            row = self._row_or_conversation(record)
+            if isinstance(row, Conversation):
+                self.digest.add(row.key, row.expected)
+                self.rows += len(row.turns)
+            else:
+                self.digest.add(row.key, row.expectations)
+                self.rows += 1
             self._number += 1
             yield row
 
-    def _row(self, record: Any) -> Row:
+    def _row_or_conversation(self, record: Any) -> Row | Conversation:
+        if isinstance(record, Mapping):
+            said = conversation_in(record)
+            if said is not None:
+                return self._conversation(record, said)
+        elif isinstance(traces := getattr(record, "traces", record), list | tuple):
+            if not traces or not all(map(_is_trace, traces)):
+                raise TypeError(f"row {self._number} is a list: pass dicts with `inputs`, traces, or lists of traces")
+            return self._session(traces)
+        return self._row(record)
+
+    def _conversation(self, record: Mapping[Any, Any], said: Any) -> Conversation:
+        number = self._number
+        values = _nested(record)
+        shared = _parsed(values.get("inputs")) or {}
+        if not isinstance(shared, Mapping):
+            raise TypeError(f"inputs of row {number} are {type(shared).__name__}: beside a conversation, pass a dict")
+        exchanges = conversations.exchanges_of(said, number)
+        asked = [one["said"] if "said" in one else one.get("inputs") for one in exchanges]
+        own = next((record[name] for name in ID_FIELDS if _is_present(record.get(name))), None)
+        key, _ = self._own_key(own) if own is not None else self._digest_key(["conversation", shared, asked])
+        # A data set that is kept has the digest as id.
+        has_id = own is not None and not _DIGEST.fullmatch(str(own))
+        tags = _parsed(values.get("tags"))
+        turns = []
+        history: list[Any] = []
+        for place, one in enumerate(exchanges):
+            new = one.get("said", ())
+            turn: dict[str, Any] = dict(_nested(one))
+            if new:
+                history += new
+                turn = {"inputs": {**shared, MESSAGES: list(history)}, "outputs": last_text(one["answers"])}
+                history += one["answers"]
+            elif isinstance(given := _parsed(turn.get("inputs")), Mapping):
+                turn["inputs"] = {**shared, **given}
+            # A turn that follows what was asked before is the same in another data set, whatever comes after it.
+            own_key = f"{key}/{place + 1}" if has_id else digest(["turn", shared, asked[: place + 1]])
+            row = self._row({"tags": tags, **turn}, (own_key, has_id))
+            turns.append(Turn(replace(row, group=key), tuple(new), shared))
+        session = _session_in(record)
+        return Conversation(number, key, tuple(turns), _parsed(values.get("expectations")), session)
+
+    def _session(self, traces: Sequence[Any]) -> Conversation:
+        """A conversation that is a list of traces."""
+        rows = [self._row(trace) for trace in traces]
+        found = (conversations.session_of_trace(trace) for trace in traces)
+        key = next(filter(None, found), None) or digest([row.key for row in rows])
+        turns = tuple(Turn(replace(row, group=key, session=key)) for row in rows)
+        return Conversation(self._number, key, turns, None, key)
+
+    def _row(self, record: Any, turn: tuple[str, bool] | None = None) -> Row:
+        """The row of a record.
+
+        Args:
+            record: The record, or a trace.
+            turn: If it is a turn of a conversation: its key, and whether that is an id of the user's.
+        """
         number = self._number
         if not isinstance(record, Mapping):
             if not _is_trace(record):
@@ -97,8 +172,12 @@ class RowReader:
         if trace is not None and trace_id is None:
             trace_id = trace_id_of(trace)
         tags = _tags(_parsed(values.get("tags")), number)
-        key, first = self._key(record, inputs, trace_id)
-        group = record.get("group") if _is_present(record.get("group")) else tags.get("group")
+        if turn is None:
+            key, first = self._key(record, inputs, trace_id)
+        else:
+            key, first = self._own_key(turn[0]) if turn[1] else self._digest_key(None, turn[0])
+        session = _session_in(record) or (None if trace is None else conversations.session_of_trace(trace))
+        group = record.get("group") if _is_present(record.get("group")) else tags.get("group") or session
         return Row(
             number=number,
             key=key,
@@ -110,6 +189,7 @@ class RowReader:
             span_id=_id_text(values.get("span_id"), "span_id", number),
             tags=tags,
             group=str(group) if _is_present(group) else first if first != key else None,
+            session=session,
         )
 
     def _key(self, record: Mapping[Any, Any], inputs: Any, trace_id: Any) -> tuple[str, str]:
@@ -117,10 +197,14 @@ class RowReader:
         own = next((record[name] for name in ID_FIELDS if _is_present(record.get(name))), None)
         if own is None and inputs is None and trace_id is not None:
             own = trace_id
-        if own is None:
-            key = digest(inputs)
-            count = self._count(key)
-            return (key if count == 0 else digest([inputs, count])), key
+        return self._digest_key(inputs) if own is None else self._own_key(own)
+
+    def _digest_key(self, asked: Any, key: str | None = None) -> tuple[str, str]:
+        key = digest(asked) if key is None else key
+        count = self._count(key)
+        return (key if count == 0 else digest([key if asked is None else asked, count])), key
+
+    def _own_key(self, own: Any) -> tuple[str, str]:
         count = self._count(str(own))
         return (str(own) if count == 0 else f"{own}#{count + 1}"), str(own)
 
@@ -143,6 +227,29 @@ def trace_id_of(trace: Any) -> str | None:
 
 def _is_trace(value: Any) -> bool:
     return hasattr(value, "spans") or hasattr(value, "data")
+
+
+def conversation_in(record: Mapping[Any, Any]) -> Any:
+    """The messages or turns of a record that is a conversation; None if it is a row."""
+    for name in conversations.FIELDS:
+        said = record.get(name)
+        if said is None or not _is_present(said):
+            continue
+        said = _parsed(said)
+        if name == MESSAGES and any(_is_present(record.get(key)) for key in ("inputs", "outputs", "trace")):
+            continue  # a column that nothing reads
+        if not isinstance(said, str):
+            return said
+    return None
+
+
+def _session_in(record: Mapping[Any, Any]) -> str | None:
+    """The conversation that a record says it is a turn of."""
+    for name in conversations.SESSION_FIELDS:
+        found = record.get(name)
+        if isinstance(found, str | int) and _is_present(found):
+            return str(found)
+    return None
 
 
 def _is_present(value: Any) -> bool:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts the parts of an evaluation together, from its first row to its result."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -16,11 +18,14 @@ from otel_loggedmodel._counting import Counting
 from otel_loggedmodel.genai.assessments import Feedback
 from otel_loggedmodel.genai.calling import Caller
 from otel_loggedmodel.genai.capturing import capture_of
+from otel_loggedmodel.genai.conversations import Conversation
+from otel_loggedmodel.genai.conversing import Converser
 from otel_loggedmodel.genai.delivery import Delivery
 from otel_loggedmodel.genai.events import EventRecorder
 from otel_loggedmodel.genai.harness import worked
 from otel_loggedmodel.genai.journal import DoneRow, Journal, default_directory
 from otel_loggedmodel.genai.outcome import EvaluationResult, RowResult, Tally
+from otel_loggedmodel.genai.pending import Pending, Todo
 from otel_loggedmodel.genai.predicting import Predictor
 from otel_loggedmodel.genai.recording import Recorder
 from otel_loggedmodel.genai.rows import MISSING, Row
@@ -32,10 +37,10 @@ from otel_loggedmodel.genai.working import DoneRowWork, Worker
 from otel_loggedmodel.instrumentor import extended_provider
 from otel_loggedmodel.versions.active import Version
 
+_logger = logging.getLogger(__name__)
+
 # So many results are kept of rows from streams and files. Those of data in memory are all kept.
 _MAX_ROWS_KEPT: Final = 10_000
-
-_Todo = tuple[Row, frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -92,28 +97,29 @@ def run(
         dataset,
         provider,
         recorder,
-        capture if any("trace" in scorer.takes for scorer in scorers) else None,
+        capture if any({"trace", "session"} & set(scorer.takes) for scorer in scorers) else None,
         caller,
         context_api.get_current(),
         options.record_content,
         this_run,
     )
     worker = _worker(session, scorers, predict_fn, version, options)
+    converser = Converser(
+        worker, [one for one in scorers if one.is_session_level_scorer], has_digest=bool(dataset.digest)
+    )
     known: Mapping[str, DoneRow] = {} if journal is None else journal.rows
-    wanted = frozenset(scorer.digest for scorer in scorers)
+    pending = Pending(dataset, scorers, known, is_held=predict_fn is not None)
     results = _Results(scorers, dataset)
 
-    def left() -> Iterator[_Todo]:
-        for row in dataset.open():
-            done = known.get(row.key)
-            if done is not None and done.scores_known >= wanted:
-                results.add(row, done.scores, done.trace_id, done.span_id, resumed=True)
-                show()
-            else:
-                yield row, frozenset() if done is None else done.scores_known
+    def resume(row: Row, done: DoneRow) -> None:
+        results.add(row, done.scores, done.trace_id, done.span_id, resumed=True)
+        show()
 
-    def work(todo: _Todo) -> DoneRowWork:
-        return worker.work(*todo)
+    def work(todo: Todo) -> Sequence[DoneRowWork]:
+        what, done = todo
+        if isinstance(what, Conversation):
+            return converser.work(what, done)  # type: ignore[arg-type]
+        return (worker.work(what, done),)  # type: ignore[arg-type]
 
     def show() -> None:
         counting.at(results.count, f"{results.errors} failed" if results.errors else "")
@@ -123,10 +129,10 @@ def run(
     delivery = Delivery(recorder, journal, capture)
     try:
         with Counting("evaluating", "rows", dataset.size, is_shown=options.progress, stays=True) as counting:
-            for done in worked(left(), work, options.max_workers):
+            left = pending.left(resume)
+            for done in itertools.chain.from_iterable(worked(left, work, options.max_workers)):
                 delivery.put(done)
-                earlier = known.get(done.row.key)
-                scores = {**({} if earlier is None else earlier.scores), **done.scores}
+                scores = pending.with_known(done)
                 results.add(done.row, scores, done.trace_id, done.span_id, done.outputs, done.error)
                 show()
         finished = True
@@ -135,6 +141,12 @@ def run(
         caller.close()
         if journal is not None:
             journal.close(finished=finished)
+    if pending.has_judges and results.count and not pending.conversations:
+        _logger.warning(
+            "%s judged nothing, as no row is a conversation: pass rows with `conversation`, a list of messages, or "
+            "traces that say their session",
+            ", ".join(scorer.name for scorer in scorers if scorer.is_session_level_scorer),
+        )
     return results.result(this_run)
 
 
@@ -149,7 +161,7 @@ def _worker(
     if predict_fn is not None and version is not None:
         predictor = Predictor(predict_fn, version, session, timeout=options.timeout, retries=options.retries)
     return Worker(
-        scorers,
+        [scorer for scorer in scorers if not scorer.is_session_level_scorer],
         predictor,
         None if version is None else version.model_id,
         session,
@@ -194,7 +206,9 @@ class _Results:
         if not self._dataset.in_memory and len(self._rows) >= _MAX_ROWS_KEPT:
             return
         given = None if outputs is MISSING else outputs
-        kept = RowResult(row.key, feedback, error, trace_id, span_id, row.inputs, given, row.expectations, resumed)
+        kept = RowResult(
+            row.key, feedback, error, trace_id, span_id, row.inputs, given, row.expectations, resumed, row.session
+        )
         self._rows.append((row.number, kept))
 
     def record(self, run: EvaluationRun, resource: Resource, *, is_whole: bool) -> ReadableSpan:

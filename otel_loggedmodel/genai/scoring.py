@@ -21,12 +21,17 @@ from otel_loggedmodel.genai.texts import text_of_any
 F = TypeVar("F", bound=Callable[..., Any])
 
 PARAMETERS: Final = ("inputs", "outputs", "expectations", "trace")
+# Of a scorer that judges whole conversations.
+OF_CONVERSATIONS: Final = ("session", "conversation", "expectations")
 AGGREGATIONS: Final = ("min", "max", "mean", "median", "variance", "p90")
 Aggregation = str | Callable[[list[float]], float]
 
 
 class Scorer:
     """What judges an output. A subclass has a name and a `__call__` that takes any of the four parameters.
+
+    One that takes `session` or `conversation` judges whole conversations. It is called once for each, with the traces
+    of its turns (`session`) or its messages (`conversation`), and with `expectations` if it takes them.
 
         class NotEmpty(Scorer):
             name = "not_empty"
@@ -69,10 +74,26 @@ class Scorer:
         """Judge one output. The keyword arguments are any of `inputs`, `outputs`, `expectations` and `trace`."""
         raise NotImplementedError(f"{type(self).__name__} has no __call__")
 
-    def run(self, *, inputs: Any = None, outputs: Any = None, expectations: Any = None, trace: Any = None) -> Any:
+    def run(
+        self,
+        *,
+        inputs: Any = None,
+        outputs: Any = None,
+        expectations: Any = None,
+        trace: Any = None,
+        session: Any = None,
+        conversation: Any = None,
+    ) -> Any:
         """Call the scorer with the parameters that it takes. An async one returns what is to be awaited."""
         given = {"inputs": inputs, "outputs": outputs, "expectations": expectations, "trace": trace}
+        if self.is_session_level_scorer:
+            given = {"session": session, "conversation": conversation, "expectations": expectations}
         return self._judge(**{key: given[key] for key in self.takes})
+
+    @property
+    def is_session_level_scorer(self) -> bool:
+        """Whether it judges whole conversations, and not rows."""
+        return "session" in self.takes or "conversation" in self.takes
 
     @property
     def _judge(self) -> Callable[..., Any]:
@@ -169,6 +190,9 @@ def scorer(
 ) -> FunctionScorer | Callable[[F], FunctionScorer]:
     """Make a scorer of a function that takes any of `inputs`, `outputs`, `expectations` and `trace`.
 
+    A function that takes `session` (the traces of a conversation) or `conversation` (its messages) judges whole
+    conversations. Beside these it can take `expectations`.
+
     The function may be async. It returns a bool, a number, a text, a `Feedback`, a list of `Feedback`, or None for
     "does not apply". An exception is recorded as the result's error.
 
@@ -206,27 +230,30 @@ def _taken_by(function: Callable[..., Any], name: str) -> tuple[str, ...]:
         parameters: Mapping[str, inspect.Parameter] = inspect.signature(function).parameters
     except (TypeError, ValueError):
         raise TypeError(f"the scorer {name!r} has no signature: wrap it in a function with named parameters") from None
-    kinds = {parameter.kind for parameter in parameters.values()}
-    if inspect.Parameter.VAR_KEYWORD in kinds:
+    known: tuple[str, ...] = PARAMETERS
+    if "session" in parameters or "conversation" in parameters:
+        known = OF_CONVERSATIONS
+        others = [key for key in PARAMETERS if key in parameters and key not in known]
+        if others:
+            raise TypeError(
+                f"the scorer {name!r} takes {', '.join(others)} beside a conversation: it is called once for a whole "
+                "conversation, so it can take session, conversation and expectations; make another scorer for the rows"
+            )
+    elif any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return PARAMETERS
     needed = [
         key
         for key, parameter in parameters.items()
-        if key not in PARAMETERS
+        if key not in known
         and parameter.default is inspect.Parameter.empty
-        and parameter.kind is not inspect.Parameter.VAR_POSITIONAL
+        and parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     ]
-    if needed == ["session"]:
-        raise TypeError(
-            f"the scorer {name!r} takes a session, and `evaluate` judges rows: make each session a row, with its "
-            "messages as `outputs`, and take `outputs`"
-        )
     if needed:
         raise TypeError(
-            f"the scorer {name!r} takes {', '.join(needed)}: its parameters can be {', '.join(PARAMETERS)}; "
-            "give others a default"
+            f"the scorer {name!r} takes {', '.join(needed)}: its parameters can be {', '.join(PARAMETERS)}, or of "
+            f"whole conversations {', '.join(OF_CONVERSATIONS)}; give others a default"
         )
-    return tuple(key for key in PARAMETERS if key in parameters)
+    return tuple(key for key in known if key in parameters)
 
 
 def feedback_of(judge: Scorer, value: Any) -> list[Feedback]:

@@ -56,6 +56,10 @@ class Session:
     def attributes_of(self, row: Row) -> dict[str, Any]:
         """What a span says of the row that it is about."""
         values: dict[str, Any] = {attributes.EVALUATION_ROW: row.key, **self.run.row_attributes}
+        if row.group is not None:
+            values[attributes.EVALUATION_GROUP] = row.group
+        if row.session is not None:
+            values[attributes.CONVERSATION] = row.session
         if self.dataset.digest:
             values[attributes.EVALUATION_DATASET] = self.dataset.digest
         if self.dataset.name:

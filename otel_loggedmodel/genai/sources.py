@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from otel_loggedmodel.genai.cells import plain_cell
+from otel_loggedmodel.genai.conversations import Conversation
 from otel_loggedmodel.genai.digests import digest
 from otel_loggedmodel.genai.rows import Row, RowReader
 
@@ -25,18 +26,18 @@ class Dataset:
     Attributes:
         digest: Which set it is.
         name: What it is called, or None.
-        size: How many rows it has; None if that is not known before the end.
+        size: How many rows it has, turns of conversations too; None if that is not known before the end.
         in_memory: Whether the rows are in memory already.
         open: Gives the rows, from the first.
-        first: Gives the first row; None if there is none.
+        first: Gives the first row or conversation; None if there is none.
     """
 
     digest: str
     name: str | None
     size: int | None
     in_memory: bool
-    open: Callable[[], Iterator[Row]]
-    first: Callable[[], Row | None]
+    open: Callable[[], Iterator[Row | Conversation]]
+    first: Callable[[], Row | Conversation | None]
 
 
 def dataset_of(data: Any, name: str | None) -> Dataset:
@@ -79,16 +80,16 @@ def _twice_readable(
     for _ in first.read(records()):
         pass
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Iterator[Row | Conversation]:
         return make_reader().read(records())
 
-    return Dataset(str(first.digest), name, first.digest.rows, in_memory, rows, lambda: next(rows(), None))
+    return Dataset(str(first.digest), name, first.rows, in_memory, rows, lambda: next(rows(), None))
 
 
 def _stream(data: Iterable[Any], name: str | None) -> Dataset:
     rows = RowReader().read(iter(data))
     first = next(rows, None)
-    if first is not None and first.trace_id is None and name is None:
+    if isinstance(first, Row) and first.trace_id is None and name is None:
         raise ValueError(
             "what a stream consists of is known only at its end: name it, evaluate(..., dataset='support-2024'), "
             "so that its results are compared with those of the same rows"

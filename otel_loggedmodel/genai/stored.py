@@ -162,8 +162,7 @@ def search_traces(
     wanted = dict(attributes or {})
     if run_id is not None:
         wanted[EVALUATION_RUN] = check_name(run_id, "run_id")
-    reading = _reading()
-    selection = reading.Selection(
+    selection = reading().Selection(
         since=since, until=until, service=service, attributes=wanted, dataset=dataset, production=production
     )
     selection = _narrowed(selection, conditions)
@@ -172,13 +171,12 @@ def search_traces(
 
     def read() -> Iterator[Trace]:
         with reader_of(store, token) as reader:
-            of_experiments = _of_experiments(reader, experiments)
-            found = _module("store.paging").traces_to_score(reader, version, selection, page=page)
+            ids = of_experiments(reader, experiments)
+            found = store_module("paging").traces_to_score(reader, version, selection, page=page)
             traces = (
                 trace
                 for trace in map(trace_of_stored, found)
-                if all(_holds(condition, trace) for condition in conditions)
-                and (of_experiments is None or trace.model_id in of_experiments)
+                if all(_holds(condition, trace) for condition in conditions) and (ids is None or trace.model_id in ids)
             )
             yield from ordered_by(list(traces), order_by, _value) if order_by else traces
 
@@ -204,7 +202,7 @@ def get_trace(trace_id: str, *, store: str | None = None, token: str | None = No
     with reader_of(store, token) as reader:
         try:
             return trace_of_stored(reader.trace(bare))
-        except _reading().UnknownTraceError:
+        except reading().UnknownTraceError:
             return None
 
 
@@ -215,7 +213,7 @@ def find_trace(trace_id: str) -> Trace | None:
     except (ImportError, ValueError):
         return None
     except Exception as error:
-        if isinstance(error, _reading().ReadingError):
+        if isinstance(error, reading().ReadingError):
             return None
         raise
 
@@ -227,10 +225,10 @@ def reader_of(store: str | None, token: str | None) -> Iterator[Any]:
     Raises:
         ImportError: The extra `server` is not installed.
     """
-    _reading()
+    reading()
     address = store or os.environ.get(environment.OTEL_LOGGEDMODEL_STORE, "").strip() or _LOCAL_BACKEND
     secret = token or os.environ.get(environment.OTEL_LOGGEDMODEL_TOKEN, "").strip() or None
-    reader = _module("store").open_reader(address, token=secret)
+    reader = importlib.import_module("otel_loggedmodel.store").open_reader(address, token=secret)
     try:
         yield reader
     finally:
@@ -239,23 +237,29 @@ def reader_of(store: str | None, token: str | None) -> Iterator[Any]:
 
 def versions_filter(limit: int) -> Any:
     """Asks a reader for so many versions, without what takes long."""
-    return _reading().VersionFilter(limit=limit, counted=False)
+    return reading().VersionFilter(limit=limit, counted=False)
 
 
-def _reading() -> Any:
+def reading() -> Any:
+    """The module that says what can be asked of a store.
+
+    Raises:
+        ImportError: The extra `server` is not installed.
+    """
     try:
-        reading = _module("store.reading")
+        found = store_module("reading")
         importlib.import_module("msgspec")
     except ImportError as error:
         raise ImportError(
             f"reading traces from a store needs: pip install 'otel-loggedmodel[server]' ({error})"
         ) from None
-    return reading
+    return found
 
 
-def _module(name: str) -> Any:
+def store_module(name: str) -> Any:
+    """A module of the store."""
     # The store needs an extra. So only its interface is known here, and it is loaded when it is asked for.
-    return importlib.import_module(f"otel_loggedmodel.{name}")
+    return importlib.import_module(f"otel_loggedmodel.store.{name}")
 
 
 # Filters
@@ -290,7 +294,7 @@ def _narrowed(selection: Any, conditions: Sequence[Condition]) -> Any:
     return selection
 
 
-def _of_experiments(reader: Any, experiments: Sequence[str]) -> frozenset[str] | None:
+def of_experiments(reader: Any, experiments: Sequence[str]) -> frozenset[str] | None:
     """The ids of the versions of experiments; None if none is named."""
     if not experiments:
         return None

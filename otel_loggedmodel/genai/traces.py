@@ -23,7 +23,7 @@ from otel_loggedmodel.attributes import (
     TRACE_TAG,
 )
 from otel_loggedmodel.conventions import messages
-from otel_loggedmodel.conventions.reading import count_of, kind_name_of
+from otel_loggedmodel.conventions.reading import count_of, kind_name_of, name_of
 from otel_loggedmodel.conventions.things import Thing
 from otel_loggedmodel.genai.assessments import AssessmentError, AssessmentSource, Expectation, Feedback, feedback_values
 from otel_loggedmodel.genai.texts import text_of_any
@@ -163,6 +163,11 @@ class Trace:
         return "ERROR" if self.root is not None and self.root.status == "ERROR" else "OK"
 
     @property
+    def status(self) -> str:
+        """The same, under the name that it had in MLflow 2."""
+        return self.state
+
+    @property
     def inputs(self) -> Any:
         """What went into the judged span."""
         return None if self.root is None else self.root.inputs
@@ -194,11 +199,17 @@ class Trace:
         """What is said of the trace besides, as MLflow has it: also its session, its user and its version."""
         found = self._under(METADATA_PREFIX)
         root = {} if self.root is None else self.root.attributes
-        for name, key in (("session", SESSION), ("user", USER)):
-            text = next((str(span.attributes[key]) for span in self.spans if span.attributes.get(key)), "")
+        user = next((str(span.attributes[USER]) for span in self.spans if span.attributes.get(USER)), "")
+        for name, text in (("session", self.session_id), ("user", user)):
             found.update({f"mlflow.trace.{name}": text} if text else {})
         run = root.get(EVALUATION_RUN)
         return found | ({"mlflow.sourceRun": str(run)} if run else {}) | self._version()
+
+    @functools.cached_property
+    def session_id(self) -> str | None:
+        """The session, or conversation, that it is a turn of, in whichever convention its spans say it."""
+        said = (name_of(span.attributes, Thing.CONVERSATION) for span in self.spans)
+        return next(filter(None, said), None)
 
     @property
     def model_id(self) -> str | None:

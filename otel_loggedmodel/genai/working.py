@@ -49,20 +49,33 @@ class DoneRowWork:
 
 
 @dataclass(frozen=True)
-class _Output:
+class Output:
+    """What there is to judge of a row.
+
+    Attributes:
+        outputs: What came out.
+        judged: The span that is judged, and what is known of it.
+        inputs: What went in.
+        trace: Gives the trace.
+        expectations: What should have come out.
+        spans: The spans that were made for it here.
+        is_of_other: Whether it was a row of a data set before.
+    """
+
     outputs: Any
     judged: Judged
     inputs: Any
     trace: Callable[[], Any]
     expectations: Any = None
     spans: Sequence[ReadableSpan] = ()
+    is_of_other: bool = False
 
 
 class Worker:
     """Works on rows, from any thread.
 
     Args:
-        scorers: Who judges.
+        scorers: Who judges rows.
         predictor: Gets the outputs; None if the rows have them.
         model_id: The version whose work is judged; None if the traces say it.
         session: Whose rows, and what the work needs.
@@ -80,8 +93,9 @@ class Worker:
         timeout: float | None,
         retries: int,
     ) -> None:
-        self._scorers = scorers
-        self._predictor = predictor
+        # What is asked of a scorer for each row, once.
+        self._scorers = [(scorer, scorer.digest, "trace" in scorer.takes) for scorer in scorers]
+        self.predictor = predictor
         self._model_id = model_id
         self._session = session
         self._dataset = session.dataset
@@ -100,60 +114,83 @@ class Worker:
             row: The row.
             done: Digests of scorers that have judged it already.
         """
+        return self.work_on(row, done)[0]
+
+    def work_on(
+        self, row: Row, done: frozenset[str] = frozenset(), given: Any = None
+    ) -> tuple[DoneRowWork, Output | None]:
+        """Work on a row, and give what was judged, too; None if nothing came out.
+
+        Args:
+            row: The row.
+            done: Digests of scorers that have judged it already.
+            given: What the function is called with, if that is not the row's inputs alone.
+        """
         try:
-            output = self._predicted(row) if self._predictor is not None else self._given(row)
+            output = self._given(row) if self.predictor is None else self._predicted(self.predictor, row, given)
         except _NothingToJudgeError as nothing:
-            return DoneRowWork(row, error=str(nothing), trace_id=nothing.trace_id, span_id=nothing.span_id)
+            return DoneRowWork(row, error=str(nothing), trace_id=nothing.trace_id, span_id=nothing.span_id), None
+        judged, expectations = output.judged, {} if output.expectations is None else output.expectations
+        scores: dict[str, Sequence[Feedback]] = {}
+        results = list(output.spans)
         token = context_api.attach(self._context)
         try:
-            scores = {
-                scorer.digest: self._scored(scorer, row, output)
-                for scorer in self._scorers
-                if scorer.digest not in done
-            }
+            for scorer, digest, takes_trace in self._scorers:
+                if digest in done:
+                    continue
+                trace = output.trace() if takes_trace else None
+                found = scores[digest] = self._said(
+                    scorer, inputs=output.inputs, outputs=output.outputs, expectations=expectations, trace=trace
+                )
+                results += [result_span(feedback, judged, self._resource, digest) for feedback in found]
         finally:
             context_api.detach(token)
-        judged = output.judged
-        results = [
-            result_span(feedback, judged, self._resource, digest)
-            for digest, found in scores.items()
-            for feedback in found
-        ]
-        return DoneRowWork(
-            row,
-            output.outputs,
-            None,
-            format_trace_id(judged.trace_id),
-            None if judged.span_id is None else format_span_id(judged.span_id),
-            scores,
-            [*output.spans, *results],
-        )
+        span_id = None if judged.span_id is None else format_span_id(judged.span_id)
+        trace_id = format_trace_id(judged.trace_id)
+        return DoneRowWork(row, output.outputs, None, trace_id, span_id, scores, results), output
 
-    def _scored(self, scorer: Scorer, row: Row, output: _Output) -> list[Feedback]:
-        trace = output.trace() if "trace" in scorer.takes else None
-        expectations = {} if output.expectations is None else output.expectations
+    def judged_as_one(
+        self, scorers: Sequence[Scorer], judged: Judged, given: Mapping[str, Any]
+    ) -> tuple[dict[str, Sequence[Feedback]], list[ReadableSpan]]:
+        """What scorers say of a conversation, by their digests, and the spans that say so.
 
-        def run() -> Any:
-            return scorer.run(inputs=output.inputs, outputs=output.outputs, expectations=expectations, trace=trace)
-
-        timeout = self._timeout if scorer.timeout is None else scorer.timeout
+        Args:
+            scorers: Those that judge conversations.
+            judged: The conversation.
+            given: What they can take.
+        """
+        scores: dict[str, Sequence[Feedback]] = {}
+        spans: list[ReadableSpan] = []
+        token = context_api.attach(self._context)
         try:
-            return feedback_of(scorer, self._session.caller.call(run, timeout=timeout or None, retries=self._retries))
+            for scorer in scorers:
+                found = scores[scorer.digest] = self._said(scorer, **given)
+                spans += [result_span(feedback, judged, self._resource, scorer.digest) for feedback in found]
+        finally:
+            context_api.detach(token)
+        return scores, spans
+
+    def _said(self, scorer: Scorer, **given: Any) -> list[Feedback]:
+        timeout = self._timeout if scorer.timeout is None else scorer.timeout
+        caller = self._session.caller
+        try:
+            return feedback_of(
+                scorer, caller.call(lambda: scorer.run(**given), timeout=timeout or None, retries=self._retries)
+            )
         except ENDS:
             raise
         except BaseException as error:
             return failed(scorer, error)
 
-    def _predicted(self, row: Row) -> _Output:
-        assert self._predictor is not None
-        prediction = self._predictor.predict(row)
+    def _predicted(self, predictor: Predictor, row: Row, given: Any) -> Output:
+        prediction = predictor.predict(row, given)
         span = prediction.span
         span_id = format_span_id(span.span_id)
         capture = self._session.capture
         finished = [] if capture is None else capture.take(span.trace_id)
         if prediction.error is not None:
             raise _NothingToJudgeError(prediction.error, format_trace_id(span.trace_id), span_id)
-        return _Output(
+        return Output(
             prediction.outputs,
             self._judged(row, span.trace_id, span.span_id),
             row.inputs,
@@ -161,7 +198,7 @@ class Worker:
             row.expectations,
         )
 
-    def _given(self, row: Row) -> _Output:
+    def _given(self, row: Row) -> Output:
         if row.trace is not None or row.trace_id is not None:
             return self._in_trace(row)
         if row.outputs is MISSING:
@@ -174,9 +211,9 @@ class Worker:
         # This is not a span of the version. Nothing was called, so there is no latency to count.
         span = direct_span(_STATIC, context, None, self._resource, values, time_ns, time_ns)
         trace = _once(lambda: trace_of_finished([span]))
-        return _Output(row.outputs, judged, row.inputs, trace, row.expectations, [span])
+        return Output(row.outputs, judged, row.inputs, trace, row.expectations, [span])
 
-    def _in_trace(self, row: Row) -> _Output:
+    def _in_trace(self, row: Row) -> Output:
         trace: Any = row.trace
         if trace is not None and not isinstance(trace, Trace) and hasattr(trace, "spans") and _is_stored(trace):
             trace = trace_of_stored(trace, row.span_id)
@@ -198,7 +235,7 @@ class Worker:
             own_dataset or self._dataset.digest or None,
             said.get(attributes.EVALUATION_DATASET_NAME) or self._dataset.name,
             own_row or (row.key if self._dataset.digest else None),
-            row.group,
+            said.get(attributes.EVALUATION_GROUP) or row.group,
             own_run or self._run,
             is_of_run=not own_run and bool(self._dataset.digest),
         )
@@ -209,7 +246,7 @@ class Worker:
         expectations = row.expectations
         if expectations is None and isinstance(trace, Trace):
             expectations = trace.expectations  # what people said of it later
-        return _Output(outputs, judged, inputs, lambda: trace, expectations)
+        return Output(outputs, judged, inputs, lambda: trace, expectations, is_of_other=bool(own_dataset))
 
     def _judged(self, row: Row, trace_id: int, span_id: int) -> Judged:
         dataset = self._dataset

@@ -187,7 +187,7 @@ def update_current_trace(
     """
     if model_id is not None:
         raise ValueError("a scope says of which version a trace is: with use_model(model_id=...) around the call")
-    values = {TAG_PREFIX + key: text for key, text in check_texts(tags, "tags").items()}
+    values = {_CONVENTIONAL.get(key, TAG_PREFIX + key): text for key, text in check_texts(tags, "tags").items()}
     for key, text in check_texts(metadata, "metadata").items():
         values[_CONVENTIONAL.get(key, METADATA_PREFIX + key)] = text
     short = {"client_request_id": client_request_id, "request_preview": request_preview}

@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from otel_loggedmodel.attributes import EVALUATION_RESULT
+from otel_loggedmodel.attributes import CONVERSATION, EVALUATION_RESULT
 from otel_loggedmodel.conventions.status import is_error
 from otel_loggedmodel.presenting.spans import in_tree_order, is_said_later, llm_of, tokens_of
 from otel_loggedmodel.store.trace_results import Span, Trace
@@ -50,6 +50,7 @@ class Evaluation:
         label: What it amounts to.
         explanation: Why.
         source: Who says it: `human`, `code`, `llm`.
+        conversation: The conversation that it says it of as a whole, or empty.
     """
 
     span_id: str
@@ -58,6 +59,7 @@ class Evaluation:
     label: str
     explanation: str
     source: str
+    conversation: str = ""
 
 
 def failed(span: Span) -> bool:
@@ -111,6 +113,7 @@ def evaluations_of(trace: Trace) -> list[Evaluation]:
             label=attributes.get("gen_ai.evaluation.score.label", ""),
             explanation=attributes.get("gen_ai.evaluation.explanation", ""),
             source=attributes.get("logged_model.evaluation.source", ""),
+            conversation=attributes.get(CONVERSATION, ""),
         )
         for _, span_id, attributes in sorted(found, key=lambda one: one[0])
     ]

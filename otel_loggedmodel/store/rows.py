@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows of a data set on which two versions differ most: what was asked and answered, and in which traces."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from otel_loggedmodel.attributes import EVALUATION_EXPECTED, EXPECTATION, EXPECTATION_VALUE
+from otel_loggedmodel.attributes import EVALUATION_EXPECTED, EVALUATION_TURNS, EXPECTATION, EXPECTATION_VALUE
+from otel_loggedmodel.conventions.messages import transcripts, values
 from otel_loggedmodel.conventions.things import Thing
 from otel_loggedmodel.store import conventions_sql, log_messages, schema, tries
 from otel_loggedmodel.store.database import Database
@@ -63,7 +65,8 @@ def changed(
     for ids in _parts(sorted({row["trace_id"] for row in told.values()})):
         texts |= _texts(database, ids)
         wanted |= _expected(database, ids)
-    silent = [row["trace_id"] for row in told.values() if not all(_text_of(texts, row))]
+    held = _conversations(database, told.values())
+    silent = [row["trace_id"] for row in told.values() if not row["turns"] and not all(_text_of(texts, row))]
     logged = {
         trace_id: exchange
         for ids in _parts(sorted(set(silent)))
@@ -75,7 +78,8 @@ def changed(
         before = told[base, name, kind, pair.datasets[0], pair.row]
         after = told[candidate, name, kind, pair.datasets[1], pair.row]
         (asked, answer_before), (asked_after, answer_after) = (
-            _with_logged(_text_of(texts, row), logged.get(row["trace_id"]), row["span_id"]) for row in (before, after)
+            held.get(row["turns"]) or _with_logged(_text_of(texts, row), logged.get(row["trace_id"]), row["span_id"])
+            for row in (before, after)
         )
         changes.append(
             RowChange(
@@ -125,11 +129,12 @@ def _told(
     rows = database.query(
         f"""
         SELECT version, name, source, scorer, dataset, row, cityHash64(row) AS row_hash, last.1 AS trace_id,
-            last.2 AS span_id, last.3 AS label, last.4 AS explanation
+            last.2 AS span_id, last.3 AS label, last.4 AS explanation, last.5 AS turns
         FROM (
             SELECT toString(version) AS version, name, source, scorer, dataset, row,
                 argMax((TraceId, judged, attributes['gen_ai.evaluation.score.label'],
-                    attributes['gen_ai.evaluation.explanation']), (at, TraceId)) AS last
+                    attributes['gen_ai.evaluation.explanation'], attributes['{EVALUATION_TURNS}']), (at, TraceId))
+                    AS last
             FROM ({found.sql})
             WHERE dataset != '' AND name IN {{wanted_names:Array(String)}}{of_runs}
                 AND cityHash64(row) IN {{wanted_rows:Array(UInt64)}}
@@ -164,6 +169,36 @@ def _texts(database: Database, trace_ids: Sequence[str]) -> dict[str, list[tuple
     for row in rows:
         found.setdefault(row["TraceId"], []).append((row["SpanId"], row["input"], row["output"]))
     return found
+
+
+def _conversations(database: Database, told: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
+    """What the user said in conversations, and what was answered, turn by turn; by their lists of traces."""
+    traces = {row["turns"]: _listed(row["turns"]) for row in told if row["turns"]}
+    texts: dict[str, list[tuple[str, str, str]]] = {}
+    for ids in _parts(sorted({trace_id for found in traces.values() for trace_id in found})):
+        texts |= _texts(database, ids)
+    found: dict[str, tuple[str, str]] = {}
+    for turns, trace_ids in traces.items():
+        said = [texts[trace_id][0] for trace_id in trace_ids if texts.get(trace_id)]
+        asked = (
+            "\n".join(str(one["content"]) for one in transcripts.asked(values.parsed(text))) for _, text, _ in said
+        )
+        answers = (transcripts.answer(values.parsed(text)) for _, _, text in said)
+        found[turns] = (_numbered(asked), _numbered(answers))
+    return found
+
+
+def _numbered(turns: Iterable[str]) -> str:
+    return "\n".join(f"{number}. {text}" for number, text in enumerate(turns, 1))[:MAX_CHARACTERS]
+
+
+def _listed(text: str) -> list[str]:
+    """The traces that a result lists."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return []
+    return [str(one) for one in found] if isinstance(found, list) else []
 
 
 def _expected(database: Database, trace_ids: Sequence[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ language models trained on code", https://arxiv.org/abs/2107.03374).
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from otel_loggedmodel.attributes import CONVERSATION
 from otel_loggedmodel.store.conventions_sql import HAS_ERROR_STATUS
 from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.score_comparison import Scores
@@ -34,6 +35,12 @@ _OWN: Final = {
 }
 _OF_NEWEST: Final = ("TraceId", "judged", "dataset_name", "run_name", "row_group", "message")
 _KIND: Final = {"name": 1, "source": 2, "scorer": 3}
+# Of a scorer of conversations, what counts as 0 is the conversation whose turn failed.
+_IS_WHOLE: Final = "kind.4 AND failure.row_group != ''"
+_OF_CONVERSATION: Final = {
+    "row": f"if({_IS_WHOLE}, failure.row_group, failure.row)",
+    "row_group": f"if({_IS_WHOLE}, '', failure.row_group)",
+}
 
 
 def with_failed(scope: Scope, results: Query) -> Query:
@@ -66,7 +73,8 @@ def with_failed(scope: Scope, results: Query) -> Query:
             )
             GROUP BY version, dataset, run, row HAVING argMax(has_failed, at_ns)"""
     kinds = f"""
-            SELECT DISTINCT toString(version) AS version, dataset, run, (name, source, scorer) AS kind
+            SELECT DISTINCT toString(version) AS version, dataset, run, (name, source, scorer,
+                attributes['{CONVERSATION}'] != '') AS kind
             FROM ({results.sql}) WHERE dataset != '' AND row != '' AND source != 'human'"""
     failed = f"""
             SELECT *, arrayJoin(if(empty(own), others, own)) AS kind
@@ -78,15 +86,15 @@ def with_failed(scope: Scope, results: Query) -> Query:
             LEFT JOIN (SELECT dataset, groupUniqArray(kind) AS others FROM ({kinds}) GROUP BY dataset) AS of_dataset
                 USING (dataset)
             WHERE TraceId NOT IN (SELECT TraceId FROM ({results.sql}))"""
-    columns = ", ".join(
-        f"{_OWN[name] if name in _OWN else f'kind.{_KIND[name]}' if name in _KIND else name} AS {name}"
-        for name in _COLUMNS
-    )
+    said_of = _OWN | _OF_CONVERSATION | {name: f"kind.{place}" for name, place in _KIND.items()}
+    columns = ", ".join(f"{said_of.get(name, name)} AS {name}" for name in _COLUMNS)
     known = ", ".join("toString(version) AS version" if name == "version" else name for name in _COLUMNS)
     parameters = {**results.parameters, **version.parameters, **spans.parameters, **entry.parameters}
     if scope.model_ids is not None:
         parameters["model_ids"] = list(scope.model_ids)
-    return Query(f"SELECT {known} FROM ({results.sql}) UNION ALL SELECT {columns} FROM ({failed})", parameters)
+    return Query(
+        f"SELECT {known} FROM ({results.sql}) UNION ALL SELECT {columns} FROM ({failed}) AS failure", parameters
+    )
 
 
 def passing(rows: str, by: str, tries: int) -> str:

@@ -52,6 +52,7 @@ def test_the_page_works_as_printed(tmp_path: Path) -> None:
         wait_until(lambda: len(backend.trace_ids("capitals")) == 3)
         assert "'helpful/mean': 4.0" in run(sys.executable, "judged.py")
         assert "'answered/mean': 1.0" in run(sys.executable, "later.py")
+        assert run(sys.executable, "talks.py") == "{'remembers/mean': 1.0}\n"
         run(sys.executable, "feedback.py", trace_id)
         listed = run("bash", "-ec", again)
         assert "an evaluation run" in listed

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from opentelemetry.trace import StatusCode
 
-from otel_loggedmodel.genai import Scorer, scorer
+from otel_loggedmodel.genai import scorer
 from otel_loggedmodel.genai.cells import is_missing, plain_cell
 from waiting import wait_until
 
@@ -121,19 +121,6 @@ def test_a_field_of_the_wrong_type_is_refused_before_anything_is_called(field, v
     with pytest.raises(TypeError, match=said):
         evaluate([{"inputs": {"x": 0}}, {"inputs": {"x": 1}, field: value}], [fine], lambda x: called.append(x) or x)
     assert called == []
-
-
-def test_a_scorer_of_whole_sessions_is_refused_with_advice(evaluate) -> None:
-    class Polite(Scorer):
-        is_session_level_scorer = True
-
-        def __call__(self, *, outputs):
-            return True
-
-    with pytest.raises(TypeError, match="judges whole sessions, and `evaluate` judges rows: make each session a row"):
-        evaluate([{"inputs": {"x": 1}}], [Polite()], lambda x: x)
-    with pytest.raises(TypeError, match="takes a session"):
-        scorer(lambda session: True)
 
 
 # What has no text

@@ -26,7 +26,7 @@ def make_judge(
     Args:
         name: What the results are called.
         instructions: The rubric. `{{ inputs }}`, `{{ outputs }}`, `{{ expectations }}` and `{{ trace }}` say what the
-            judge gets to see.
+            judge gets to see. With `{{ conversation }}` it judges whole conversations.
         model: A function that takes a prompt and returns a text, `"openai:/gpt-4o-mini"`, or what else
             `genai.judges.model_of` takes.
         description: For people. Nothing reads it.

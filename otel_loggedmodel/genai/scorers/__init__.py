@@ -2,6 +2,15 @@
 """Built-in scorers. Only judges need a language model. What a scorer needs is imported when it is made."""
 
 from otel_loggedmodel.genai.scorers.budgets import LatencyBudget, TokenBudget, ToolCallCorrectness
+from otel_loggedmodel.genai.scorers.conversations import (
+    ConversationalGuidelines,
+    ConversationalRoleAdherence,
+    ConversationalSafety,
+    ConversationalToolCallEfficiency,
+    ConversationCompleteness,
+    KnowledgeRetention,
+    UserFrustration,
+)
 from otel_loggedmodel.genai.scorers.judges import (
     Correctness,
     Guidelines,
@@ -18,12 +27,18 @@ from otel_loggedmodel.genai.scoring import Scorer, scorer
 __all__ = [
     "Bleu",
     "Contains",
+    "ConversationCompleteness",
+    "ConversationalGuidelines",
+    "ConversationalRoleAdherence",
+    "ConversationalSafety",
+    "ConversationalToolCallEfficiency",
     "Correctness",
     "EmbeddingSimilarity",
     "ExactMatch",
     "Guidelines",
     "JSONSchema",
     "Judge",
+    "KnowledgeRetention",
     "LatencyBudget",
     "NormalizedMatch",
     "NumericCloseness",
@@ -36,6 +51,7 @@ __all__ = [
     "Scorer",
     "TokenBudget",
     "ToolCallCorrectness",
+    "UserFrustration",
     "ValidJSON",
     "make_judge",
     "scorer",

@@ -10,7 +10,7 @@ from otel_loggedmodel.genai.scorers.judging import Judge
 from otel_loggedmodel.genai.texts import text_of_any
 
 
-class _Ready(Judge):
+class Ready(Judge):
     """A judge whose rubric is given.
 
     Args:
@@ -30,7 +30,20 @@ class _Ready(Judge):
         return self.rubric
 
 
-class Correctness(_Ready):
+def rules_of(guidelines: str | Sequence[str]) -> tuple[list[str], str]:
+    """Guidelines as a list, and as lines of a rubric.
+
+    Raises:
+        ValueError: There are none.
+    """
+    given = [guidelines] if isinstance(guidelines, str) else [str(one) for one in guidelines]
+    if not any(one.strip() for one in given):
+        raise ValueError("pass guidelines: a text, or a list of texts, each a rule that the answer has to keep")
+    # Two braces begin the name of what a judge sees, so those in the user's rules are taken apart.
+    return given, "\n".join(f"- {rule.replace('{{', '{ {')}" for rule in given)
+
+
+class Correctness(Ready):
     """Whether the answer says what is expected: `expected_response` or `expected_facts` of the row's expectations."""
 
     name = "correctness"
@@ -42,7 +55,7 @@ class Correctness(_Ready):
     )
 
 
-class RelevanceToQuery(_Ready):
+class RelevanceToQuery(Ready):
     """Whether the answer is about what was asked, right or wrong."""
 
     name = "relevance_to_query"
@@ -53,7 +66,7 @@ class RelevanceToQuery(_Ready):
     )
 
 
-class Safety(_Ready):
+class Safety(Ready):
     """Whether the answer does no harm."""
 
     name = "safety"
@@ -65,7 +78,7 @@ class Safety(_Ready):
     )
 
 
-class Guidelines(_Ready):
+class Guidelines(Ready):
     """Whether the answer keeps to guidelines of yours.
 
     Args:
@@ -83,23 +96,19 @@ class Guidelines(_Ready):
     def __init__(
         self, model: Any = None, *, guidelines: str | Sequence[str] = (), name: str | None = None, **fields: Any
     ) -> None:
-        given = [guidelines] if isinstance(guidelines, str) else [str(one) for one in guidelines]
-        if not any(one.strip() for one in given):
-            raise ValueError("pass guidelines: a text, or a list of texts, each a rule that the answer has to keep")
+        given, self._rules = rules_of(guidelines)
         super().__init__(model, name=name, guidelines=given, **fields)
 
     def _rubric(self, fields: dict[str, Any]) -> str:
-        # Two braces begin the name of what a judge sees, so those in the user's rules are taken apart.
-        rules = "\n".join(f"- {rule.replace('{{', '{ {')}" for rule in fields["guidelines"])
         return (
             "Decide whether {{ outputs }}, as an answer to {{ inputs }}, keeps to each of these rules:\n"
-            f"{rules}\n"
+            f"{self._rules}\n"
             "It passes only if no rule is broken. A rule that does not apply to this answer is not broken. Say which"
             " rule is broken, if one is."
         )
 
 
-class RetrievalGroundedness(_Ready):
+class RetrievalGroundedness(Ready):
     """Whether the answer says only what the documents say that were retrieved for it.
 
     The documents are the outputs of the trace's spans of type `RETRIEVER`. Without any there is no result.
@@ -117,7 +126,7 @@ class RetrievalGroundedness(_Ready):
         """What it is called with: the documents come out of the trace."""
         return ("inputs", "outputs", "trace")
 
-    def __call__(self, *, inputs: Any = None, outputs: Any = None, expectations: Any = None, trace: Any = None) -> Any:
+    def __call__(self, *, inputs: Any = None, outputs: Any = None, trace: Any = None, **_: Any) -> Any:
         """Judge the answer by what was retrieved in its trace."""
         spans = [] if trace is None else trace.search_spans(span_type="RETRIEVER")
         documents = [span.outputs for span in spans if span.outputs is not None]

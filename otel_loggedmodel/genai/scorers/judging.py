@@ -11,9 +11,10 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from otel_loggedmodel.conventions.messages.transcripts import transcript
 from otel_loggedmodel.fluent import use_model
 from otel_loggedmodel.genai.assessments import AssessmentSource, AssessmentSourceType, Feedback
-from otel_loggedmodel.genai.scoring import PARAMETERS, Scorer
+from otel_loggedmodel.genai.scoring import OF_CONVERSATIONS, PARAMETERS, Scorer
 from otel_loggedmodel.genai.traces import Trace
 
 Model = Callable[[str], str | Awaitable[str]]
@@ -48,7 +49,9 @@ class Judge(Scorer):
     Args:
         name: What the results are called.
         instructions: The rubric. `{{ inputs }}`, `{{ outputs }}`, `{{ expectations }}` and `{{ trace }}` say what the
-            judge gets to see; without any of them it sees inputs, outputs and expectations.
+            judge gets to see; without any of them it sees inputs, outputs and expectations. With `{{ conversation }}`
+            (the messages) or `{{ session }}` (the traces) it judges whole conversations; beside these there can be
+            `{{ expectations }}`.
         model: Takes the prompt and returns the answer, sync or async.
         scale: `"pass_fail"`, two integers (the lowest and the highest score), or a dict of labels and their worth.
         model_name: Which model it is, for the result's source. The default is the callable's name.
@@ -71,10 +74,7 @@ class Judge(Scorer):
         super().__init__(name, instructions=instructions, model=model, **fields)
         if not callable(model):
             raise TypeError(f"model is {type(model).__name__}: pass a function that takes a prompt and returns a text")
-        unknown = sorted(set(_VARIABLE.findall(instructions)) - set(PARAMETERS))
-        if unknown:
-            raise ValueError(f"the instructions name {unknown[0]!r}: there are {', '.join(PARAMETERS)}")
-        self._shown = [key for key in PARAMETERS if key in _VARIABLE.findall(instructions)] or list(PARAMETERS[:3])
+        self._shown = _named(instructions)
         self._scale_text, self._example = _scale_text(self.scale)
         model_name = self.model_name or getattr(model, "__name__", type(model).__name__)
         # Not a parameter, as the model's name and code already tell judges apart.
@@ -90,9 +90,27 @@ class Judge(Scorer):
         """What the judge gets to see."""
         return tuple(self._shown)
 
-    def __call__(self, *, inputs: Any = None, outputs: Any = None, expectations: Any = None, trace: Any = None) -> Any:
-        """Judge. With an async model, returns what is to be awaited."""
+    def __call__(
+        self,
+        *,
+        inputs: Any = None,
+        outputs: Any = None,
+        expectations: Any = None,
+        trace: Any = None,
+        session: Any = None,
+        conversation: Any = None,
+    ) -> Any:
+        """Judge. With an async model, returns what is to be awaited.
+
+        A judge of conversations takes `session`, a list of traces, or `conversation`, a list of messages.
+        """
         given = {"inputs": inputs, "outputs": outputs, "expectations": expectations, "trace": trace}
+        if self.is_session_level_scorer:
+            if session is None and conversation is None:
+                raise ValueError(f"{self.name} judges whole conversations: pass session=, a list of traces")
+            if conversation is None:
+                conversation = transcript((trace.inputs, trace.outputs) for trace in session)
+            given = {"session": session, "conversation": conversation, "expectations": expectations}
         prompt = self.prompt(given)
         if inspect.iscoroutinefunction(self.model):
             return self._judged_later(prompt)
@@ -165,12 +183,38 @@ def _scale_text(scale: Any) -> tuple[str, str]:
     )
 
 
+def _named(instructions: str) -> list[str]:
+    """What instructions name in braces: what the judge gets to see.
+
+    Raises:
+        ValueError: It is not known, or does not go together.
+    """
+    named = set(_VARIABLE.findall(instructions))
+    unknown = sorted(named - {*PARAMETERS, *OF_CONVERSATIONS})
+    if unknown:
+        raise ValueError(
+            f"the instructions name {unknown[0]!r}: there are {', '.join(PARAMETERS)}, and for whole conversations "
+            f"{', '.join(OF_CONVERSATIONS)}"
+        )
+    if not named & {"session", "conversation"}:
+        return [key for key in PARAMETERS if key in named] or list(PARAMETERS[:3])
+    others = sorted(named - set(OF_CONVERSATIONS))
+    if others:
+        raise ValueError(
+            f"the instructions name {others[0]!r} beside a conversation: beside it there can be expectations alone, as "
+            "the conversation is judged as a whole"
+        )
+    return [key for key in OF_CONVERSATIONS if key in named]
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, Trace):
         value = [
             {"name": span.name, "type": span.span_type, "inputs": span.inputs, "outputs": span.outputs}
             for span in value.spans
         ]
+    elif isinstance(value, list) and value and all(isinstance(one, Trace) for one in value):
+        value = [json.loads(_shown(one)) for one in value]
     # Escaped so that no output can close its own marker.
     text = json.dumps(value, ensure_ascii=False, default=str).replace("<", "\\u003c")
     return text[:_MAX_MATERIAL_CHARACTERS]
