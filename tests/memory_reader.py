@@ -24,7 +24,7 @@ from otel_loggedmodel.store.reading import (
 from otel_loggedmodel.store.results import Comparison, Dataset, VersionMetrics
 from otel_loggedmodel.store.row_results import RowChange
 from otel_loggedmodel.store.run_results import Run
-from otel_loggedmodel.store.trace_results import Trace, TraceSummary
+from otel_loggedmodel.store.trace_results import Facets, Trace, TraceSummary
 from otel_loggedmodel.store.version_results import Version, VersionDetail
 
 
@@ -40,6 +40,7 @@ class MemoryReader:
     comparison: Comparison | None = None
     changed_rows: Sequence[RowChange] = ()
     summaries: Sequence[TraceSummary] = ()
+    found_facets: Facets = field(default_factory=Facets)
     whole_traces: Mapping[str, Trace] = field(default_factory=dict)
     active: Activities | None = None
     behaved: Behaviour | None = None
@@ -84,6 +85,12 @@ class MemoryReader:
         if not is_known:
             raise UnknownVersionError(f"there is no version {version!r}")
         return list(self.summaries)[: which.limit]
+
+    def facets(
+        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
+    ) -> Facets:
+        self._ask("facets", version, which, selection)
+        return self.found_facets
 
     def trace(self, trace_id: str, most: int | None = None) -> Trace:
         self._ask("trace", trace_id)

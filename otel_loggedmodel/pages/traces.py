@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The list of traces: what was asked and answered, or why it failed, and what the list is narrowed to."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from otel_loggedmodel.pages import narrowing
+from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.naming import Title
-from otel_loggedmodel.store.trace_results import TraceSummary
+from otel_loggedmodel.store.trace_results import Facets, TraceSummary
 
 # Name of the parameter, label of the field, and what to write.
 FIELDS: Final = (
@@ -44,49 +44,51 @@ _CHIPS: Final = {
     "attribute": "attribute",
     "errors_only": "failed only",
 }
-# How many values of a kind are offered.
-_MOST_OFFERED: Final = 6
 _FLAGS: Final = frozenset({"production", "errors_only"})
 
 
-@dataclass(frozen=True)
-class Offer:
-    """A value that the list can be narrowed to, with one click.
-
-    Attributes:
-        label: The value, as people read it.
-        count: How many traces of this page have it.
-        address: Of the narrower list.
-    """
-
-    label: str
-    count: int
-    address: str
+# Of these orders, all traces that the filter finds are in the list; the others leave out what has no cost or no score.
+_WHOLE_ORDERS: Final = frozenset({"newest", "slowest"})
 
 
 def values(
-    given: Sequence[tuple[str, str]], titles: Mapping[str, Title], found: Sequence[TraceSummary]
+    given: Sequence[tuple[str, str]],
+    titles: Mapping[str, Title],
+    found: Sequence[TraceSummary],
+    facets: Facets,
+    *,
+    before: int = 0,
 ) -> Mapping[str, Any]:
     """What the template shows of what the list is narrowed to, and could be.
 
     Args:
         given: The parameters of the address.
-        titles: What the versions of the list are called.
+        titles: What the versions of the list are called, and those that it can be narrowed to.
         found: The traces on this page.
+        facets: What all traces of the list have.
+        before: How many rows are on the pages before this one.
     """
     given = [(name, value) for name, value in given if value and name != "page"]
+    version = dict(given).get("version")
+    own_ids = {one.model_id for one in found}
+    of_one = titles[own_ids.pop()].text if version and len(own_ids) == 1 else version
     chips = []
     for place, (name, value) in enumerate(given):
         if name in _CHIPS:
             rest = [pair for number, pair in enumerate(given) if number != place]
-            label = _CHIPS[name] if name in _FLAGS else f"{_CHIPS[name]} {value}"
+            said = (of_one or value) if name == "version" else value
+            label = _CHIPS[name] if name in _FLAGS else f"{_CHIPS[name]} {said}"
             chips.append((label, f"/traces?{urlencode(rest, errors='replace')}" if rest else "/traces"))
-    version = dict(given).get("version")
-    of_one = next(iter(titles.values())).text if version and len(titles) == 1 else version
+    order = dict(given).get("order", "newest")
+    counted = facets.traces if order in _WHOLE_ORDERS and not facets.is_cut else None
     return {
         "given": dict(given),
         "chips": chips,
-        "offers": _offers(given, titles, found),
+        "offers": narrowing.offers(given, titles, facets),
+        "total": narrowing.total(facets),
+        "when": narrowing.when(facets),
+        "span": (facets.parts[0].start_ms, facets.parts[-1].start_ms + facets.step_ms) if facets.parts else None,
+        "shown": _shown(before, len(found), counted),
         "fields": FIELDS,
         "order_names": _ORDER_NAMES,
         "heading": f"Traces of {of_one}" if of_one else "Traces",
@@ -94,35 +96,7 @@ def values(
     }
 
 
-def _offers(
-    given: Sequence[tuple[str, str]], titles: Mapping[str, Title], found: Sequence[TraceSummary]
-) -> list[tuple[str, list[Offer]]]:
-    """What tells the traces of this page apart, by kind: what all of them share narrows nothing."""
-    kinds: tuple[tuple[str, str, Callable[[TraceSummary], str | None]], ...] = (
-        ("Version", "version", lambda one: one.model_id),
-        ("Route", "route", lambda one: one.span_name),
-        ("Service", "service", lambda one: one.service),
-        ("Failed with", "text", lambda one: one.reason[:120] if one.error else None),
-        ("Conversation", "conversation", lambda one: one.conversation),
-    )
-    offers = []
-    for title, name, value_of in kinds:
-        counts = Counter(value for one in found if (value := value_of(one)))
-        if dict(given).get(name) or (len(counts) < 2 and sum(counts.values()) in (0, len(found))):
-            continue
-        # Of as many conversations as traces, none is worth a place.
-        common = [
-            (value, count) for value, count in counts.most_common(_MOST_OFFERED) if count > 1 or title != "Conversation"
-        ]
-        if common:
-            made = [Offer(_said(value, titles), count, _with(given, name, value)) for value, count in common]
-            offers.append((title, made))
-    return offers
-
-
-def _said(value: str, titles: Mapping[str, Title]) -> str:
-    return f"{titles[value].text} {titles[value].short_id}" if value in titles else value
-
-
-def _with(given: Sequence[tuple[str, str]], name: str, value: str) -> str:
-    return f"/traces?{urlencode([*given, (name, value)], errors='replace')}"
+def _shown(before: int, number: int, total: int | None) -> str:
+    """Which part of the list this page is. A trace has a row for each request in it, so rows may be more."""
+    part = f"{formatting.count(before + 1)} to {formatting.count(before + number)}"
+    return part if total is None or before + number > total else f"{part} of {formatting.count(total)}"

@@ -47,6 +47,7 @@ MAX_OFFSET: Final = 10_000_000
 MAX_COMPARED: Final = 100
 MAX_ROWS: Final = 1000
 TRACE_ORDERS: Final = ("newest", "slowest", "costliest", "worst")
+_OF_TRACES: Final = frozenset({"version", "errors_only", *FOUND_BY}) | SELECTION
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _PATHS: Final = (
     "/api/v1/versions",
@@ -61,6 +62,7 @@ _PATHS: Final = (
     "/api/v1/revision",
     "/api/v1/compare/rows",
     "/api/v1/traces",
+    "/api/v1/traces/facets",
     "/api/v1/traces/{trace_id}",
     "/api/v1/store",
     "/api/v1/openapi.json",
@@ -156,6 +158,7 @@ class Api:
             "/api/v1/revision": self._revision,
             "/api/v1/compare/rows": self._rows,
             "/api/v1/traces": self._traces,
+            "/api/v1/traces/facets": self._facets,
             "/api/v1/traces/{trace_id:anything}": self._trace,
         }
         return [
@@ -257,17 +260,16 @@ class Api:
         return await self._ask(lambda: {"rows": self._reader.rows(versions, which, selection)})
 
     async def _traces(self, request: Request) -> bytes:
-        parameters = _parameters(request, {"version", "errors_only", "order", "limit", "offset", *FOUND_BY} | SELECTION)
-        version = parameters.text("version")
-        which = TraceFilter(
-            errors_only=parameters.flag("errors_only"),
-            **{name: parameters.text(name) for name in FOUND_BY},
-            order=parameters.choice("order", TRACE_ORDERS, TraceFilter.order),
-            limit=parameters.number("limit", TraceFilter.limit, 1, MAX_LISTED),
-            offset=parameters.number("offset", TraceFilter.offset, 0, MAX_OFFSET),
-        )
-        selection = parameters.selection()
+        parameters = _parameters(request, {*_OF_TRACES, "order", "limit", "offset"})
+        version, selection = parameters.text("version"), parameters.selection()
+        which = _traces_asked(parameters)
         return await self._ask(lambda: {"traces": self._reader.traces(version, which, selection)})
+
+    async def _facets(self, request: Request) -> bytes:
+        parameters = _parameters(request, _OF_TRACES)
+        version, selection = parameters.text("version"), parameters.selection()
+        which = _traces_asked(parameters)
+        return await self._ask(lambda: self._reader.facets(version, which, selection))
 
     async def _trace(self, request: Request) -> bytes:
         _parameters(request, ())
@@ -320,6 +322,16 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
 
 def _parameters(request: Request, known: Collection[str]) -> Parameters:
     return Parameters(request.query_params.multi_items(), known)
+
+
+def _traces_asked(parameters: Parameters) -> TraceFilter:
+    return TraceFilter(
+        errors_only=parameters.flag("errors_only"),
+        **{name: parameters.text(name) for name in FOUND_BY},
+        order=parameters.choice("order", TRACE_ORDERS, TraceFilter.order),
+        limit=parameters.number("limit", TraceFilter.limit, 1, MAX_LISTED),
+        offset=parameters.number("offset", TraceFilter.offset, 0, MAX_OFFSET),
+    )
 
 
 def _versions_asked(request: Request) -> tuple[list[str], Selection]:

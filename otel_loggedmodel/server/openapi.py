@@ -19,7 +19,7 @@ from otel_loggedmodel.store.reading import MOST_TRIES, RowFilter, RunFilter, Tra
 from otel_loggedmodel.store.results import Comparison, Dataset
 from otel_loggedmodel.store.row_results import RowChange
 from otel_loggedmodel.store.run_results import Run
-from otel_loggedmodel.store.trace_results import Trace, TraceSummary
+from otel_loggedmodel.store.trace_results import Facets, Trace, TraceSummary
 from otel_loggedmodel.store.upkeep import Condition, Repair
 from otel_loggedmodel.store.version_results import Version, VersionDetail
 from otel_loggedmodel.version import __version__
@@ -82,6 +82,17 @@ def _versions(least: int) -> _Schema:
     return _query("version", schema, "Which. The first is what the others are held against.", required=True)
 
 
+_FOUND: Final = [
+    _query("version", _TEXT, "Of this version; by default of all."),
+    _query("errors_only", _FLAG, "Failed ones."),
+    _query("text", _TEXT, "In which any span has this text."),
+    _query("model", _TEXT, "In which this model was called."),
+    _query("error_type", _TEXT, "That failed with this type of error."),
+    _query("route", _TEXT, "Of this route, or whose entry span has this name."),
+    _query("conversation", _TEXT, "That are turns of this conversation."),
+    _query("score", _TEXT, "Whose score is within a bound: correct<0.5, correct>=0.5, correct=1."),
+]
+
 # Path, what it is for, its parameters, and the answer: a type, or the name of a list and the type of what is in it.
 _QUESTIONS: Final[Sequence[tuple[str, str, Sequence[_Schema], Any]]] = (
     (
@@ -134,14 +145,7 @@ _QUESTIONS: Final[Sequence[tuple[str, str, Sequence[_Schema], Any]]] = (
         "/api/v1/traces",
         "Traces, one for each entry span that counts",
         [
-            _query("version", _TEXT, "Of this version; by default of all."),
-            _query("errors_only", _FLAG, "Failed ones."),
-            _query("text", _TEXT, "In which any span has this text."),
-            _query("model", _TEXT, "In which this model was called."),
-            _query("error_type", _TEXT, "That failed with this type of error."),
-            _query("route", _TEXT, "Of this route, or whose entry span has this name."),
-            _query("conversation", _TEXT, "That are turns of this conversation."),
-            _query("score", _TEXT, "Whose score is within a bound: correct<0.5, correct>=0.5, correct=1."),
+            *_FOUND,
             _query("order", {**_TEXT, "enum": list(TRACE_ORDERS), "default": TraceFilter.order}, "In which order."),
             _query("limit", _number(TraceFilter.limit, 1, MAX_LISTED), "At most so many."),
             _query("offset", _number(TraceFilter.offset, 0, MAX_OFFSET), "Leave out so many."),
@@ -149,6 +153,7 @@ _QUESTIONS: Final[Sequence[tuple[str, str, Sequence[_Schema], Any]]] = (
         ],
         ("traces", TraceSummary),
     ),
+    ("/api/v1/traces/facets", "What a list of traces could be narrowed to", [*_FOUND, *_SELECTION], Facets),
     ("/api/v1/traces/{trace_id}", "One trace with its spans", [_path("trace_id", "32 hex digits.")], Trace),
     ("/api/v1/store", "How whole the store is", [], Condition),
 )

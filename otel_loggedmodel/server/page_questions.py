@@ -4,7 +4,7 @@
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any, Final
 
@@ -257,14 +257,18 @@ def traces_page(request: Request) -> Page:
         offset=(page - 1) * _TRACES_A_PAGE,
         **found_by,
     )
+    # The same for every page and order, so that it is asked once.
+    of_all = replace(which, order=TraceFilter.order, limit=TraceFilter.limit, offset=0)
 
     def make(reader: Reader) -> Mapping[str, Any]:
         found = reader.traces(model_id, which, selection)
+        facets = reader.facets(model_id, of_all, selection)
         known = _known(reader)
         links = Links(chosen)
         kept: list[tuple[str, object]] = [("errors_only", "true")] if errors_only else []
         kept += [(name, value) for name, value in found_by.items() if value is not None]
-        titles = _titles(known, (trace.model_id for trace in found))
+        offered = (one.value for one in facets.values.get("version", ()))
+        titles = _titles(known, (*(trace.model_id for trace in found), *offered))
         return {
             "known_names": _names(known),
             "order": order,
@@ -278,7 +282,9 @@ def traces_page(request: Request) -> Page:
             "datasets": _datasets(reader),
             "chosen": chosen,
             "links": links,
-            **traces.values(request.query_params.multi_items(), titles, found[:_TRACES_A_PAGE]),
+            **traces.values(
+                request.query_params.multi_items(), titles, found[:_TRACES_A_PAGE], facets, before=which.offset
+            ),
         }
 
     return Page("traces", "Traces", "traces.html", make)

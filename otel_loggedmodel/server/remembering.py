@@ -32,7 +32,7 @@ from otel_loggedmodel.store.reading import (
 from otel_loggedmodel.store.results import Comparison, Dataset
 from otel_loggedmodel.store.row_results import RowChange
 from otel_loggedmodel.store.run_results import Run
-from otel_loggedmodel.store.trace_results import Trace, TraceSummary
+from otel_loggedmodel.store.trace_results import Facets, Trace, TraceSummary
 from otel_loggedmodel.store.version_results import Version, VersionDetail
 
 T = TypeVar("T")
@@ -180,6 +180,12 @@ class Remembering:
     ) -> list[TraceSummary]:
         """See `Reader.traces`."""
         return self._ask(lambda: self._reader.traces(version, which, selection), "traces", version, which, selection)
+
+    def facets(
+        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
+    ) -> Facets:
+        """See `Reader.facets`."""
+        return self._ask(lambda: self._reader.facets(version, which, selection), "facets", version, which, selection)
 
     def trace(self, trace_id: str, most: int | None = None) -> Trace:
         """See `Reader.trace`; it is quick, and large, so that it is not remembered."""

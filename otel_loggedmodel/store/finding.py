@@ -9,12 +9,12 @@ from dataclasses import replace
 from datetime import timedelta, timezone
 from typing import Any, Final
 
-from otel_loggedmodel.conventions.table import places_of
 from otel_loggedmodel.conventions.things import Thing
-from otel_loggedmodel.store.conventions_sql import ERROR_KIND, FAILS, literal, raw_text
+from otel_loggedmodel.store import measuring, trace_scores
+from otel_loggedmodel.store.conventions_sql import ERROR_KIND, FAILS, raw_text
 from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING, ReadingError, TraceFilter
-from otel_loggedmodel.store.scores import results
+from otel_loggedmodel.store.schema import call
 
 _AROUND: Final = timedelta(days=1)
 _HAS_TEXT: Final = """(positionCaseInsensitiveUTF8(SpanName, {text:String}) > 0
@@ -23,12 +23,28 @@ _HAS_TEXT: Final = """(positionCaseInsensitiveUTF8(SpanName, {text:String}) > 0
     OR arrayExists(event -> arrayExists(one -> positionCaseInsensitiveUTF8(one, {text:String}) > 0, mapValues(event)),
         `Events.Attributes`))"""
 _CONVERSATION: Final = raw_text(Thing.CONVERSATION)
-_MODELS: Final = ", ".join(
-    f"SpanAttributes[{literal(place.attribute)}]"
-    for place in places_of(Thing.RESPONSE_MODEL, Thing.REQUEST_MODEL)
-    if not place.path
-)
 _BOUND: Final = re.compile(r"(?P<name>.+?)\s*(?P<sign><=|>=|<|>|=)\s*(?P<value>-?\d+(?:\.\d+)?)")
+
+
+def entries(scope: Scope, which: TraceFilter) -> Query:
+    """The condition on entry spans whose traces a filter finds, or on what stands for one where a trace is cut off.
+
+    Raises:
+        ReadingError: The bound of a score cannot be understood.
+    """
+    version, spans, entry, found = scope.version, scope.spans, scope.entry, condition(scope, which)
+    parameters = {**version.parameters, **spans.parameters, **entry.parameters, **found.parameters}
+    conditions = [spans.sql, entry.sql, found.sql]
+    if scope.model_ids is not None:
+        conditions.append(f"{version.sql} IN {{model_ids:Array(String)}}")
+        parameters["model_ids"] = list(scope.model_ids)
+        if which.order != "worst":
+            conditions[1] = scope.begins.sql
+    if which.errors_only:
+        measured = measuring.traces(scope, with_usage=False)
+        conditions.append(f"{scope.trace} IN (SELECT trace FROM ({measured.sql}) WHERE has(entries.failed, true))")
+        parameters.update(measured.parameters)
+    return Query(" AND ".join(conditions), parameters)
 
 
 def condition(scope: Scope, which: TraceFilter) -> Query:
@@ -40,24 +56,40 @@ def condition(scope: Scope, which: TraceFilter) -> Query:
     conditions: list[str] = []
     parameters: dict[str, Any] = {}
     spans, when = scope.columns.spans, _within(scope)
-    for name, value, has in (
-        ("text", which.text, _HAS_TEXT),
-        ("model", which.model, f"has([{_MODELS}], {{model:String}})"),
-        ("error_type", which.error_type, f"{FAILS} AND {ERROR_KIND} = {{error_type:String}}"),
-        ("conversation", which.conversation, f"{_CONVERSATION} = {{conversation:String}}"),
+    called = f"has({models(call('llm'))}, {{model:String}})"
+    for name, value, table, has in (
+        ("text", which.text, spans, _HAS_TEXT),
+        ("model", which.model, scope.columns.counted, called),
+        ("error_type", which.error_type, spans, f"{FAILS} AND {ERROR_KIND} = {{error_type:String}}"),
+        ("conversation", which.conversation, spans, f"{_CONVERSATION} = {{conversation:String}}"),
     ):
         if value is not None:
-            conditions.append(f"TraceId IN (SELECT TraceId FROM {spans} WHERE {has}{when.sql})")
+            conditions.append(f"TraceId IN (SELECT TraceId FROM {table} WHERE {has}{when.sql})")
             parameters.update({name: value, **when.parameters})
     if which.route is not None:
         called = f"SELECT cityHash64(SpanId) FROM {spans} WHERE SpanName = {{route:String}}{when.sql}"
-        conditions.append(f"LoggedModelRoute = {{route:String}} OR {scope.span} IN ({called})")
+        routes = f"SELECT DISTINCT LoggedModelRoute FROM {scope.columns.counted}"
+        conditions.append(
+            f"LoggedModelRoute = {{route:String}} OR {{route:String}} NOT IN ({routes}) AND {scope.span} IN ({called})"
+        )
         parameters.update(route=which.route, **when.parameters)
     if which.score is not None:
         bound = _scored(scope, which.score)
         conditions.append(bound.sql)
         parameters.update(bound.parameters)
     return Query(" AND ".join(f"({one})" for one in conditions) or "1", parameters)
+
+
+def models(llm: str) -> str:
+    """The names of the models that a span called, as SQL: the one that answered, and the one that was asked for.
+
+    Args:
+        llm: What `LoggedModelCall.llm` says of the span, as SQL.
+    """
+    lines = f"splitByChar('\\n', toString({llm}))"
+    answered = f"substring({lines}[1], position({lines}[1], '/') + 1)"
+    asked = f"arrayMap(one -> substring(one, 7), arrayFilter(one -> startsWith(one, 'asked '), arraySlice({lines}, 2)))"
+    return f"arrayFilter(one -> one != '', arrayPushFront({asked}, {answered}))"
 
 
 def _within(scope: Scope) -> Query:
@@ -76,9 +108,9 @@ def _scored(scope: Scope, text: str) -> Query:
     match = _BOUND.fullmatch(text.strip())
     if match is None:
         raise ReadingError(f"{text!r} is no bound of a score: write NAME<0.5, NAME>=0.5 or NAME=1")
-    found = results(replace(scope, selection=EVERYTHING, model_ids=None))
+    found = trace_scores.means(replace(scope, selection=EVERYTHING, model_ids=None))
     return Query(
         f"TraceId IN (SELECT TraceId FROM ({found.sql}) WHERE name = {{score_name:String}}"
-        f" GROUP BY TraceId HAVING avg(value) {match['sign']} {{score_value:Float64}})",
+        f" AND mean {match['sign']} {{score_value:Float64}})",
         {**found.parameters, "score_name": match["name"].strip(), "score_value": float(match["value"])},
     )

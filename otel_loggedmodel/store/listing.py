@@ -2,29 +2,20 @@
 """Traces: which there are of a version, in some order, and one with all its spans."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from otel_loggedmodel.store import finding, measuring, previewing, schema
+from otel_loggedmodel.store import finding, measuring, previewing, schema, trace_scores
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
-from otel_loggedmodel.store.reading import EVERYTHING, ReadingError, TraceFilter, UnknownTraceError
-from otel_loggedmodel.store.scores import results
+from otel_loggedmodel.store.reading import EVERYTHING, FOUND_BY, ReadingError, TraceFilter, UnknownTraceError
 from otel_loggedmodel.store.span_times import DURATION, HUGE, START
 from otel_loggedmodel.store.trace_results import Span, SpanEvent, SpanLink, Trace, TraceSummary
 
 # A trace is shown with at most so many spans, earliest first.
 MAX_SPANS: Final = 50_000
 ORDERS: Final = ("newest", "slowest", "costliest", "worst")
-
-# What traces are ordered by, where they have to be measured for that.
-_MEASURED: Final = {
-    "newest": "arrayMax(entries.start)",
-    "slowest": "arrayMax(arrayMap((start, end) -> end - start, entries.start, entries.end))",
-    "costliest": "cost",
-}
-
 
 _OF_SPAN: Final = f"""\
 TraceId, SpanId, ParentSpanId, SpanName, SpanKind, ServiceName, {START} AS start_ns, Duration,
@@ -64,12 +55,13 @@ def traces(database: Database, scope: Scope, which: TraceFilter) -> list[TraceSu
         for entry, failed, cut_off in zip(row["ids"], row["failures"], row["cuts"], strict=True)
     }
     scores = _scores_by_trace(database, scope)
-    found = []
+    placed = []
     for row in _run(database, _entries(scope, sorted({entry for _, _, entry in usage}))):
         used = usage.get((row["version"], row["trace"], row["id"]))
         if used is not None and (used["failed"] or not which.errors_only):
-            found.append(_summary(row, used, scores.get(row["TraceId"], {})))
-    found.sort(key=_KEYS[which.order])
+            summary = _summary(row, used, scores.get(row["TraceId"], {}))
+            placed.append((_KEYS[which.order](summary), row["trace"], summary.span_id, summary))
+    found = [summary for *_, summary in sorted(placed, key=lambda one: one[:3])]
     return previewing.with_previews(database, scope.columns, found[which.offset : which.offset + which.limit])
 
 
@@ -118,49 +110,36 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
     """The ids of the traces that will be shown, and perhaps of more.
 
     A trace has at least one entry span that counts, so as many traces are enough as rows are wanted. `newest` and
-    `slowest` are read off the entry spans. `costliest` measures every trace, and so do both if only failed traces are
-    wanted. `worst` reads the scores.
+    `slowest` are read off the entry spans. `costliest` measures every trace. `worst` reads the scores. Where traces are
+    equal, the hash of their ids decides, as it does among the rows: a longer list begins as a shorter one does.
     """
-    version, spans, entry = scope.version, scope.spans, scope.entry
-    parameters = {**version.parameters, **spans.parameters, **entry.parameters, "wanted": which.offset + which.limit}
-    trace = schema.call("trace")
-    found = finding.condition(scope, which)
-    parameters.update(found.parameters)
-    conditions = [spans.sql, entry.sql, found.sql]
-    if scope.model_ids is not None:
-        conditions.append(f"{version.sql} IN {{model_ids:Array(String)}}")
-        parameters["model_ids"] = list(scope.model_ids)
-        if which.order != "worst":
-            conditions[1] = scope.begins.sql
-    where = " AND ".join(conditions)
-    if which.order in ("newest", "slowest") and not which.errors_only:
+    found, trace = finding.entries(scope, which), schema.call("trace")
+    where, parameters = found.sql, {**found.parameters, "wanted": which.offset + which.limit}
+    if which.order in ("newest", "slowest"):
         key = "Timestamp" if which.order == "newest" else DURATION
         return Query(
             f"SELECT TraceId FROM {scope.source} WHERE {where}"
-            f" ORDER BY {key} DESC LIMIT 1 BY TraceId LIMIT {{wanted:UInt64}}",
+            f" ORDER BY {key} DESC, {trace} LIMIT 1 BY TraceId LIMIT {{wanted:UInt64}}",
             parameters,
         )
-    if which.order in _MEASURED:
-        measured = measuring.traces(scope, with_usage=which.order == "costliest")
-        conditions = [
-            *(["has(entries.failed, true)"] if which.errors_only else []),
-            *(["priced > 0"] if which.order == "costliest" else []),
-            *([f"trace IN (SELECT {trace} FROM {scope.source} WHERE {where})"] if found.parameters else []),
-        ]
+    if which.order == "costliest":
+        measured = measuring.traces(scope)
+        is_narrowed = which.errors_only or any(getattr(which, name) is not None for name in FOUND_BY)
+        only = f" AND trace IN (SELECT {trace} FROM {scope.source} WHERE {where})" if is_narrowed else ""
         return Query(
             f"""
             SELECT DISTINCT TraceId FROM {scope.source} WHERE {where} AND {trace} IN (
-                SELECT trace FROM ({measured.sql}) WHERE {" AND ".join(conditions) or "1"}
-                ORDER BY {_MEASURED[which.order]} DESC LIMIT {{wanted:UInt64}})""",
+                SELECT trace FROM ({measured.sql}) WHERE priced > 0{only}
+                ORDER BY cost DESC, trace LIMIT {{wanted:UInt64}})""",
             {**parameters, **measured.parameters},
         )
-    scored = results(scope)
+    means = trace_scores.means(scope)
     return Query(
         f"""
-        SELECT TraceId FROM (SELECT TraceId, avg(value) AS mean FROM ({scored.sql}) GROUP BY TraceId)
+        SELECT TraceId FROM (SELECT TraceId, avg(mean) AS mean_of_all FROM ({means.sql}) GROUP BY TraceId)
         WHERE TraceId IN (SELECT TraceId FROM {scope.source} WHERE {where})
-        ORDER BY mean LIMIT {{wanted:UInt64}}""",
-        {**parameters, **scored.parameters},
+        ORDER BY mean_of_all, cityHash64(TraceId) LIMIT {{wanted:UInt64}}""",
+        {**parameters, **means.parameters},
     )
 
 
@@ -183,13 +162,9 @@ def _entries(scope: Scope, keys: Sequence[int]) -> Query:
 def _scores_by_trace(database: Database, scope: Scope) -> dict[str, dict[str, float]]:
     if not scope.has_results:
         return {}
-    query = results(replace(scope, selection=EVERYTHING))
+    query = trace_scores.means(replace(scope, selection=EVERYTHING))
     found: dict[str, dict[str, float]] = defaultdict(dict)
-    # If a person judged a span several times, the last time counts.
-    said = "TraceId, name, judged, if(source = 'human', source_id, toString(cityHash64(at, source, scorer, run)))"
-    newest = f"SELECT TraceId, name, value FROM ({query.sql}) ORDER BY at DESC LIMIT 1 BY {said}"
-    sql = f"SELECT TraceId, name, avg(value) AS mean FROM ({newest}) GROUP BY TraceId, name ORDER BY name"
-    for row in database.query(sql, query.parameters):
+    for row in database.query(f"{query.sql} ORDER BY name", query.parameters):
         found[row["TraceId"]][row["name"]] = row["mean"]
     return found
 
@@ -219,11 +194,11 @@ def _mean_score(summary: TraceSummary) -> float:
     return sum(summary.scores.values()) / len(summary.scores) if summary.scores else float("inf")
 
 
-_KEYS: Final = {
-    "newest": lambda summary: (-summary.start_ns, summary.span_id),
-    "slowest": lambda summary: (-summary.duration_ms, summary.span_id),
-    "costliest": lambda summary: (-(summary.cost_usd or 0.0), summary.span_id),
-    "worst": lambda summary: (_mean_score(summary), summary.span_id),
+_KEYS: Final[Mapping[str, Callable[[TraceSummary], float]]] = {
+    "newest": lambda summary: -summary.start_ns,
+    "slowest": lambda summary: -summary.duration_ms,
+    "costliest": lambda summary: -(summary.cost_usd or 0.0),
+    "worst": _mean_score,
 }
 
 

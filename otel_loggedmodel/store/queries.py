@@ -14,6 +14,7 @@ from otel_loggedmodel.store import (
     comparing,
     configuration,
     deployed,
+    faceting,
     labelled,
     listed,
     listing,
@@ -56,7 +57,7 @@ from otel_loggedmodel.store.reading import (
 from otel_loggedmodel.store.results import Comparison, Dataset
 from otel_loggedmodel.store.row_results import RowChange
 from otel_loggedmodel.store.run_results import Run
-from otel_loggedmodel.store.trace_results import Trace, TraceSummary
+from otel_loggedmodel.store.trace_results import Facets, Trace, TraceSummary
 from otel_loggedmodel.store.version_results import Version, VersionDetail
 
 # A table whose view was dropped is no longer complete, and one that was being filled is complete at some time.
@@ -183,11 +184,13 @@ class StoreReader:
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
     ) -> list[TraceSummary]:
         """Traces, as `Reader.traces` says."""
-        known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
-        if version is None:
-            return listing.traces(self._database, self._scope(known, None, selection, seen), which)
-        asked = self._asked(known, [version], seen)
-        return listing.traces(self._database, self._of_runs(self._scope, known, asked, selection, seen), which)
+        return listing.traces(self._database, self._scope_of_list(self._scope, version, selection), which)
+
+    def facets(
+        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
+    ) -> Facets:
+        """What traces have, as `Reader.facets` says."""
+        return faceting.facets(self._database, self._scope_of_list(self._unpriced, version, selection), which)
 
     def activities(self, versions: Sequence[str], selection: Selection = EVERYTHING) -> Activities:
         """How versions did over time, as `Reader.activities` says."""
@@ -332,6 +335,18 @@ class StoreReader:
         # The ids on spans of a run are replaced by the run's id, so no alias stands for a run.
         aliases = _aliases(known, versions, seen)
         return replace(scope, columns=asked.columns, model_ids=asked.ids, aliases=aliases)
+
+    def _scope_of_list(
+        self,
+        make: Callable[[Catalogue, Sequence[str] | None, Selection, Collection[str]], Scope],
+        version: str | None,
+        selection: Selection,
+    ) -> Scope:
+        """The traces of one version or run, or of all versions."""
+        known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
+        if version is None:
+            return make(known, None, selection, seen)
+        return self._of_runs(make, known, self._asked(known, [version], seen), selection, seen)
 
     def _run_names(self, known: Catalogue, asked: run_scope.Asked) -> dict[str, str | None]:
         """What runs are called: their names, with those of their versions."""

@@ -15,7 +15,7 @@ from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployme
 from otel_loggedmodel.store.results import Comparison, Dataset
 from otel_loggedmodel.store.row_results import RowChange
 from otel_loggedmodel.store.run_results import Run
-from otel_loggedmodel.store.trace_results import Trace, TraceSummary
+from otel_loggedmodel.store.trace_results import Facets, Trace, TraceSummary
 from otel_loggedmodel.store.version_results import Version, VersionDetail
 
 
@@ -148,7 +148,7 @@ class TraceFilter:
         text: In which any span has this text in its name, an attribute, an event or its status; upper or lower case.
         model: In which this model was called.
         error_type: That failed with this type of error, as `Behaviour` has it.
-        route: Of this route, or whose entry span has this name.
+        route: Of this route, or if there is no such route, whose entry span has this name.
         conversation: That are turns of this conversation.
         score: Whose score is within a bound: `correct<0.5`, `correct>=0.5`, `correct=1`.
         order: `newest`, `slowest`, `costliest`, or `worst` (by the mean of their scores).
@@ -252,6 +252,17 @@ class Reader(Protocol):
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
     ) -> list[TraceSummary]:
         """Traces of a version, or of every version.
+
+        Raises:
+            UnknownVersionError: There is no such version.
+            AmbiguousVersionError: Several ids begin or end so.
+        """
+        ...
+
+    def facets(
+        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
+    ) -> Facets:
+        """What the traces that a filter finds have, with how many have it; order and limit do not matter.
 
         Raises:
             UnknownVersionError: There is no such version.

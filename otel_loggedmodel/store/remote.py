@@ -33,7 +33,7 @@ from otel_loggedmodel.store.reading import (
 from otel_loggedmodel.store.results import Comparison, Dataset
 from otel_loggedmodel.store.row_results import RowChange
 from otel_loggedmodel.store.run_results import Run
-from otel_loggedmodel.store.trace_results import Trace, TraceSummary
+from otel_loggedmodel.store.trace_results import Facets, Trace, TraceSummary
 from otel_loggedmodel.store.version_results import Version, VersionDetail
 
 T = TypeVar("T")
@@ -148,14 +148,18 @@ class RemoteReader:
     ) -> list[TraceSummary]:
         """Traces of a version, or of all; see `Reader.traces`."""
         parameters = [
-            *_given("version", version),
-            *((name, value) for name in FOUND_BY if (value := getattr(which, name)) is not None),
-            ("errors_only", "true" if which.errors_only else "false"),
+            *_found(version, which),
             ("order", which.order),
             ("limit", str(which.limit)),
             ("offset", str(which.offset)),
         ]
         return self._ask("traces", _Traces, parameters, selection).traces
+
+    def facets(
+        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
+    ) -> Facets:
+        """What traces have; see `Reader.facets`."""
+        return self._ask("traces/facets", Facets, _found(version, which), selection)
 
     def trace(self, trace_id: str, most: int | None = None) -> Trace:
         """One trace; see `Reader.trace`."""
@@ -255,6 +259,15 @@ def untrusted(url: str, error: ssl.SSLCertVerificationError) -> StoreUnavailable
 def _quote(text: str) -> str:
     # Characters that UTF-8 cannot encode cannot be in a URL. With replacements, the text names nothing that exists.
     return quote(text, safe="", errors="replace")
+
+
+def _found(version: str | None, which: TraceFilter) -> list[tuple[str, str]]:
+    """What a filter finds traces by."""
+    return [
+        *_given("version", version),
+        *((name, value) for name in FOUND_BY if (value := getattr(which, name)) is not None),
+        ("errors_only", "true" if which.errors_only else "false"),
+    ]
 
 
 def _given(name: str, value: str | None) -> list[tuple[str, str]]:

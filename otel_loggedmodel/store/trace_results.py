@@ -54,6 +54,56 @@ class TraceSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FacetValue:
+    """A value that traces have.
+
+    Attributes:
+        value: As a filter takes it. Of a score it is a bound, such as `correct<0.5`.
+        traces: How many of the traces a list would have that is narrowed to it.
+    """
+
+    value: str
+    traces: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TracesPart:
+    """A part of the time of a list of traces.
+
+    Attributes:
+        start_ms: When it begins.
+        traces: How many traces began in it.
+        errors: How many of these failed.
+    """
+
+    start_ms: int
+    traces: int
+    errors: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facets:
+    """What a list of traces could be narrowed to.
+
+    Attributes:
+        traces: How many traces the filter finds.
+        errors: How many of these failed.
+        is_cut: Whether there are more: only the newest are counted, here and below.
+        values: The values that they have, the most frequent first, by what a filter calls it: `version`, `service`,
+            `route`, `model`, `error_type`, `conversation` (with several turns) or `score`.
+        parts: The time in which they began, in parts of one length; those without traces are left out.
+        step_ms: How long each part is.
+    """
+
+    traces: int = 0
+    errors: int = 0
+    is_cut: bool = False
+    values: Mapping[str, tuple[FacetValue, ...]] = field(default_factory=dict)
+    parts: tuple[TracesPart, ...] = ()
+    step_ms: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class SpanEvent:
     """Something that happened during a span."""
 

@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Traces are listed with what people read first of them, and found by what any of their spans has."""
 
+import itertools
 import json
 import random
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from clickhouse_server import ClickHouseServer
+from otel_loggedmodel.store import faceting
+from otel_loggedmodel.store.listing import ORDERS
 from otel_loggedmodel.store.queries import StoreReader
-from otel_loggedmodel.store.reading import ReadingError, TraceFilter
+from otel_loggedmodel.store.reading import FOUND_BY, ReadingError, TraceFilter
 from planted_traces import Value, write_attributes
 
 from .conftest import filled
@@ -75,13 +79,19 @@ class Planted:
             status=None if message is None else Status(code=Status.STATUS_CODE_ERROR, message=message),
         )
 
-    def scored(self, name: str, score: str, value: float) -> None:
-        """The result of an evaluation of a trace."""
+    def scored(self, name: str, score: str, value: float, who: str = "", seconds: int = 0) -> None:
+        """The result of an evaluation of a trace, or what a person says of it so many seconds later."""
         trace_id = next(trace_id for trace_id, known in self.names.items() if known == name)
         root = next(span for span in self._spans if span.trace_id.hex() == trace_id)
-        found = self._span(root.trace_id, _RNG.randbytes(8), root.span_id, "gen_ai.evaluation.result", _NOW_NS, None)
+        found = self._span(
+            root.trace_id, _RNG.randbytes(8), root.span_id, "gen_ai.evaluation.result", _NOW_NS + seconds * 10**9, None
+        )
         result: dict[str, Value] = {"gen_ai.evaluation.name": score, "gen_ai.evaluation.score.value": value}
-        write_attributes(found.attributes, {"logged_model.id": VERSION, **result})
+        said_by: dict[str, Value] = {
+            "logged_model.evaluation.source": "human" if who else "code",
+            "logged_model.evaluation.source_id": who,
+        }
+        write_attributes(found.attributes, {"logged_model.id": VERSION, **result, **said_by})
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +112,9 @@ def planted() -> Planted:
     planted.trace("silent", {"name": "tick"})
     planted.scored("chat", "correct", 0.2)
     planted.scored("turn 1", "correct", 0.9)
+    planted.scored("agent", "planned", 0.8)
+    planted.scored("turn 1", "liked", 0, "eve")
+    planted.scored("turn 1", "liked", 1, "eve", seconds=5)
     return planted
 
 
@@ -155,6 +168,10 @@ def test_a_list_says_what_was_asked_and_answered_or_why_it_failed(
         (TraceFilter(errors_only=True, model="gpt-4o"), ["failed"]),
         (TraceFilter(text="gpt-4o", order="slowest", limit=1, offset=4), ["agent"]),
         (TraceFilter(model="gpt-4o", order="worst", limit=1), ["chat"]),
+        # Of one person, what was said last counts.
+        (TraceFilter(score="liked=1"), ["turn 1"]),
+        (TraceFilter(score="liked<1"), []),
+        (TraceFilter(errors_only=True, order="worst"), []),
     ],
 )
 def test_traces_are_found_by_what_their_spans_have(
@@ -166,6 +183,52 @@ def test_traces_are_found_by_what_their_spans_have(
             assert len(found) == len(names)
         else:
             assert found == names
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_longer_list_begins_as_a_shorter_one_does(reader: StoreReader, planted: Planted, order: str) -> None:
+    found = [[planted.names[one.trace_id] for one in reader.traces(None, one)] for one in each_limit(order)]
+    assert all(longer[: len(shorter)] == shorter for shorter, longer in itertools.pairwise(found))
+    if order == "worst":
+        assert found[-1] == ["chat", "agent", "turn 1"]
+
+
+def each_limit(order: str) -> list[TraceFilter]:
+    return [TraceFilter(order=order, limit=limit) for limit in (1, 2, 20)]
+
+
+@pytest.mark.parametrize("which", [TraceFilter(), TraceFilter(errors_only=True, order="worst", limit=1)])
+def test_a_count_is_how_many_traces_the_narrower_list_has(reader: StoreReader, which: TraceFilter) -> None:
+    found = reader.facets(VERSION, which)
+    everything = reader.traces(VERSION, replace(which, order="newest", limit=100))
+    assert (found.traces, found.errors) == (len(everything), sum(one.error for one in everything))
+    assert sum(part.traces for part in found.parts) == found.traces
+    assert sum(part.errors for part in found.parts) == found.errors
+    assert not found.is_cut
+    for name in FOUND_BY:
+        for one in found.values.get(name, ()):
+            narrower = replace(which, order="newest", limit=100, **{name: one.value})
+            assert len(reader.traces(VERSION, narrower)) == one.traces, (name, one.value)
+
+
+def test_what_traces_can_be_narrowed_to(reader: StoreReader) -> None:
+    values = {name: {one.value: one.traces for one in found} for name, found in reader.facets().values.items()}
+    assert values == {
+        "version": {VERSION: 7},
+        "route": {"POST /ask": 4, "/ask": 1, "GET /more": 1, "tick": 1},
+        "model": {"gpt-4o": 5, "gpt-5": 1},
+        "error_type": {"TimeoutError": 1, "no answer came": 1},
+        "conversation": {"c-1": 2},
+        "score": {"correct<0.5": 1, "correct>=0.5": 1, "liked=1": 1, "planned>=0.8": 1},
+    }
+
+
+def test_a_score_of_another_range_is_split_in_its_middle() -> None:
+    assert faceting._middle(0.0, 1.0) == "0.5"
+    assert faceting._middle(1, 5) == "3"
+    assert faceting._middle(-120, 33.3) == "-43"
+    assert faceting._middle(0.0, 3e-6) == "0.000002"
+    assert faceting._middle(0.0, 3e12) == "1500000000000"
 
 
 @pytest.mark.parametrize("score", ["correct", "<0.5", "correct<half", ""])
