@@ -174,18 +174,18 @@ def _show_table(found: Sequence[TraceSummary]) -> None:
     from otel_loggedmodel.commands.tables import Column, fitted
 
     columns = [
-        Column("began", [formatting.instant(trace.start_ns / 1_000_000) for trace in found], whole=True, importance=8),
+        Column("began", [formatting.instant(trace.start_ns / 1_000_000) for trace in found], whole=True, importance=6),
         Column("trace", [trace.trace_id for trace in found], whole=True),
         Column("took", [formatting.milliseconds(trace.duration_ms) for trace in found], number=True),
         Column("", [Text("error", "red") if trace.error else Text("ok", "dim") for trace in found]),
-        Column("tokens in", [formatting.count(trace.input_tokens) for trace in found], number=True, importance=5),
-        Column("tokens out", [formatting.count(trace.output_tokens) for trace in found], number=True, importance=5),
-        Column("cost", [formatting.dollars(trace.cost_usd) for trace in found], number=True, importance=6),
-        Column("scores", [_scores(trace) for trace in found], importance=4),
-        Column("input", [trace.input or "" for trace in found], importance=7),
-        Column("output", [trace.reason or trace.status_message or trace.output or "" for trace in found], importance=6),
+        Column("tokens in", [formatting.count(trace.input_tokens) for trace in found], number=True, importance=4),
+        Column("tokens out", [formatting.count(trace.output_tokens) for trace in found], number=True, importance=4),
+        Column("cost", [formatting.dollars(trace.cost_usd) for trace in found], number=True, importance=5),
+        Column("scores", [_scores(trace) for trace in found], importance=8),
+        Column("input", [trace.input or "" for trace in found], importance=9),
+        Column("output", [trace.reason or trace.status_message or trace.output or "" for trace in found], importance=7),
         Column("span", [trace.span_name for trace in found], importance=3),
-        Column("service", [trace.service for trace in found], importance=3),
+        Column("service", [trace.service for trace in found], importance=1),
         Column("version", [short_id(trace.model_id) for trace in found], importance=2, whole=True),
     ]
     printing.show(*fitted([column for column in columns if any(map(_says_something, column.cells))]))

@@ -142,6 +142,10 @@ class Links:
         """One evaluation run."""
         return _with("/run", [("id", run_id)])
 
+    def row(self, dataset: str, row: str) -> str:
+        """One row of a data set."""
+        return _with("/row", [("dataset", dataset), ("row", row)])
+
     def compare(self, *model_ids: str, rows: int | None = None) -> str:
         """Versions side by side, with so many rows of data sets."""
         which: list[tuple[str, object]] = [("version", model_id) for model_id in model_ids]

@@ -27,6 +27,8 @@ _EDGE: Final = 24
 _COLUMN: Final = (WIDTH - 2 * _EDGE) // 4
 # As many letters of the sentence as a line surely has room for, in any font.
 _LETTERS: Final = 76
+# The widest that a digit of a value is, in pixels: in a bold system font.
+_LETTER: Final = 12
 _SECTIONS: Final = ("Tokens", "Charts", "Versions three and more")
 _OWN_STYLE: Final = """
 .ground { fill: var(--surface-1); stroke: var(--line); }
@@ -116,7 +118,7 @@ def _decision(found: Decision, base: Title, candidate: Title, place: int) -> tup
     body.append(Markup('<line class="grid" x1="{}" x2="{}" y1="{y}" y2="{y}"/>').format(_EDGE, WIDTH - _EDGE, y=y))
     for number, group in enumerate(found.groups):
         body += _group(group, _EDGE + number * _COLUMN, y)
-    return Markup("").join(body), y + 136
+    return Markup("").join(body), y + 154
 
 
 def _group(shown: GroupShown, x: int, y: int) -> list[Markup]:
@@ -130,18 +132,25 @@ def _group(shown: GroupShown, x: int, y: int) -> list[Markup]:
     parts.append(_text(x, y + 46, cut(what, 31)))
     if not shown.what:
         return parts
+    values = [clean(value) for value in shown.values]
     parts.append(
         Markup(
-            '<text x="{}" y="{}"><tspan class="from">{}</tspan> → <tspan class="into">{}</tspan></text>'
-            '<text class="{}" x="{}" y="{}" text-anchor="end" font-weight="600">{}</text>'
-        ).format(x, y + 72, *map(clean, shown.values), shown.verdict, x + width, y + 72, clean(shown.change))
+            '<text x="{}" y="{}"{}><tspan class="from">{}</tspan> → <tspan class="into">{}</tspan></text>'
+            '<text class="{}" x="{}" y="{}" font-weight="600">{}</text>'
+        ).format(x, y + 72, _squeezed(values, width), *values, shown.verdict, x, y + 90, clean(shown.change))
     )
     if shown.picture:
         place = Markup('<svg x="{}" y="{}" width="{}" height="40">{}</svg>')
-        parts.append(place.format(x, y + 82, width, shown.picture))
+        parts.append(place.format(x, y + 100, width, shown.picture))
     elif group.why:
-        parts += [_text(x, y + 96 + 16 * line, text) for line, text in enumerate(textwrap.wrap(group.why, 34)[:2])]
+        parts += [_text(x, y + 112 + 16 * line, text) for line, text in enumerate(textwrap.wrap(group.why, 34)[:2])]
     return parts
+
+
+def _squeezed(values: Sequence[str], width: int) -> Markup:
+    """The attributes that keep two long values within a column, in whatever font they are drawn."""
+    is_long = sum(map(len, values)) + 3 > width // _LETTER
+    return Markup(' textLength="{}" lengthAdjust="spacingAndGlyphs"').format(width) if is_long else Markup("")
 
 
 def _plot(said: str, title: str, chart: Markup, labels: Sequence[str]) -> Picture:

@@ -54,6 +54,7 @@ class RowShown:
 
     Attributes:
         row: Its key.
+        dataset: Digest of the data set.
         asked: What was asked.
         expected: What was expected, or empty.
         sides: Of the first version and of the other.
@@ -62,6 +63,7 @@ class RowShown:
     """
 
     row: str
+    dataset: str
     asked: str
     expected: str
     sides: tuple[Side, Side]
@@ -152,6 +154,7 @@ def _shown(changes: Mapping[str, RowChange], scores: Sequence[str]) -> RowShown:
         pieces = [only(both, "first"), only(both, "second")]
     return RowShown(
         row=first.row,
+        dataset=first.dataset,
         asked=previews.asked(first.input),
         expected=previews.answered(first.expected),
         sides=(Side(first.base, pieces[0]), Side(first.candidate, pieces[1])),

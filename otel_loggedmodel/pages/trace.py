@@ -10,6 +10,7 @@ from otel_loggedmodel.conventions import previews
 from otel_loggedmodel.conventions.messages import messages_of
 from otel_loggedmodel.pages.addresses import Links
 from otel_loggedmodel.pages.conversation import Conversation, conversation_of, table_of, text_of
+from otel_loggedmodel.pages.dataset_row import row_of
 from otel_loggedmodel.pages.waterfall import Evaluation, Row, evaluations_of, rows_of
 from otel_loggedmodel.store.trace_results import Span, Trace
 
@@ -67,6 +68,7 @@ def values(trace: Trace, span_id: str | None, text: str, only: str, page: int) -
         "scores": [(one.name, one.value or one.label) for one in evaluations],
         "conversation": Conversation() if selected is None else conversation_of(selected.span),
         "tables": {} if selected is None else _tables(selected.span),
+        "row_of": row_of(trace),
         "evaluations": evaluations,
         "by_span": by_span,
         "names": {row.key: row.span.name for row in rows},

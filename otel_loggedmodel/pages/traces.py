@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from otel_loggedmodel.pages import narrowing
 from otel_loggedmodel.presenting import formatting
@@ -44,6 +44,7 @@ _CHIPS: Final = {
     "attribute": "attribute",
     "errors_only": "failed only",
 }
+_LONGEST_ADDRESS: Final = 2000
 _FLAGS: Final = frozenset({"production", "errors_only"})
 
 
@@ -68,6 +69,7 @@ def values(
         facets: What all traces of the list have.
         before: How many rows are on the pages before this one.
     """
+    here = urlencode(given, errors="replace")
     given = [(name, value) for name, value in given if value and name != "page"]
     version = dict(given).get("version")
     own_ids = {one.model_id for one in found}
@@ -83,6 +85,7 @@ def values(
     counted = facets.traces if order in _WHOLE_ORDERS and not facets.is_cut else None
     return {
         "given": dict(given),
+        "came_from": list_of(here),
         "chips": chips,
         "offers": narrowing.offers(given, titles, facets),
         "total": narrowing.total(facets),
@@ -94,6 +97,13 @@ def values(
         "heading": f"Traces of {of_one}" if of_one else "Traces",
         "title": f"Traces of {of_one}" if of_one else "Traces",
     }
+
+
+def list_of(address: str) -> str:
+    """What the address of a list says after the question mark, without anything that such an address has not."""
+    named = {*(name for name, _, _ in FIELDS), *_CHIPS, "order", "page"}
+    found = [(name, value) for name, value in parse_qsl(address[:_LONGEST_ADDRESS]) if name in named]
+    return urlencode(found, errors="replace")
 
 
 def _shown(before: int, number: int, total: int | None) -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The first page: what is deployed now, and which versions there are, by name."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -200,6 +201,7 @@ def values(
         "places": places,
         "deployed_ids": {one.model_id for place in places for one, _ in place.versions},
         "activities": by_id,
+        "lead_scores": {(place.service, place.environment): _lead_score(place, by_id) for place in places},
         "trends": {model_id: Trends(activity, activities) for model_id, activity in by_id.items()},
         "hint": misuse.hint([activity.total.traces for activity in activities.versions]),
         "which": which,
@@ -209,6 +211,24 @@ def values(
         "branch_tag": BRANCH_TAG,
         "short_id": short_id,
     }
+
+
+def _lead_score(place: Place, activities: Mapping[str, Activity]) -> str:
+    """The one score that has a column: the one that most of the versions have, then of which there is most.
+
+    What one person has said of one answer thus takes no place from an evaluation.
+    """
+    found = [
+        (name, score.count)
+        for deployment, _ in place.versions
+        if deployment.model_id in activities
+        for name, score in activities[deployment.model_id].scores.items()
+        if score.count
+    ]
+    had, said = Counter(name for name, _ in found), Counter[str]()
+    for name, count in found:
+        said[name] += count
+    return min(had, key=lambda name: (-had[name], -said[name], name), default="")
 
 
 class Trends:

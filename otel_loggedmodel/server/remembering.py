@@ -7,6 +7,7 @@ and is not read all the time for every page that somebody has left open. After t
 still gets its old answer at once, and is asked again in the background. A page that is open then fetches the new one.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -56,10 +57,11 @@ class _Answer:
     asked_at: float = 0.0
     took: float = 0.0
 
-    def is_good(self, revision: str, now: float) -> bool:
+    def is_good(self, revision: str, now: float, written_at: float) -> bool:
         """Whether it need not be asked again."""
         lasts = min(_GOOD_FOR_TIMES * self.took, _GOOD_FOR_MOST_SECONDS)
-        return self.revision == revision or (self.revision is not None and now < self.asked_at + self.took + lasts)
+        is_recent = self.asked_at >= written_at and now < self.asked_at + self.took + lasts
+        return self.revision == revision or (self.revision is not None and is_recent)
 
     def is_usable(self, now: float) -> bool:
         """Whether it is better than waiting."""
@@ -85,8 +87,13 @@ class Memory:
         self.reader = reader
         self._answers: Latest[str, _Answer] = Latest(_MOST_ANSWERS)
         self._lock = threading.Lock()
+        self._written_at = -math.inf
         # One for all, so that what is asked in the background leaves room for what is waited for.
         self._background = ThreadPoolExecutor(1, thread_name_prefix="otel-loggedmodel pages")
+
+    def was_written(self) -> None:
+        """Somebody has said something on a page, and wants to see it: no answer from before is good any more."""
+        self._written_at = time.monotonic()
 
     def close(self) -> None:
         """Wait for what is being asked in the background."""
@@ -105,14 +112,14 @@ class Memory:
         before = known.revision, known.value
         now = time.monotonic()
         if before[0] is not None and known.is_usable(now):
-            if not known.is_good(revision, now) and not known.lock.locked():
+            if not known.is_good(revision, now, self._written_at) and not known.lock.locked():
                 self._background.submit(self._renewed, known, revision, ask)
             return before[0], cast(T, before[1])
         return self._renewed(known, revision, ask)
 
     def _renewed(self, known: _Answer, revision: str, ask: Callable[[], T]) -> tuple[str, T]:
         with known.lock:
-            if not known.is_good(revision, time.monotonic()):
+            if not known.is_good(revision, time.monotonic(), self._written_at):
                 known.renew(revision, ask)
             return known.revision or revision, cast(T, known.value)
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pages: who may see them, and how they are sent. What is asked of the store for each is in `page_questions`.
+"""The pages: who may see them, and how they are sent.
+
+What is asked of the store for each is in `page_questions` and `trace_questions`.
 
 A page that takes long begins with its head, so that a browser shows something at once; the rest follows on the same
 connection.
@@ -27,23 +29,15 @@ from otel_loggedmodel.server.access import Access
 from otel_loggedmodel.server.api import Api, error_of, error_of_refusal
 from otel_loggedmodel.server.intake import Intake
 from otel_loggedmodel.server.metrics import Metrics
-from otel_loggedmodel.server.page_questions import (
-    Page,
-    comparison_page,
-    found_by,
-    run_page,
-    runs_page,
-    trace_page,
-    traces_page,
-    version_page,
-    versions_page,
-)
+from otel_loggedmodel.server.page_parts import Page
+from otel_loggedmodel.server.page_questions import comparison_page, run_page, runs_page, version_page, versions_page
 from otel_loggedmodel.server.parameters import BadParameterError
 from otel_loggedmodel.server.questions import Questions
 from otel_loggedmodel.server.refusing import RefusalError
 from otel_loggedmodel.server.remembering import Memory, Remembering
 from otel_loggedmodel.server.sessions import COOKIE, SESSION_SECONDS, Sessions
 from otel_loggedmodel.server.settings import Settings
+from otel_loggedmodel.server.trace_questions import found_by, row_page, trace_page, traces_page
 from otel_loggedmodel.server.tries import Tries
 from otel_loggedmodel.server.writing import Writing
 from otel_loggedmodel.store.reading import Reader, ReadingError
@@ -131,6 +125,7 @@ class Site:
             "/trace": trace_page,
             "/runs": runs_page,
             "/run": run_page,
+            "/row": row_page,
         }
         return [
             Route("/", self._first),
@@ -318,6 +313,7 @@ class Site:
             trace_id = form.get("id", "")
             trace = await self._questions.ask(lambda: writing.read(self._reader, trace_id))
             await self._writing.store(make(trace, form))
+            self._memory.was_written()
         except ReadingError as error:
             status, text = self._failure(error)
             return Response(text, status, _HEADERS, "text/html")
@@ -325,7 +321,8 @@ class Site:
             return self._failed(error_of_refusal(error).status, str(error))
         except (TypeError, ValueError, ClientDisconnect, asyncio.TimeoutError) as error:
             return self._failed(400, f"This cannot be stored: {error or 'it is not what the form sends'}.")
-        return RedirectResponse(Links().trace(trace_id, ("stored", place)) + f"#{place}", 303, _HEADERS)
+        parameters = [("stored", place), *((("from", form["from"]),) if "from" in form else ())]
+        return RedirectResponse(Links().trace(trace_id, *parameters) + f"#{place}", 303, _HEADERS)
 
     async def _revision(self, request: Request) -> Response:
         refused = self._refused(request)

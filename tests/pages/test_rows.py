@@ -65,7 +65,7 @@ def test_rows_that_changed_stand_once_with_a_column_for_each_score_and_both_trac
     assert similar == "="
     for place, version in some([(1, "failing"), (0, "base")]):
         page = open_page(f"{backend.http}/compare?version=base&version=failing")
-        link = page.locator("#rows tbody tr").first.locator("a")
+        link = page.locator("#rows tbody tr").first.locator("td a")
         follow(page, link.nth(place).click)
         assert f"{version} answers question {key}" in page.locator("#span").inner_text()
 
@@ -85,6 +85,36 @@ def test_rows_that_did_not_change_are_counted_alone(backend: Serving, open_page:
     assert "0 higher, 0 lower" in correct
     assert "0 higher, 0 lower" not in similar
     assert set(page.locator(f"#rows td[data-k={CORRECT}]").all_inner_texts()) == {"="}
+
+
+def test_the_row_of_a_bad_trace_is_three_clicks_from_the_first_page(backend: Serving, open_page: Open) -> None:
+    # The first is that of the comparison.
+    page = open_page(f"{backend.http}/compare?version=base&version=failing")
+    row = page.locator("#rows tbody tr").first
+    key = row.locator("th code").inner_text()
+    follow(page, row.get_by_role("link", name="trace of row").last.click)
+    follow(page, page.locator("#summary dl").get_by_role("link", name=key).click)
+    assert page.locator("h1").inner_text() == f"question {key}"
+    assert page.locator("#summary dd").inner_text() == f"answer to question {key}"
+    found = page.locator("#answers tbody tr")
+    versions = found.locator("th .ver").all_inner_texts()
+    assert {"base", "failing"} <= {one.split()[0] for one in versions}
+    said = found.locator("td:nth-child(2)").all_inner_texts()
+    assert any(f"failing answers question {key}" in one for one in said)
+    assert CORRECT in page.locator("#answers thead").inner_text()
+    # From the comparison it is one click.
+    page.goto(f"{backend.http}/compare?version=base&version=failing")
+    follow(page, page.locator("#rows").get_by_role("link", name=f"all answers to row {key}").click)
+    assert page.locator("h1").inner_text() == f"question {key}"
+    assert open_page(page.url, width=360).evaluate("document.documentElement.scrollWidth") <= 360
+    assert axe_complaints(lambda **options: open_page(page.url, **options)) == []
+
+
+def test_a_row_that_nothing_was_evaluated_on_says_so(backend: Serving, open_page: Open) -> None:
+    page = open_page(f"{backend.http}/row?dataset={QUESTIONS_NAME}&row=none")
+    assert "Nothing was evaluated on this row" in page.locator("main").inner_text()
+    page = open_page(f"{backend.http}/row?row=none", may_complain=True)
+    assert "names no row" in page.locator("main").inner_text()
 
 
 @only_in_full

@@ -153,3 +153,12 @@ def test_what_was_asked_long_ago_is_forgotten() -> None:
     for number in range(1000):
         Remembering(memory).traces(str(number))
     assert len(memory._answers) == 128
+
+
+def test_what_somebody_wrote_on_a_page_is_seen_at_once(clock: Clock) -> None:
+    memory = Memory(MemoryReader(knows_all=True))
+    memory.answer("question", "1", take(clock, 0.4, "before"))
+    clock.now += 0.1
+    assert memory.answer("question", "2", take(clock, 0.4, "not asked"))[1] == "before"
+    memory.was_written()
+    assert memory.answer("question", "2", take(clock, 0.4, "after")) == ("2", "after")

@@ -111,11 +111,12 @@ def test_what_an_address_says_is_what_is_asked(shared: Backend, reader: MemoryRe
             TraceFilter(errors_only=True, order="worst", limit=51, offset=100),
             Selection(service="s", attributes={"k": "x=y"}),
         ),
+        ("facets", "v", TraceFilter(errors_only=True), Selection(service="s", attributes={"k": "x=y"})),
         ("versions", VersionFilter(limit=1000, counted=False), Selection()),
         ("datasets",),
     ]
     assert browse(shared, "/compare?version=b&version=a&version=").status == 200
-    assert [asked[:2] for asked in reader.asked[3:]] == [
+    assert [asked[:2] for asked in reader.asked[4:]] == [
         ("compare", ("b", "a")),
         ("activities", ("b", "a")),
         ("behaviour", ("b", "a")),
@@ -131,10 +132,10 @@ def test_the_store_is_asked_again_when_something_was_stored(
     monkeypatch.setattr(remembering, "_GOOD_FOR_TIMES", 0.0)  # however long a busy machine takes
     for _ in range(3):
         assert browse(shared, "/traces").status == 200
-    assert len(reader.asked) == 3
+    assert len(reader.asked) == 4
     reader.revised = "2"
     assert 'data-revision="2"' in browse(shared, "/traces").body.decode()
-    assert len(reader.asked) == 6
+    assert len(reader.asked) == 8
     assert shared.get("/revision").body == b"2"
 
 
