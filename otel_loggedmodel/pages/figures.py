@@ -17,6 +17,8 @@ COLOURS: Final = 8
 _SPARK_WIDTH, _SPARK_HEIGHT = 88, 22
 # Of the highest value, the least range that a sparkline shows: less is noise.
 _LEAST_RANGE: Final = 0.3
+# How many dots a stack of rows is high, and how many it is wide.
+_DOTS_HIGH, _DOTS_WIDE = 8, 3
 # A ratio of ten is so many per cent of the width away from the middle of an interval chart.
 _DECADE: Final = 38.4
 
@@ -154,6 +156,58 @@ def bars(values: Sequence[float | None], most: float, label: str) -> Markup:
     return Markup('<svg class="plot" height="{}" role="img" aria-label="{}">{}</svg>').format(
         4 + 7 * len(values), clean(label), Markup("").join(drawn)
     )
+
+
+def dots(changes: Sequence[int], most: float, label: str) -> Markup:
+    """Rows of a data set as dots, by how much they changed: better to the right, a stack for each part.
+
+    Args:
+        changes: How many rows changed how much, the lowest first; the one in the middle did not change.
+        most: The change at either end.
+        label: What it is, for those who cannot see it.
+    """
+    middle, floor = len(changes) // 2, 8 * _DOTS_HIGH + 4
+    each = rows_of_a_dot(changes)
+    body = [
+        Markup('<line class="zero" x1="50%" x2="50%" y2="{}"/><line class="zero" x2="100%" y1="{y}" y2="{y}"/>').format(
+            floor, y=floor
+        )
+    ]
+    for place, number in enumerate(changes):
+        if not number:
+            continue
+        count = -(-number // each)
+        columns = -(-count // _DOTS_HIGH)
+        drawn = [
+            _small_dot(8 * (one // _DOTS_HIGH) - 4 * (columns - 1), -5 - 8 * (one % _DOTS_HIGH), place - middle)
+            for one in range(count)
+        ]
+        body.append(
+            Markup('<svg x="{:.2f}%" y="{}"><title>{}</title>{}</svg>').format(
+                100 * (place + 0.5) / len(changes), floor, f"{number:,}", Markup("").join(drawn)
+            )
+        )
+    ends = (("0", "start", f"-{most:.4g}"), ("50%", "middle", "same"), ("100%", "end", f"+{most:.4g}"))
+    body += [
+        Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>').format(x, floor + 15, anchor, text)
+        for x, anchor, text in ends
+    ]
+    return Markup('<svg class="plot" height="{}" role="img" aria-label="{}">{}</svg>').format(
+        floor + 18, clean(label), Markup("").join(body)
+    )
+
+
+def rows_of_a_dot(changes: Sequence[int]) -> int:
+    """For how many rows a dot stands: one, if the highest stack has room for all of its rows."""
+    return max(1, -(-max(changes, default=0) // (_DOTS_HIGH * _DOTS_WIDE)))
+
+
+def _small_dot(x: int, y: int, direction: int) -> Markup:
+    """A circle is better, a square worse, a hollow circle the same."""
+    if direction < 0:
+        return Markup('<rect class="dot worse" x="{}" y="{}" width="4" height="4"/>').format(x - 2, y - 2)
+    kind = "better" if direction else "unknown"
+    return Markup('<circle class="dot {}" cx="{}" cy="{}" r="2.5"/>').format(kind, x, y)
 
 
 def _within(place: float) -> float:

@@ -5,10 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from markupsafe import Markup
+
 from otel_loggedmodel.conventions import previews
+from otel_loggedmodel.pages import figures
 from otel_loggedmodel.presenting.differing import Piece, only, words_that_differ
 from otel_loggedmodel.presenting.metrics import SCORE_PREFIX
-from otel_loggedmodel.store.results import Comparison, ScoreComparison
+from otel_loggedmodel.store.results import Comparison, ScoreComparison, Verdict
 from otel_loggedmodel.store.row_results import RowChange, RowResult
 
 # How many rows are shown at first, and how many each time that more are asked for.
@@ -23,11 +26,29 @@ class Column:
         score: The evaluation's name.
         found: What was paired, and what came of it.
         is_whole: Whether every row that changed under it is in the table.
+        verdict: What came of it.
     """
 
     score: str
     found: ScoreComparison
     is_whole: bool
+    verdict: Verdict
+
+    @property
+    def counts(self) -> str:
+        """How many rows changed, in words."""
+        found = self.found
+        return f"{found.higher:,} higher, {found.lower:,} lower, {found.equal:,} the same"
+
+    @property
+    def picture(self) -> Markup:
+        """Each row as a dot, by how much it changed."""
+        return figures.dots(self.found.changes, self.found.change_range, f"{self.score}: {self.counts}")
+
+    @property
+    def rows_of_a_dot(self) -> int:
+        """For how many rows a dot stands."""
+        return figures.rows_of_a_dot(self.found.changes)
 
     @property
     def changed(self) -> int:
@@ -111,15 +132,21 @@ def table_of(comparison: Comparison, rows: Sequence[RowChange]) -> Table:
     """
     if len(comparison.differences) != 1:
         return Table()
+    compared = comparison.differences[0].metrics
     found = {
         key.removeprefix(SCORE_PREFIX): difference.evaluation
-        for key, difference in comparison.differences[0].metrics.items()
+        for key, difference in compared.items()
         if difference.evaluation is not None and difference.evaluation.pairs
     }
     names = _dataset_names(comparison)
     listed = {score: sum(row.score == score for row in rows) for score in found}
     columns = [
-        Column(score, evaluation, listed[score] >= evaluation.higher + evaluation.lower)
+        Column(
+            score,
+            evaluation,
+            listed[score] >= evaluation.higher + evaluation.lower,
+            compared[f"{SCORE_PREFIX}{score}"].verdict,
+        )
         for score, evaluation in found.items()
     ]
     by_row: dict[tuple[str, str], dict[str, RowChange]] = {}

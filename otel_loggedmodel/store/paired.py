@@ -32,6 +32,8 @@ MIN_PAIRS: Final = 10
 BOOTSTRAP_PAIRS: Final = 200
 # The ends of the interval are known to about a twentieth of its width then.
 RESAMPLES: Final = 2000
+PARTS_OF_A_SIDE: Final = 10
+"""Into how many parts changes in one direction are sorted."""
 _SEED: Final = 20240411
 
 # Up to here the distribution is summed up exactly.
@@ -77,6 +79,22 @@ def changes(base: Sequence[float], candidate: Sequence[float]) -> tuple[int, int
     higher = sum(difference > 0 for difference in differences)
     lower = sum(difference < 0 for difference in differences)
     return higher, lower, len(differences) - higher - lower
+
+
+def distribution(base: Sequence[float], candidate: Sequence[float]) -> tuple[tuple[int, ...], float]:
+    """How many pairs changed how much, and the largest change that there is a part for.
+
+    The parts are of one width, `PARTS_OF_A_SIDE` for lower and as many for higher values. Pairs that are equal have
+    the one in the middle.
+    """
+    differences = [_difference(before, after) for before, after in zip(base, candidate, strict=True)]
+    most = max([1.0, *map(abs, differences)])
+    parts = [0] * (2 * PARTS_OF_A_SIDE + 1)
+    for difference in differences:
+        steps = min(math.ceil(round(abs(difference) / most * PARTS_OF_A_SIDE, 9)), PARTS_OF_A_SIDE)
+        steps = max(steps, 1) if difference else 0
+        parts[PARTS_OF_A_SIDE + (steps if difference > 0 else -steps)] += 1
+    return tuple(parts), most
 
 
 def tested(

@@ -236,6 +236,9 @@ class ScoreComparison:
         source: `human`, `code` or `llm`, if the results say.
         scorer: Digest of the scorer, if there is one.
         datasets: Digests of the data sets; none for production traffic.
+        changes: How many pairs changed how much: parts of one width from `-change_range` to `change_range`, the lowest
+            first. Pairs that are equal have the part in the middle for themselves. Empty without pairs.
+        change_range: The largest change that the parts reach: 1, or more where a pair changed more.
     """
 
     test: str | None = None
@@ -248,6 +251,8 @@ class ScoreComparison:
     source: str | None = None
     scorer: str | None = None
     datasets: tuple[str, ...] = ()
+    changes: tuple[int, ...] = ()
+    change_range: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -244,7 +244,9 @@ class Match:
     def _counted(self, test: str | None, before: Sequence[float], after: Sequence[float]) -> ScoreComparison:
         """What was compared, also of pairs that are too few to be tested."""
         higher, lower, equal = paired.changes(before, after)
-        return replace(self._evaluation(test), pairs=len(self.pairs), higher=higher, lower=lower, equal=equal)
+        changes, most = paired.distribution(before, after)
+        found = replace(self._evaluation(test), pairs=len(self.pairs), higher=higher, lower=lower, equal=equal)
+        return replace(found, changes=changes, change_range=most)
 
     def _unpaired(self, base: Group, candidate: Group) -> Difference:
         if min(base.units, candidate.units) < statistics.MIN_SAMPLES:

@@ -250,7 +250,7 @@ class Difference(_message.Message):
     def __init__(self, base: _Optional[float] = ..., candidate: _Optional[float] = ..., delta: _Optional[float] = ..., ratio: _Optional[float] = ..., p_value: _Optional[float] = ..., verdict: _Optional[_Union[Difference.Verdict, str]] = ..., interval: _Optional[_Iterable[float]] = ..., effect_size: _Optional[float] = ..., p_value_adjusted: _Optional[float] = ..., evaluation: _Optional[_Union[ScoreComparison, _Mapping]] = ..., reason: _Optional[_Union[Difference.Reason, str]] = ..., margin: _Optional[float] = ..., base_interval: _Optional[_Iterable[float]] = ..., candidate_interval: _Optional[_Iterable[float]] = ..., base_units: _Optional[int] = ..., candidate_units: _Optional[int] = ..., adjusted: _Optional[str] = ...) -> None: ...
 
 class ScoreComparison(_message.Message):
-    __slots__ = ("test", "pairs", "higher", "lower", "equal", "base_count", "candidate_count", "source", "scorer", "datasets")
+    __slots__ = ("test", "pairs", "higher", "lower", "equal", "base_count", "candidate_count", "source", "scorer", "datasets", "changes", "change_range")
     TEST_FIELD_NUMBER: _ClassVar[int]
     PAIRS_FIELD_NUMBER: _ClassVar[int]
     HIGHER_FIELD_NUMBER: _ClassVar[int]
@@ -261,6 +261,8 @@ class ScoreComparison(_message.Message):
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     SCORER_FIELD_NUMBER: _ClassVar[int]
     DATASETS_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_RANGE_FIELD_NUMBER: _ClassVar[int]
     test: str
     pairs: int
     higher: int
@@ -271,7 +273,9 @@ class ScoreComparison(_message.Message):
     source: str
     scorer: str
     datasets: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, test: _Optional[str] = ..., pairs: _Optional[int] = ..., higher: _Optional[int] = ..., lower: _Optional[int] = ..., equal: _Optional[int] = ..., base_count: _Optional[int] = ..., candidate_count: _Optional[int] = ..., source: _Optional[str] = ..., scorer: _Optional[str] = ..., datasets: _Optional[_Iterable[str]] = ...) -> None: ...
+    changes: _containers.RepeatedScalarFieldContainer[int]
+    change_range: float
+    def __init__(self, test: _Optional[str] = ..., pairs: _Optional[int] = ..., higher: _Optional[int] = ..., lower: _Optional[int] = ..., equal: _Optional[int] = ..., base_count: _Optional[int] = ..., candidate_count: _Optional[int] = ..., source: _Optional[str] = ..., scorer: _Optional[str] = ..., datasets: _Optional[_Iterable[str]] = ..., changes: _Optional[_Iterable[int]] = ..., change_range: _Optional[float] = ...) -> None: ...
 
 class ConfigurationDifference(_message.Message):
     __slots__ = ("kind", "key", "values")

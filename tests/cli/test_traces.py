@@ -244,6 +244,14 @@ def test_the_trace_id_is_whole_at_any_width(columns: int) -> None:
     assert max(map(len, output.splitlines())) <= columns
 
 
+def test_what_people_read_goes_last_where_there_is_no_room() -> None:
+    said = 'cost_usd=0.01, scores={"correct": 0.5}, input="Where is my parcel?", output="In Graz."'
+    shown = without_colours(run_in_terminal(["traces"], 120, FILL.replace("cost_usd=0.01", said)))
+    table, _, left_out = shown.partition("Not shown")
+    assert {"scores", "input", "output"} <= set(table.split())
+    assert "service" in left_out
+
+
 def test_tokens_and_models_of_mlflows_spans_are_shown(run: Run, reader: MemoryReader) -> None:
     trace = mlflow_recorded.trace_of_the_agent()
     reader.whole_traces = {trace.trace_id: trace}

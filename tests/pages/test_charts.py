@@ -158,6 +158,17 @@ def test_better_is_to_the_right_whatever_the_metric(
     assert span.place(delta) == pytest.approx(place)
 
 
+@pytest.mark.parametrize(("counts", "each"), [((1, 0, 2), 1), ((0, 24, 24), 1), ((25, 0, 1), 2), ((0, 5, 2400), 100)])
+def test_a_dot_is_a_row_or_as_many_as_there_is_room_for(counts: tuple[int, int, int], each: int) -> None:
+    assert figures.rows_of_a_dot(counts) == each
+    drawn = ET.fromstring(figures.dots(counts, 1.0, "a score"))
+    kinds = [one.get("class") for one in drawn.iter() if (one.get("class") or "").startswith("dot")]
+    assert [kinds.count(f"dot {kind}") for kind in ("worse", "unknown", "better")] == [
+        -(-one // each) for one in counts
+    ]
+    assert [one.text for one in drawn.iter("text")] == ["-1", "same", "+1"]
+
+
 def test_an_outlier_does_not_make_a_distribution_narrow() -> None:
     around = dict.fromkeys(range(20, 30), 200)
     drawn = ET.fromstring(charts.distributions([{**around, 90: 1}], ["A"], "t"))

@@ -32,6 +32,19 @@ def test_mcnemars_test_is_the_binomial_test_of_the_pairs_that_changed(higher: in
     )
 
 
+@given(st.lists(st.tuples(st.integers(-40, 40), st.integers(-40, 40))), st.sampled_from([0.025, 0.1, 1.0, 1e9]))
+def test_every_pair_is_in_the_part_of_its_change(pairs: list[tuple[int, int]], scale: float) -> None:
+    before, after = [one * scale for one, _ in pairs], [other * scale for _, other in pairs]
+    parts, most = paired.distribution(before, after)
+    side = paired.PARTS_OF_A_SIDE
+    higher, lower, equal = paired.changes(before, after)
+    assert (sum(parts[side + 1 :]), sum(parts[:side]), parts[side]) == (higher, lower, equal)
+    changes = [after_it - before_it for before_it, after_it in zip(before, after, strict=True)]
+    assert most == pytest.approx(max([1.0, *map(abs, changes)]))
+    # The outermost parts have the largest changes.
+    assert parts[-1] == sum(change > most * (side - 1) / side * (1 + 1e-9) for change in changes)
+
+
 @given(st.lists(st.integers(min_value=-4, max_value=4), max_size=30))
 def test_the_effect_size_is_that_of_signed_ranks(values: list[int]) -> None:
     changes = [value for value in values if value]

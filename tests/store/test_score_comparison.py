@@ -122,7 +122,15 @@ def test_nine_pairs_are_too_few_and_ten_are_not() -> None:
 
     few, enough = of(9), of(10)
     assert few.evaluation == ScoreComparison(
-        pairs=9, lower=9, base_count=9, candidate_count=9, source="code", scorer="s1", datasets=("d1",)
+        changes=(0,) * 6 + (9,) + (0,) * 14,
+        change_range=1.0,
+        pairs=9,
+        lower=9,
+        base_count=9,
+        candidate_count=9,
+        source="code",
+        scorer="s1",
+        datasets=("d1",),
     )
     assert (few.p_value, few.interval) == (None, None)
     assert few.delta == pytest.approx(-0.4)
