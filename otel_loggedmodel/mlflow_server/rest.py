@@ -35,6 +35,9 @@ _DATABASE_TROUBLE: Final = re.compile(r"database is locked|deadlock|OperationalE
 # The experiment was deleted, for good or not, after it was asked for.
 _EXPERIMENT_TROUBLE: Final = re.compile(r"no experiment with id|experiment .{0,80}must be in the 'active' state", re.I)
 _NAME_EXPERIMENT: Final = "set MLFLOW_EXPERIMENT_ID or MLFLOW_EXPERIMENT_NAME to one that is there"
+# The workspace is not there, its name cannot be one, or the server has no workspaces and was asked for one.
+_WORKSPACE_TROUBLE: Final = re.compile(r"workspace (name )?'|workspace apis are not available", re.IGNORECASE)
+_NAME_WORKSPACE: Final = "set MLFLOW_WORKSPACE to one that is there, or unset it where the server has none"
 
 _inherited: Final[list[object]] = []
 
@@ -78,6 +81,10 @@ class ServerError(Exception):
     def may_be_absent(self) -> bool:
         """Whether it may mean the same. A server with users answers that a thing is forbidden if it is not there."""
         return self.is_absent or self.status == 403
+
+
+class WorkspaceError(ServerError):
+    """There is no such workspace, so that the server refuses every call."""
 
 
 class Server:
@@ -248,6 +255,9 @@ class Server:
                 f"or set MLFLOW_TRACKING_URI to where it is ({words})"
             )
             return ServerError(advice, status=status, error_code=error_code)
+        if _WORKSPACE_TROUBLE.match(str(detail)):
+            self._experiment_id = None
+            return WorkspaceError(f"{words}; {_NAME_WORKSPACE}", status=status, error_code=error_code)
         if status in (400, 404) and _EXPERIMENT_TROUBLE.search(str(detail)):
             self._experiment_id = None  # asked for again the next time: it may be restored by then
             return ServerError(f"{words}; {_NAME_EXPERIMENT}", status=status, error_code=error_code)
@@ -278,10 +288,16 @@ class Server:
     def _experiment_of_id(self, experiment_id: str) -> str:
         try:
             answer = self.call("GET", "/api/2.0/mlflow/experiments/get", query={"experiment_id": experiment_id})
+        except WorkspaceError:
+            raise
         except ServerError as error:
-            if error.status not in (400, 404) or error.may_pass or error.error_code == "":
+            advice = f"{_NAME_EXPERIMENT}, and MLFLOW_WORKSPACE to its workspace where the server has workspaces"
+            if error.status == 403:  # to a user who is no administrator, what is not there is forbidden
+                words = f"{error}; if it has no experiment {experiment_id!r}, {advice}"
+            elif error.status not in (400, 404) or error.may_pass or error.error_code == "":
                 raise
-            words = f"{self.settings.uri} has no experiment {experiment_id!r}: {_NAME_EXPERIMENT}"
+            else:
+                words = f"{self.settings.uri} has no experiment {experiment_id!r}: {advice}"
             raise ServerError(words, status=error.status, error_code=error.error_code) from error
         return self._active(answer)
 

@@ -19,6 +19,9 @@ DEFAULT_TIMEOUT_SECONDS: Final = 30.0
 _WORKSPACE_HEADER: Final = "X-MLFLOW-WORKSPACE"
 # What a header can hold without being taken for something else. Which names there are is the server's to say.
 _WORKSPACE: Final = re.compile(r"[!-~]{1,256}")
+# Experiment 0 belongs to the workspace `default`, and no other one can reach it.
+_WORKSPACE_OF_EXPERIMENT_0: Final = "default"
+_EXPERIMENT_OF_WORKSPACES: Final = "Default"
 
 
 class SettingsError(ValueError):
@@ -33,7 +36,7 @@ class Settings:
         uri: `http(s)://host[:port][/prefix]`, without user, password, query and trailing slash.
         experiment_id: The experiment that traces and LoggedModels belong to. It wins over the name.
         experiment_name: The same by name. It is made if there is none of that name. Without id and name it is
-            experiment `0`.
+            experiment `0`, or in a workspace of its own, where that is not, the one named `Default`.
         username: The user name for Basic authentication, with `password`.
         password: The password for Basic authentication, with `username`.
         token: The token for Bearer authentication, if there is no user name and password.
@@ -67,6 +70,12 @@ class Settings:
             raise SettingsError(f"timeout is {self.timeout}: pass seconds, as in 30")
         if self.workspace is not None and not _WORKSPACE.fullmatch(self.workspace):
             raise SettingsError(f"MLFLOW_WORKSPACE is {self.workspace!r}: write the name of a workspace, as in team-a")
+        if (
+            self.experiment_id is None
+            and self.experiment_name is None
+            and self.workspace not in (None, _WORKSPACE_OF_EXPERIMENT_0)
+        ):
+            object.__setattr__(self, "experiment_name", _EXPERIMENT_OF_WORKSPACES)
 
     @classmethod
     def from_environment(cls, uri: str | None = None) -> Settings:

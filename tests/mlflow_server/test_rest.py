@@ -183,6 +183,51 @@ server.call("GET", "/parent")
         assert there.connections == 2
 
 
+@pytest.mark.parametrize(
+    ("status", "error_code", "message"),
+    [
+        (404, "RESOURCE_DOES_NOT_EXIST", "Workspace 'team-a' not found"),
+        (400, "INVALID_PARAMETER_VALUE", "Workspace name 'team-a' must match the pattern ^[a-z0-9]"),
+        (500, "FEATURE_DISABLED", "Workspace APIs are not available: workspaces are not enabled on this server"),
+    ],
+)
+@pytest.mark.parametrize("named", [{"experiment_id": "7"}, {"experiment_name": "shop"}, {}])
+def test_a_workspace_that_is_not_there_is_told_and_loses_nothing(
+    status: int, error_code: str, message: str, named: dict[str, str]
+) -> None:
+    document = {"error_code": error_code, "message": message}
+    with AnsweringServer(lambda *_: as_json(status, document)) as there:
+        server = Server(Settings(there.uri, workspace="team-a", **named))
+        with pytest.raises(ServerError, match="set MLFLOW_WORKSPACE to one that is there") as caught:
+            server.otlp_headers()
+        server.close()
+    assert message in str(caught.value)
+    assert kind_of(caught.value) == "refused"
+
+
+def test_what_is_forbidden_may_not_be_there() -> None:
+    with AnsweringServer(lambda *_: (403, {}, b"Permission denied")) as there:
+        server = Server(Settings(there.uri, username="anna", password="x", experiment_id="7"))
+        with pytest.raises(ServerError, match=r"if it has no experiment '7', set MLFLOW_EXPERIMENT_ID") as caught:
+            server.otlp_headers()
+        server.close()
+    assert "MLFLOW_WORKSPACE" in str(caught.value)
+    assert kind_of(caught.value) == "refused"
+
+
+def test_a_workspace_has_an_experiment_of_its_own() -> None:
+    with AnsweringServer(lambda *_: as_json(200, {"experiment": {"experiment_id": "5"}})) as there:
+        for workspace, question in (
+            ("team-a", "get-by-name?experiment_name=Default"),
+            ("default", "get?experiment_id=0"),
+            (None, "get?experiment_id=0"),
+        ):
+            server = Server(Settings(there.uri, workspace=workspace))
+            assert server.experiment_id == "5"
+            server.close()
+            assert there.requests[-1][1] == f"/api/2.0/mlflow/experiments/{question}"
+
+
 def test_the_experiment_is_asked_for_once() -> None:
     with AnsweringServer(lambda *_: as_json(200, {"experiment": {"experiment_id": "0"}})) as there:
         server = Server(Settings(there.uri, password="x"))
