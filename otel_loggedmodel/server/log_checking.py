@@ -58,8 +58,7 @@ class _LogCheck(Check):
             resource = resource_logs.resource
             if not self._has_sound_attributes(resource):
                 self.repairs.repair_attributes(resource)
-            if self._has_lists:
-                self.repairs.make_texts(resource)
+            self.repairs.make_texts(resource)
             resource_size = len(resource.SerializePartialToString()) + len(resource_logs.schema_url)
             keeps_all = self._keeps_all or (
                 self._may_have_ids and any(attribute.key == ID for attribute in resource.attributes)
@@ -70,11 +69,12 @@ class _LogCheck(Check):
                 scope = scope_logs.scope
                 if not self._has_sound_attributes(scope):
                     self.repairs.repair_scope(scope)
-                if self._has_lists:
-                    self.repairs.make_texts(scope)
+                self.repairs.make_texts(scope)
+                before = weight.parts
                 for record in scope_logs.log_records:
                     self._check_record(record)
                 records = len(scope_logs.log_records)
+                self.repairs.make_texts_of_all(scope_logs, "log_records", weight.parts - before + records)
                 weight.spans += records
                 scope_size = len(scope.SerializePartialToString()) + len(scope_logs.schema_url)
                 weight.repeated += records * (resource_size + scope_size)
@@ -107,8 +107,6 @@ class _LogCheck(Check):
         if not self._is_sound(record):
             self.repairs.repair_record(record, self._now_ns)
         self.weight.parts += len(record.attributes)
-        if self._has_lists:
-            self.repairs.make_texts(record)
 
     def _is_sound(self, record: Any) -> bool:
         trace_id, span_id = record.trace_id, record.span_id

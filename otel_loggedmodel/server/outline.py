@@ -14,7 +14,8 @@ from typing import Any, Final
 _RESOURCE_SPANS: Final = 1
 _SCOPE_SPANS: Final = 2
 _SPANS: Final = 2
-_BYTES_OF_A_SPAN: Final = 2
+# The least, for one that is empty.
+_BYTES_OF_A_MESSAGE: Final = 2
 _MAX_VARINT_BITS: Final = 70
 
 # What has messages in it, by the number of the field, down to the values of attributes.
@@ -42,7 +43,7 @@ def has_more_spans(body: bytes, limit: int) -> bool:
 
     For bytes that are no request, the answer means nothing.
     """
-    if len(body) <= limit * _BYTES_OF_A_SPAN:
+    if len(body) <= limit * _BYTES_OF_A_MESSAGE:
         return False
     return any(True for _ in itertools.islice(_outline(body), limit, None))
 
@@ -57,6 +58,8 @@ def has_more_messages(body: bytes, limit: int, fields: dict[int, Any] = OF_SPANS
         limit: How many it may have.
         fields: What has messages in it: `OF_SPANS` or `OF_LOG_RECORDS`.
     """
+    if len(body) <= limit * _BYTES_OF_A_MESSAGE:
+        return False
     # Each begins with one of a few bytes. Native code counts those, and there are fewer in nearly all requests.
     if len(body) - len(body.translate(None, _TAGS)) <= limit:
         return False

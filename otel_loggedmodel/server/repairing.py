@@ -6,14 +6,13 @@ for every day.
 """
 
 import copy
+import functools
 import re
 from typing import Any, Final, Protocol
 
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from google.protobuf.message import Message
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
-from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
 from otel_loggedmodel.server.accounting import Account
@@ -36,9 +35,14 @@ MAX_EVENTS_OR_LINKS: Final = 10_000
 _MAX_LOOKED_THROUGH: Final = 100_000
 _TOO_LONG_TO_READ: Final = 4
 
-# Where protobuf finds a list or a map in a `FlatRequest`.
+# Where protobuf finds a list or a map in a part of a `FlatRequest`.
 _PLACE: Final = re.compile(r"(?:(events|links)\[(\d+)\]\.)?attributes\[(\d+)\]\.value\.")
 _BODY: Final = "body."
+# Looking for them in all spans or log records at once is quicker than one by one, and takes some 150 bytes for each.
+_MOST_PLACES_AT_ONCE: Final = 100_000
+# The same short lists come again and again: reasons to finish, names of tools, tags.
+_MOST_KNOWN_TEXTS: Final = 1_000
+_LONGEST_KNOWN: Final = 200
 
 
 class _HasAttributes(Protocol):
@@ -48,16 +52,23 @@ class _HasAttributes(Protocol):
     dropped_attributes_count: int
 
 
+@functools.lru_cache(1024)
+def _steps(place: str) -> tuple[str | None, int, int]:
+    """Which of the events or links, if any, and which attribute of it."""
+    match = _PLACE.match(place)
+    assert match is not None, place
+    part, part_number, number = match.groups()
+    return part, int(part_number or 0), int(number)
+
+
 def _value_at(owner: Any, place: str) -> AnyValue:
     """The value where protobuf has found a list or a map."""
     if place.startswith(_BODY):
         body: AnyValue = owner.body
         return body
-    match = _PLACE.match(place)
-    assert match is not None, place
-    part, part_number, number = match.groups()
-    holder = owner if part is None else getattr(owner, part)[int(part_number)]
-    value: AnyValue = holder.attributes[int(number)].value
+    part, part_number, number = _steps(place)
+    holder = owner if part is None else getattr(owner, part)[part_number]
+    value: AnyValue = holder.attributes[number].value
     return value
 
 
@@ -80,6 +91,7 @@ class Repairs:
         self._account = account
         self._rejected = account.rejected
         self._repaired = account.repaired
+        self._known_texts: dict[bytes, str] = {}
 
     def repair_span(self, span: Span) -> bool:
         """Change a span so that it can be stored, except for its lists and maps. Returns False if it cannot be."""
@@ -108,24 +120,29 @@ class Repairs:
                 self._cut(event, "name")
         return True
 
-    def make_texts(self, owner: Span | Resource | InstrumentationScope | LogRecord) -> None:
-        """Make texts of the lists and maps in a part of a request."""
-        places: list[str] = owner.FindInitializationErrors()  # type: ignore[union-attr]  # not in the stubs
-        for place in places:
-            value = _value_at(owner, place)
-            serialized = value.SerializePartialToString()
-            # The same bytes, read as a type that has lists and maps.
-            read = None
-            if len(serialized) <= self._max_bytes * _TOO_LONG_TO_READ:
-                read = read_value(serialized, self._account)
-            if read is None:
-                value.string_value = f"<{len(serialized)} bytes of a list or a map were left out>"
-                self._repaired["values"] += 1
-                continue
-            value.string_value = text_of(read)
-            # Escapes can make it longer than the whole request was.
-            self._cut(value, "string_value")
-            self._repaired["lists_and_maps"] += 1
+    def make_texts(self, owner: Any) -> None:
+        """Make texts of the lists and maps in a resource, a scope, a span or a log record."""
+        for place in owner.FindInitializationErrors():
+            self._make_text(_value_at(owner, place))
+
+    def make_texts_of_all(self, scope: Any, items: str, parts: int) -> None:
+        """Make texts of the lists and maps in all spans or log records of a scope.
+
+        Args:
+            scope: What they are in.
+            items: The name of the field.
+            parts: How many attributes, events and links they have, at least.
+        """
+        owners = getattr(scope, items)
+        if parts > _MOST_PLACES_AT_ONCE:
+            for owner in owners:
+                self.make_texts(owner)
+            return
+        beginning = f"{items}["
+        for place in scope.FindInitializationErrors():
+            if place.startswith(beginning):
+                number, _, rest = place[len(beginning) :].partition("].")
+                self._make_text(_value_at(owners[int(number)], rest))
 
     def remove_rejected(self, scope_spans: ScopeSpans) -> None:
         """Remove the spans that cannot be stored."""
@@ -150,6 +167,34 @@ class Repairs:
                 self._cut(attribute, "key")
                 self._cut(attribute.value, "string_value")
                 self._cut_bytes(attribute.value)
+
+    def _make_text(self, value: AnyValue) -> None:
+        serialized = value.SerializePartialToString()
+        if (known := self._known_texts.get(serialized)) is not None:
+            value.string_value = known
+            self._repaired["lists_and_maps"] += 1
+            return
+        # The same bytes, read as a type that has lists and maps.
+        read = None
+        if len(serialized) <= self._max_bytes * _TOO_LONG_TO_READ:
+            read = read_value(serialized, self._account)
+        if read is None:
+            value.string_value = f"<{len(serialized)} bytes of a list or a map were left out>"
+            self._repaired["values"] += 1
+            return
+        text = text_of(read)
+        value.string_value = text
+        # Escapes can make it longer than the whole request was.
+        self._cut(value, "string_value")
+        self._repaired["lists_and_maps"] += 1
+        if (
+            len(serialized) <= _LONGEST_KNOWN
+            and len(text) * 4 <= self._max_bytes
+            and len(self._known_texts) < _MOST_KNOWN_TEXTS
+            # One that had to be repaired is counted each time.
+            and read.SerializeToString() == serialized
+        ):
+            self._known_texts[serialized] = text
 
     def _reason_to_reject(self, span: Span) -> str | None:
         if len(span.trace_id) != 16 or span.trace_id == NO_TRACE_ID:

@@ -13,6 +13,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from odd_spans import expected_rows, odd_request
+from otel_loggedmodel.server import repairing
 from otel_loggedmodel.server.accounting import Account
 from otel_loggedmodel.server.checking import Checked
 from otel_loggedmodel.server.checking import check as check_at
@@ -267,6 +268,33 @@ def test_lists_in_a_span_that_is_rejected_are_no_matter() -> None:
     )
 
 
+@pytest.mark.parametrize("at_once", [0, 100], ids=["one by one", "at once"])
+def test_each_span_keeps_its_own_lists_whatever_is_rejected_between(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repairing, "_MOST_PLACES_AT_ONCE", at_once)
+    request = request_of(12)
+    for number, span in enumerate(spans_of(request)):
+        span.attributes.add(key="own").value.CopyFrom(lists(1, AnyValue(int_value=number)))
+        span.attributes.add(key="same").value.CopyFrom(lists(1))
+        span.events.add(name="e").attributes.add(key="of event").value.CopyFrom(lists(2))
+        span.links.add(trace_id=b"t" * 16, span_id=b"s" * 8).attributes.add(key="k").value.CopyFrom(lists(1))
+        if number % 5 == 2:
+            span.trace_id = b"short"
+        if number % 5 == 3:
+            span.links.add(trace_id=b"nowhere")
+    checked = check(request)
+    kept = spans_of(checked.payload)
+    told = [{attribute.key: attribute.value.string_value for attribute in span.attributes} for span in kept]
+    numbers = [number for number in range(12) if number % 5 != 2]
+    assert [texts["own"] for texts in told] == [f"[{number}]" for number in numbers]
+    assert {texts["same"] for texts in told} == {'["core"]'}
+    assert {span.events[-1].attributes[0].value.string_value for span in kept} == {'[["core"]]'}
+    assert {span.links[-1].attributes[0].value.string_value for span in kept} == {'["core"]'}
+    assert checked.account.repaired == {"lists_and_maps": 4 * len(numbers), "links": 2}
+    assert checked.account.rejected == {"trace_id": 2}
+
+
 def test_lists_beyond_the_limit_are_dropped_unread() -> None:
     request = request_of()
     for number in range(12):
@@ -295,6 +323,10 @@ def test_texts_in_lists_that_are_not_utf8_are_repaired() -> None:
     text = only_span(checked).attributes[0].value.string_value
     assert text == '[["caf\ufffd"],{"\ufffd\ufffdkk":"fine"}]'
     assert checked.account.repaired == {"lists_and_maps": 1, "texts": 1}
+    # The next of the same is repaired, and counted, too.
+    spans_of(request)[0].attributes.add(key="again").value.CopyFrom(value)
+    twice = request.SerializeToString().replace(b"NAME", b"N\xffME").replace(b"KEYS", b"K\xfeYS")
+    assert check(twice).account.repaired == {"lists_and_maps": 2, "texts": 2}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from otel_loggedmodel.server.outline import has_more_spans
+from otel_loggedmodel.server.outline import has_more_messages, has_more_spans
 
 from .backends import body_of
 
@@ -80,3 +80,13 @@ def test_a_number_without_end_is_no_work() -> None:
 
 def test_small_requests_are_not_looked_at() -> None:
     assert not has_more_spans(body_of(3), 10**6)
+
+
+def test_messages_are_counted_down_to_the_values_of_attributes() -> None:
+    # A resource, a scope, a span, and two attributes with nothing in them, where an empty message takes two bytes.
+    attributes = delimited(0x4A, b"") * 2
+    body = delimited(0x0A, delimited(0x12, delimited(0x12, attributes)))
+    assert not has_more_messages(body, 5)
+    assert has_more_messages(body, 4)
+    assert has_more_messages(b"\x0a\x00" * 1001, 1000)
+    assert not has_more_messages(b"\x0a\x00" * 1000, 1000)
