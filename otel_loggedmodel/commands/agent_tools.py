@@ -13,7 +13,7 @@ import msgspec
 
 from otel_loggedmodel.conventions import previews
 from otel_loggedmodel.conventions.status import is_error
-from otel_loggedmodel.presenting import deciding
+from otel_loggedmodel.presenting import deciding, misuse
 from otel_loggedmodel.presenting.metrics import change_of, metric_named, metrics_of, value_of
 from otel_loggedmodel.presenting.naming import Title, titles_of
 from otel_loggedmodel.presenting.selecting import selection_of
@@ -59,7 +59,12 @@ class Tools:
             limit: At most so many, up to 100.
         """
         which = VersionFilter(name=name, limit=min(max(limit, 1), _MOST_LISTED))
-        return _told(lambda: {"versions": [_version(one) for one in self._reader.versions(which, _selection(since))]})
+
+        def ask() -> object:
+            found = misuse.with_notes(self._reader.versions(which, _selection(since)))
+            return {**found, "versions": [_version(one) for one in found["versions"]]}
+
+        return _told(ask)
 
     def deployed_versions(self) -> str:
         """Say which version each service that still sends runs now, in which environment, and its share of traffic."""

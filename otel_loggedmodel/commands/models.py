@@ -59,7 +59,7 @@ def models(
     with opening.reader(store, token_file, "Reading versions", prices) as reader:
         versions = reader.versions(which, selection)
     if json:
-        printing.show_json({"versions": versions})
+        printing.show_json(misuse.with_notes(versions))
     elif versions:
         _show_table(versions)
         if len(versions) == limit:

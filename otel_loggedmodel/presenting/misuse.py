@@ -2,7 +2,9 @@
 """Notices an application that makes a version for each request: its lists are long, and its comparisons empty."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypedDict
+
+from otel_loggedmodel.store.version_results import Version
 
 _FEWEST: Final = 20
 _SHARE: Final = 0.9
@@ -23,3 +25,21 @@ def hint(traces: Sequence[int | None]) -> str | None:
     if len(known) < _FEWEST or sum(count == 1 for count in known) < _SHARE * len(known):
         return None
     return HINT
+
+
+class Listed(TypedDict):
+    """A list of versions as programs get it.
+
+    Attributes:
+        versions: The versions.
+        notes: What to say of them, a sentence or two each.
+    """
+
+    versions: Sequence[Version]
+    notes: Sequence[str]
+
+
+def with_notes(versions: Sequence[Version]) -> Listed:
+    """A list of versions with the hint, where there is one."""
+    told = hint([version.traces for version in versions])
+    return {"versions": versions, "notes": [] if told is None else [told]}

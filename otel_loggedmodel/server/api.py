@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from otel_loggedmodel.presenting import misuse
 from otel_loggedmodel.server.access import Access
 from otel_loggedmodel.server.metrics import Metrics
 from otel_loggedmodel.server.parameters import SELECTION, BadParameterError, Parameters
@@ -205,7 +206,7 @@ class Api:
             limit=parameters.number("limit", VersionFilter.limit, 1, MAX_LISTED),
         )
         selection = parameters.selection()
-        return await self._ask(lambda: {"versions": self._reader.versions(which, selection)})
+        return await self._ask(lambda: misuse.with_notes(self._reader.versions(which, selection)))
 
     async def _runs(self, request: Request) -> bytes:
         parameters = _parameters(request, {"version", "dataset", "limit"})

@@ -93,7 +93,8 @@ _FOUND: Final = [
     _query("score", _TEXT, "Whose score is within a bound: correct<0.5, correct>=0.5, correct=1."),
 ]
 
-# Path, what it is for, its parameters, and the answer: a type, or the name of a list and the type of what is in it.
+# Path, what it is for, its parameters, and the answer: a type, or the name of a list, the type of what is in it, and
+# what stands beside it.
 _QUESTIONS: Final[Sequence[tuple[str, str, Sequence[_Schema], Any]]] = (
     (
         "/api/v1/versions",
@@ -106,7 +107,7 @@ _QUESTIONS: Final[Sequence[tuple[str, str, Sequence[_Schema], Any]]] = (
             _query("limit", _number(VersionFilter.limit, 1, MAX_LISTED), "At most so many."),
             *_SELECTION,
         ],
-        ("versions", Version),
+        ("versions", Version, {"notes": {"type": "array", "items": _TEXT}}),
     ),
     ("/api/v1/versions/{version}", "One version, its numbers and its history", [_VERSION, *_SELECTION], VersionDetail),
     ("/api/v1/compare", "Versions side by side", [_versions(1), *_SELECTION], Comparison),
@@ -226,12 +227,13 @@ def document() -> bytes:
 def _answer(answer: Any, schemas: Mapping[Any, _Schema]) -> _Schema:
     if not isinstance(answer, tuple):
         return schemas[answer]
-    name, kind = answer
-    return _object(name, {"type": "array", "items": schemas[kind]})
+    name, kind, *beside = answer
+    return _object(name, {"type": "array", "items": schemas[kind]}, *beside)
 
 
-def _object(name: str, schema: _Schema) -> _Schema:
-    return {"type": "object", "required": [name], "properties": {name: schema}}
+def _object(name: str, schema: _Schema, beside: Mapping[str, _Schema] | None = None) -> _Schema:
+    properties = {name: schema, **(beside or {})}
+    return {"type": "object", "required": [*properties], "properties": properties}
 
 
 def _responses(answer: _Schema) -> _Schema:

@@ -161,7 +161,7 @@ def making(database: Database, on_cluster: str = "", *, is_new: bool = False) ->
     if there.exists:
         yield f"DROP TABLE IF EXISTS {VIEW}{on_cluster} SYNC"
         yield f"DROP TABLE IF EXISTS {TABLE}{on_cluster} SYNC"
-    engine, expiry = ("MergeTree()", "") if is_new else _of_spans(database)
+    engine, expiry = ("MergeTree()", "") if is_new else of_spans(database)
     if on_cluster:
         engine = "ReplicatedMergeTree()"
     columns = ",\n    ".join(f"{name} {type_}" for name, type_, _ in _COLUMNS)
@@ -228,7 +228,7 @@ def days(database: Database) -> tuple[str, ...]:
     return tuple(row["day"] for row in found)
 
 
-def _of_spans(database: Database) -> tuple[str, str]:
+def of_spans(database: Database) -> tuple[str, str]:
     """The kind of engine that the table of spans has, and when its rows expire."""
     (row,) = database.query(
         "SELECT engine, engine_full FROM system.tables WHERE database = currentDatabase() AND name = {table:String}",

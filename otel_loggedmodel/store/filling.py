@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fills in what the table of what counts lacks in an embedded store, as after an upgrade, in the background.
+"""Fills in what the tables of what counts and of what was seen lack in an embedded store, in the background.
 
-It goes day by day, as each day that is done is remembered. A day of many spans is filled in hour by hour, so that the
-thread can stop soon.
+They lack something after an upgrade. The filler goes day by day, as each day that is done is remembered. A day of many
+spans is filled in hour by hour, so that the thread can stop soon.
 """
 
 import logging
 import re
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from otel_loggedmodel.store import counted, layout, schema
+from otel_loggedmodel.store import counted, layout, schema, seen_table
 from otel_loggedmodel.store.database import Database, second, text
 from otel_loggedmodel.store.reading import ReadingError
 
@@ -21,6 +22,11 @@ _HOURS: Final = range(24)
 # So many spans take less than a second.
 _MOST_AT_ONCE: Final = 100_000
 _ONE_THREAD: Final = {"max_threads": 1}
+
+
+def is_needed(database: Database) -> bool:
+    """Whether anything has to be filled in."""
+    return bool(schema.missing_days(database)) or seen_table.is_missing(database)
 
 
 class Filler:
@@ -63,17 +69,31 @@ class Filler:
                 if self._stopping.is_set():
                     return
                 database.command(statement, _ONE_THREAD)
+        if seen_table.is_missing(database):
+            for statement in seen_table.filling(database):
+                if self._stopping.is_set():
+                    return
+                database.command(statement, _ONE_THREAD)
 
 
 def notice_damage(database: Database, directory: Path) -> None:
-    """Mark days as missing if the engine has set a part of theirs aside, so that they are filled in anew.
+    """Mark what has to be filled in anew if the engine has set a part of it aside: days, or the table of what was seen.
 
-    These parts are dropped. Nothing is lost with them, as the whole table follows from the table of spans.
+    These parts are dropped. Nothing is lost with them, as both tables follow from the table of spans.
     """
-    parts = [Path(part.path).name for part in layout.set_aside(directory) if part.table == counted.TABLE]
-    if not parts:
-        return
-    days = {match[0] for part in parts if (match := re.search(r"\d{8}", part))}
-    database.command(counted.remembering(sorted({*days, *schema.missing_days(database)})))
+    if seen := _set_aside(directory, seen_table.TABLE):
+        database.command(seen_table.forgetting())
+        _drop(database, seen_table.TABLE, seen)
+    if parts := _set_aside(directory, counted.TABLE):
+        days = {match[0] for part in parts if (match := re.search(r"\d{8}", part))}
+        database.command(counted.remembering(sorted({*days, *schema.missing_days(database)})))
+        _drop(database, counted.TABLE, parts)
+
+
+def _set_aside(directory: Path, table: str) -> list[str]:
+    return [Path(part.path).name for part in layout.set_aside(directory) if part.table == table]
+
+
+def _drop(database: Database, table: str, parts: Sequence[str]) -> None:
     for part in parts:
-        database.command(f"ALTER TABLE {counted.TABLE} DROP DETACHED PART {text(part)}", {"allow_drop_detached": 1})
+        database.command(f"ALTER TABLE {table} DROP DETACHED PART {text(part)}", {"allow_drop_detached": 1})

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, Final
 
-from otel_loggedmodel.store import counted, schema
+from otel_loggedmodel.store import counted, schema, seen_table
 from otel_loggedmodel.store.counts import Counts
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.filling import Filler, notice_damage
+from otel_loggedmodel.store.filling import Filler, is_needed, notice_damage
 from otel_loggedmodel.store.otlp_sql import ATTRIBUTES, make_input, otlp_settings, texts, time
 
 _INPUT: Final = "otel_loggedmodel_otlp_in"
@@ -123,7 +123,7 @@ class OtlpWriter:
         if database.directory is not None:
             notice_damage(database, database.directory)
         make_input(database, _INPUT, f"resource_spans {_RESOURCE_SPANS}", _SELECT, schema.SPANS)
-        self._filler = Filler(database) if is_embedded and schema.missing_days(database) else None
+        self._filler = Filler(database) if is_embedded and is_needed(database) else None
         self._settings = otlp_settings(database.directory, _PROTO)
         self.counts = Counts(database)
 
@@ -167,6 +167,7 @@ class OtlpWriter:
         for day in days:
             # The table of what counts holds no records.
             self.database.command(f"ALTER TABLE {counted.TABLE} DROP PARTITION ID '{day['id']}'")
+            self.database.command(f"ALTER TABLE {seen_table.TABLE} DROP PARTITION ID '{day['id']}'")
             if day["records"]:
                 self.database.command(
                     f"ALTER TABLE {schema.SPANS} DELETE IN PARTITION ID '{day['id']}'"

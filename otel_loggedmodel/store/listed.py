@@ -17,7 +17,13 @@ def references(known: Catalogue, model_id: str, seen: Collection[str]) -> list[s
 
 
 def newest(
-    known: Catalogue, last_seen: Mapping[str, int], which: VersionFilter, called: Collection[str], *, has_all: bool
+    known: Catalogue,
+    last_seen: Mapping[str, int],
+    which: VersionFilter,
+    called: Collection[str],
+    *,
+    has_all: bool,
+    since_ms: int = 0,
 ) -> list[str]:
     """The ids of the versions to list, newest first.
 
@@ -27,19 +33,23 @@ def newest(
         which: Which are wanted.
         called: The ids that have the wanted name on spans alone.
         has_all: Whether versions without spans are wanted, too.
+        since_ms: If `last_seen` lacks versions, when the last of those was used at most; in ms since the epoch.
     """
     # A reference by name without spans is no version of its own.
     unused = (
-        [] if not has_all else [one for one in known.models if one not in last_seen and one not in known.standing_for]
+        one
+        for one, folded in known.models.items()
+        if one not in last_seen and one not in known.standing_for and folded.model.creation_timestamp >= since_ms
     )
-    wanted = (model_id for model_id in (*last_seen, *unused) if _is_wanted(known, model_id, which, called))
+    wanted = (one for one in (*last_seen, *(unused if has_all else ())) if _is_wanted(known, one, which, called))
+    return heapq.nsmallest(which.limit, wanted, key=lambda one: (-age_ms(known, last_seen, one), one))
 
-    def age(model_id: str) -> tuple[int, str]:
-        folded = known.models.get(model_id)
-        created = 0 if folded is None else folded.model.creation_timestamp
-        return -max(last_seen.get(model_id, 0) // 1_000_000, created), model_id
 
-    return heapq.nsmallest(which.limit, wanted, key=age)
+def age_ms(known: Catalogue, last_seen: Mapping[str, int], model_id: str) -> int:
+    """When a version was used or made last, in ms since the epoch; `known` and `last_seen` as `newest` has them."""
+    folded = known.models.get(model_id)
+    created = 0 if folded is None else folded.model.creation_timestamp
+    return max(last_seen.get(model_id, 0) // 1_000_000, created)
 
 
 def version(

@@ -65,6 +65,7 @@ class Scope:
         torn: How many of the moved traces are steps of runs that time alone puts together (`torn`).
         is_wide: Whether all spans are asked, and not only what counts.
         has_logged: Whether there are results of evaluations among log records (`log_scores`).
+        since_ns: No span of these versions began before, if that is known; in ns since the epoch.
     """
 
     columns: schema.Columns
@@ -81,6 +82,7 @@ class Scope:
     torn: int = 0
     has_logged: bool = False
     is_wide: bool = False
+    since_ns: int | None = None
 
     @property
     def wide(self) -> "Scope":
@@ -150,6 +152,9 @@ class Scope:
         if self.selection.until is not None:
             conditions.append("Timestamp < {to:DateTime64(9, 'UTC')}")
             parameters["to"] = self.selection.until.astimezone(timezone.utc) + _AFTER
+        if self.since_ns is not None:
+            conditions.append("Timestamp >= fromUnixTimestamp64Nano({since_ns:Int64})")
+            parameters["since_ns"] = self.since_ns
         if self.trace_ids is not None:
             conditions.append("TraceId IN {trace_ids:Array(String)}")
             parameters["trace_ids"] = list(self.trace_ids)

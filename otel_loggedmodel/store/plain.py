@@ -13,10 +13,18 @@ from otel_loggedmodel.store.adding import CALLS_SQL, SAYS, SUMS_SQL, UNSAID
 from otel_loggedmodel.store.call_column import FAILED_BIT, ODD_BIT, TOKENS_BIT, UNCACHED_BIT
 from otel_loggedmodel.store.conventions_sql import KINDS
 from otel_loggedmodel.store.entering import ENTRY_TYPE, WHOLES
+from otel_loggedmodel.store.schema import call
 
 _EMBEDDING, _AGENT, _TOOL = (KINDS.index(kind) + 1 for kind in (Kind.EMBEDDING, Kind.AGENT, Kind.TOOL))
 _IS_CALL: Final = f"s_is_calls AND s_kinds IN {CALLS_SQL}"
 _IS_SILENT: Final = f"bitAnd(s_used, {UNSAID}) = 0"
+
+IS_ENTRY: Final = "LoggedModelRole = 'entry'"
+BREAKS: Final = (
+    f"LoggedModelRole != 'entry' AND bitTest({call('usage')}, {FAILED_BIT})"
+    f" AND (toUInt8({call('kind')}) = 0 OR toUInt8({call('kind')}) IN {WHOLES})"
+)
+"""Whether a span is one whose failure could make the entry span a failed one."""
 
 _ENTRIES: Final = f"""\
 version, trace, max(s_conversation) AS conversation, countIf(s_entry = 2) AS wanted, groupArray(s_ids) AS ids,

@@ -3,9 +3,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from otel_loggedmodel.store import (
     agreement,
@@ -24,6 +24,7 @@ from otel_loggedmodel.store import (
     matching,
     naming,
     noting,
+    recent,
     rows,
     run_records,
     run_scope,
@@ -90,23 +91,29 @@ class StoreReader:
 
     def versions(self, which: VersionFilter = ALL_VERSIONS, selection: Selection = EVERYTHING) -> list[Version]:
         """The versions, as `Reader.versions` says."""
-        known = self._load()
-        seen = sightings.seen_ids(self._database, self._columns)
+        known, columns = self._load(), self._columns
+        called = () if which.name is None else spoken.ids_called(self._database, columns, which.name)
+        if columns.is_seen and selection.of_traces == EVERYTHING:
+            seen = sightings.seen_among(self._database, columns, known.standing_for)
+            found = recent.recent(self._database, self._unscored(known, None, selection, seen), known, which, called)
+            used, model_ids = found.used, found.model_ids
+            if which.counted:
+                scope = self._unscored(known, model_ids if found.are_few else None, selection, seen)
+                scope = replace(scope, since_ns=found.since_ns)
+                scope = scoping.moved(self._database, scope) if found.may_be_moved else scope
+                used = sightings.usage(self._database, scope, may_be_sampled=found.may_be_sampled)
+            return self._named(_listed(known, model_ids, used, found.used, seen), found.names)
+        seen = sightings.seen_ids(self._database, columns)
         scope = self._unscored(known, None, selection, seen)
-        cut_off = sightings.cut_off_ids(self._database, self._columns)
+        cut_off = sightings.cut_off_ids(self._database, columns)
         last_seen = sightings.last_seen(self._database, scope, cut_off)
-        called = () if which.name is None else spoken.ids_called(self._database, self._columns, which.name)
         chosen = listed.newest(known, last_seen, which, called, has_all=selection.of_traces == EVERYTHING)
         # If only a few of many are shown, the queries that take long are limited to these.
         if len(chosen) <= _FEW and len(last_seen) > 2 * len(chosen):
             scope = self._unscored(known, chosen, selection, seen)
         seen_when = sightings.times_and_places(self._database, scope, cut_off)
         used = sightings.usage(self._database, scoping.moved(self._database, scope)) if which.counted else seen_when
-        found = []
-        for model_id in chosen:
-            services = seen_when[model_id]["services"] if model_id in seen_when else ()
-            found.append(listed.version(known, model_id, used.get(model_id), services, seen))
-        return self._named(found)
+        return self._named(_listed(known, chosen, used, seen_when, seen))
 
     def version(self, version: str, selection: Selection = EVERYTHING) -> VersionDetail:
         """One version, as `Reader.version` says."""
@@ -397,9 +404,11 @@ class StoreReader:
             names.update(sightings.names(self._database, self._columns, unnamed))
         return names
 
-    def _named(self, versions: Sequence[Version]) -> list[Version]:
+    def _named(self, versions: Sequence[Version], names: Mapping[str, str] | None = None) -> list[Version]:
+        """The same with the names that spans give to those that have none; `names` are these, if they are known."""
         unnamed = [version.model_id for version in versions if version.name is None]
-        names = sightings.names(self._database, self._columns, unnamed) if unnamed else {}
+        if names is None:
+            names = sightings.names(self._database, self._columns, unnamed) if unnamed else {}
         return [
             replace(version, name=names.get(version.model_id)) if version.name is None else version
             for version in versions
@@ -421,6 +430,20 @@ class StoreReader:
 def _version_of(asked: run_scope.Asked, one: str) -> str:
     """The version behind what was asked for, which may be a run."""
     return next((run.model_id for run in asked.runs if run.run_id == one), one)
+
+
+def _listed(
+    known: Catalogue,
+    model_ids: Sequence[str],
+    used: Mapping[str, Mapping[str, Any]],
+    seen_when: Mapping[str, Mapping[str, Any]],
+    seen: Collection[str],
+) -> list[Version]:
+    found = []
+    for model_id in model_ids:
+        services = seen_when[model_id]["services"] if model_id in seen_when else ()
+        found.append(listed.version(known, model_id, used.get(model_id), services, seen))
+    return found
 
 
 def _aliases(known: Catalogue, model_ids: Sequence[str] | None, seen: Collection[str]) -> tuple[Alias, ...]:

@@ -16,7 +16,7 @@ from typing import Final
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
 from otel_loggedmodel.store import conventions_sql as sql
-from otel_loggedmodel.store import counted
+from otel_loggedmodel.store import counted, seen_table
 from otel_loggedmodel.store.database import Database, quoted
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
 
@@ -93,21 +93,24 @@ class Columns:
     Args:
         present: The names of those that the table of spans has.
         is_counted: Whether there is the table of what counts, and nothing is missing in it.
+        is_seen: Whether the same holds for the table of what was seen (`seen_table`).
 
     Attributes:
         present: The names of those that the table of spans has.
         is_counted: Whether the table of what counts is read.
+        is_seen: Whether the table of what was seen is read.
         spans: The table of spans, as it stands after FROM.
         counted: What counts of them, with the columns of `counted`.
         is_prepared: Whether nothing is worked out as it is read.
     """
 
-    def __init__(self, present: Collection[str], *, is_counted: bool) -> None:
+    def __init__(self, present: Collection[str], *, is_counted: bool, is_seen: bool = False) -> None:
         self.present = present
         self.is_counted = is_counted
+        self.is_seen = is_counted and is_seen
         self.spans = self._of()
         self.counted = counted.TABLE if is_counted else f"({counted.as_read(self.spans)})"
-        self.is_prepared = is_counted and self.spans == SPANS
+        self.is_prepared = self.is_seen and self.spans == SPANS
 
     def _of(self, where: str = "") -> str:
         by_name = {name: name for name in COLUMNS}
@@ -155,7 +158,7 @@ def inspect(database: Database) -> Columns:
             f"{database.name} has no table {SPANS}: let a Collector make it, or run `otel-loggedmodel store prepare`"
         )
     current = [name for name, comment in present.items() if name in COLUMNS and _version_of(comment) == SCHEMA_VERSION]
-    return Columns(current, is_counted=counted.state(database).is_whole)
+    return Columns(current, is_counted=counted.state(database).is_whole, is_seen=seen_table.is_whole(database))
 
 
 def is_older(database: Database) -> bool:
@@ -195,12 +198,20 @@ def prepare(
     days = missing_days(database) if fill else ()
     # A filling that was stopped may have left a part of a day.
     is_torn = counted.state(database).is_fed
+    # The table of what was seen is filled in with the days of the other one, if both are made now.
+    is_unseen = fill and is_torn and not seen_table.is_whole(database)
     if not dry_run:
         for statement in statements:
             database.command(statement)
     for place, day in enumerate(days, 1):
         on_day(day, place, len(days))
         filled = [*counted.refilling(day, [AS_READ.of_day(day)], days[place:], _on_cluster(cluster), is_torn=is_torn)]
+        statements += filled
+        if not dry_run:
+            for statement in filled:
+                database.command(statement)
+    if is_unseen:
+        filled = [*seen_table.filling(database, _on_cluster(cluster))]
         statements += filled
         if not dry_run:
             for statement in filled:
@@ -247,7 +258,11 @@ def _statements(database: Database, cluster: str | None, *, backfill: bool) -> I
         yield f"ALTER TABLE {SPANS}{on_cluster}\n    " + ",\n    ".join(
             f"MATERIALIZE COLUMN {name}" for name in COLUMNS
         )
+    is_anew = not counted.state(database).is_fed
+    if is_anew and not is_new:
+        yield from seen_table.unmaking(on_cluster)
     yield from counted.making(database, on_cluster, is_new=is_new)
+    yield from seen_table.making(database, on_cluster, is_new=is_new, is_anew=is_anew)
 
 
 def _present(database: Database) -> dict[str, str] | None:

@@ -7,28 +7,46 @@ from dataclasses import replace
 from typing import Any, Final
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
-from otel_loggedmodel.store import measuring, sampled
+from otel_loggedmodel.store import measuring, plain, sampled, seen_table
+from otel_loggedmodel.store.counted import COUNTS
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.sampled import Sampled
 from otel_loggedmodel.store.schema import Columns
-from otel_loggedmodel.store.span_times import START
+from otel_loggedmodel.store.span_times import DURATION, START
 from otel_loggedmodel.store.version_results import HistoryEntry
 from otel_loggedmodel.versions.arriving import Arrived, numbered_events_of
 from otel_loggedmodel.versions.model import ModelEvent
 
 # The newest so many events of a version are shown, and of what continues them as many spans are read.
 _MAX_HISTORY: Final = 1000
+# So many ids fit into one query, of a server's too.
+_FEW: Final = 500
 
 
 def seen_ids(database: Database, columns: Columns) -> frozenset[str]:
     """The ids that results have, or spans that count."""
     return _ids(
         database,
-        f"SELECT LoggedModelId AS id FROM {columns.counted} WHERE id != '' UNION DISTINCT"
+        f"SELECT LoggedModelId AS id FROM {_table(columns)} WHERE id != '' UNION DISTINCT"
         f" SELECT LoggedModelId AS id FROM {columns.spans}"
         f" WHERE SpanName = '{EVALUATION_RESULT}' AND LoggedModelRole = 'evaluation' AND id != ''",
     )
+
+
+def seen_among(database: Database, columns: Columns, model_ids: Collection[str]) -> frozenset[str]:
+    """The ids among these that spans have which count."""
+    few = len(model_ids) <= _FEW
+    if not model_ids:
+        return frozenset()
+    among = " AND id IN {ids:Array(String)}" if few else ""
+    sql = f"SELECT DISTINCT LoggedModelId AS id FROM {_table(columns)} WHERE id != ''{among}"
+    return _ids(database, sql, {"ids": sorted(model_ids)} if few else {}).intersection(model_ids)
+
+
+def _table(columns: Columns) -> str:
+    """Where the ids of spans that count are looked up."""
+    return seen_table.TABLE if columns.is_seen else columns.counted
 
 
 def every_id(database: Database, columns: Columns) -> frozenset[str]:
@@ -36,12 +54,18 @@ def every_id(database: Database, columns: Columns) -> frozenset[str]:
     return _ids(database, f"SELECT DISTINCT LoggedModelId AS id FROM {columns.spans} WHERE id != ''")
 
 
-def _ids(database: Database, sql: str) -> frozenset[str]:
-    return frozenset(row["id"] for row in database.query(sql))
+def _ids(database: Database, sql: str, parameters: Mapping[str, Any] | None = None) -> frozenset[str]:
+    return frozenset(row["id"] for row in database.query(sql, parameters))
 
 
 def cut_off_ids(database: Database, columns: Columns) -> frozenset[str]:
     """The ids that spans have and no entry span has: all of their traces lack their beginning."""
+    if columns.is_seen:
+        return _ids(
+            database,
+            f"SELECT LoggedModelId AS id FROM {seen_table.TABLE} WHERE id != ''"
+            " GROUP BY id HAVING max(LastEntry) IS NULL",
+        )
     rows = database.query(
         f"""
         SELECT LoggedModelId AS id FROM {columns.counted} WHERE LoggedModelRole IN ('span', 'entry')
@@ -56,11 +80,49 @@ def last_seen(database: Database, scope: Scope, cut_off: Collection[str]) -> dic
     return {model_id: row["last_ns"] for model_id, row in rows.items()}
 
 
-def usage(database: Database, scope: Scope) -> dict[str, dict[str, Any]]:
-    """How much each version was used, by its id."""
-    counted = sampled.looked_at(database, scope)
+def usage(database: Database, scope: Scope, *, may_be_sampled: bool = True) -> dict[str, dict[str, Any]]:
+    """How much each version was used, by its id.
+
+    Args:
+        database: Where.
+        scope: Which versions.
+        may_be_sampled: Whether a trace may stand for several, or end before it began.
+    """
+    counted = sampled.looked_at(database, scope) if may_be_sampled else Sampled()
+    if counted == Sampled() and not scope.moves.sql and not scope.adopted:
+        query = _used_plainly(scope)
+        rows = database.query(query.sql, query.parameters)
+        if not any(row["entangled"] for row in rows):
+            return {row["model_id"]: {**row, "p95": known(row["quantiles"][0])} for row in rows}
     rows = measuring.answer(database, scope, lambda traces: _used(traces, counted), with_usage=False)
     return {row["model_id"]: {**row, "p95": known(row["quantiles"][0])} for row in rows}
+
+
+def _used_plainly(scope: Scope) -> Query:
+    """What `_used` says if all traces are plain (`plain`); `entangled` says how many are not.
+
+    It is one step, without arrays, as lists ask for all traces of all versions.
+    """
+    version, spans, entry = scope.version, scope.spans, scope.selected
+    parameters = {**version.parameters, **spans.parameters, **entry.parameters}
+    wanted = ""
+    if scope.model_ids is not None:
+        wanted = "WHERE version IN {model_ids:Array(String)}"
+        parameters["model_ids"] = list(scope.model_ids)
+    sql = f"""
+        SELECT toString(version) AS model_id, count() AS traces, countIf(failed) AS errors,
+            errors / traces AS error_rate,
+            arrayMap(one -> one / 1e6, quantilesExactInclusive(0.95)(took)) AS quantiles,
+            min(start) AS first_ns, max(start) AS last_ns, countIf(entries != 1 OR others OR is_broken) AS entangled
+        FROM (
+            SELECT {version.sql} AS version, {scope.trace} AS trace,
+                countIf({plain.IS_ENTRY} AND {entry.sql}) AS entries,
+                countIf({plain.IS_ENTRY} AND NOT ({entry.sql})) AS others, anyIf({START}, {plain.IS_ENTRY}) AS start,
+                anyIf({DURATION}, {plain.IS_ENTRY}) AS took, maxIf({measuring.FAILED}, {plain.IS_ENTRY}) AS failed,
+                max({plain.BREAKS}) AS is_broken
+            FROM {scope.source} WHERE {spans.sql} AND {COUNTS} GROUP BY version, trace
+        ) {wanted} GROUP BY version"""
+    return Query(sql, parameters)
 
 
 def known(number: float) -> float | None:

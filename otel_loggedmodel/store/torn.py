@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 # With more steps, nobody looks up which belong together.
 _MOST_STEPS: Final = 200_000
-_SCOPES: Final = ", ".join(
+SCOPES: Final = ", ".join(
     f"modulo(cityHash64({literal(name)}), 65536)" for name in (*WITHOUT_PARENTS, *REQUESTS_WITHOUT_PARENTS)
 )
+"""The hashes of the names of instrumentations that tear runs apart, as the part `origin` has them, as SQL."""
 _IS_ROOT: Final = f"{call('parent')} = {NO_PARENT}"
 _KIND: Final = f"toUInt8({call('kind')})"
 # A step, or a call of a model and what may be its request.
@@ -36,7 +37,7 @@ _IS_PART: Final = (
     f" {one_of('ScopeName', REQUESTS_WITHOUT_PARENTS)} AND ({_KIND} IN {CALLS_SQL}"
     f" OR {_IS_ROOT} AND {_KIND} = 0 AND {one_of('SpanKind', CLIENT_KINDS)}))"
 )
-IS_TORN: Final = f"bitShiftRight({call('origin')}, 16) IN ({_SCOPES})"
+IS_TORN: Final = f"bitShiftRight({call('origin')}, 16) IN ({SCOPES})"
 """Whether a call may be of such a run, by the hash of its instrumentation's name."""
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from otel_loggedmodel.store import backup, counted, filling, layout, log_schema, schema
+from otel_loggedmodel.store import backup, counted, filling, layout, log_schema, schema, seen_table
 from otel_loggedmodel.store.backup import Backup
 from otel_loggedmodel.store.counts import Counts
 from otel_loggedmodel.store.database import Database, text
@@ -105,7 +105,8 @@ class Upkeep:
         with self._changing:
             tables = [*_TABLES, *([log_schema.LOGS] if log_schema.is_there(self._database) else [])]
             done = [line for table in tables for line in self._set_broken_aside(table)]
-            if self._set_broken_aside(counted.TABLE):
+            followed = [line for table in (counted.TABLE, seen_table.TABLE) for line in self._set_broken_aside(table)]
+            if followed:
                 filling.notice_damage(self._database, directory)
                 schema.prepare(self._database)
                 done.append(_FILLED_IN)

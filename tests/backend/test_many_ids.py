@@ -35,6 +35,8 @@ def test_an_id_for_each_request(tmp_path: Path) -> None:
         serving.forget_peak()
         listed = serving.get("/api/v1/versions", {"limit": 10})["versions"]
         assert [version["traces"] for version in listed] == [1] * 10
+        (note,) = serving.get("/api/v1/versions", {"limit": 50})["notes"]
+        assert "is a version made for each request?" in note
         assert serving.get("/api/v1/versions/m-" + "0" * 31 + "7")["version"]["traces"] == 1
         page = ask(serving.http, "GET", "/", headers={"accept": "text/html"}, timeout=120)
         assert b"is a version made for each request?" in page.body

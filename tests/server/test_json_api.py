@@ -85,6 +85,15 @@ def test_versions(shared: Backend, reader: MemoryReader) -> None:
     assert reader.asked == [("versions", VersionFilter(), EVERYTHING)]
 
 
+def test_an_id_for_each_request_is_told(shared: Backend, reader: MemoryReader) -> None:
+    reader.listed = [Version(model_id=f"m-{number}", traces=1) for number in range(30)]
+    (note,) = json.loads(shared.get("/api/v1/versions").body)["notes"]
+    assert "is a version made for each request?" in note
+    assert "belongs in attributes of spans" in note
+    reader.listed = [Version(model_id=f"m-{number}", traces=50) for number in range(30)]
+    assert json.loads(shared.get("/api/v1/versions").body)["notes"] == []
+
+
 def test_every_answer_is_kept_by_nobody_and_taken_for_json(shared: Backend, reader: MemoryReader) -> None:
     for path in ("/", "/api/v1/versions", "/api/v1/versions/none", "/api/v1/versions?x=1", "/nowhere", "/healthz"):
         headers = shared.get(path).headers

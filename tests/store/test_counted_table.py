@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from clickhouse_server import READ_ONLY_USER, ClickHouseServer
 from effort import only_in_full, times
 from otel_loggedmodel import store as stores
-from otel_loggedmodel.store import counted, schema
+from otel_loggedmodel.store import counted, schema, seen_table
 from otel_loggedmodel.store.filling import Filler
 from otel_loggedmodel.store.opening import Store
 from otel_loggedmodel.store.queries import StoreReader
-from otel_loggedmodel.store.reading import Selection, StoreUnavailableError
+from otel_loggedmodel.store.reading import Selection, StoreUnavailableError, VersionFilter
 from truth import make_traffic
 from waiting import wait_until
 
@@ -160,14 +160,15 @@ def test_a_table_of_another_release_is_made_anew(url: str, client: Client) -> No
     _, before = answers(url)
     client.command(f"ALTER TABLE {counted.TABLE} MODIFY COMMENT 'otel-loggedmodel of another release'")
     assert answers(url) == (False, before)
-    assert sum(statement.startswith("DROP TABLE") for statement in stores.prepare(url)) == 2
+    assert sum(statement.startswith("DROP TABLE") for statement in stores.prepare(url)) == 4
     assert answers(url) == (True, before)
 
 
 def test_rows_expire_as_spans_do(url: str, client: Client) -> None:
     client.command("ALTER TABLE otel_traces MODIFY TTL toDateTime(Timestamp) + toIntervalHour(72)")
-    (made,) = [statement for statement in stores.prepare(url, dry_run=True) if "CREATE TABLE" in statement]
-    assert "\nTTL toDateTime(Timestamp) + toIntervalHour(72)\n" in made
+    counts, seen = [statement for statement in stores.prepare(url) if "CREATE TABLE" in statement]
+    assert "\nTTL toDateTime(Timestamp) + toIntervalHour(72)\n" in counts
+    assert "\nTTL toDateTime(Day) + toIntervalDay(1) + toIntervalHour(72)\n" in seen
 
 
 @only_in_full
@@ -210,7 +211,7 @@ def twin(clickhouse_server: ClickHouseServer) -> Iterator[Callable[[list[bytes]]
         database = store.writer.database
 
         def asked(requests: list[bytes]) -> tuple[str, str]:
-            for table in (schema.SPANS, counted.TABLE):
+            for table in (schema.SPANS, counted.TABLE, seen_table.TABLE):
                 database.command(f"TRUNCATE TABLE {table}")
             for request in requests:
                 store.writer.insert([request])
@@ -222,11 +223,15 @@ def twin(clickhouse_server: ClickHouseServer) -> Iterator[Callable[[list[bytes]]
 
 def of_store(store: Store, *, is_counted: bool) -> str:
     reader = store.reader
-    reader._found = schema.Columns(schema.COLUMNS, is_counted=is_counted)
+    reader._found = schema.Columns(schema.COLUMNS, is_counted=is_counted, is_seen=is_counted)
     reader._inspected_at = math.inf
     versions = reader.versions()
     assert reader._columns.is_prepared == is_counted
-    return shown((reader.compare([version.model_id for version in versions[:6]]).versions, versions))
+    lists = [
+        reader.versions(VersionFilter(limit=limit, counted=counted, deleted=deleted))
+        for limit, counted, deleted in ((1, True, False), (4, False, True), (1000, False, False))
+    ]
+    return shown((reader.compare([version.model_id for version in versions[:6]]).versions, versions, lists))
 
 
 # The answers for earlier orders.
