@@ -86,7 +86,7 @@ def test_an_empty_list_says_what_to_do(run: Run, reader: MemoryReader) -> None:
     result = run("models")
     assert result.stdout == ""
     assert "otel-loggedmodel doctor" in result.stderr
-    assert json.loads(run("models", "--json").stdout) == {"versions": []}
+    assert json.loads(run("models", "--json").stdout) == {"versions": [], "notes": []}
 
 
 def test_a_full_list_says_that_there_may_be_more(run: Run, reader: MemoryReader) -> None:
