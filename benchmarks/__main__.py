@@ -24,6 +24,7 @@ BENCHMARKS = {
     "importing": "what importing the library adds",
     "against": "importing and stamping beside an earlier commit: --against COMMIT",
     "evaluation": "what the harness of an evaluation adds to each row",
+    "evaluating": "CPU time and memory of an evaluation, beside an earlier commit: --against COMMIT",
     "memory": "whether memory stays flat over many spans and many versions",
     "ingest": "spans a second that the backend takes and stores, beside MLflow's server and Phoenix",
     "log_ingest": "log records a second that the backend takes and stores, beside spans",
@@ -43,6 +44,7 @@ BACKEND = {
     "importing_spans",
     "exporting",
     "log_ingest",
+    "evaluating",
     "receiving",
     "questions",
     "queries",
@@ -51,9 +53,9 @@ BACKEND = {
     "verdicts",
 }
 # These measure an earlier commit in the same run.
-BESIDE_EARLIER = {"against", "receiving", "questions", "largest"}
+BESIDE_EARLIER = {"against", "evaluating", "receiving", "questions", "largest"}
 # These run where they are named, as they take long or compare with a commit that is chosen.
-NAMED = {"endurance", "receiving", "questions", "largest", "verdicts"}
+NAMED = {"endurance", "evaluating", "receiving", "questions", "largest", "verdicts"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

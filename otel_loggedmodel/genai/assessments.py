@@ -69,6 +69,8 @@ class AssessmentSource:
         return AssessmentSourceType(self.source_type)
 
 
+_PYTHONS_OWN: Final = frozenset({bool, int, float, str, type(None)})
+
 CODE: Final = AssessmentSource(AssessmentSourceType.CODE)
 
 
@@ -165,6 +167,8 @@ def plain(value: Any) -> Any:
 
     Anything else stays as it is.
     """
+    if type(value) in _PYTHONS_OWN:
+        return value
     if hasattr(value, "item") and isinstance(shape := getattr(value, "shape", None), tuple) and math.prod(shape) == 1:
         return value.item()
     if isinstance(value, Decimal | Fraction):
@@ -182,6 +186,8 @@ def score_and_label(value: Any) -> tuple[float | None, str | None]:
     Raises:
         ValueError: It is a number that is not finite.
     """
+    if type(value) is bool:  # as of most scorers
+        return (1.0, "pass") if value else (0.0, "fail")
     value = plain(value)
     if value is None:
         return None, None

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # example, or of `pytest.fail`.
 ENDS: Final = (KeyboardInterrupt, SystemExit)
 
+NEVER_AWAITED: Final = frozenset({bool, int, float, str, list, dict, tuple, type(None)})
+"""Types of values that are neither awaited nor collected."""
+
 _FIRST_WAIT_SECONDS: Final = 0.5
 _LONGEST_WAIT_SECONDS: Final = 30.0
 
@@ -82,7 +85,10 @@ class Caller:
     def _once(self, function: Callable[[], Any], timeout: float | None) -> Any:
         if timeout is None:
             value = function()
-            return self._awaited(value, None) if inspect.isawaitable(value) else value
+            # Nearly all values are of types that need no closer look.
+            if type(value) in NEVER_AWAITED or not inspect.isawaitable(value):
+                return value
+            return self._awaited(value, None)
         deadline = time.monotonic() + timeout
         value = _in_thread(function, timeout)
         return self._awaited(value, deadline - time.monotonic(), timeout) if inspect.isawaitable(value) else value

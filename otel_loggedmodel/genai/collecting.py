@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from typing import Any
 
-from otel_loggedmodel.genai.calling import CallTimeoutError
+from otel_loggedmodel.genai.calling import NEVER_AWAITED, CallTimeoutError
 
 
 class Stream:
@@ -38,6 +38,8 @@ class Stream:
             inputs: A dict becomes keyword arguments, anything else the only argument.
         """
         value = self._function(**inputs) if isinstance(inputs, Mapping) else self._function(inputs)
+        if type(value) in NEVER_AWAITED:
+            return value
         if inspect.isawaitable(value):
             return _Later(value, self._collected)
         return self._collected(value)

@@ -22,7 +22,6 @@ from otel_loggedmodel.genai.working import DoneRowWork
 # A kill may lose what was done since the last delivery.
 _SECONDS_BETWEEN: Final = 1.0
 _ROWS_BETWEEN: Final = 256
-_SPANS_AT_ONCE: Final = 256
 _DEFAULT_QUEUE: Final = 2048
 
 
@@ -54,7 +53,8 @@ class Delivery:
             self._pending.append(done)
             if len(self._pending) >= _ROWS_BETWEEN or self._is_behind():
                 self._condition.notify_all()
-            while self._is_behind() and self._thread.is_alive():
+            # What is done and not delivered takes memory, too.
+            while (self._is_behind() or len(self._pending) >= self._room) and self._thread.is_alive():
                 self._condition.wait(_SECONDS_BETWEEN)
 
     def close(self, last: Sequence[ReadableSpan] = ()) -> None:
@@ -88,10 +88,12 @@ class Delivery:
 
     def _deliver(self, batch: list[DoneRowWork], more: Sequence[ReadableSpan]) -> None:
         spans = [*(span for done in batch for span in done.results), *more]
-        for start in range(0, len(spans), _SPANS_AT_ONCE):
+        # Half of the queue is for these, and half for the spans of rows that are made meanwhile. A request for a few
+        # spans costs nearly as much as one for many.
+        for start in range(0, len(spans), self._room):
             if start:
                 self._flush()
-            self._recorder.record(spans[start : start + _SPANS_AT_ONCE])
+            self._recorder.record(spans[start : start + self._room])
         if spans or batch or self._capture.ended > self._flushed:
             self._flush()
         if self._journal is not None:

@@ -19,6 +19,8 @@ from otel_loggedmodel.genai.digests import digest
 from otel_loggedmodel.genai.texts import text_of_any
 
 _FORMAT: Final = 1
+# Made once, as json.dumps makes an encoder for each call.
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=text_of_any)
 
 
 def default_directory() -> Path:
@@ -91,7 +93,7 @@ class Journal:
         """Note which run it is, if that is not noted."""
         if self.run is None:
             self.run = dict(run)
-            self._write([json.dumps({"run": self.run}, ensure_ascii=False, separators=(",", ":")) + "\n"])
+            self._write([_JSON.encode({"run": self.run}) + "\n"])
 
     def add(self, rows: Sequence[tuple[str, str | None, str | None, Mapping[str, Sequence[Feedback]]]]) -> None:
         """Note rows that were delivered: key, trace, span, and what each scorer said."""
@@ -101,7 +103,7 @@ class Journal:
         for key, trace_id, span_id, scores in rows:
             values = {scorer: [feedback_values(feedback) for feedback in found] for scorer, found in scores.items()}
             line = {"row": key, "trace_id": trace_id, "span_id": span_id, "scores": values}
-            lines.append(json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=text_of_any) + "\n")
+            lines.append(_JSON.encode(line) + "\n")
         self._write(lines)
 
     def _write(self, lines: Sequence[str]) -> None:

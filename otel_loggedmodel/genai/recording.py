@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 from otel_loggedmodel import attributes
 from otel_loggedmodel._errors import warn_once
 from otel_loggedmodel._providers import intake_of
-from otel_loggedmodel.genai.assessments import CODE, AssessmentError, Feedback, score_and_label
+from otel_loggedmodel.genai.assessments import CODE, AssessmentError, AssessmentSourceType, Feedback, score_and_label
 from otel_loggedmodel.genai.events import EventRecorder
 from otel_loggedmodel.genai.texts import text_of_any
 from otel_loggedmodel.version import __version__
@@ -28,6 +28,7 @@ from otel_loggedmodel.versions.records import KEPT_BY_SAMPLERS, MOMENT_NS
 
 INSTRUMENTATION: Final = InstrumentationScope("otel_loggedmodel.genai", __version__)
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
+_ON_WIRE: Final = {kind: kind.on_wire for kind in AssessmentSourceType}
 _MAX_EXPLANATION_CHARACTERS: Final = 16 * 1024
 
 
@@ -138,29 +139,32 @@ def _attributes_of(feedback: Feedback, judged: Judged, scorer: str | None) -> di
         explanation = feedback.error.error_message or explanation
     else:
         score, label = score_and_label(feedback.value)
-    found = {
+    found: dict[str, Any] = {
         attributes.EVALUATION_NAME: feedback.name,
-        attributes.EVALUATION_VALUE: score,
-        attributes.EVALUATION_LABEL: label,
-        attributes.EVALUATION_EXPLANATION: None
-        if not explanation
-        else text_of_any(explanation)[:_MAX_EXPLANATION_CHARACTERS],
-        attributes.ERROR_TYPE: error_type,
-        attributes.ID: judged.model_id,
-        attributes.EVALUATION_SOURCE: source.kind.on_wire,
-        attributes.EVALUATION_SOURCE_ID: source.source_id,
-        attributes.EVALUATION_DATASET: judged.dataset or None,
-        attributes.EVALUATION_DATASET_NAME: judged.dataset_name,
-        attributes.EVALUATION_ROW: judged.row,
-        attributes.EVALUATION_GROUP: judged.group,
-        attributes.CONVERSATION: judged.conversation,
-        attributes.EVALUATION_TURNS: judged.turns or None,
-        attributes.EVALUATION_SCORER: scorer,
-        attributes.EVALUATION_ASSESSMENT: feedback.assessment_id,
-        **judged.run,
-        attributes.SAMPLING_PRIORITY: 1,
+        attributes.EVALUATION_SOURCE: _ON_WIRE[source.kind],
     }
-    return {key: value for key, value in found.items() if value is not None}
+    for key, value in (
+        (attributes.EVALUATION_VALUE, score),
+        (attributes.EVALUATION_LABEL, label),
+        (attributes.ERROR_TYPE, error_type),
+        (attributes.ID, judged.model_id),
+        (attributes.EVALUATION_SOURCE_ID, source.source_id),
+        (attributes.EVALUATION_DATASET, judged.dataset or None),
+        (attributes.EVALUATION_DATASET_NAME, judged.dataset_name),
+        (attributes.EVALUATION_ROW, judged.row),
+        (attributes.EVALUATION_GROUP, judged.group),
+        (attributes.CONVERSATION, judged.conversation),
+        (attributes.EVALUATION_TURNS, judged.turns or None),
+        (attributes.EVALUATION_SCORER, scorer),
+        (attributes.EVALUATION_ASSESSMENT, feedback.assessment_id),
+    ):
+        if value is not None:
+            found[key] = value
+    if explanation:
+        found[attributes.EVALUATION_EXPLANATION] = text_of_any(explanation)[:_MAX_EXPLANATION_CHARACTERS]
+    found.update(judged.run)
+    found[attributes.SAMPLING_PRIORITY] = 1
+    return found
 
 
 def _id_of(judged: Judged, scorer: str, name: str) -> int:

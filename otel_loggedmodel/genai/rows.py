@@ -16,7 +16,10 @@ from otel_loggedmodel.genai.texts import text_of_any
 
 ID_FIELDS: Final = ("row_id", "id")
 _DIGEST: Final = re.compile(f"[0-9a-f]{{{DIGITS}}}")
-_FIELDS: Final = ("inputs", "outputs", "expectations", "trace", "trace_id", "span_id", "tags")
+_FIELDS: Final = frozenset({"inputs", "outputs", "expectations", "trace", "trace_id", "span_id", "tags"})
+_NEEDED: Final = frozenset({"inputs", "trace", "trace_id"})
+_OF_TRACES: Final = frozenset({"trace", "trace_id", "span_id"})
+_OF_CONVERSATIONS: Final = frozenset({*conversations.FIELDS, *conversations.SESSION_FIELDS})
 _PREFIXES: Final = ("inputs.", "expectations.", "inputs/", "expectations/")
 
 
@@ -66,12 +69,16 @@ class Row:
 class RowReader:
     """Makes rows of records, one at a time. It remembers keys, as rows with equal inputs get a number each.
 
+    Args:
+        with_digest: Whether the digest of the data set is wanted, too.
+
     Attributes:
         digest: Of the data set so far.
         rows: How many rows there were, each turn of a conversation being one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_digest: bool = True) -> None:
+        self._with_digest = with_digest
         self._seen: dict[int, int] = {}
         self._number = 0
         self.digest = DatasetDigest()
@@ -86,19 +93,20 @@ class RowReader:
         """
         for record in records:
             row = self._row_or_conversation(record)
-            if isinstance(row, Conversation):
-                self.digest.add(row.key, row.expected)
-                self.rows += len(row.turns)
-            else:
-                self.digest.add(row.key, row.expectations)
-                self.rows += 1
             self._number += 1
+            if type(row) is Row:
+                self.rows += 1
+                if self._with_digest:
+                    self.digest.add(row.key, row.expectations)
+            elif isinstance(row, Conversation):
+                self.rows += len(row.turns)
+                if self._with_digest:
+                    self.digest.add(row.key, row.expected)
             yield row
 
     def _row_or_conversation(self, record: Any) -> Row | Conversation:
         if isinstance(record, Mapping):
-            said = conversation_in(record)
-            if said is not None:
+            if not _OF_CONVERSATIONS.isdisjoint(record) and (said := conversation_in(record)) is not None:
                 return self._conversation(record, said)
         elif isinstance(traces := getattr(record, "traces", record), list | tuple):
             if not traces or not all(map(_is_trace, traces)):
@@ -158,46 +166,61 @@ class RowReader:
                 raise TypeError(f"row {number} is {type(record).__name__}: pass dicts with `inputs`, or traces")
             record = {"trace": record}
         values = _nested(record)
-        if not any(_is_present(values.get(key)) for key in ("inputs", "outputs", "trace", "trace_id")):
+        if values.keys().isdisjoint(_NEEDED) and not values.get("outputs"):
             known = ", ".join(map(repr, list(record)[:8]))
             raise ValueError(
                 f"row {number} has the fields {known} and no `inputs`: name them `inputs` and `expectations` (dicts), "
                 "or, in a table, `inputs.question` and `expectations.answer`"
             )
         inputs = _parsed(values.get("inputs"))
-        trace_id = _id_text(values.get("trace_id"), "trace_id", number)
-        trace = values.get("trace")
-        if isinstance(trace, str):
-            trace_id, trace = _id_text(trace, "trace", number), None
-        if trace is not None and trace_id is None:
-            trace_id = trace_id_of(trace)
-        tags = _tags(_parsed(values.get("tags")), number)
+        trace_id, trace, span_id = self._trace(values)
+        tags = _tags(_parsed(values["tags"]), number) if "tags" in values else {}
         if turn is None:
             key, first = self._key(record, inputs, trace_id)
         else:
             key, first = self._own_key(turn[0]) if turn[1] else self._digest_key(None, turn[0])
-        session = _session_in(record) or (None if trace is None else conversations.session_of_trace(trace))
-        group = record.get("group") if _is_present(record.get("group")) else tags.get("group") or session
+        session = None if _OF_CONVERSATIONS.isdisjoint(record) else _session_in(record)
+        if session is None and trace is not None:
+            session = conversations.session_of_trace(trace)
+        group = record.get("group")
+        if group is None or not _is_present(group):
+            group = tags.get("group") or session or (first if first != key else None)
         return Row(
             number=number,
             key=key,
             inputs=inputs,
-            outputs=MISSING if values.get("outputs") is None else values["outputs"],
+            outputs=values.get("outputs", MISSING),
             expectations=_parsed(values.get("expectations")),
             trace=trace,
             trace_id=trace_id,
-            span_id=_id_text(values.get("span_id"), "span_id", number),
+            span_id=span_id,
             tags=tags,
-            group=str(group) if _is_present(group) else first if first != key else None,
+            group=None if group is None else str(group),
             session=session,
         )
 
+    def _trace(self, values: Mapping[str, Any]) -> tuple[str | None, Any, str | None]:
+        """The id of a row's trace, that trace, and the id of its span, each as far as the row has it."""
+        if _OF_TRACES.isdisjoint(values):
+            return None, None, None
+        trace_id = _id_text(values.get("trace_id"), "trace_id", self._number)
+        trace = values.get("trace")
+        if isinstance(trace, str):
+            trace_id, trace = _id_text(trace, "trace", self._number), None
+        if trace is not None and trace_id is None:
+            trace_id = trace_id_of(trace)
+        return trace_id, trace, _id_text(values.get("span_id"), "span_id", self._number)
+
     def _key(self, record: Mapping[Any, Any], inputs: Any, trace_id: Any) -> tuple[str, str]:
         """The key of a row, and that of the first row that is equal to it."""
-        own = next((record[name] for name in ID_FIELDS if _is_present(record.get(name))), None)
-        if own is None and inputs is None and trace_id is not None:
-            own = trace_id
-        return self._digest_key(inputs) if own is None else self._own_key(own)
+        own = None
+        for name in ID_FIELDS:
+            own = record.get(name)
+            if own is not None and _is_present(own):
+                return self._own_key(own)
+        if inputs is None and trace_id is not None:
+            return self._own_key(trace_id)
+        return self._digest_key(inputs)
 
     def _digest_key(self, asked: Any, key: str | None = None) -> tuple[str, str]:
         key = digest(asked) if key is None else key
@@ -254,7 +277,10 @@ def _session_in(record: Mapping[Any, Any]) -> str | None:
 
 def _is_present(value: Any) -> bool:
     # A cell of a CSV file that has nothing in it is an empty text.
-    return not is_missing(value) and not (isinstance(value, str) and value == "")
+    kind = type(value)
+    if kind is dict or kind is list:
+        return True
+    return bool(value != "") if kind is str else not is_missing(value)
 
 
 def _id_text(value: Any, field: str, number: int) -> str | None:

@@ -23,6 +23,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 PARAMETERS: Final = ("inputs", "outputs", "expectations", "trace")
 # Of a scorer that judges whole conversations.
 OF_CONVERSATIONS: Final = ("session", "conversation", "expectations")
+# What most scorers return.
+_PLAIN: Final = frozenset({bool, int, float, str})
 AGGREGATIONS: Final = ("min", "max", "mean", "median", "variance", "p90")
 Aggregation = str | Callable[[list[float]], float]
 
@@ -261,6 +263,8 @@ def feedback_of(judge: Scorer, value: Any) -> list[Feedback]:
 
     An error is a Feedback, too, for instance if a value cannot be a score.
     """
+    if type(value) in _PLAIN:
+        return [_one(judge, value)]
     items = value if isinstance(value, list | tuple) else [value]
     if not any(is_feedback(item) for item in items):
         items = [] if value is None else [value]
@@ -281,26 +285,30 @@ def is_feedback(value: object) -> bool:
 
 def _one(judge: Scorer, item: Any) -> Feedback:
     if not is_feedback(item):
-        item = Feedback(value=item)
-    name = judge.name if item.name in (None, "", DEFAULT_NAME) else item.name
-    source = judge.source if item.source is None else _our_source(item.source, judge)
-    try:
-        error: Any = item.error
-        value = plain(item.value)
-        if error is None:
-            score_and_label(value)
-    except Exception as problem:  # the value is no score, or no text, and its result says so
-        error, value = AssessmentError(type(problem).__name__, text_of_any(problem)), None
+        error, value = _checked(None, item)
+        return Feedback(name=judge.name, value=value, error=error, source=judge.source)
+    error, value = _checked(item.error, item.value)
     return Feedback(
-        name=name,
+        name=judge.name if item.name in (None, "", DEFAULT_NAME) else item.name,
         value=value,
         error=error,
-        source=source,
+        source=judge.source if item.source is None else _our_source(item.source, judge),
         rationale=item.rationale,
         metadata=item.metadata,
         trace_id=item.trace_id,
         span_id=item.span_id,
     )
+
+
+def _checked(error: Any, value: Any) -> tuple[Any, Any]:
+    """An error, and a value as Python's own. If the value is no score, or no text, that is the error."""
+    try:
+        value = plain(value)
+        if error is None:
+            score_and_label(value)
+    except Exception as problem:
+        return AssessmentError(type(problem).__name__, text_of_any(problem)), None
+    return error, value
 
 
 def _our_source(source: Any, judge: Scorer) -> AssessmentSource:

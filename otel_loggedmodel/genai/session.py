@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all the work of one evaluation shares, and what each of its spans says of its row."""
 
+import functools
 import json
 from dataclasses import dataclass
 from typing import Any, Final
@@ -53,20 +54,26 @@ class Session:
         """The Context in which traces begin that belong to a version, or to none if it is None."""
         return with_version(trace_api.set_span_in_context(trace_api.INVALID_SPAN, self.base), version)
 
-    def attributes_of(self, row: Row) -> dict[str, Any]:
-        """What a span says of the row that it is about."""
-        values: dict[str, Any] = {attributes.EVALUATION_ROW: row.key, **self.run.row_attributes}
-        if row.group is not None:
-            values[attributes.EVALUATION_GROUP] = row.group
-        if row.session is not None:
-            values[attributes.CONVERSATION] = row.session
+    @functools.cached_property
+    def _of_all_rows(self) -> dict[str, Any]:
+        values: dict[str, Any] = dict(self.run.row_attributes)
         if self.dataset.digest:
             values[attributes.EVALUATION_DATASET] = self.dataset.digest
         if self.dataset.name:
             values[attributes.EVALUATION_DATASET_NAME] = self.dataset.name
+        return values
+
+    def attributes_of(self, row: Row) -> dict[str, Any]:
+        """What a span says of the row that it is about."""
+        values = {attributes.EVALUATION_ROW: row.key, **self._of_all_rows}
+        if row.group is not None:
+            values[attributes.EVALUATION_GROUP] = row.group
+        if row.session is not None:
+            values[attributes.CONVERSATION] = row.session
         if self.record_content and row.expectations is not None:
             values[attributes.EVALUATION_EXPECTED] = _text_of(row.expectations)[0]
-        values.update((attributes.EVALUATION_TAG_PREFIX + key, value) for key, value in row.tags.items())
+        for key, value in row.tags.items():
+            values[attributes.EVALUATION_TAG_PREFIX + key] = value
         return values
 
     def content(self, place: str, value: Any) -> dict[str, str]:

@@ -58,13 +58,13 @@ def dataset_of(data: Any, name: str | None) -> Dataset:
     if isinstance(data, str | os.PathLike):
         path = Path(data)
         open_file = _opener(path)
-        return _twice_readable(RowReader, open_file, name or path.stem, in_memory=False)
+        return _twice_readable(open_file, name or path.stem, in_memory=False)
     if is_frame(data):
-        return _twice_readable(RowReader, lambda: records_of_frame(data), name, in_memory=True)
+        return _twice_readable(lambda: records_of_frame(data), name, in_memory=True)
     if any(kind.__name__ == "EvaluationDataset" for kind in type(data).__mro__):  # of `genai.datasets`
-        return _twice_readable(RowReader, lambda: iter(data.records), name or data.name, in_memory=True)
+        return _twice_readable(lambda: iter(data.records), name or data.name, in_memory=True)
     if isinstance(data, list | tuple):
-        return _twice_readable(RowReader, lambda: iter(data), name, in_memory=True)
+        return _twice_readable(lambda: iter(data), name, in_memory=True)
     if isinstance(data, Mapping) or not isinstance(data, Iterable):
         raise TypeError(
             f"data is {type(data).__name__}: pass a list of dicts, the path of a .jsonl or .csv file, a pandas or "
@@ -73,15 +73,13 @@ def dataset_of(data: Any, name: str | None) -> Dataset:
     return _stream(data, name)
 
 
-def _twice_readable(
-    make_reader: Callable[[], RowReader], records: Callable[[], Iterator[Any]], name: str | None, *, in_memory: bool
-) -> Dataset:
-    first = make_reader()
+def _twice_readable(records: Callable[[], Iterator[Any]], name: str | None, *, in_memory: bool) -> Dataset:
+    first = RowReader()
     for _ in first.read(records()):
         pass
 
     def rows() -> Iterator[Row | Conversation]:
-        return make_reader().read(records())
+        return RowReader(with_digest=False).read(records())
 
     return Dataset(str(first.digest), name, first.rows, in_memory, rows, lambda: next(rows(), None))
 
