@@ -18,7 +18,7 @@ _SPARK_WIDTH, _SPARK_HEIGHT = 88, 22
 # Of the highest value, the least range that a sparkline shows: less is noise.
 _LEAST_RANGE: Final = 0.3
 # How many dots a stack of rows is high, and how many it is wide.
-_DOTS_HIGH, _DOTS_WIDE = 8, 3
+_DOTS_HIGH, _DOTS_WIDE = 8, 4
 # A ratio of ten is so many per cent of the width away from the middle of an interval chart.
 _DECADE: Final = 38.4
 

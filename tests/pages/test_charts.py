@@ -158,7 +158,7 @@ def test_better_is_to_the_right_whatever_the_metric(
     assert span.place(delta) == pytest.approx(place)
 
 
-@pytest.mark.parametrize(("counts", "each"), [((1, 0, 2), 1), ((0, 24, 24), 1), ((25, 0, 1), 2), ((0, 5, 2400), 100)])
+@pytest.mark.parametrize(("counts", "each"), [((1, 0, 2), 1), ((0, 32, 32), 1), ((33, 0, 1), 2), ((0, 5, 3200), 100)])
 def test_a_dot_is_a_row_or_as_many_as_there_is_room_for(counts: tuple[int, int, int], each: int) -> None:
     assert figures.rows_of_a_dot(counts) == each
     drawn = ET.fromstring(figures.dots(counts, 1.0, "a score"))
