@@ -34,6 +34,7 @@ BENCHMARKS = {
     "queries": "how long the backend takes to answer with a million and ten million spans, and what room it takes",
     "endurance": "whether the backend grows under an hour of mixed load (--minutes); it runs where it is named",
     "verdicts": "how often verdicts are wrong, and find what there is, in traffic of which the truth is known",
+    "painting": "first paint, CPU time, size and requests of the pages, beside an earlier commit: --against COMMIT",
     "importing_spans": "spans a second that `import` stores, and the memory that it takes of files ten times as large",
     "exporting": "exporting a million spans as Parquet, beside the engine's own INTO OUTFILE of the table",
     "pages": "how long a browser takes to show the pages of as many spans",
@@ -49,13 +50,14 @@ BACKEND = {
     "questions",
     "queries",
     "pages",
+    "painting",
     "mlflow",
     "verdicts",
 }
 # These measure an earlier commit in the same run.
-BESIDE_EARLIER = {"against", "evaluating", "receiving", "questions", "largest"}
+BESIDE_EARLIER = {"against", "evaluating", "receiving", "questions", "largest", "painting"}
 # These run where they are named, as they take long or compare with a commit that is chosen.
-NAMED = {"endurance", "evaluating", "receiving", "questions", "largest", "verdicts"}
+NAMED = {"endurance", "evaluating", "receiving", "questions", "largest", "painting", "verdicts"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -25,7 +25,7 @@ BUDGET_PAINT_MILLISECONDS = {100_000: 300.0, 1_000_000: 300.0, 10_000_000: 1000.
 
 _MEGA = 1_000_000
 _PAINT, _WHOLE, _AGAIN = "first paint", "whole", "whole, again"
-_FIRST_PAINT = """
+FIRST_PAINT = """
 new Promise((resolve) => new PerformanceObserver((list) => {
   const [paint] = list.getEntriesByName("first-contentful-paint");
   if (paint) resolve(paint.startTime);
@@ -38,7 +38,7 @@ _Times = dict[str, dict[str, float]]
 def run(quick: bool = False) -> Report:
     """Measure."""
     measured: dict[int, _Times] = {}
-    with _chromium() as browser:
+    with chromium() as browser:
         if browser is None:
             skipped = "playwright and Chromium are not installed"
             return Report([Table("pages", "", [], [Row("pages", skipped=skipped)])], [])
@@ -67,7 +67,8 @@ def measure(directory: pathlib.Path, browser: Any) -> _Times:
 
 
 @contextlib.contextmanager
-def _chromium() -> Iterator[Any]:
+def chromium() -> Iterator[Any]:
+    """The browser; None where there is none."""
     path = shutil.which("chromium") or shutil.which("google-chrome")
     try:
         from playwright.sync_api import sync_playwright
@@ -92,7 +93,7 @@ def _opened(browser: Any, address: str) -> tuple[float, float]:
         page.goto(address, wait_until="load", timeout=120_000)
         if page.locator("main[data-revision]").count() != 1:
             raise RuntimeError(f"{address} is not the page that is meant: {page.content()[:500]}")
-        paint: float = page.evaluate(_FIRST_PAINT)
+        paint: float = page.evaluate(FIRST_PAINT)
         whole: float = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
         return paint, whole
     finally:

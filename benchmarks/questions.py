@@ -22,7 +22,7 @@ COMPARE = "compare two versions"
 BUDGET = 1.1
 
 # These use what every build has.
-_FILL = """
+FILL = """
 import pathlib
 from benchmarks.bulk import fill
 fill(pathlib.Path({directory!r}), {spans})
@@ -78,7 +78,7 @@ def _rows(spans: int, trees: Mapping[str, pathlib.Path]) -> list[Row]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         directories = {name: str(pathlib.Path(folder) / name) for name in trees}
         for name, tree in trees.items():
-            run_in(tree, _FILL.format(directory=directories[name], spans=spans))
+            run_in(tree, FILL.format(directory=directories[name], spans=spans))
         for turn in range(TURNS):
             for name, tree in trees.items():
                 asked = run_in(tree, _ASK.format(directory=directories[name], compare=COMPARE))

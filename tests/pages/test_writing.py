@@ -52,6 +52,10 @@ def test_a_trace_becomes_a_row_that_an_evaluation_can_take(written: Shop, open_p
     (row,) = get_dataset("from the pages", store=written.http)
     assert row["expectations"] == {"expected_response": "In Graz, since Monday."}
     assert "Where is my parcel?" in str(row["inputs"])
+    # It is offered from now on, also where nothing was evaluated on it yet.
+    assert "from the pages" in page.locator("#datasets option").evaluate_all("all => all.map((one) => one.value)")
+    page.goto(f"{written.http}/runs")
+    assert "from the pages" in page.get_by_label("Data set").locator("option").all_inner_texts()
     # The same trace again is the same row.
     assert say(written, "/trace/row", dataset="from the pages").status == 303
     assert len(get_dataset("from the pages", store=written.http)) == 1
