@@ -28,8 +28,9 @@ _LINKS: Final = (
     "CAST(arrayZip(`Links.TraceId`, `Links.SpanId`, `Links.Attributes`), 'Array(Tuple(trace_id String, span_id String,"
     " attributes Map(String, String)))')"
 )
-# Of several copies of a span one is one; Zipkin's client and server have one id, but are two spans.
-_ONCE: Final = "LIMIT 1 BY TraceId, SpanId, SpanKind"
+# Of several copies of a span one is one; Zipkin's client and server have one id, but are two spans. Two hashes of 64
+# bits take less time than the three texts.
+_ONCE: Final = "LIMIT 1 BY cityHash64(TraceId, SpanKind), cityHash64(SpanId)"
 # Attributes whose values are whole numbers in every convention; the tables of the Collector have texts alone.
 _WHOLE: Final = (
     "(startsWith({key}, 'gen_ai.usage.') OR startsWith({key}, 'llm.token_count.') OR startsWith({key}, 'llm.usage.')"

@@ -29,6 +29,7 @@ PARQUET: Final = {
     "output_format_parquet_write_page_index": 0,
     "output_format_parquet_write_checksums": 0,
     "output_format_parquet_max_dictionary_size": 4096,
+    "output_format_parquet_batch_size": 8192,
     "output_format_compression_level": 1,
 }
 _VERSIONS: Final = VersionFilter(deleted=True, limit=10_000)

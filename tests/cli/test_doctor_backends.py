@@ -26,6 +26,7 @@ ANSWERS: Mapping[str, tuple[str, Answers]] = {
     "MLflow 3.18.0": ("mlflow", {"/version": (200, {}, b"3.18.0")}),
     "Jaeger v1.76.0": ("jaeger", {"/": (200, {}, JAEGER)}),
     "Tempo": ("tempo", {"/api/echo": (200, {}, b"echo")}),
+    "Datadog 7.71.0": ("datadog", {"/info": as_json(200, {"version": "7.71.0", "endpoints": ["/v0.4/traces"]})}),
     "an OpenTelemetry Collector (or something built on one)": (
         "collector",
         {"/v1/traces": (405, {}, b"405 method not allowed, supported: [POST]")},
@@ -39,7 +40,7 @@ def recognised(monkeypatch: pytest.MonkeyPatch, kind: str, answers: Answers, oth
         AnsweringServer(lambda method, path, body: answers.get(path, otherwise)) as server,
         AnsweringServer(lambda method, path, body: NOT_FOUND) as other,
     ):
-        is_beside = kind in ("jaeger", "tempo")
+        is_beside = kind in ("jaeger", "tempo", "datadog")
         ports = dict.fromkeys(backends.PORTS, port_of(other)) | ({kind: port_of(server)} if is_beside else {})
         monkeypatch.setattr(backends, "PORTS", ports)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", (other if is_beside else server).uri)
@@ -59,6 +60,37 @@ def test_a_backend_is_known_by_what_only_it_answers(monkeypatch: pytest.MonkeyPa
     assert step.details
     assert step.advice
     assert "{" not in step.advice
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "advice"),
+    [
+        ("https://api.eu1.honeycomb.io", "Honeycomb", "OTEL_LOGGEDMODEL_REPEAT=30d"),
+        ("https://ingress.eu-west-1.aws.dash0.com:4317", "Dash0", "OTEL_LOGGEDMODEL_SPOOL_MAX_AGE=6h"),
+        ("https://otlp.nr-data.net", "New Relic", "docs/backends/new-relic.md"),
+        ("https://abc12345.live.dynatrace.com/api/v2/otlp", "Dynatrace", "OTEL_LOGGEDMODEL_SPOOL_MAX_AGE=1h"),
+        ("https://OTLP.datadoghq.com", "Datadog", "OTEL_LOGGEDMODEL_REPEAT=7d"),
+        ("https://endpoint4.collection.sumologic.com/receiver", "Sumo Logic", "OTEL_LOGGEDMODEL_REPEAT=0"),
+        ("https://telemetry.googleapis.com", "Google Cloud", "docs/backends"),
+        ("https://otlp-gateway-prod-eu-west-0.grafana.net/otlp", "Tempo", "docs/backends/tempo.md"),
+    ],
+)
+def test_a_vendor_is_known_by_its_host_and_not_asked(
+    monkeypatch: pytest.MonkeyPatch, url: str, name: str, advice: str
+) -> None:
+    monkeypatch.setattr(backends, "_ask", lambda *_: pytest.fail("it was asked"))
+    monkeypatch.setattr(backends.opening, "is_backend_running", lambda _: False)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+    endpoint = endpoint_of_environment()
+    step = backends.recognise(endpoint, Deadline(30))
+    assert (step.outcome, step.text) == (Outcome.OK, f"{endpoint.host} is {name}")
+    assert step.details
+    assert advice in step.advice
+
+
+def test_a_host_that_ends_like_a_vendors_is_not_one() -> None:
+    assert backends._vendor("honeycomb.io.example.com") is None
+    assert backends._vendor("nothoneycomb.io") is None
 
 
 def test_pages_for_everything_are_no_backend(monkeypatch: pytest.MonkeyPatch) -> None:

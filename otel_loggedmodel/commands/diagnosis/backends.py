@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which backend answers at the endpoint, what it does to what this library sends, and what to set.
 
-Receivers of OTLP do not say who they are. So a few addresses of the same host are asked for what only one backend
-answers there: the endpoint's own port, and the ports at which Jaeger, Tempo and others answer questions by default.
-docs/backends has what was tried with each, and from where the rest is known.
+Receivers of OTLP do not say who they are. Vendors are known by the name of the host. Elsewhere a few addresses of the
+same host are asked for what only one backend answers there: the endpoint's own port, and the ports at which Jaeger,
+Tempo and others answer questions by default. docs/backends has what was tried with each, and from where the rest is
+known.
 """
 
 import concurrent.futures
@@ -11,13 +12,14 @@ import http.client
 import json
 import re
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from otel_loggedmodel.commands import opening
 from otel_loggedmodel.commands.diagnosis.arriving import address_of_api
 from otel_loggedmodel.commands.diagnosis.endpoint import TRACES_PATH, Endpoint
+from otel_loggedmodel.commands.diagnosis.known_backends import KNOWN, VENDORS, Known
 from otel_loggedmodel.commands.diagnosis.steps import Deadline, Outcome, Step
 
 _NAME: Final = "backend"
@@ -51,21 +53,6 @@ class Said:
         return found if isinstance(found, dict) else {}
 
 
-@dataclass(frozen=True)
-class Known:
-    """A backend.
-
-    Attributes:
-        name: Its name.
-        limits: What it does to what is sent, a sentence each.
-        advice: What to set, or where to look.
-    """
-
-    name: str
-    limits: Sequence[str]
-    advice: str
-
-
 # Where each answers questions by default.
 PORTS: Final = {
     "phoenix": 6006,
@@ -74,56 +61,7 @@ PORTS: Final = {
     "mlflow": 5000,
     "jaeger": 16686,
     "tempo": 3200,
-}
-_KNOWN: Final = {
-    "jaeger": Known(
-        "Jaeger",
-        (
-            "It shows a version as the trace of its id without m-, and finds its traces by the tag logged_model.id.",
-            "In memory it keeps as many traces as max_traces says. In badger a span with a value of 65,000 bytes or"
-            " more is lost, which no version has.",
-        ),
-        "`otel-loggedmodel import jaeger {query}` brings its traces to where versions are compared:"
-        " docs/backends/jaeger.md.",
-    ),
-    "zipkin": Known(
-        "Zipkin",
-        (
-            "It drops links: traces of a version are found by annotationQuery=logged_model.id=m-...",
-            "It finds a version's own records only where the lookback of a search reaches to the first of them.",
-        ),
-        "A Collector can send to `otel-loggedmodel serve`, too, to compare: docs/backends/zipkin.md.",
-    ),
-    "victoriatraces": Known(
-        "VictoriaTraces",
-        ("Results that are added days later show only with -search.traceMaxDurationWindow=720h.",),
-        "`otel-loggedmodel import jaeger {query}/select/jaeger` brings its traces to where versions are compared:"
-        " docs/backends/victoriatraces.md.",
-    ),
-    "phoenix": Known(
-        "Phoenix",
-        ('It drops links: traces of a version are found by attributes["logged_model"]["id"] == "m-...".',),
-        "A Collector can send to `otel-loggedmodel serve`, too, to compare: docs/backends/phoenix.md.",
-    ),
-    "mlflow": Known(
-        "MLflow",
-        ("A trace is in the experiment that the header x-mlflow-experiment-id names.",),
-        "OTEL_LOGGEDMODEL_MLFLOW makes LoggedModels of versions there: docs/mlflow-server.md.",
-    ),
-    "tempo": Known(
-        "Tempo",
-        (
-            "It cuts values after 2,048 bytes, which those of versions are shorter than.",
-            "It takes no more than 5 MB of one trace: a version that thousands of processes announce needs"
-            " OTEL_LOGGEDMODEL_REPEAT=0, or a higher max_bytes_per_trace.",
-        ),
-        "See docs/backends/tempo.md for the queries.",
-    ),
-    "collector": Known(
-        "an OpenTelemetry Collector (or something built on one)",
-        ("What becomes of spans depends on where it sends them.",),
-        "A sampler in it needs a way around for records of versions: docs/collector.md.",
-    ),
+    "datadog": 8126,
 }
 
 
@@ -132,6 +70,10 @@ def recognise(endpoint: Endpoint, deadline: Deadline) -> Step:
     ours = address_of_api(endpoint)
     if opening.is_backend_running(ours):
         return Step(name=_NAME, outcome=Outcome.OK, text=f"otel-loggedmodel answers at {ours}")
+    vendor = _vendor(endpoint.host)
+    if vendor is not None:
+        text = f"{endpoint.host} is {vendor.name}"
+        return Step(name=_NAME, outcome=Outcome.OK, text=text, advice=vendor.advice, details=vendor.limits)
     found = _found(endpoint, deadline)
     if found is None:
         text = f"what takes spans at {endpoint.address} is none of those that are known here"
@@ -146,6 +88,14 @@ def recognise(endpoint: Endpoint, deadline: Deadline) -> Step:
         advice=known.advice.format(query=where),
         details=known.limits,
     )
+
+
+def _vendor(host: str) -> Known | None:
+    """Whose host it is; None if that cannot be told by its name."""
+    for domain, kind in VENDORS.items():
+        if host.lower().rstrip(".").endswith(f".{domain}"):
+            return KNOWN[kind]
+    return None
 
 
 def _found(endpoint: Endpoint, deadline: Deadline) -> tuple[Known, str, str] | None:
@@ -163,6 +113,7 @@ def _found(endpoint: Endpoint, deadline: Deadline) -> tuple[Known, str, str] | N
         ("mlflow", at("mlflow"), "/version"),
         ("jaeger", at("jaeger", is_own=False), "/"),
         ("tempo", at("tempo", is_own=False), "/api/echo"),
+        ("datadog", at("datadog", is_own=False), "/info"),
         *([] if endpoint.is_grpc else [("collector", own, TRACES_PATH)]),
     ]
     seconds = max(deadline.at_most(_SECONDS), 0.05)
@@ -171,7 +122,7 @@ def _found(endpoint: Endpoint, deadline: Deadline) -> tuple[Known, str, str] | N
     for (kind, where, _), said in zip(asked, answers, strict=True):
         version = None if said is None else _version_of(kind, said)
         if version is not None:
-            return _KNOWN[kind], version, where
+            return KNOWN[kind], version, where
     return None
 
 
@@ -195,6 +146,11 @@ def _version_of(kind: str, said: Said) -> str | None:
             version = _JAEGER_VERSION.search(body)
             # One that was built without its pages has an empty one, and no version.
             return (version[1].decode() if version else "") if b"JAEGER_VERSION" in body else None
+        case "datadog":
+            document = said.document
+            endpoints = document.get("endpoints")
+            is_agent = isinstance(endpoints, list) and "/v0.4/traces" in endpoints
+            return str(document.get("version", "")) if is_agent else None
         case "tempo":
             return "" if body == b"echo" else None
     return None
