@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`import otlp`: files that grow, are cut, damaged or of another kind, and what a second run does with them."""
 
+import hashlib
 import json
 import shutil
 import signal
@@ -22,6 +23,7 @@ from otel_loggedmodel.commands.carrying import sink as sinks
 from otel_loggedmodel.commands.carrying.otlp_files import FileImport, ImportedFile
 from otel_loggedmodel.commands.carrying.positions import Positions
 from otel_loggedmodel.commands.carrying.sink import Sink
+from otel_loggedmodel.commands.carrying.stream import TAIL_BYTES
 from otel_loggedmodel.commands.exchange.filling import Filled
 from otel_loggedmodel.commands.otlp_lines import line_of
 from otel_loggedmodel.store.reading import StoreUnavailableError, TraceFilter
@@ -78,6 +80,30 @@ def test_a_file_that_grows_is_imported_piece_by_piece(filled: Filled, import_fil
     mended = import_file(moved)
     assert (mended.spans, mended.before, mended.is_whole) == (4, 8, True)
     assert traces_of(filled, "grows") == 12
+
+
+def test_a_file_of_50_gb_is_gone_on_with_where_an_earlier_import_was(
+    filled: Filled, import_file: Import, tmp_path: Path
+) -> None:
+    first, second, third = lines("large")
+    path = tmp_path / "large.jsonl"
+    path.write_bytes(first)
+    assert import_file(path).spans == 4
+    # What it had between the first request and the last two was imported, too: nothing reads that hole again.
+    there = 50 * 10**9
+    with path.open("r+b") as file:
+        file.seek(there - len(second))
+        file.write(second + third)
+    (remembered,) = (tmp_path / "store").rglob("*.json")
+    position = json.loads(remembered.read_text(encoding="utf-8"))
+    tail = second[-min(len(second), TAIL_BYTES) :]
+    digest = hashlib.sha256(tail).hexdigest()
+    assert len(position["digest"]) == len(digest)
+    moved = position | {"offset": there, "tail": len(tail), "digest": digest, "items": 8}
+    remembered.write_text(json.dumps(moved), encoding="utf-8")
+    result = import_file(path)
+    assert (result.spans, result.before, result.is_whole) == (4, 8, True)
+    assert path.stat().st_size == there + len(third)
 
 
 def test_a_file_that_was_replaced_is_imported_anew(filled: Filled, import_file: Import, tmp_path: Path) -> None:
