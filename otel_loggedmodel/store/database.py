@@ -36,13 +36,19 @@ _KEEP_FREE_BYTES: Final = 256 * 1024 * 1024
 # Many small inserts are merged again and again. Merging four times as many parts at a time as by default saves a fifth
 # of the processor time that receiving spans takes, and leaves some more parts to be read.
 _PARTS_OF_A_MERGE: Final = 20
+# A part that is smaller, uncompressed, is one file instead of some 120. An insert under load makes parts of some 12 MB.
+# Making the files of such a part takes as long as writing what is in them.
+_ONE_FILE_BELOW_BYTES: Final = 32 * 1024 * 1024
 _CONFIGURATION: Final = f"""\
 <clickhouse>
     <storage_configuration>
         <disks><default><keep_free_space_bytes>{_KEEP_FREE_BYTES}</keep_free_space_bytes></default></disks>
     </storage_configuration>
     <backups><allowed_path>/</allowed_path></backups>
-    <merge_tree><merge_selector_base>{_PARTS_OF_A_MERGE}</merge_selector_base></merge_tree>
+    <merge_tree>
+        <merge_selector_base>{_PARTS_OF_A_MERGE}</merge_selector_base>
+        <min_bytes_for_wide_part>{_ONE_FILE_BELOW_BYTES}</min_bytes_for_wide_part>
+    </merge_tree>
 </clickhouse>
 """
 _SEND_RECEIVE_SECONDS: Final = 300
@@ -50,17 +56,21 @@ _SEND_RECEIVE_SECONDS: Final = 300
 # ClickHouse remembers which parts of a table have no row that meets a condition, and takes one condition for another:
 # rows that meet it were left out, after the same question with other parameters.
 _ALWAYS: Final = {"use_query_condition_cache": 0}
+# What the analysis of large expressions may leave out.
+_QUICKLY_ANALYSED: Final = {
+    # Looking for chains of comparisons hashes, at each AND, a column with the whole query that it comes from. For a
+    # comparison of versions that is two thirds of the time of the analysis.
+    "optimize_and_compare_chain": 0,
+    # Merging the steps of a comparison of versions takes a fifth of its fixed time, and saves little of the rest.
+    "query_plan_merge_expressions": 0,
+}
 _READ_SETTINGS: Final = {
     # Nobody can cancel a query, so it ends by itself.
     "max_execution_time": 120,
     # Tuples are cast by place. If they had names, they would be cast by name.
     "enable_named_columns_in_function_tuple": 0,
-    # Looking for chains of comparisons hashes, at each AND, a column with the whole query that it comes from. For a
-    # comparison of versions that is two thirds of the time of the analysis.
-    "optimize_and_compare_chain": 0,
+    **_QUICKLY_ANALYSED,
     **_ALWAYS,
-    # Merging the steps of a comparison of versions takes a fifth of its fixed time, and saves little of the rest.
-    "query_plan_merge_expressions": 0,
 }
 
 # What the engine says when it cannot load the definitions of tables. It says none of these of a lock that is taken.
@@ -158,9 +168,10 @@ class Database:
             StoreUnavailableError: The engine cannot be reached, or gave up; `StoreFullError` where there is no room.
             RefusedError: The data is not in that format; `TooMuchMemoryError` where it is too much.
         """
+        settings = {**self._allowed(_QUICKLY_ANALYSED), **settings}
         with self._called(is_insert=True):
             if self.directory is None:
-                self.client.raw_insert(table, insert_block=b"".join(data), fmt=format_name, settings=dict(settings))
+                self.client.raw_insert(table, insert_block=b"".join(data), fmt=format_name, settings=settings)
             else:
                 self._insert_file(self.directory / _INSERTS_NAME, table, data, format_name, settings)
 
