@@ -25,7 +25,7 @@ from otel_loggedmodel.commands.carrying.sink import Sink
 from otel_loggedmodel.commands.exchange.filling import Filled
 from otel_loggedmodel.store import schema
 from otel_loggedmodel.store.database import open_database, quoted
-from otel_loggedmodel.store.exporting import Exporter, Wanted
+from otel_loggedmodel.store.exporting import FORMATS, Exporter, Wanted
 from otel_loggedmodel.store.parquet_rows import rows_of
 from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError, UnknownVersionError
@@ -189,6 +189,21 @@ def test_kinds_and_statuses_of_older_collectors_are_exported_as_what_they_are(
     new, old = ([line for path in sorted(Path(one).glob("spans-*")) for line in said_in(path)] for one in written)
     assert old == new
     assert {(span["kind"], span["status"]["code"]) for span in new} >= {(1, 0), (1, 2)}
+
+
+def test_two_sides_of_a_call_that_have_one_id_are_two_spans(
+    clickhouse_server: ClickHouseServer, tmp_path: Path
+) -> None:
+    with empty_store(clickhouse_server) as store:
+        _, body = Traces("plain", 2).request(2, start_ns=NOW_NS)
+        store.writer.insert([body, body])
+        database = store.writer.database
+        database.command(
+            f"INSERT INTO {schema.SPANS} SELECT * REPLACE ('Consumer' AS SpanKind) FROM {schema.SPANS} LIMIT 1"
+        )
+        exporter = Exporter(database, StoreReader(database))
+        for format_name in FORMATS:
+            assert exporter.run(Wanted(path=str(tmp_path / format_name), format=format_name)).rows["spans"] == 3
 
 
 def said_in(path: Path) -> list[dict[str, Any]]:
