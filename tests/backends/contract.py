@@ -3,6 +3,11 @@
 
 from collections.abc import Callable, Sequence
 
+import pytest
+
+from otel_loggedmodel.commands.diagnosis import backends
+from otel_loggedmodel.commands.diagnosis.endpoint import endpoint_of_environment
+from otel_loggedmodel.commands.diagnosis.steps import Deadline, Step
 from otel_loggedmodel.versions import records
 from otel_loggedmodel.versions.arriving import Arrived, events_of
 from waiting import wait_until
@@ -76,3 +81,10 @@ def check_announcements(shown: Shown, version: Version, *, roots: int) -> None:
     assert len(found()) == roots
     assert PROCESSES > 1
     check_version(shown, version)
+
+
+def said_by_doctor(url: str, monkeypatch: pytest.MonkeyPatch) -> Step:
+    """What `doctor` says of the backend to which spans go."""
+    monkeypatch.setattr(backends, "_SECONDS", 30.0)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+    return backends.recognise(endpoint_of_environment(), Deadline(60))

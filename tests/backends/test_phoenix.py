@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Phoenix, on SQLite: what it makes of a version, and the queries of docs/backends/phoenix.md."""
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -64,6 +65,12 @@ def test_a_version_is_whole(sent: dict[str, Version], shown: contract.Shown, nam
 
 def test_one_of_all_announcements_is_kept(sent: dict[str, Version], shown: contract.Shown) -> None:
     contract.check_announcements(shown, sent["first"], roots=1)
+
+
+def test_it_is_known_to_doctor(phoenix: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = contract.said_by_doctor(phoenix.url("http"), monkeypatch)
+    assert re.fullmatch(rf"Phoenix \d+\.\d+\.\d+ answers at {re.escape(phoenix.url('http'))}", said.text)
+    assert "It drops links" in said.details[0]
 
 
 def test_the_queries_of_its_page(phoenix: Process, sent: dict[str, Version]) -> None:

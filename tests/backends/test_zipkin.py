@@ -77,6 +77,12 @@ def test_every_announcement_is_kept_and_is_one_version(sent: dict[str, Version],
     contract.check_announcements(shown, sent["first"], roots=1 + PROCESSES)
 
 
+def test_it_is_known_to_doctor(zipkin: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = contract.said_by_doctor(zipkin.url("http"), monkeypatch)
+    assert said.text == f"Zipkin {RELEASE} answers at {zipkin.url('http')}"
+    assert "It drops links" in said.details[0]
+
+
 def test_the_queries_of_its_page(zipkin: Process, sent: dict[str, Version]) -> None:
     version, other = sent["first"], sent["second"]
     where = {"ZIPKIN": zipkin.url("http"), "VERSION": version.id}

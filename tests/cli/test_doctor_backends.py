@@ -24,6 +24,16 @@ ANSWERS: Mapping[str, tuple[str, Answers]] = {
     "Zipkin 3.5.1": ("zipkin", {"/info": as_json(200, {"zipkin": {"version": "3.5.1", "commit": "1"}})}),
     "VictoriaTraces": ("victoriatraces", {"/": (200, {}, b"<h2>Single-node VictoriaTraces</h2></br>")}),
     "MLflow 3.18.0": ("mlflow", {"/version": (200, {}, b"3.18.0")}),
+    "MLflow": (
+        "mlflow",
+        {
+            "/version": (
+                401,
+                {},
+                b"Please see https://www.mlflow.org/docs/latest/auth/index.html#authenticating-to-mlflow",
+            )
+        },
+    ),
     "Jaeger v1.76.0": ("jaeger", {"/": (200, {}, JAEGER)}),
     "Tempo": ("tempo", {"/api/echo": (200, {}, b"echo")}),
     "Datadog 7.71.0": ("datadog", {"/info": as_json(200, {"version": "7.71.0", "endpoints": ["/v0.4/traces"]})}),

@@ -4,8 +4,10 @@
 Once as it is, and once with users and with workspaces, as somebody who belongs to a workspace and is no administrator.
 """
 
+import dataclasses
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,19 @@ import requests
 from mlflow import MlflowClient
 
 from effort import only_in_full
-from otel_loggedmodel.commands.diagnosis import tracking
+from otel_loggedmodel.commands.diagnosis import backends, tracking
+from otel_loggedmodel.commands.diagnosis.endpoint import endpoint_of_environment
 from otel_loggedmodel.commands.diagnosis.steps import Deadline, Outcome
+from otel_loggedmodel.mlflow_server.models import Models
+from otel_loggedmodel.mlflow_server.rest import Server
+from otel_loggedmodel.mlflow_server.settings import Settings
 from waiting import wait_until
 
 from .conftest import ADMIN, ANNA
 from .looking import Looking
 from .postgresql import postgresql
 from .programs import environment, finish, run, start
+from .test_models import created
 from .tracking_servers import MlflowServer
 
 pytestmark = only_in_full
@@ -146,6 +153,35 @@ def test_in_a_workspace_no_experiment_has_to_be_named(
     found = client.get_experiment_by_name("Default")
     assert (found.experiment_id != "0") is is_guarded
     wait_until(Looking(client, found.experiment_id).has(**{NAME: 5}), "the links", 120)
+
+
+def test_four_hundred_announcements_of_a_long_version_make_one_logged_model(
+    is_guarded: bool, server: MlflowServer, experiment_id: str, looking: Looking
+) -> None:
+    processes, each = (2, 5) if is_guarded else (8, 50)
+    params = {"prompt": "Be brief. " * (400 if is_guarded else 100_000)}
+    event = created("announced", params=params, experiment_id=experiment_id)
+
+    def announce(_: int) -> None:
+        rest = Server(dataclasses.replace(Settings.from_environment(server.uri), experiment_id=experiment_id))
+        models = Models(rest)
+        for _ in range(each):
+            models.apply(event)
+        rest.close()
+
+    with ThreadPoolExecutor(processes) as threads:
+        list(threads.map(announce, range(processes)))
+    (model,) = looking.models().values()
+    assert params.items() <= model.params.items()
+    assert model.status == "READY"
+
+
+def test_doctor_knows_it(is_guarded: bool, server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "_SECONDS", 60.0)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.uri)
+    step = backends.recognise(endpoint_of_environment(), Deadline(120))
+    # Who does not log in is told no version.
+    assert step.text == f"MLflow{'' if is_guarded else f' {mlflow.__version__}'} answers at {server.uri}"
 
 
 @pytest.mark.parametrize(

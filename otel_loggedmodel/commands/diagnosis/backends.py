@@ -27,6 +27,7 @@ _SECONDS: Final = 1.0
 _MOST_BYTES: Final = 64 * 1024
 # What the Collector's receiver says to whoever does not POST; Jaeger and Tempo have the same receiver in them.
 _COLLECTOR: Final = b"405 method not allowed, supported: [POST]"
+_MLFLOW_LOGIN: Final = b"authenticating-to-mlflow"
 _VERSION: Final = re.compile(r"v?\d+\.\d+(\.\d+)?[\w.+-]{0,30}")
 _JAEGER_VERSION: Final = re.compile(rb'"gitVersion"\s*:\s*"([^"]{1,40})"')
 
@@ -132,6 +133,8 @@ def _version_of(kind: str, said: Said) -> str | None:
     text = body.decode(errors="replace")
     if kind == "collector":
         return "" if said.status == 405 and _COLLECTOR in body else None
+    if kind == "mlflow" and said.status == 401:  # with users, it says how to log in, and no version
+        return "" if _MLFLOW_LOGIN in body else None
     if said.status != 200:
         return None
     match kind:
