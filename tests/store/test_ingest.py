@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is stored is what was sent, in the rows that the Collector's exporter would have written."""
 
+import json
+import subprocess
+import sys
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -114,3 +118,16 @@ def test_a_span_that_was_sent_twice_counts_once(store: Store) -> None:
     assert (metrics.traces, metrics.tokens.input, metrics.cost_usd) == (2, 10, 0.5)
     assert len(store.reader.traces("v1")) == 2
     assert len(store.reader.trace(f"{1:032x}").spans) == 1
+
+
+def test_an_embedded_store_makes_parts_of_few_files_and_indexes_attributes_when_they_are_merged(tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "store.embedded_inserts", str(tmp_path / "data")]
+    tests = Path(__file__).resolve().parents[1]
+    said = json.loads(subprocess.run(program, cwd=tests, capture_output=True, text=True, check=True).stdout)
+    assert [(part["type"], part["rows"]) for part in said["inserted"]] == [("Compact", 1000), ("Compact", 500)]
+    [merged] = said["merged"]
+    assert merged["rows"] == 1500
+    # Until then there is only that of trace ids, which finds a trace.
+    assert 0 < sum(part["indexes"] for part in said["inserted"]) < merged["indexes"] / 4
+    assert said["changed"] == []
+    assert said["found"] == [{"said": "value 1042 7"}]
