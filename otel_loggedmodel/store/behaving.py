@@ -25,6 +25,7 @@ from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING
 from otel_loggedmodel.store.sampled import Sampled
 from otel_loggedmodel.store.span_times import DURATION, START
+from otel_loggedmodel.store.steady import Steady
 
 _MINUTE_MS: Final = 60_000
 _HOUR_MS: Final = 60 * _MINUTE_MS
@@ -48,25 +49,42 @@ _LEAST_MS: Final = 0.001
 _DURATION_MS: Final = f"{DURATION} / 1e6"
 
 
-def activities(database: Database, scope: Scope) -> Activities:
+def activities(database: Database, scope: Scope, lasting: Steady | None = None) -> Activities:
     """How versions did over time.
 
     Args:
         database: Where.
         scope: Which versions, in order, and which of their traces.
+        lasting: The same versions, if what was measured of them may be remembered.
     """
     model_ids = list(scope.model_ids or ())
-    lives = _lives(database, scope) if model_ids else {}
+    if scope.adopted or scope.moves.sql:
+        lasting = None
+    lives: Mapping[str, tuple[int, int]] = {}
+    counted = Sampled()
+    if lasting is not None:
+        lives = lasting.lives
+    elif model_ids:
+        lives, counted = _lives(database, scope), sampled.looked_at(database, scope)
     start_ms, step_ms, parts = _parts(lives)
-    counted = sampled.looked_at(database, scope) if model_ids else Sampled()
     totals: dict[str, Point] = {}
     points: dict[str, list[Point]] = defaultdict(list)
     life: dict[str, list[Point]] = defaultdict(list)
-    if model_ids:
+
+    def measure(some: Scope) -> dict[str, list[dict[str, Any]]]:
+        rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for row in measuring.answer(
-            database, scope, lambda traces: _over_time(traces, counted, start_ms, step_ms, lives)
+            database, some, lambda traces: _over_time(traces, counted, start_ms, step_ms, lives)
         ):
-            version = row["version"]
+            rows[row["version"]].append(row)
+        return rows
+
+    if lasting is not None:
+        rows_of = lasting.measure(scope, ("over time", start_ms, step_ms, repr(scope.prices)), measure)
+    else:
+        rows_of = measure(scope) if model_ids else {}
+    for version, rows in rows_of.items():
+        for row in rows:
             if row["is_total"]:
                 totals[version] = _point(row, start_ms)
             elif row["is_life"]:

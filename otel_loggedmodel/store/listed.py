@@ -52,6 +52,29 @@ def age_ms(known: Catalogue, last_seen: Mapping[str, int], model_id: str) -> int
     return max(last_seen.get(model_id, 0) // 1_000_000, created)
 
 
+def versions(
+    known: Catalogue,
+    model_ids: Sequence[str],
+    used: Mapping[str, Mapping[str, Any]],
+    seen_when: Mapping[str, Mapping[str, Any]],
+    seen: Collection[str],
+) -> list[Version]:
+    """Versions as lists have them.
+
+    Args:
+        known: The versions that there are records of.
+        model_ids: Their ids.
+        used: How much each was used, by its id.
+        seen_when: When and where.
+        seen: The ids that spans have.
+    """
+    found = []
+    for model_id in model_ids:
+        services = seen_when[model_id]["services"] if model_id in seen_when else ()
+        found.append(version(known, model_id, used.get(model_id), services, seen))
+    return found
+
+
 def version(
     known: Catalogue,
     model_id: str,

@@ -33,7 +33,7 @@ def scores(database: Database, scope: Scope, design: Design) -> dict[str, dict[s
         scope: Which versions, in order, and which of their traces.
         design: How often their traces count.
     """
-    runs = run_records.load(database, scope.columns)
+    runs = run_records.load(database, scope.columns) if scope.has_results else []
     return {model_id: shown(found) for model_id, found in grouped(database, scope, runs, design).items()}
 
 

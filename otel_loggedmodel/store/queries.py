@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from otel_loggedmodel.store import (
@@ -33,11 +34,13 @@ from otel_loggedmodel.store import (
     scores,
     sightings,
     spoken,
+    steady,
     trace_logs,
 )
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
 from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.measured import Measured
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.price_file import NO_FILE, PriceFile
 from otel_loggedmodel.store.reading import (
@@ -88,6 +91,7 @@ class StoreReader:
         self._loading = threading.Lock()
         # Made when the first log record arrives.
         self._has_logs = False
+        self._measured = Measured()
 
     def versions(self, which: VersionFilter = ALL_VERSIONS, selection: Selection = EVERYTHING) -> list[Version]:
         """The versions, as `Reader.versions` says."""
@@ -95,14 +99,13 @@ class StoreReader:
         called = () if which.name is None else spoken.ids_called(self._database, columns, which.name)
         if columns.is_seen and selection.of_traces == EVERYTHING:
             seen = sightings.seen_among(self._database, columns, known.standing_for)
-            found = recent.recent(self._database, self._unscored(known, None, selection, seen), known, which, called)
-            used, model_ids = found.used, found.model_ids
+            scope = self._unscored(known, None, selection, seen)
+            found = recent.recent(self._database, scope, known, which, called)
+            used: Mapping[str, Mapping[str, Any]] = found.used
             if which.counted:
-                scope = self._unscored(known, model_ids if found.are_few else None, selection, seen)
-                scope = replace(scope, since_ns=found.since_ns)
-                scope = scoping.moved(self._database, scope) if found.may_be_moved else scope
-                used = sightings.usage(self._database, scope, may_be_sampled=found.may_be_sampled)
-            return self._named(_listed(known, model_ids, used, found.used, seen), found.names)
+                asked = self._unscored(known, found.model_ids, selection, seen) if found.are_few else scope
+                used = recent.usage(self._database, asked, found, self._measured)
+            return self._named(listed.versions(known, found.model_ids, used, found.used, seen), found.names)
         seen = sightings.seen_ids(self._database, columns)
         scope = self._unscored(known, None, selection, seen)
         cut_off = sightings.cut_off_ids(self._database, columns)
@@ -113,7 +116,7 @@ class StoreReader:
             scope = self._unscored(known, chosen, selection, seen)
         seen_when = sightings.times_and_places(self._database, scope, cut_off)
         used = sightings.usage(self._database, scoping.moved(self._database, scope)) if which.counted else seen_when
-        return self._named(_listed(known, chosen, used, seen_when, seen))
+        return self._named(listed.versions(known, chosen, used, seen_when, seen))
 
     def version(self, version: str, selection: Selection = EVERYTHING) -> VersionDetail:
         """One version, as `Reader.version` says."""
@@ -203,7 +206,12 @@ class StoreReader:
         """How versions did over time, as `Reader.activities` says."""
         known, seen = self._load(), sightings.seen_ids(self._database, self._columns)
         asked = self._asked(known, versions, seen)
-        found = behaving.activities(self._database, self._of_runs(self._scope, known, asked, selection, seen))
+        lasting = None
+        if not asked.runs:
+            scope = self._unscored(known, asked.ids, selection, seen)
+            lasting = steady.steady(self._database, scope, self._measured)
+        scope = self._of_runs(partial(self._scope, lasting=lasting), known, asked, selection, seen)
+        found = behaving.activities(self._database, scope, lasting)
         with_previous = (replace(one, previous=known.previous(one.model_id)) for one in found.versions)
         return replace(found, versions=tuple(with_previous))
 
@@ -215,9 +223,12 @@ class StoreReader:
 
     def datasets(self) -> list[Dataset]:
         """The data sets, as `Reader.datasets` says."""
-        query = scores.datasets(self._columns, has_logged=self._has_logged())
-        rows = self._database.query(query.sql, query.parameters)
-        kept = {row["name"]: int(row["rows"]) for row in self._database.query(scores.kept_datasets(self._columns).sql)}
+        has_logged = self._has_logged()
+        has_results, has_rows = scores.has_datasets(self._database)
+        query = scores.datasets(self._columns, has_logged=has_logged)
+        rows = self._database.query(query.sql, query.parameters) if has_results or has_logged else []
+        query = scores.kept_datasets(self._columns)
+        kept = {row["name"]: int(row["rows"]) for row in self._database.query(query.sql)} if has_rows else {}
         found = [
             Dataset(digest=row["digest"], name=row["name"] or None, kept_rows=kept.get(row["name"])) for row in rows
         ]
@@ -364,10 +375,17 @@ class StoreReader:
         return run_records.named(runs, self._names(known, sorted({run.model_id for run in runs if run.model_id})))
 
     def _scope(
-        self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
+        self,
+        known: Catalogue,
+        model_ids: Sequence[str] | None,
+        selection: Selection,
+        seen: Collection[str],
+        lasting: steady.Steady | None = None,
     ) -> Scope:
         scope = self._unpriced(known, model_ids, selection, seen)
-        return scoping.priced(self._database, scope, self._prices)
+        return scoping.priced(
+            self._database, scope, self._prices, None if lasting is None else partial(lasting.called, self._database)
+        )
 
     def _unpriced(
         self, known: Catalogue, model_ids: Sequence[str] | None, selection: Selection, seen: Collection[str]
@@ -430,20 +448,6 @@ class StoreReader:
 def _version_of(asked: run_scope.Asked, one: str) -> str:
     """The version behind what was asked for, which may be a run."""
     return next((run.model_id for run in asked.runs if run.run_id == one), one)
-
-
-def _listed(
-    known: Catalogue,
-    model_ids: Sequence[str],
-    used: Mapping[str, Mapping[str, Any]],
-    seen_when: Mapping[str, Mapping[str, Any]],
-    seen: Collection[str],
-) -> list[Version]:
-    found = []
-    for model_id in model_ids:
-        services = seen_when[model_id]["services"] if model_id in seen_when else ()
-        found.append(listed.version(known, model_id, used.get(model_id), services, seen))
-    return found
 
 
 def _aliases(known: Catalogue, model_ids: Sequence[str] | None, seen: Collection[str]) -> tuple[Alias, ...]:

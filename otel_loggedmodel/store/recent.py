@@ -9,9 +9,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from otel_loggedmodel.store import call_column, listed, seen_table, sightings, torn
+from otel_loggedmodel.store import call_column, listed, measured, scoping, seen_table, sightings, torn
 from otel_loggedmodel.store.catalogue import Catalogue
 from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.measured import Measured
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.reading import VersionFilter
 
@@ -44,6 +45,15 @@ class Recent:
     since_ns: int | None = None
     may_be_sampled: bool = True
     may_be_moved: bool = True
+
+    @property
+    def stamps(self) -> dict[str, int] | None:
+        """The stamps of the versions (`measured`); None if what is measured of them follows from more than that."""
+        shown = self.model_ids if self.are_few else self.used
+        rows = {model_id: self.used[model_id] for model_id in shown if model_id in self.used}
+        if self.may_be_sampled or self.may_be_moved or any("stamp" not in row for row in rows.values()):
+            return None
+        return {model_id: row["stamp"] for model_id, row in rows.items()}
 
     @property
     def names(self) -> dict[str, str] | None:
@@ -125,7 +135,8 @@ def _rows(database: Database, without: Collection[str], most: int) -> tuple[list
             toUnixTimestamp64Nano(ifNull(min(FirstEntry), min(First))) AS first_ns,
             arraySort(if({is_cut}, {services}), {services} AND LastEntry IS NOT NULL))) AS services,
             {is_cut} AS is_cut, toUnixTimestamp64Nano(min(First)) AS earliest_ns, max(Name) AS name,
-            max(IsOdd) AS is_odd, groupBitOr(Usage) AS usage, groupUniqArrayArray(Scopes) AS scopes,
+            {measured.STAMP} AS stamp, max(IsOdd) AS is_odd,
+            groupBitOr(Usage) AS usage, groupUniqArrayArray(Scopes) AS scopes,
             arrayExists(one -> one IN ({torn.SCOPES}), scopes) AS is_torn
         FROM {seen_table.TABLE} WHERE LoggedModelId IN ({newest})
         GROUP BY LoggedModelId""",
@@ -143,3 +154,24 @@ def _used_by_name(database: Database, scope: Scope, model_ids: Sequence[str]) ->
     found = sightings.times_and_places(database, replace(scope, model_ids=model_ids), cut_off)
     marks = {"is_odd": 1, "usage": 1 << call_column.ALONE_BIT, "scopes": [], "is_torn": 1}
     return {model_id: {**row, "id": model_id, **marks} for model_id, row in found.items()}
+
+
+def usage(database: Database, scope: Scope, found: Recent, memory: Measured) -> Mapping[str, Mapping[str, Any]]:
+    """How much the versions of a list were used, by their ids.
+
+    Args:
+        database: Where.
+        scope: The versions, or all if they are not few.
+        found: The versions.
+        memory: What was measured before.
+    """
+    if found.stamps is None:
+        scope = scoping.moved(database, scope) if found.may_be_moved else scope
+        return sightings.usage(database, scope, may_be_sampled=found.may_be_sampled)
+
+    def measure(model_ids: Collection[str]) -> Mapping[str, Mapping[str, Any]]:
+        some = sorted(model_ids) if len(model_ids) <= _FEW else scope.model_ids
+        asked = replace(scope, model_ids=some, since_ns=found.since_ns)
+        return sightings.usage(database, asked, may_be_sampled=False)
+
+    return memory.of(found.stamps, "usage", measure)

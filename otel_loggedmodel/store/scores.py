@@ -12,6 +12,7 @@ from typing import Final
 
 from otel_loggedmodel.attributes import DATASET_ROW, DATASET_VALUES, EVALUATION_RESULT
 from otel_loggedmodel.store import log_scores, schema, tries
+from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
 from otel_loggedmodel.store.span_times import START
@@ -265,6 +266,16 @@ def datasets(columns: schema.Columns, *, has_logged: bool = False) -> Query:
         SELECT digest, argMax(name, Timestamp) AS name FROM ({found})
         GROUP BY digest ORDER BY max(Timestamp) DESC, digest LIMIT {_MOST_DATASETS}"""
     )
+
+
+def has_datasets(database: Database) -> tuple[bool, bool]:
+    """Whether there are results on spans, and rows of data sets; mostly there is neither, which one look tells."""
+    rows = database.query(
+        f"SELECT DISTINCT SpanName AS name FROM {schema.SPANS}"
+        f" WHERE SpanName IN ('{EVALUATION_RESULT}', '{DATASET_ROW}')"
+    )
+    names = {row["name"] for row in rows}
+    return EVALUATION_RESULT in names, DATASET_ROW in names
 
 
 def kept_datasets(columns: schema.Columns) -> Query:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of what was seen: one row for each version, service and day, which lists are ordered and filled from.
 
-A second view makes it from what is inserted into the table of what counts (`counted`), whoever inserts. Everything in
-it is a least or greatest value, or a set. So spans that are stored twice change nothing, and neither does a day that is
-filled in twice. Numbers of traces are not in it, as sums would count copies.
+A second view makes it from what is inserted into the table of what counts (`counted`), whoever inserts. What is read
+from it is a least or greatest value, or a set. So spans that are stored twice change nothing, and neither does a day
+that is filled in twice. Numbers of traces are not in it, as sums would count copies.
 
 Where it is missing, or is not filled in yet, questions read the table of what counts instead.
 """
@@ -19,6 +19,8 @@ from otel_loggedmodel.store.span_times import IS_BROKEN
 TABLE: Final = f"{counted.SPANS}_seen"
 VIEW: Final = f"{TABLE}_mv"
 
+WEIGHT: Final = "Spans * cityHash64(Day, ServiceName)"
+"""Of a row, as SQL. The sum over the rows of a version changes when a span is inserted that counts for it."""
 _UNFILLED: Final = " unfilled"
 _IS_ENTRY: Final = "LoggedModelRole = 'entry'"
 _IS_CALL: Final = "LoggedModelCall.llm != ''"
@@ -38,6 +40,8 @@ _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
         "SimpleAggregateFunction(max, Nullable(DateTime64(9)))",
         f"maxIf(toNullable(Timestamp), {_IS_ENTRY})",
     ),
+    # How often a span was inserted, copies included. It only tells that something has changed.
+    ("Spans", "SimpleAggregateFunction(sum, UInt64)", "count()"),
     # Whether a trace may stand for several, or end before it began.
     (
         "IsOdd",
