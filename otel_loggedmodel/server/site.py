@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from opentelemetry.sdk.trace import ReadableSpan
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -29,6 +30,7 @@ from otel_loggedmodel.server.access import Access
 from otel_loggedmodel.server.api import Api, error_of, error_of_refusal
 from otel_loggedmodel.server.intake import Intake
 from otel_loggedmodel.server.metrics import Metrics
+from otel_loggedmodel.server.packing import Packing
 from otel_loggedmodel.server.page_parts import Page
 from otel_loggedmodel.server.page_questions import comparison_page, run_page, runs_page, version_page, versions_page
 from otel_loggedmodel.server.parameters import BadParameterError
@@ -127,19 +129,20 @@ class Site:
             "/run": run_page,
             "/row": row_page,
         }
+        packing = [Middleware(Packing)]
         return [
-            Route("/", self._first),
-            *(Route(path, self._guarded(page)) for path, page in pages.items()),
+            Route("/", self._first, middleware=packing),
+            *(Route(path, self._guarded(page), middleware=packing) for path, page in pages.items()),
             Route("/trace/content", self._content),
             Route("/trace/feedback", self._take_feedback, methods=["POST"]),
             Route("/trace/row", self._take_row, methods=["POST"]),
             Route("/find", self._find),
-            *([Route("/design", self._design)] if self._is_dev else []),
+            *([Route("/design", self._design, middleware=packing)] if self._is_dev else []),
             Route("/revision", self._revision),
             Route("/login", self._show_login, methods=["GET"]),
             Route("/login", self._log_in, methods=["POST"]),
             Route("/logout", self._log_out, methods=["POST"]),
-            Route("/static/{name}", self._static),
+            Route("/static/{name}", self._static, middleware=packing),
         ]
 
     # Who may see them

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from otel_loggedmodel.conventions.things import Thing
 from otel_loggedmodel.store import finding, trace_scores
-from otel_loggedmodel.store.conventions_sql import ERROR_KIND, FAILS, raw_text
+from otel_loggedmodel.store.conventions_sql import raw_text
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import FAILED, Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING, TraceFilter
@@ -34,7 +34,8 @@ class _Counted:
     """The traces that are counted.
 
     Attributes:
-        rows: Their entry spans: `trace`, `TraceId`, `version`, `service`, `route`, `start_ms` and `is_failed`.
+        rows: Their entry spans: `trace`, `TraceId`, `version`, `service`, `route`, `error`, `start_ms` and
+            `is_failed`.
         first_ms: When the first began.
         last_ms: When the last began.
     """
@@ -43,18 +44,17 @@ class _Counted:
     first_ms: int = 0
     last_ms: int = 0
 
-    def around(self, trace: str, of_trace: str) -> Query:
+    def around(self, trace: str) -> Query:
         """The condition on spans of these traces.
 
         Args:
-            trace: The trace of a span, as SQL.
-            of_trace: The same of these rows.
+            trace: The hash of a span's trace, as SQL.
         """
         times = {"counted_from": self.first_ms - 3_600_000, "counted_to": self.last_ms + 86_400_000}
         return Query(
             "Timestamp BETWEEN fromUnixTimestamp64Milli({counted_from:Int64})"
             " AND fromUnixTimestamp64Milli({counted_to:Int64})"
-            f" AND {trace} IN (SELECT {of_trace} FROM ({self.rows.sql}))",
+            f" AND {trace} IN (SELECT trace FROM ({self.rows.sql}))",
             {**self.rows.parameters, **times},
         )
 
@@ -82,8 +82,6 @@ def facets(database: Database, scope: Scope, which: TraceFilter) -> Facets:
     inside = _run(database, _of_calls(scope, counted))
     by_kind |= _by_kind([row for row in inside if row["kind"] == "model"])
     by_kind["conversation"] = _conversations(database, scope, [row for row in inside if row["kind"] == "conversation"])
-    if any(row["kind"] == "failed" for row in inside):
-        by_kind["error_type"] = _values(_run(database, _errors(scope, counted)))
     if scope.has_results:
         by_kind["score"] = _scores(database, scope, counted)
     shown = ("version", "service", "route", "model", "error_type", "conversation", "score")
@@ -125,7 +123,8 @@ def _rows(scope: Scope, which: TraceFilter) -> Query:
     return Query(
         f"""
         SELECT {scope.trace} AS trace, TraceId, toString({version.sql}) AS version, ServiceName AS service,
-            LoggedModelRoute AS route, intDiv({START}, {_MS}) AS start_ms, {FAILED} AS is_failed
+            LoggedModelRoute AS route, LoggedModelError AS error, intDiv({START}, {_MS}) AS start_ms,
+            {FAILED} AS is_failed
         FROM {scope.source} WHERE {found.sql}
         ORDER BY Timestamp DESC, trace LIMIT {MOST_TRACES + 1}""",
         {**version.parameters, **found.parameters},
@@ -153,7 +152,7 @@ def _of_entries(rows: Query) -> Query:
         _counts(
             "arrayConcat([('all', ''), ('version', version), ('service', toString(service)),"
             " ('route', toString(route)), ('part', toString(part))],"
-            " if(is_failed, [('failed', ''), ('failed_part', toString(part))], []))",
+            " if(is_failed, [('failed', ''), ('failed_part', toString(part)), ('error_type', error)], []))",
             f"""
                 SELECT *, min(start_ms) OVER () AS first, max(start_ms) OVER () AS last,
                     intDiv(start_ms - first, intDiv(last - first, {PARTS}) + 1) AS part
@@ -165,18 +164,16 @@ def _of_entries(rows: Query) -> Query:
 
 
 def _of_calls(scope: Scope, counted: _Counted) -> Query:
-    """What spans below say that count: models, conversations as hashes, and whether any failed."""
+    """What spans below say that count: models, and conversations as hashes."""
     trace = call("trace")
-    around = counted.around(trace, "trace")
+    around = counted.around(trace)
     models = finding.models(call("llm"))
     rows = f"""
-        SELECT {trace} AS trace, TraceId, {models} AS models, {call("conversation")} AS conversation,
-            {FAILED} AS is_failed
+        SELECT {trace} AS trace, TraceId, {models} AS models, {call("conversation")} AS conversation
         FROM {scope.columns.counted} WHERE {around.sql}"""
     pairs = (
         "arrayConcat(arrayMap(one -> ('model', one), models),"
-        " [('conversation', if(conversation = 0, '', toString(conversation)))],"
-        " if(is_failed, [('failed', '')], []))"
+        " [('conversation', if(conversation = 0, '', toString(conversation)))])"
     )
     return Query(_counts(pairs, rows, "any(TraceId) AS sample,"), around.parameters)
 
@@ -197,21 +194,6 @@ def _conversations(database: Database, scope: Scope, rows: Sequence[Mapping[str,
     )
     ids = {row["hash"]: row["id"] for row in named}
     return tuple(FacetValue(value=ids[value], traces=row["traces"]) for value, row in several.items() if value in ids)
-
-
-def _errors(scope: Scope, counted: _Counted) -> Query:
-    """Types of errors with which any span failed."""
-    failed = counted.around(call("trace"), "trace")
-    around = counted.around("TraceId", "TraceId")
-    return Query(
-        f"""
-        SELECT {ERROR_KIND} AS value, uniqExact(TraceId) AS traces
-        FROM {scope.columns.spans}
-        WHERE {around.sql} AND {FAILS}
-            AND TraceId IN (SELECT TraceId FROM {scope.columns.counted} WHERE {failed.sql} AND {FAILED})
-        GROUP BY value HAVING value != '' ORDER BY traces DESC, value LIMIT {_MOST_VALUES}""",
-        {**around.parameters, **failed.parameters},
-    )
 
 
 def _scores(database: Database, scope: Scope, counted: _Counted) -> tuple[FacetValue, ...]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The conditions of a `TraceFilter` as SQL: which traces have a text, a model, an error, a route, a score.
 
-A trace is found by what any of its spans has, except for the route, which is that of its entry span.
+A trace is found by what any of its spans has, but by the route and the error of its entry span.
 """
 
 import re
@@ -60,12 +60,20 @@ def condition(scope: Scope, which: TraceFilter) -> Query:
     for name, value, table, has in (
         ("text", which.text, spans, _HAS_TEXT),
         ("model", which.model, scope.columns.counted, called),
-        ("error_type", which.error_type, spans, f"{FAILS} AND {ERROR_KIND} = {{error_type:String}}"),
         ("conversation", which.conversation, spans, f"{_CONVERSATION} = {{conversation:String}}"),
     ):
         if value is not None:
             conditions.append(f"TraceId IN (SELECT TraceId FROM {table} WHERE {has}{when.sql})")
             parameters.update({name: value, **when.parameters})
+    if which.error_type is not None:
+        # Entry spans have the error by which a trace is known. If none has this one, it is one of a span below.
+        known = f"SELECT DISTINCT LoggedModelError FROM {scope.columns.counted} WHERE {measuring.FAILED}"
+        inside = f"SELECT TraceId FROM {spans} WHERE {FAILS} AND {ERROR_KIND} = {{error_type:String}}{when.sql}"
+        conditions.append(
+            f"LoggedModelError = {{error_type:String}} AND {measuring.FAILED}"
+            f" OR {{error_type:String}} NOT IN ({known}) AND TraceId IN ({inside})"
+        )
+        parameters.update(error_type=which.error_type, **when.parameters)
     if which.route is not None:
         called = f"SELECT cityHash64(SpanId) FROM {spans} WHERE SpanName = {{route:String}}{when.sql}"
         routes = f"SELECT DISTINCT LoggedModelRoute FROM {scope.columns.counted}"

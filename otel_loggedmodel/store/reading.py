@@ -147,7 +147,7 @@ class TraceFilter:
         errors_only: Failed ones.
         text: In which any span has this text in its name, an attribute, an event or its status; upper or lower case.
         model: In which this model was called.
-        error_type: That failed with this type of error, as `Behaviour` has it.
+        error_type: That failed with this type of error, as `Behaviour` has it; if none did, in which any span did.
         route: Of this route, or if there is no such route, whose entry span has this name.
         conversation: That are turns of this conversation.
         score: Whose score is within a bound: `correct<0.5`, `correct>=0.5`, `correct=1`.

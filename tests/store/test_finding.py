@@ -217,7 +217,7 @@ def test_what_traces_can_be_narrowed_to(reader: StoreReader) -> None:
         "version": {VERSION: 7},
         "route": {"POST /ask": 4, "/ask": 1, "GET /more": 1, "tick": 1},
         "model": {"gpt-4o": 5, "gpt-5": 1},
-        "error_type": {"TimeoutError": 1, "no answer came": 1},
+        "error_type": {"TimeoutError": 1},
         "conversation": {"c-1": 2},
         "score": {"correct<0.5": 1, "correct>=0.5": 1, "liked=1": 1, "planned>=0.8": 1},
     }
