@@ -27,6 +27,10 @@ MOST_MARKED_UP_A_PAGE: Final = 50_000
 MOST_MESSAGES: Final = 300
 MOST_VALUE_CHARACTERS: Final = 2_000
 
+# A text of these is at most as high as the place that it has in a narrow window.
+_LONG_CHARACTERS: Final = 600
+_LONG_LINES: Final = 12
+
 # Every browser shows these as pictures, and none of them can hold a program.
 PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"})
 # What people and models write, unlike calls of tools and their results.
@@ -47,6 +51,11 @@ class Text:
     shown: str
     left_out: int = 0
     address: str = ""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it may be higher than the place that it has on a phone, so that it scrolls."""
+        return len(self.shown) > _LONG_CHARACTERS or self.shown.count("\n") > _LONG_LINES
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def facets(database: Database, scope: Scope, which: TraceFilter) -> Facets:
     total = sum(row["traces"] for row in found if row["kind"] == "all")
     if not total:
         return Facets()
-    is_cut = any(row["spans"] > MOST_TRACES for row in found if row["kind"] == "all")
+    is_cut = any(row["spans"] >= MOST_TRACES for row in found if row["kind"] == "all")
     first_ms, last_ms = found[0]["first_ms"], found[0]["last_ms"]
     counted = _Counted(rows, first_ms, last_ms)
     inside = _run(database, _of_calls(scope, counted))
@@ -126,7 +126,7 @@ def _rows(scope: Scope, which: TraceFilter) -> Query:
             LoggedModelRoute AS route, LoggedModelError AS error, intDiv({START}, {_MS}) AS start_ms,
             {FAILED} AS is_failed
         FROM {scope.source} WHERE {found.sql}
-        ORDER BY Timestamp DESC, trace LIMIT {MOST_TRACES + 1}""",
+        ORDER BY Timestamp DESC, trace LIMIT {MOST_TRACES}""",
         {**version.parameters, **found.parameters},
     )
 

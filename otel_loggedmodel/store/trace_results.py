@@ -88,7 +88,7 @@ class Facets:
     Attributes:
         traces: How many traces the filter finds.
         errors: How many of these failed.
-        is_cut: Whether there are more: only the newest are counted, here and below.
+        is_cut: Whether there may be more: only so many of the newest are counted, here and below.
         values: The values that they have, the most frequent first, by what a filter calls it: `version`, `service`,
             `route`, `model`, `error_type`, `conversation` (with several turns) or `score`.
         parts: The time in which they began, in parts of one length; those without traces are left out.

@@ -113,6 +113,10 @@ def axe_complaints(open_it: Callable[..., Any]) -> list[tuple[str, str, str]]:
         assert page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") is (scheme == "dark")
         answer = page.evaluate("options => axe.run(document, options)", {"resultTypes": ["violations"], **rules})
         found += answer["violations"]
+    # In a narrow window more of it scrolls.
+    page.set_viewport_size({"width": 390, "height": 844})
+    options = {"resultTypes": ["violations"], "runOnly": ["scrollable-region-focusable"]}
+    found += page.evaluate("options => axe.run(document, options)", options)["violations"]
     return [(one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"]) for one in found]
 
 

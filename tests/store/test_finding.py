@@ -17,6 +17,7 @@ from otel_loggedmodel.store import faceting
 from otel_loggedmodel.store.listing import ORDERS
 from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import FOUND_BY, ReadingError, TraceFilter
+from otel_loggedmodel.store.trace_results import Facets
 from planted_traces import Value, write_attributes
 
 from .conftest import filled
@@ -221,6 +222,19 @@ def test_what_traces_can_be_narrowed_to(reader: StoreReader) -> None:
         "conversation": {"c-1": 2},
         "score": {"correct<0.5": 1, "correct>=0.5": 1, "liked=1": 1, "planned>=0.8": 1},
     }
+
+
+def test_of_very_many_traces_the_newest_are_counted(reader: StoreReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faceting, "MOST_TRACES", 3)
+    found = reader.facets()
+    assert (found.traces, found.errors, found.is_cut) == (3, 1, True)
+    # Those that were planted first are the newest.
+    assert {one.value: one.traces for one in found.values["route"]} == {"POST /ask": 2, "/ask": 1}
+    assert "conversation" not in found.values
+
+
+def test_what_no_trace_has_is_not_counted(reader: StoreReader) -> None:
+    assert reader.facets(None, TraceFilter(text="nothing has this")) == Facets()
 
 
 def test_a_score_of_another_range_is_split_in_its_middle() -> None:
