@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What people read first of a trace in a list: what was asked, what was answered, or why it failed."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -42,16 +43,29 @@ def with_previews(database: Database, columns: Columns, summaries: Sequence[Trac
     if not ids:
         return list(summaries)
     said = {trace_id: _Said() for trace_id in ids}
+    read: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in database.query(_spans(columns, "ASC"), {"trace_ids": ids}):
         _read(said[row["TraceId"]], row)
-    # Where the root does not say what was answered, the last call of a model does.
+        read[row["TraceId"]].append(row)
+    # Where the root does not say what was answered, the last call of a model does. Of a small trace, it has been read.
     silent = [trace_id for trace_id, one in said.items() if not one.output and not one.reason]
-    if silent:
-        for row in database.query(_spans(columns, "DESC"), {"trace_ids": silent}):
-            one = said[row["TraceId"]]
-            one.output = one.output or previews.answered_in(row["attributes"], _events(row))
+    last = [row for trace_id in silent for row in _latest_first(read[trace_id])]
+    larger = [trace_id for trace_id in silent if len(read[trace_id]) >= _SPANS_OF_TRACE]
+    if larger:
+        last += database.query(_spans(columns, "DESC"), {"trace_ids": larger})
+    for row in last:
+        one = said[row["TraceId"]]
+        one.output = one.output or previews.answered_in(row["attributes"], _events(row))
     _add_logged(database, said, {one.trace_id for one in summaries if one.error and not one.status_message})
     return [_with(summary, said.get(summary.trace_id, _Said())) for summary in summaries]
+
+
+def _latest_first(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All spans of a trace that say something, its root first, then the latest; none if there may be more."""
+    if len(rows) >= _SPANS_OF_TRACE:
+        return []
+    latest = rows[::-1]
+    return [row for is_root in (True, False) for row in latest if bool(row["is_root"]) is is_root]
 
 
 def _add_logged(database: Database, said: Mapping[str, _Said], failed: Collection[str]) -> None:
