@@ -25,6 +25,7 @@ BENCHMARKS = {
     "against": "importing and stamping beside an earlier commit: --against COMMIT",
     "evaluation": "what the harness of an evaluation adds to each row",
     "evaluating": "CPU time and memory of an evaluation, beside an earlier commit: --against COMMIT",
+    "comparing_runs": "the CPU time of comparing two runs, beside an earlier commit: --against COMMIT",
     "memory": "whether memory stays flat over many spans and many versions",
     "ingest": "spans a second that the backend takes and stores, beside MLflow's server and Phoenix",
     "log_ingest": "log records a second that the backend takes and stores, beside spans",
@@ -45,6 +46,7 @@ BACKEND = {
     "importing_spans",
     "exporting",
     "log_ingest",
+    "comparing_runs",
     "evaluating",
     "receiving",
     "questions",
@@ -55,9 +57,9 @@ BACKEND = {
     "verdicts",
 }
 # These measure an earlier commit in the same run.
-BESIDE_EARLIER = {"against", "evaluating", "receiving", "questions", "largest", "painting"}
+BESIDE_EARLIER = {"against", "comparing_runs", "evaluating", "receiving", "questions", "largest", "painting"}
 # These run where they are named, as they take long or compare with a commit that is chosen.
-NAMED = {"endurance", "evaluating", "receiving", "questions", "largest", "painting", "verdicts"}
+NAMED = {"comparing_runs", "endurance", "evaluating", "receiving", "questions", "largest", "painting", "verdicts"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
-from otel_loggedmodel.attributes import EVALUATION_DATASET, EVALUATION_DATASET_NAME
+from otel_loggedmodel.attributes import EVALUATION_DATASET, EVALUATION_DATASET_NAME, EVALUATION_RUN
 from otel_loggedmodel.conventions.status import EXCEPTION_EVENT
 from otel_loggedmodel.store import call_column
 from otel_loggedmodel.store import conventions_sql as sql
@@ -69,6 +69,7 @@ _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
     ),
     ("LoggedModelDataset", "LowCardinality(String) CODEC(ZSTD(1))", f"SpanAttributes['{EVALUATION_DATASET}']"),
     ("LoggedModelDatasetName", "LowCardinality(String) CODEC(ZSTD(1))", f"SpanAttributes['{EVALUATION_DATASET_NAME}']"),
+    ("LoggedModelRun", "LowCardinality(String) CODEC(ZSTD(1))", f"SpanAttributes['{EVALUATION_RUN}']"),
     # What samplers left on it.
     (
         "LoggedModelSampling",

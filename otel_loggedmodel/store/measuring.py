@@ -64,6 +64,7 @@ class Scope:
             there are none (`doubling`).
         torn: How many of the moved traces are steps of runs that time alone puts together (`torn`).
         is_wide: Whether all spans are asked, and not only what counts.
+        has_events: Whether there are results of evaluations that are events of spans.
         has_logged: Whether there are results of evaluations among log records (`log_scores`).
         since_ns: No span of these versions began before, if that is known; in ns since the epoch.
     """
@@ -81,6 +82,7 @@ class Scope:
     moves: Query = Query("")
     torn: int = 0
     has_logged: bool = False
+    has_events: bool = True
     is_wide: bool = False
     since_ns: int | None = None
 

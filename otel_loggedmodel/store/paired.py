@@ -75,7 +75,10 @@ class PairedTest:
 
 def changes(base: Sequence[float], candidate: Sequence[float]) -> tuple[int, int, int]:
     """Of how many pairs the second value is higher, lower, neither."""
-    differences = [_difference(before, after) for before, after in zip(base, candidate, strict=True)]
+    return _signs([_difference(before, after) for before, after in zip(base, candidate, strict=True)])
+
+
+def _signs(differences: Sequence[float]) -> tuple[int, int, int]:
     higher = sum(difference > 0 for difference in differences)
     lower = sum(difference < 0 for difference in differences)
     return higher, lower, len(differences) - higher - lower
@@ -87,13 +90,14 @@ def distribution(base: Sequence[float], candidate: Sequence[float]) -> tuple[tup
     The parts are of one width, `PARTS_OF_A_SIDE` for lower and as many for higher values. Pairs that are equal have
     the one in the middle.
     """
-    differences = [_difference(before, after) for before, after in zip(base, candidate, strict=True)]
+    # Most of many differences are alike.
+    differences = Counter(_difference(before, after) for before, after in zip(base, candidate, strict=True))
     most = max([1.0, *map(abs, differences)])
     parts = [0] * (2 * PARTS_OF_A_SIDE + 1)
-    for difference in differences:
+    for difference, count in differences.items():
         steps = min(math.ceil(round(abs(difference) / most * PARTS_OF_A_SIDE, 9)), PARTS_OF_A_SIDE)
         steps = max(steps, 1) if difference else 0
-        parts[PARTS_OF_A_SIDE + (steps if difference > 0 else -steps)] += 1
+        parts[PARTS_OF_A_SIDE + (steps if difference > 0 else -steps)] += count
     return tuple(parts), most
 
 
@@ -110,7 +114,7 @@ def tested(
         groups: The group of each pair: pairs that belong together have the same; None where each is by itself.
     """
     differences = [_difference(before, after) for before, after in zip(base, candidate, strict=True)]
-    higher, lower, _ = changes(base, candidate)
+    higher, lower, _ = _signs(differences)
     is_binary = {*base, *candidate} <= {0.0, 1.0}
     before, after = fmean(base), fmean(candidate)
     if groups is not None:
@@ -257,6 +261,8 @@ def _studentized(differences: Sequence[float], mean: float) -> Interval:
 
 def _difference(before: float, after: float) -> float:
     """`after - before` without rounding errors, so that equal differences are."""
+    if before == after:
+        return 0.0
     difference = after - before
     if abs(difference) <= _ROUNDING * max(abs(before), abs(after)):
         return 0.0

@@ -333,7 +333,8 @@ class StoreReader:
         if of_runs:
             versions = [one for one in ids if not any(run.run_id == one for run in of_runs)]
             meant = {*versions, *(alias.alias for alias in _aliases(known, versions, seen))}
-            columns = run_scope.RunColumns(columns, of_runs, meant)
+            judging = run_scope.judging(self._database, columns, of_runs)
+            columns = run_scope.RunColumns(columns, of_runs, meant, judging)
         return run_scope.Asked(ids, of_runs, columns)
 
     def _of_runs(
@@ -393,10 +394,14 @@ class StoreReader:
         """The same without prices, for what asks for no cost."""
         (found,) = self._database.query(scores.counted(self._columns).sql)
         has_logged = self._has_logged()
-        has_results = found["results"] or has_logged or self._database.query(scores.on_spans(self._columns).sql)
+        has_events = bool(self._database.query(scores.on_spans(self._columns).sql))
         scope = self._unscored(known, model_ids, selection, seen)
         return replace(
-            scope, has_results=bool(has_results), has_unclaimed=bool(found["unclaimed"]), has_logged=has_logged
+            scope,
+            has_results=bool(found["results"] or has_logged or has_events),
+            has_events=has_events,
+            has_unclaimed=bool(found["unclaimed"]),
+            has_logged=has_logged,
         )
 
     def _has_logged(self) -> bool:

@@ -11,10 +11,14 @@ from typing import Final
 from otel_loggedmodel import attributes
 from otel_loggedmodel.store import conventions_sql as sql
 from otel_loggedmodel.store import schema
+from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.run_results import Run
 
 # Clocks of machines differ.
 _BEFORE_MS: Final = 3_600_000
+# Of a run that has not told of its end.
+_UNKNOWN: Final = 2**62
+_TRACE: Final = schema.call("trace")
 
 
 @dataclass(frozen=True)
@@ -40,35 +44,48 @@ class Asked:
 class RunColumns(schema.Columns):
     """Reads the spans of runs as spans of versions whose ids are those of the runs.
 
+    A span is of the run that it names, else of the run of its trace.
+
     Args:
         columns: How the spans are read otherwise.
         runs: The runs.
         versions: The ids of the versions beside them, and all ids that stand for these.
+        judging: The runs of which there may be results on traces that are not theirs, as of outputs that were there
+            already.
     """
 
-    def __init__(self, columns: schema.Columns, runs: Sequence[Run], versions: Collection[str]) -> None:
+    def __init__(
+        self, columns: schema.Columns, runs: Sequence[Run], versions: Collection[str], judging: Collection[str]
+    ) -> None:
         super().__init__(columns.present, is_counted=columns.is_counted)
         self._run_ids = sorted({run.run_id for run in runs})
         row_run = f"SpanAttributes['{attributes.EVALUATION_RUN}']"
-        behind = {run.model_id for run in runs}
-        # Traces that were scored say the version themselves.
-        of_version = sql.one_of("LoggedModelId", sorted(behind)) if all(behind) else "1"
-        began = f"Timestamp >= fromUnixTimestamp64Milli({min(run.start_ms for run in runs) - _BEFORE_MS})"
-        conditions = []
+        of_version, began = _of(runs)
+        traces = {}
         for run_id in self._run_ids:
-            traces = (
-                f"SELECT TraceId FROM {self.spans} WHERE {of_version} AND {began}"
-                f" AND LoggedModelRole IN ('entry', 'evaluation') AND {row_run} = {sql.literal(run_id)}"
-            )
-            conditions.append(f"TraceId IN ({traces}), {sql.literal(run_id)}")
-        owner = f"if(OwnModelId = '', '', multiIf({', '.join(conditions)}, OwnModelId)) AS LoggedModelId"
+            parts = []
+            if self.is_counted:
+                parts.append(
+                    f"SELECT {_TRACE} FROM {self.counted} WHERE {of_version} AND {began}"
+                    f" AND LoggedModelRole = 'entry' AND LoggedModelRun = {sql.literal(run_id)}"
+                )
+            if run_id in judging or not self.is_counted:
+                parts.append(
+                    f"SELECT cityHash64(TraceId) FROM {self.spans} WHERE {of_version} AND {began}"
+                    f" AND LoggedModelRole IN ('entry', 'evaluation') AND {row_run} = {sql.literal(run_id)}"
+                )
+            traces[run_id] = " UNION ALL ".join(parts)
         wanted = f"({of_version} AND {began})"
         if versions:
             wanted += f" OR {sql.one_of('LoggedModelId', sorted(versions))}"
 
-        def owned(table: str, everything: str) -> str:
+        def owned(table: str, everything: str, run: str, trace: str) -> str:
+            named = [f"{run} = {sql.literal(run_id)}, {sql.literal(run_id)}" for run_id in self._run_ids]
+            # Only what names no run is looked up.
+            found = [f"{trace} IN ({traces[run_id]}), {sql.literal(run_id)}" for run_id in self._run_ids]
             return f"""(
-            SELECT * EXCEPT (OwnModelId, LoggedModelId), {owner}
+            SELECT * EXCEPT (OwnModelId, LoggedModelId),
+                multiIf(OwnModelId = '', '', {", ".join([*named, *found])}, OwnModelId) AS LoggedModelId
             FROM (
                 SELECT {everything}, toString(LoggedModelId) AS OwnModelId FROM {table}
                 WHERE {wanted} OR LoggedModelId = ''
@@ -77,9 +94,44 @@ class RunColumns(schema.Columns):
 
         # A star leaves out columns that the table of spans works out itself.
         worked_out = f"*, {', '.join(schema.COLUMNS)}" if self.spans == schema.SPANS else "*"
-        self.spans, self.counted = owned(self.spans, worked_out), owned(self.counted, "*")
+        self.spans, self.counted = (
+            owned(self.spans, worked_out, row_run, "cityHash64(TraceId)"),
+            owned(self.counted, "*", "LoggedModelRun", _TRACE),
+        )
 
     def owner_of_record(self, said: str, stated: str) -> str:
         """The run that a record names, if it is one of these; else as `schema.Columns` says."""
         run = f"{said}['{attributes.EVALUATION_RUN}']"
         return f"if({sql.one_of(run, self._run_ids)}, {run}, {stated})"
+
+
+def judging(database: Database, columns: schema.Columns, runs: Sequence[Run]) -> frozenset[str]:
+    """The runs that have fewer traces of their own than rows: they may judge traces that are not theirs.
+
+    Args:
+        database: Where.
+        columns: How the spans are read.
+        runs: The runs.
+    """
+    if not columns.is_counted:
+        return frozenset(run.run_id for run in runs)
+    rows: dict[str, int] = {}
+    for run in runs:
+        rows[run.run_id] = rows.get(run.run_id, 0) + (_UNKNOWN if run.rows is None else run.rows)
+    of_version, began = _of(runs)
+    found = database.query(
+        f"""
+        SELECT toString(LoggedModelRun) AS run, uniqExact({_TRACE}) AS traces FROM {columns.counted}
+        WHERE {of_version} AND {began} AND LoggedModelRole = 'entry' AND {sql.one_of("LoggedModelRun", sorted(rows))}
+        GROUP BY run"""
+    )
+    whole = {row["run"] for row in found if row["traces"] >= rows[row["run"]]}
+    return frozenset(rows.keys() - whole)
+
+
+def _of(runs: Sequence[Run]) -> tuple[str, str]:
+    """The conditions on spans of runs: by version, and by time."""
+    behind = {run.model_id for run in runs}
+    # Traces that were scored say the version themselves.
+    of_version = sql.one_of("LoggedModelId", sorted(behind)) if all(behind) else "1"
+    return of_version, f"Timestamp >= fromUnixTimestamp64Milli({min(run.start_ms for run in runs) - _BEFORE_MS})"

@@ -12,12 +12,13 @@ If the best way is open to several scorers, the scorer that was used last counts
 Notes say what is not compared.
 """
 
+import functools
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from otel_loggedmodel.store import paired, statistics
 from otel_loggedmodel.store.estimates import Estimate, Moments, estimate, means_differ, rates_contrast
@@ -142,9 +143,8 @@ def score_of(groups: Sequence[Group]) -> Score:
     )
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A row that both versions have.
+class Pair(NamedTuple):
+    """A row that both versions have. There may be a hundred thousand, so it is a tuple.
 
     Attributes:
         datasets: The data set of the first version's value and that of the other's.
@@ -181,12 +181,12 @@ class Match:
     is_across: bool = False
     unpaired: tuple[Group, Group] | None = None
 
-    @property
+    @functools.cached_property
     def datasets(self) -> tuple[str, ...]:
         """The data sets of what is compared."""
         if self.unpaired is not None:
             return tuple(filter(None, [self.unpaired[0].dataset]))
-        return tuple(sorted({dataset for pair in self.pairs for dataset in pair.datasets}))
+        return tuple(sorted({dataset for of_pair in {pair.datasets for pair in self.pairs} for dataset in of_pair}))
 
     @property
     def compared(self) -> tuple[int, int]:
@@ -195,21 +195,19 @@ class Match:
             return self.unpaired[0].count, self.unpaired[1].count
         return len(self.pairs), len(self.pairs)
 
-    @property
+    @functools.cached_property
     def alone(self) -> int:
         """How many rows of the compared data sets only one of the two has."""
         if not self.pairs:
             return 0
-        keys = [
-            {
-                (group.dataset if not self.is_across else "", row)
-                for group in groups
-                if group.kind == self.kind and group.dataset in self.datasets
-                for row in group.rows
-            }
-            for groups in (self.base, self.candidate)
-        ]
-        return len(keys[0] ^ keys[1])
+        # By data set; if rows of several are compared, their keys are enough.
+        keys: list[dict[str, set[int]]] = [{}, {}]
+        for found, groups in zip(keys, (self.base, self.candidate), strict=True):
+            for group in groups:
+                if group.kind == self.kind and group.dataset in self.datasets:
+                    found.setdefault("" if self.is_across else group.dataset, set()).update(group.rows)
+        base, candidate = keys
+        return sum(len(base.get(one, set()) ^ candidate.get(one, set())) for one in base.keys() | candidate.keys())
 
     def difference(self) -> Difference:
         """What it comes to; without a p-value where there is too little to tell."""
@@ -351,13 +349,15 @@ def _matches(base: Sequence[Group], candidate: Sequence[Group]) -> Iterator[tupl
 
 def _pairs(base: Sequence[Group], candidate: Sequence[Group]) -> list[Pair]:
     after = {group.dataset: group.rows for group in candidate}
-    return [
-        Pair((group.dataset, group.dataset), row, value, after[group.dataset][row], group.groups.get(row, row))
-        for group in sorted(base, key=lambda group: group.dataset)
-        if group.dataset in after
-        for row, value in sorted(group.rows.items())
-        if row in after[group.dataset]
-    ]
+    found: list[Pair] = []
+    for group in sorted(base, key=lambda group: group.dataset):
+        of_dataset, datasets, groups = after.get(group.dataset, {}), (group.dataset, group.dataset), group.groups
+        found += [
+            Pair(datasets, row, value, of_dataset[row], groups.get(row, row))
+            for row, value in sorted(group.rows.items())
+            if row in of_dataset
+        ]
+    return found
 
 
 def _pairs_across(base: Sequence[Group], candidate: Sequence[Group]) -> list[Pair]:

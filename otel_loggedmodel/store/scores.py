@@ -98,7 +98,13 @@ def results(scope: Scope, *, is_labelled: bool = False, with_missing: bool = Fal
         f"attributes['{_PREFIX}{detail}'] AS {name}"
         for detail, name in (*((detail, detail) for detail in _DETAILS), ("group", "row_group"))
     )
-    parts = [_results_in_spans(scope.wide, spans), _results_in_events(scope.wide, spans)]
+    in_spans = spans
+    if is_labelled and not scope.aliases:
+        # Nearly all results have a number, and are left out before anything else is looked at.
+        in_spans += f" AND SpanAttributes['{_LABEL}'] != '' AND toFloat64OrNull(SpanAttributes['{_VALUE}']) IS NULL"
+    parts = [_results_in_spans(scope.wide, in_spans)]
+    if scope.has_events:
+        parts.append(_results_in_events(scope.wide, spans))
     if scope.has_unclaimed:
         parts.append(_unclaimed_results(scope))
     if scope.has_logged:
@@ -298,7 +304,7 @@ def _results_in_spans(scope: Scope, spans: str) -> str:
     found = f"""
             SELECT {model_id} AS model_id, TraceId, ParentSpanId, SpanAttributes AS attributes, {START} AS own_ns
             FROM {scope.columns.spans} WHERE {_IS_RESULT} AND {role} = 'evaluation' AND {spans}
-            LIMIT 1 BY TraceId, SpanId"""
+            LIMIT 1 BY cityHash64(TraceId, SpanId)"""
     if not scope.aliases:
         return f"SELECT model_id AS version, TraceId, ParentSpanId AS judged, own_ns AS at, attributes FROM ({found})"
     # A result counts for the version of the span that it judges. An alias stands for the version that it stood for when
