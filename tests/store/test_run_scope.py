@@ -17,7 +17,7 @@ from otel_loggedmodel.store.results import Comparison
 
 NOW = time.time_ns() // 10**9 * 10**9
 VERSION, DIGEST = "v-1", "d" * 16
-FIRST, SECOND = "1" * 32, "2" * 32
+FIRST, SECOND, LATER = "1" * 32, "2" * 32, "4" * 32
 ROWS = range(1, 13)
 
 
@@ -64,6 +64,13 @@ def spans() -> bytes:
             add(trace, 3, 1, attributes.EVALUATION_RESULT, 0, **result, **of_run(run, row))
     # A trace of production, of the same version and time.
     add("3" * 32, 1, 0, "answer", 900, **{attributes.ID: VERSION})
+    # And a run that judged it later, as a row of a data set.
+    record = {attributes.EVENT: attributes.RUN_EVENT, attributes.RUN_STATUS: "FINISHED", attributes.RUN_ROWS: 1}
+    add(
+        LATER, 9, 8, attributes.RUN_RECORD, 1, **of_run(LATER, 1), **record, **{attributes.RUN_STARTED_AT: NOW // 10**6}
+    )
+    result = {"gen_ai.evaluation.name": "later", "gen_ai.evaluation.score.value": 0.5}
+    add("3" * 32, 3, 1, attributes.EVALUATION_RESULT, 0, **result, **of_run(LATER, 1))
     return made.SerializeToString()
 
 
@@ -113,6 +120,13 @@ def test_each_run_has_its_own_traces_and_results(store: Store) -> None:
 def test_a_run_beside_its_version_takes_nothing_else_of_it(store: Store) -> None:
     found = compared(store, schema.Columns(schema.COLUMNS, is_counted=True), VERSION, SECOND)
     assert [one.traces for one in found.versions] == [13, 12]
+
+
+def test_a_run_that_judges_traces_of_others_has_them(store: Store) -> None:
+    for is_counted in (True, False):
+        (found,) = compared(store, schema.Columns(schema.COLUMNS, is_counted=is_counted), LATER).versions
+        assert (found.traces, found.latency_ms.p50) == (1, 900)
+        assert {name: (score.mean, score.count) for name, score in found.scores.items()} == {"later": (0.5, 1)}
 
 
 @pytest.mark.parametrize("names", some([(FIRST, SECOND), (VERSION, SECOND)]))
