@@ -23,7 +23,7 @@ from benchmarks.reporting import Budget, Column, Report, Row, Table
 
 SPANS = 1_000_000
 QUICK_SPANS = 100_000
-TURNS = 3
+TURNS = 5
 BUDGET_PAINT = 1.1
 BUDGET_KILOBYTES = 150.0
 

@@ -5,14 +5,15 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from otel_loggedmodel.pages import charts, figures
+from otel_loggedmodel.pages import charts, figures, narrowing
 from otel_loggedmodel.pages.addresses import Links
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.deciding import Outcome
 from otel_loggedmodel.presenting.differing import words_that_differ
 from otel_loggedmodel.presenting.naming import Title
+from otel_loggedmodel.store.faceting import PARTS
 from otel_loggedmodel.store.results import Verdict
-from otel_loggedmodel.store.trace_results import TraceSummary
+from otel_loggedmodel.store.trace_results import Facets, TracesPart, TraceSummary
 
 # Names in `pages.css`, and what each is for.
 COLOURS: Final = (
@@ -79,6 +80,17 @@ def values() -> Mapping[str, Any]:
                 **common,
             ),
         ],
+        "dots": figures.dots((0, 2, 0, 1, 0, 4, 19, 0, 3, 0, 5, 0, 14), 1.0, "27 higher, 7 lower, 19 the same"),
+        "when": narrowing.when(
+            Facets(
+                traces=1,
+                parts=tuple(
+                    TracesPart(start_ms=60_000 * part, traces=40 - abs(part - 20), errors=part % 5)
+                    for part in range(PARTS)
+                ),
+                step_ms=60_000,
+            )
+        ),
         "by_id": {_FIRST.model_id: _FIRST, _SECOND.model_id: _SECOND},
         "links": Links(),
     }
