@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the pictures of docs/images/ that show the demo: the versions, the comparison, the slowest trace.
+"""Takes the pictures of docs/images/ that show the demo: the versions, the comparison, the traces, the slowest of them.
 
     make demo && .venv/bin/python scripts/take_pictures.py
 
-It serves what the last demo left, and needs Chromium. `rows.png` shows a data set, which the demo does not have.
+It serves what the last demo left, and needs Chromium and the usual port, as pages name any other one in the lines that
+they give. `rows.png` shows a data set, which the demo does not have.
 """
 
 import json
@@ -22,13 +23,13 @@ IMAGES = ROOT / "docs" / "images"
 DATA = ROOT / ".venv" / "demo" / "data"
 # How much of each page is shown: what it is for.
 _WIDTH = 1280
-_HEIGHTS = {"versions": 560, "compare": 1000, "trace": 960}
+_HEIGHTS = {"versions": 560, "compare": 1000, "traces": 900, "trace": 960}
 
 
 def main() -> int:
     """Take them; 0 if all were."""
     data = sys.argv[1] if len(sys.argv) > 1 else str(DATA)
-    command = [sys.executable, "-m", "otel_loggedmodel", "serve", "--data", data, "--http-port", "0", "--no-grpc"]
+    command = [sys.executable, "-m", "otel_loggedmodel", "serve", "--data", data, "--no-grpc"]
     with subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, text=True) as backend:
         assert backend.stdout is not None
         try:
@@ -52,6 +53,9 @@ def take(address: str) -> None:
         page.get_by_role("link", name="better than").first.click()
         page.wait_for_selector("#groups")
         keep(page, "compare")
+        page.goto(f"{address}/traces")
+        page.wait_for_selector("#found")
+        keep(page, "traces")
         page.goto(f"{address}/trace?id={slowest}")
         keep(page, "trace")
         browser.close()
