@@ -102,7 +102,8 @@ def push(
         typer.Option(
             "--experiment",
             metavar="ID|NAME",
-            help="Where LoggedModels are made. Default: MLFLOW_EXPERIMENT_ID, MLFLOW_EXPERIMENT_NAME, else 0.",
+            help="Where LoggedModels are made. Default: MLFLOW_EXPERIMENT_ID, MLFLOW_EXPERIMENT_NAME, else 0, or in a"
+            " workspace Default.",
             show_default=False,
         ),
     ] = None,
