@@ -147,6 +147,8 @@ class ClickHouseServer:
 
 # The rest runs in that process.
 
+# Compiling expressions to native code takes longer than all that the tests ask.
+NOT_COMPILED = {"compile_expressions": "0", "compile_aggregate_expressions": "0", "compile_sort_description": "0"}
 # Parameters of a request that are not settings of the query.
 _TRANSPORT_PARAMETERS = frozenset(
     [
@@ -241,7 +243,7 @@ class Engine:
             if parameters.get("database"):
                 connection.query(f"USE {_quoted(parameters['database'], '`')}", "Null")
             # What is a matter of course for the embedded engine is not for a server.
-            settings = {"implicit_select": "0", **({"readonly": "1"} if user == READ_ONLY_USER else {})}
+            settings = {"implicit_select": "0", **NOT_COMPILED, **({"readonly": "1"} if user == READ_ONLY_USER else {})}
             _set(connection, settings)
             _set(
                 connection,

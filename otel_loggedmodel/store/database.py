@@ -56,6 +56,9 @@ _SEND_RECEIVE_SECONDS: Final = 300
 # ClickHouse remembers which parts of a table have no row that meets a condition, and takes one condition for another:
 # rows that meet it were left out, after the same question with other parameters.
 _ALWAYS: Final = {"use_query_condition_cache": 0}
+# The engine compiles to native code what a process asks for the fourth time, once for each expression. For a comparison
+# of versions that takes half a second, and answers no sooner. A server that many ask has other reasons.
+_NOT_COMPILED: Final = {"compile_expressions": 0, "compile_aggregate_expressions": 0, "compile_sort_description": 0}
 # What the analysis of large expressions may leave out.
 _QUICKLY_ANALYSED: Final = {
     # Looking for chains of comparisons hashes, at each AND, a column with the whole query that it comes from. For a
@@ -406,7 +409,7 @@ def _client(**arguments: Any) -> Any:
     where = arguments.get("path") or f"{arguments.get('host')}:{arguments.get('port')}"
     if "path" in arguments:
         # Else a text that begins with an expression would be run as a query. Servers have this setting by default.
-        arguments["settings"] = {"implicit_select": 0, **_ALWAYS}
+        arguments["settings"] = {"implicit_select": 0, **_ALWAYS, **_NOT_COMPILED}
     with translated(str(where)):
         try:
             return clickhouse_connect.get_client(**arguments)

@@ -130,7 +130,7 @@ def test_statements_for_a_cluster_name_it() -> None:
             return []
 
     statements = schema.prepare(Nothing(), cluster="my`cluster", dry_run=True)  # type: ignore[arg-type]
-    assert len(statements) == 6
+    assert len(statements) == 8
     assert all(" ON CLUSTER `my\\`cluster`" in statement for statement in statements)
     assert sum("ENGINE = ReplicatedMergeTree()" in statement for statement in statements) == 3
 
