@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Expectation,
         Feedback,
     )
+    from otel_loggedmodel.genai.datasets import create_dataset, get_dataset
     from otel_loggedmodel.genai.evaluation import evaluate
     from otel_loggedmodel.genai.feedback import log_feedback
     from otel_loggedmodel.genai.judges import make_judge
@@ -29,6 +30,8 @@ else:
             "AssessmentError": "otel_loggedmodel.genai.assessments",
             "AssessmentSource": "otel_loggedmodel.genai.assessments",
             "AssessmentSourceType": "otel_loggedmodel.genai.assessments",
+            "create_dataset": "otel_loggedmodel.genai.datasets",
+            "get_dataset": "otel_loggedmodel.genai.datasets",
             "EvaluationResult": "otel_loggedmodel.genai.outcome",
             "Feedback": "otel_loggedmodel.genai.assessments",
             "Scorer": "otel_loggedmodel.genai.scoring",
@@ -56,10 +59,12 @@ __all__ = [
     "Expectation",
     "Feedback",
     "Scorer",
+    "create_dataset",
     "datasets",
     "disable_git_model_versioning",
     "enable_git_model_versioning",
     "evaluate",
+    "get_dataset",
     "judges",
     "log_expectation",
     "log_feedback",

@@ -8,6 +8,7 @@ with the same inputs or the same id, takes the place of the one before. Data set
 
 import dataclasses
 import hashlib
+import importlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -329,3 +330,8 @@ def _deliver(dataset: EvaluationDataset, rows: Mapping[str, Mapping[str, Any] | 
         recorder.record(spans[start : start + _SPANS_AT_ONCE])
         # The SDK's batch processor drops what its queue does not hold.
         recorder.flush()
+
+
+def __getattr__(name: str) -> Any:
+    # Names of MLflow's that are not here. The room that knows them is above this one.
+    return importlib.import_module("otel_loggedmodel.interface.elsewhere").found_in("datasets", name)

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Built-in scorers. Only judges need a language model. What a scorer needs is imported when it is made."""
 
+import importlib
+from typing import Any
+
 from otel_loggedmodel.genai.scorers.budgets import LatencyBudget, TokenBudget, ToolCallCorrectness
 from otel_loggedmodel.genai.scorers.conversations import (
     ConversationalGuidelines,
@@ -56,3 +59,8 @@ __all__ = [
     "make_judge",
     "scorer",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Names of MLflow's that are not here. The room that knows them is above this one.
+    return importlib.import_module("otel_loggedmodel.interface.elsewhere").found_in("scorers", name)
