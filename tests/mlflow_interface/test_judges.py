@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Judges under MLflow's names, over models of every form."""
 
+from contextlib import nullcontext
 from typing import Literal
 
 import pytest
@@ -103,7 +104,9 @@ def test_judges_are_functions_too() -> None:
     [
         (bool, "pass", True),
         (int, 4, 4.0),
-        (Literal["bad", "fair", "good"], "fair", 0.5),
+        (Literal["coherent", "so so", "incoherent"], "So so", "so so"),
+        (Literal["yes", "no"], "yes", "yes"),
+        (str, "somewhat frustrated", "somewhat frustrated"),
         (None, "fail", False),
     ],
 )
@@ -115,6 +118,9 @@ def test_a_judge_of_ones_own_has_a_scale(kind, answer, value) -> None:
     judge = make_judge("mine", "Is {{ outputs }} good?", model, feedback_value_type=kind, description="For people.")
     assert judge(outputs="x").value == value
     assert judge.__doc__ == "For people."
+    other = make_judge("mine", "Good?", lambda _: '{"score": "nothing of it"}', feedback_value_type=kind)
+    with pytest.raises(ValueError, match="nothing of it") if kind is not str else nullcontext():
+        other(outputs="x")
     assert make_judge("mine", "Is {{ outputs }} good?", model=model).name == "mine"
 
 

@@ -9,7 +9,7 @@ from otel_loggedmodel.genai.assessments import Feedback
 from otel_loggedmodel.genai.calling import Caller
 from otel_loggedmodel.genai.judges.models import model_of, name_of
 from otel_loggedmodel.genai.scorers import judges
-from otel_loggedmodel.genai.scorers.judging import PASS_FAIL, Judge
+from otel_loggedmodel.genai.scorers.judging import LABEL, PASS_FAIL, Judge
 
 
 def make_judge(
@@ -30,8 +30,8 @@ def make_judge(
         model: A function that takes a prompt and returns a text, `"openai:/gpt-4o-mini"`, or what else
             `genai.judges.model_of` takes.
         description: For people. Nothing reads it.
-        feedback_value_type: `bool` for pass or fail, `int` or `float` for 1 to 5, or a `Literal` of labels, the worst
-            first, which are worth 0 to 1. The default is pass or fail; `scale=` says more.
+        feedback_value_type: `bool` for pass or fail, `int` or `float` for 1 to 5, a `Literal` of labels, `str` for any
+            label. The default is pass or fail. `scale=` says more, as what a label is worth.
         inference_params: Not here: set them in a function of your own.
         **fields: What `Judge` takes besides.
 
@@ -49,14 +49,17 @@ def make_judge(
 
 
 def _scale_of(kind: Any) -> Any:
-    if kind in (bool, str):
+    if kind is bool:
         return PASS_FAIL
+    if kind is str:
+        return LABEL
     if kind in (int, float):
         return (1, 5)
     labels = [str(label) for label in get_args(kind)]
     if len(labels) > 1 and str(get_origin(kind)).endswith("Literal"):
-        return {label: place / (len(labels) - 1) for place, label in enumerate(labels)}
-    raise ValueError(f"feedback_value_type is {kind!r}: pass bool, int, float or a Literal of labels, the worst first")
+        # Nobody says which is better: the best comes first as often as the worst.
+        return labels
+    raise ValueError(f"feedback_value_type is {kind!r}: pass bool, int, float, str or a Literal of labels")
 
 
 def is_correct(

@@ -20,6 +20,7 @@ from otel_loggedmodel.genai.traces import Trace
 Model = Callable[[str], str | Awaitable[str]]
 
 PASS_FAIL: Final = "pass_fail"  # noqa: S105 - a scale
+LABEL: Final = "label"
 _TEMPLATE: Final = """\
 You are judging the output of an application.
 
@@ -53,7 +54,8 @@ class Judge(Scorer):
             (the messages) or `{{ session }}` (the traces) it judges whole conversations; beside these there can be
             `{{ expectations }}`.
         model: Takes the prompt and returns the answer, sync or async.
-        scale: `"pass_fail"`, two integers (the lowest and the highest score), or a dict of labels and their worth.
+        scale: `"pass_fail"`, two integers (the lowest and the highest score), a dict of labels and their worth, a list
+            of labels of which none is better, or `"label"` for any short text.
         model_name: Which model it is, for the result's source. The default is the callable's name.
         judge_version: Name of the version that the judge's own spans carry.
 
@@ -153,6 +155,13 @@ class Judge(Scorer):
                 if str(score).strip().casefold() == label.casefold():
                     return float(worth)
             raise ValueError(f"the judge answered {score!r}, which is none of {', '.join(self.scale)}")
+        if self.scale == LABEL:
+            return str(score).strip()
+        if _are_labels(self.scale):
+            for label in self.scale:
+                if str(score).strip().casefold() == label.casefold():
+                    return label
+            raise ValueError(f"the judge answered {score!r}, which is none of {', '.join(self.scale)}")
         if self.scale == PASS_FAIL:
             word = str(score).strip().casefold()
             if word not in ("pass", "fail", "true", "false", "yes", "no"):
@@ -173,14 +182,21 @@ def make_judge(name: str, instructions: str, model: Model, **fields: Any) -> Jud
 def _scale_text(scale: Any) -> tuple[str, str]:
     if scale == PASS_FAIL:
         return 'The score is "pass" or "fail".', '"pass" or "fail"'
-    if isinstance(scale, Mapping) and scale:
+    if scale == LABEL:
+        return "The score is a label: one word, or a few.", '"<label>"'
+    if (isinstance(scale, Mapping) and scale) or _are_labels(scale):
         labels = ", ".join(json.dumps(label) for label in scale)
         return f"The score is one of these: {labels}.", "<one of these>"
     if isinstance(scale, tuple | list) and len(scale) == 2 and scale[0] < scale[1]:
         return f"The score is a number from {scale[0]}, the worst, to {scale[1]}, the best.", "<number>"
     raise ValueError(
-        f"scale is {scale!r}: pass 'pass_fail', two numbers such as (1, 5), or a dict of labels and values"
+        f"scale is {scale!r}: pass 'pass_fail', two numbers such as (1, 5), a dict of labels and values, a list of "
+        "labels, or 'label'"
     )
+
+
+def _are_labels(scale: Any) -> bool:
+    return isinstance(scale, tuple | list) and len(scale) > 1 and all(isinstance(one, str) for one in scale)
 
 
 def _named(instructions: str) -> list[str]:
