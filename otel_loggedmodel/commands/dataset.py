@@ -86,7 +86,7 @@ def show(
     head = Text.assemble((clean(found.name), "bold"), f"  {found.digest}  {formatting.count(len(rows))} rows")
     columns = [
         Column("row", [str(row["id"]) for row in rows[:_MOST_SHOWN]]),
-        Column("inputs", [_short(row.get("inputs")) for row in rows[:_MOST_SHOWN]]),
+        Column("inputs", [_short(row.get("conversation", row.get("inputs"))) for row in rows[:_MOST_SHOWN]]),
         Column("expectations", [_short(row.get("expectations")) for row in rows[:_MOST_SHOWN]], importance=8),
     ]
     more = len(rows) - _MOST_SHOWN

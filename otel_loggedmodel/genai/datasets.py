@@ -118,7 +118,10 @@ class EvaluationDataset:
             import pandas
         except ImportError:
             raise ImportError("a table needs pandas: pip install 'otel-loggedmodel[evaluation]'") from None
-        return pandas.DataFrame(self.records, columns=["id", "inputs", "expectations", "tags", "source"])
+        columns = ["id", "inputs", "expectations", "tags", "source"]
+        if any("conversation" in row for row in self._rows.values()):
+            columns.insert(1, "conversation")
+        return pandas.DataFrame(self.records, columns=columns)
 
 
 def create_dataset(

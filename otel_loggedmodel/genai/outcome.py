@@ -143,6 +143,8 @@ class EvaluationResult:
                 "trace_id": row.trace_id,
                 "error_message": row.error,
             }
+            if row.session is not None:
+                record["session"] = row.session
             for feedback in row.feedback:
                 record[f"{feedback.name}/value"] = feedback.value
                 record[f"{feedback.name}/rationale"] = feedback.rationale

@@ -87,6 +87,7 @@ def test_a_conversation_is_held_turn_by_turn_and_judged_once(evaluate, results, 
     of_turns = [span for span in results() if span not in whole]
     assert {span.attributes["logged_model.evaluation.group"] for span in [*entries, *of_turns]} == {key}
     assert {row.session for row in result.rows} == {session}
+    assert list(result.result_df["session"]) == [session, session]
     assert result.rows[0].feedback[0].metadata == {"mlflow.trace.session": session}
 
 

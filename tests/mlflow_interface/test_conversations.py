@@ -144,6 +144,7 @@ def test_conversations_are_kept_as_rows_of_a_data_set(held, reader) -> None:
         {"role": "assistant", "content": "to q3"},
     ]
     assert said in [row["conversation"] for row in read.records]
+    assert read.to_df()["conversation"][0] == ["hello", "and then?"]
     result = mlflow.genai.evaluate(read, [turns], forgetful, "kept-v1", tracer_provider=held.provider, resume=False)
     assert (result.count, result.metrics) == (9, {"turns/mean": 9 / 5})
     # The rows of a file and those that are kept are the same rows.
