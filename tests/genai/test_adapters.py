@@ -79,6 +79,21 @@ def test_mlflow(evaluate) -> None:
     assert as_scorer(mlflow_scorers.RegexMatch(pattern="a")).digest != as_scorer(scorers[2]).digest
 
 
+def test_mlflow_of_whole_conversations(evaluate) -> None:
+    mlflow_scorers = pytest.importorskip("mlflow.genai.scorers", exc_type=ImportError)
+
+    @mlflow_scorers.scorer
+    def turns(session):
+        return len(session) if all(trace.info.state == "OK" for trace in session) else 0
+
+    judge = mlflow_scorers.ConversationCompleteness(model="openai:/none")
+    rows = [{"conversation": ["hello", "and then?"]}]
+    result = evaluate(rows, [turns, judge], lambda messages: "yes")
+    assert [one.value for one in result.rows[0].feedback] == [2, None]
+    # It looks at more of a trace than ours have.
+    assert "judges MLflow's own traces" in result.rows[0].feedback[1].error_message
+
+
 def test_what_is_no_scorer_is_refused() -> None:
     with pytest.raises(TypeError, match="is no scorer"):
         as_scorer("exact")
