@@ -101,7 +101,10 @@ def test_numbers_are_tested_as_scipy_does(comparison: Comparison, evaluations: E
     changes = np.round(candidate - base, 12)
     assert (found.base, found.candidate) == (pytest.approx(base.mean()), pytest.approx(candidate.mean()))
     assert found.evaluation is not None
-    assert dataclasses.asdict(found.evaluation) == {
+    said = dataclasses.asdict(found.evaluation)
+    spread, middle = said.pop("changes"), len(found.evaluation.changes) // 2
+    assert said.pop("change_range") >= np.abs(changes).max()
+    assert said == {
         "test": "paired_t",
         "pairs": len(pairs),
         "higher": (changes > 0).sum(),
@@ -113,6 +116,11 @@ def test_numbers_are_tested_as_scipy_does(comparison: Comparison, evaluations: E
         "scorer": SCORERS[SIMILAR],
         "datasets": (QUESTIONS,),
     }
+    assert (sum(spread[:middle]), spread[middle], sum(spread[middle + 1 :])) == (
+        (changes < 0).sum(),
+        (changes == 0).sum(),
+        (changes > 0).sum(),
+    )
     if not changes.any():
         assert found.p_value == 1.0
         return
