@@ -60,7 +60,7 @@ def answers(url: str) -> tuple[bool, object]:
     try:
         (version,) = reader.compare(["v1"], Selection(attributes={"http.route": "/ask"})).versions
         found = (version, reader.versions())
-        return reader._columns.is_prepared, shown(found)
+        return reader._scopes.columns.is_prepared, shown(found)
     finally:
         reader.close()
 
@@ -223,10 +223,10 @@ def twin(clickhouse_server: ClickHouseServer) -> Iterator[Callable[[list[bytes]]
 
 def of_store(store: Store, *, is_counted: bool) -> str:
     reader = store.reader
-    reader._found = schema.Columns(schema.COLUMNS, is_counted=is_counted, is_seen=is_counted)
-    reader._inspected_at = math.inf
+    reader._scopes._found = schema.Columns(schema.COLUMNS, is_counted=is_counted, is_seen=is_counted)
+    reader._scopes._inspected_at = math.inf
     versions = reader.versions()
-    assert reader._columns.is_prepared == is_counted
+    assert reader._scopes.columns.is_prepared == is_counted
     lists = [
         reader.versions(VersionFilter(limit=limit, counted=counted, deleted=deleted))
         for limit, counted, deleted in ((1, True, False), (4, False, True), (1000, False, False))

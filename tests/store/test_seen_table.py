@@ -62,8 +62,8 @@ def client(clickhouse_server: ClickHouseServer, clickhouse_database: str) -> Cli
 
 
 def listed(reader: StoreReader, which: VersionFilter, *, is_seen: bool) -> list[Version]:
-    reader._found = schema.Columns(schema.COLUMNS, is_counted=True, is_seen=is_seen)
-    reader._inspected_at = math.inf
+    reader._scopes._found = schema.Columns(schema.COLUMNS, is_counted=True, is_seen=is_seen)
+    reader._scopes._inspected_at = math.inf
     return reader.versions(which)
 
 
@@ -87,7 +87,7 @@ def whole(url: str) -> tuple[bool, list[Version]]:
     reader = stores.open_reader(url)
     assert isinstance(reader, StoreReader)
     try:
-        return reader._columns.is_seen, reader.versions(VersionFilter(limit=1000))
+        return reader._scopes.columns.is_seen, reader.versions(VersionFilter(limit=1000))
     finally:
         reader.close()
 
