@@ -2,7 +2,8 @@
 """How much is tested, by the variable OTEL_LOGGEDMODEL_TESTS.
 
 `quick`, the default: what has no natural end (kills, random moments, generated inputs, simulated days) is repeated a
-few times. `full`, for .ci/run: it is repeated as often as it takes to find what is rare. `library`, for other Pythons
+few times. `full`, for .ci/run: it is repeated as often as it takes to find what is rare, and so many times as often as
+OTEL_LOGGEDMODEL_TESTS_TIMES says, for whom that is not enough. `library`, for other Pythons
 and the oldest OpenTelemetry: as quick, and without what does not depend on these; tests/conftest.py has what that is.
 """
 
@@ -18,6 +19,7 @@ _ASKED_FOR: Final = os.environ.get("OTEL_LOGGEDMODEL_TESTS", "quick")
 if _ASKED_FOR not in ("quick", "full", "library"):
     raise ValueError(f"OTEL_LOGGEDMODEL_TESTS={_ASKED_FOR}: it is quick (the default), full or library")
 IS_FULL: Final = _ASKED_FOR == "full"
+_AS_OFTEN: Final = int(os.environ.get("OTEL_LOGGEDMODEL_TESTS_TIMES", "1"))
 # Only what can differ with the Python and the OpenTelemetry that it runs on.
 IS_LIBRARY_ALONE: Final = _ASKED_FOR == "library"
 
@@ -28,7 +30,7 @@ only_in_full: Final = pytest.mark.skipif(not IS_FULL, reason="needs a full run: 
 
 def times(full: int, quick: int) -> int:
     """One of the two, as the run was asked for."""
-    return full if IS_FULL else quick
+    return full * _AS_OFTEN if IS_FULL else quick
 
 
 def some(full: Sequence[Item], quick: int = 1) -> Sequence[Item]:

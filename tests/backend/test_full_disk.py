@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from asking import ask
-from effort import only_in_full
+from effort import only_in_full, times
 from waiting import wait_until
 
 from .sending import Load, Traces
@@ -83,7 +83,7 @@ def test_no_acknowledged_span_is_lost(tmp_path: Path, disk: Disk) -> None:
         Serving(tmp_path / "log", "--data", disk.path / "data", wrapper=disk.wrapper) as serving,
         Load(serving, Traces("full", 1), spans=200, clients=3) as load,
     ):
-        for _ in range(4):
+        for _ in range(times(full=4, quick=1)):
             known = len(load.acknowledged)
             wait_until(lambda known=known: len(load.acknowledged) > known + 2000)
             load.refusals.clear()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from delivery.far_end import Answer, HttpFarEnd
-from effort import only_in_full, some
+from effort import only_in_full
 from needs import do_without
 
 from .conftest import KEPT
@@ -67,7 +67,7 @@ def test_a_store_on_a_read_only_disk_is_told_as_such_and_left_as_it_is(
     tmp_path: Path, kept: Path, run_beside: Run
 ) -> None:
     before = files_in(kept)
-    for arguments in some(COMMANDS, quick=3):
+    for arguments in COMMANDS:
         named = [one.format(data=kept, elsewhere=tmp_path / "elsewhere") for one in arguments]
         done = run_beside(kept, sys.executable, "-m", "otel_loggedmodel", *named)
         assert (done.returncode, done.stdout) == (STORE_UNAVAILABLE, ""), done
