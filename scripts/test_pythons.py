@@ -17,7 +17,7 @@ import environments
 PLACES = (
     *("tests/collector", "tests/versions/git", "tests/examples", "tests/backend", "tests/pages", "tests/store"),
     *("tests/conventions/test_counted.py", "tests/test_truth.py", "tests/carrying", "tests/presenting"),
-    *("tests/mlflow_interface/test_datasets.py", "tests/mlflow_interface/test_traces.py"),
+    *(f"tests/mlflow_interface/test_{name}.py" for name in ("conversations", "datasets", "traces")),
     *("tests/server/test_fuzz.py", "tests/server/test_mutations.py", "tests/server/test_openapi.py"),
 )
 # What a run with a Python that is neither the oldest nor the newest leaves out.

@@ -36,6 +36,7 @@ if IS_LIBRARY_ALONE or not has_server:
         "carrying",
         "cli",
         "conventions/test_counted.py",
+        "mlflow_interface/test_conversations.py",
         "mlflow_interface/test_datasets.py",
         "mlflow_interface/test_traces.py",
         "pages",

@@ -142,7 +142,7 @@ def test_a_view_that_was_dropped_is_noticed(url: str, client: Client) -> None:
 def test_a_backend_notices_a_view_that_is_dropped_while_it_runs(
     url: str, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("otel_loggedmodel.store.queries._INSPECT_SECONDS", 0.0)
+    monkeypatch.setattr("otel_loggedmodel.store.scopes._INSPECT_SECONDS", 0.0)
     stores.prepare(url)
     reader = stores.open_reader(url)
     assert isinstance(reader, StoreReader)
