@@ -106,8 +106,9 @@ def test_a_file_that_is_cut_gives_what_is_whole_and_says_where_it_ends(form: str
         told = str(error)
     names = names_in(found)
     assert names == ["a" * 50, "b" * 50, "c" * 50][: len(names)]
-    # What is missing is told, but where the cut is between two requests or behind the last.
-    if not told:
+    # What is missing is told, but where the cut is between two requests or behind the last. The first byte of protobuf
+    # is a line feed, and alone it is an empty file of lines.
+    if not told and content[:end].strip():
         assert len(names) == 3 or stream.position == end or stream.compression
     # The rest is found from the end of the last whole one on.
     if found:
