@@ -26,7 +26,7 @@ def as_scorer(judge: Any) -> Scorer:
         TypeError: It is no scorer.
     """
     if isinstance(judge, Scorer):
-        _check_level(judge)
+        _check_takes(judge)
         return judge
     if inspect.isclass(judge) and issubclass(judge, Scorer):
         raise TypeError(f"{judge.__name__} is a class: pass an object of it, {judge.__name__}()")
@@ -44,7 +44,7 @@ def as_scorer(judge: Any) -> Scorer:
     )
 
 
-def _check_level(judge: Scorer) -> None:
+def _check_takes(judge: Scorer) -> None:
     """Check that a scorer that is marked as one for conversations can be called for one.
 
     Raises:

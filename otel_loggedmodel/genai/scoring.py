@@ -88,8 +88,7 @@ class Scorer:
     ) -> Any:
         """Call the scorer with the parameters that it takes. An async one returns what is to be awaited."""
         given = {"inputs": inputs, "outputs": outputs, "expectations": expectations, "trace": trace}
-        if self.is_session_level_scorer:
-            given = {"session": session, "conversation": conversation, "expectations": expectations}
+        given |= {"session": session, "conversation": conversation}
         return self._judge(**{key: given[key] for key in self.takes})
 
     @property

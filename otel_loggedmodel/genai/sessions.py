@@ -8,7 +8,7 @@ from typing import Any, Final
 from otel_loggedmodel._checking import check_name
 from otel_loggedmodel.attributes import EVALUATION_RUN
 from otel_loggedmodel.genai.found_traces import trace_of_stored
-from otel_loggedmodel.genai.stored import of_experiments, reader_of, reading, store_module
+from otel_loggedmodel.genai.stored import check_times, of_experiments, reader_of, reading, store_module
 from otel_loggedmodel.genai.traces import Trace
 
 # A conversation of more turns is cut off.
@@ -75,9 +75,7 @@ def search_sessions(
     """
     if isinstance(max_results, bool) or not isinstance(max_results, int) or max_results < 1:
         raise ValueError(f"max_results is {max_results!r}: pass 1 or more")
-    for time in (since, until):
-        if time is not None and time.tzinfo is None:
-            raise ValueError(f"{time} has no time zone: pass datetime(..., tzinfo=timezone.utc) or .astimezone()")
+    check_times(since, until)
     version = None if model_id is None else check_name(model_id, "model_id")
     attributes = {} if run_id is None else {EVALUATION_RUN: check_name(run_id, "run_id")}
     selection = reading().Selection(

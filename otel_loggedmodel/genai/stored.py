@@ -151,9 +151,7 @@ def search_traces(
     """
     if model_id is not None and not isinstance(model_id, str):
         experiment_ids, model_id = list(model_id), None
-    for time in (since, until):
-        if time is not None and time.tzinfo is None:
-            raise ValueError(f"{time} has no time zone: pass datetime(..., tzinfo=timezone.utc) or .astimezone()")
+    check_times(since, until)
     if return_type not in (None, "list", "pandas"):
         raise ValueError(f"return_type is {return_type!r}: pass 'list' or 'pandas'")
     conditions = conditions_of(filter_string)
@@ -260,6 +258,17 @@ def store_module(name: str) -> Any:
     """A module of the store."""
     # The store needs an extra. So only its interface is known here, and it is loaded when it is asked for.
     return importlib.import_module(f"otel_loggedmodel.store.{name}")
+
+
+def check_times(*times: datetime | None) -> None:
+    """Check that times say their zone.
+
+    Raises:
+        ValueError: One does not.
+    """
+    for time in times:
+        if time is not None and time.tzinfo is None:
+            raise ValueError(f"{time} has no time zone: pass datetime(..., tzinfo=timezone.utc) or .astimezone()")
 
 
 # Filters

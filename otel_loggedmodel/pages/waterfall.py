@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from otel_loggedmodel.attributes import CONVERSATION, EVALUATION_RESULT
+from otel_loggedmodel.attributes import CONVERSATION, EVALUATION_EXPLANATION, EVALUATION_LABEL, EVALUATION_RESULT
 from otel_loggedmodel.conventions.status import is_error
 from otel_loggedmodel.presenting.spans import in_tree_order, is_said_later, llm_of, tokens_of
 from otel_loggedmodel.store.trace_results import Span, Trace
@@ -110,8 +110,8 @@ def evaluations_of(trace: Trace) -> list[Evaluation]:
             span_id=span_id,
             name=attributes.get("gen_ai.evaluation.name", ""),
             value=attributes.get("gen_ai.evaluation.score.value", ""),
-            label=attributes.get("gen_ai.evaluation.score.label", ""),
-            explanation=attributes.get("gen_ai.evaluation.explanation", ""),
+            label=attributes.get(EVALUATION_LABEL, ""),
+            explanation=attributes.get(EVALUATION_EXPLANATION, ""),
             source=attributes.get("logged_model.evaluation.source", ""),
             conversation=attributes.get(CONVERSATION, ""),
         )

@@ -19,6 +19,8 @@ from otel_loggedmodel.store.version_results import Version
 
 _MOST_NAMES: Final = 1000
 _MOST_PAGES: Final = 1000
+ID_OF_TRACE: Final = re.compile(r"[0-9a-f]{32}")
+"""What the ids of traces look like, and of runs, which are traces."""
 # Nothing that a shell reads as more than a word.
 _PLAIN_ADDRESS: Final = re.compile(r"https?://[\w.:-]+|https?://\[[0-9a-fA-F:.]+\](:\d+)?", re.ASCII)
 

@@ -4,7 +4,6 @@
 Those of traces are in `trace_questions`.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from otel_loggedmodel.pages.addresses import Chosen, Links
 from otel_loggedmodel.presenting.naming import Title, titles_of
 from otel_loggedmodel.server.api import MAX_COMPARED
 from otel_loggedmodel.server.page_parts import (
+    ID_OF_TRACE,
     Page,
     address_of,
     chosen_of,
@@ -41,10 +41,7 @@ from otel_loggedmodel.store.row_results import RowChange
 from otel_loggedmodel.store.version_results import VersionDetail
 
 _OF_VERSIONS: Final = frozenset({"text", "name", "tag", "deleted"})
-_TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _MOST_VERSIONS: Final = 10_000
-_MOST_NAMES: Final = 1000
-_TRACES_A_PAGE: Final = 50
 _TRACES_OF_A_KIND: Final = 5
 _MOST_PAGES: Final = 1000
 _MOST_PAIRS: Final = 20
@@ -121,7 +118,7 @@ def comparison_page(request: Request) -> Page:
 def _run_tables(reader: Reader, asked: Sequence[str], ids: Sequence[str]) -> Sequence[runs.Table]:
     """The runs of the data set that two runs are of, where two runs are compared."""
     # The id of a run is that of a trace.
-    if len(asked) != 2 or not all(map(_TRACE_ID.fullmatch, ids)):
+    if len(asked) != 2 or not all(map(ID_OF_TRACE.fullmatch, ids)):
         return ()
     found = reader.runs(RunFilter(limit=_MOST_RUNS))
     own = [run for run in found if run.run_id in ids]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is asked of the store for the pages of traces: their list, one of them, and a row of a data set."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -13,6 +12,7 @@ from otel_loggedmodel.pages import dataset_row, trace, traces, versions
 from otel_loggedmodel.pages.addresses import Links
 from otel_loggedmodel.server.api import TRACE_ORDERS
 from otel_loggedmodel.server.page_parts import (
+    ID_OF_TRACE,
     Page,
     chosen_of,
     datasets_of,
@@ -37,7 +37,6 @@ from otel_loggedmodel.store.reading import (
 from otel_loggedmodel.store.trace_results import TraceSummary
 
 _TRACES_A_PAGE: Final = 50
-_TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def traces_page(request: Request) -> Page:
@@ -135,7 +134,7 @@ def found_by(reader: Reader, text: str) -> str:
     links = Links()
     if not text:
         return links.versions()
-    if _TRACE_ID.fullmatch(text.lower()):
+    if ID_OF_TRACE.fullmatch(text.lower()):
         try:
             return links.trace(reader.trace(text.lower(), 1).trace_id)
         except UnknownTraceError:

@@ -23,7 +23,7 @@ from otel_loggedmodel.attributes import EVALUATION_DATASET, EVALUATION_DATASET_N
 from otel_loggedmodel.conventions.status import EXCEPTION_EVENT
 from otel_loggedmodel.store import call_column
 from otel_loggedmodel.store import conventions_sql as sql
-from otel_loggedmodel.store.database import Database, text
+from otel_loggedmodel.store.database import Database, comments, text
 
 SPANS: Final = "otel_traces"
 TABLE: Final = f"{SPANS}_counted"
@@ -86,6 +86,8 @@ _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
     ),
 )
 
+IS_ENTRY: Final = "LoggedModelRole = 'entry'"
+"""Whether a span is an entry span."""
 COUNTS: Final = "LoggedModelCall.trace != 0"
 """Whether a span counts. Every row of the table does; it matters where rows are worked out as they are read."""
 
@@ -133,14 +135,7 @@ class State:
 
 def state(database: Database) -> State:
     """How much of the table is there."""
-    found = {
-        row["name"]: row["comment"]
-        for row in database.query(
-            "SELECT name, comment FROM system.tables"
-            " WHERE database = currentDatabase() AND name IN ({table:String}, {view:String})",
-            {"table": TABLE, "view": VIEW},
-        )
-    }
+    found = comments(database, TABLE, VIEW)
     mark, _, missing = found.get(TABLE, "").partition(_MISSING)
     is_fed = mark == _mark() and found.get(VIEW) == _mark()
     return State(is_fed, tuple(missing.split()) if is_fed else (), bool(found))

@@ -393,6 +393,15 @@ def text(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def comments(database: Database, *tables: str) -> dict[str, str]:
+    """What is noted at tables and views, by the names of those that there are."""
+    rows = database.query(
+        "SELECT name, comment FROM system.tables WHERE database = currentDatabase() AND name IN {names:Array(String)}",
+        {"names": list(tables)},
+    )
+    return {row["name"]: row["comment"] for row in rows}
+
+
 def _constant(value: str | int) -> str:
     """A setting's value as SQL has it."""
     return text(value) if isinstance(value, str) else str(value)

@@ -13,7 +13,7 @@ from otel_loggedmodel.conventions.things import Thing
 from otel_loggedmodel.store import finding, trace_scores
 from otel_loggedmodel.store.conventions_sql import raw_text
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.measuring import FAILED, Query, Scope
+from otel_loggedmodel.store.measuring import FAILED, Query, Scope, run
 from otel_loggedmodel.store.reading import EVERYTHING, TraceFilter
 from otel_loggedmodel.store.schema import call
 from otel_loggedmodel.store.span_times import START
@@ -71,7 +71,7 @@ def facets(database: Database, scope: Scope, which: TraceFilter) -> Facets:
         ReadingError: The bound of a score cannot be understood.
     """
     rows = _rows(scope, which)
-    found = _run(database, _of_entries(rows))
+    found = run(database, _of_entries(rows))
     by_kind = _by_kind(found)
     total = sum(row["traces"] for row in found if row["kind"] == "all")
     if not total:
@@ -79,7 +79,7 @@ def facets(database: Database, scope: Scope, which: TraceFilter) -> Facets:
     is_cut = any(row["spans"] >= MOST_TRACES for row in found if row["kind"] == "all")
     first_ms, last_ms = found[0]["first_ms"], found[0]["last_ms"]
     counted = _Counted(rows, first_ms, last_ms)
-    inside = _run(database, _of_calls(scope, counted))
+    inside = run(database, _of_calls(scope, counted))
     by_kind |= _by_kind([row for row in inside if row["kind"] == "model"])
     by_kind["conversation"] = _conversations(database, scope, [row for row in inside if row["kind"] == "conversation"])
     if scope.has_results:
@@ -102,10 +102,6 @@ def facets(database: Database, scope: Scope, which: TraceFilter) -> Facets:
         ),
         step_ms=step_ms,
     )
-
-
-def _run(database: Database, query: Query) -> list[dict[str, Any]]:
-    return database.query(query.sql, query.parameters)
 
 
 def _values(rows: Sequence[Mapping[str, Any]]) -> tuple[FacetValue, ...]:

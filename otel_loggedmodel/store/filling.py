@@ -8,7 +8,7 @@ spans is filled in hour by hour, so that the thread can stop soon.
 import logging
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -58,22 +58,24 @@ class Filler:
             _logger.warning("what counts could not be filled in, so that answers take longer: %s", error)
 
     def _fill(self, database: Database) -> None:
-        days = schema.missing_days(database)
-        for place, day in enumerate(days, 1):
-            (found,) = database.query(
-                f"SELECT count() AS spans FROM {schema.SPANS} WHERE _partition_id = {text(day)}", settings=_ONE_THREAD
-            )
-            hours = _HOURS if found["spans"] > _MOST_AT_ONCE else (None,)
-            parts = [schema.AS_READ.of_day(day, hour) for hour in hours]
-            for statement in counted.refilling(day, parts, days[place:]):
-                if self._stopping.is_set():
-                    return
-                database.command(statement, _ONE_THREAD)
-        if seen_table.is_missing(database):
-            for statement in seen_table.filling(database):
-                if self._stopping.is_set():
-                    return
-                database.command(statement, _ONE_THREAD)
+        for statement in _statements(database):
+            if self._stopping.is_set():
+                return
+            database.command(statement, _ONE_THREAD)
+
+
+def _statements(database: Database) -> Iterator[str]:
+    """What fills in all that is missing, in order."""
+    days = schema.missing_days(database)
+    for place, day in enumerate(days, 1):
+        (found,) = database.query(
+            f"SELECT count() AS spans FROM {schema.SPANS} WHERE _partition_id = {text(day)}", settings=_ONE_THREAD
+        )
+        hours = _HOURS if found["spans"] > _MOST_AT_ONCE else (None,)
+        parts = [schema.AS_READ.of_day(day, hour) for hour in hours]
+        yield from counted.refilling(day, parts, days[place:])
+    if seen_table.is_missing(database):
+        yield from seen_table.filling(database)
 
 
 def notice_damage(database: Database, directory: Path) -> None:

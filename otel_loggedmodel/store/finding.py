@@ -75,10 +75,10 @@ def condition(scope: Scope, which: TraceFilter) -> Query:
         )
         parameters.update(error_type=which.error_type, **when.parameters)
     if which.route is not None:
-        called = f"SELECT cityHash64(SpanId) FROM {spans} WHERE SpanName = {{route:String}}{when.sql}"
+        named = f"SELECT cityHash64(SpanId) FROM {spans} WHERE SpanName = {{route:String}}{when.sql}"
         routes = f"SELECT DISTINCT LoggedModelRoute FROM {scope.columns.counted}"
         conditions.append(
-            f"LoggedModelRoute = {{route:String}} OR {{route:String}} NOT IN ({routes}) AND {scope.span} IN ({called})"
+            f"LoggedModelRoute = {{route:String}} OR {{route:String}} NOT IN ({routes}) AND {scope.span} IN ({named})"
         )
         parameters.update(route=which.route, **when.parameters)
     if which.score is not None:

@@ -45,7 +45,7 @@ def traces(database: Database, scope: Scope, which: TraceFilter) -> list[TraceSu
     """
     if which.order not in ORDERS:
         raise ReadingError(f"traces cannot be ordered by {which.order!r}: use one of {', '.join(ORDERS)}")
-    candidates = _run(database, _candidates(scope, which))
+    candidates = measuring.run(database, _candidates(scope, which))
     if not candidates:
         return []
     scope = replace(scope, trace_ids=[row["TraceId"] for row in candidates])
@@ -56,7 +56,7 @@ def traces(database: Database, scope: Scope, which: TraceFilter) -> list[TraceSu
     }
     scores = _scores_by_trace(database, scope)
     placed = []
-    for row in _run(database, _entries(scope, sorted({entry for _, _, entry in usage}))):
+    for row in measuring.run(database, _entries(scope, sorted({entry for _, _, entry in usage}))):
         used = usage.get((row["version"], row["trace"], row["id"]))
         if used is not None and (used["failed"] or not which.errors_only):
             summary = _summary(row, used, scores.get(row["TraceId"], {}))
@@ -100,10 +100,6 @@ def _told(traces: Query) -> Query:
         f" is_entangled AS entangled FROM ({traces.sql})",
         traces.parameters,
     )
-
-
-def _run(database: Database, query: Query) -> list[dict[str, Any]]:
-    return database.query(query.sql, query.parameters)
 
 
 def _candidates(scope: Scope, which: TraceFilter) -> Query:

@@ -45,6 +45,11 @@ class Query:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
+def run(database: Database, query: Query) -> list[dict[str, Any]]:
+    """The rows that a query finds."""
+    return database.query(query.sql, query.parameters)
+
+
 @dataclass(frozen=True)
 class Scope:
     """Which spans a question is about.

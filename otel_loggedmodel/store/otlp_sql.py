@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path
 from typing import Any, Final
 
-from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.database import Database, comments
 
 VALUE: Final = (
     "Tuple(value Enum8('none' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4,"
@@ -93,12 +93,8 @@ def make_input(database: Database, name: str, column: str, select: str, table: s
     """
     view = f"{name}_mv"
     comment = f"otel-loggedmodel {hashlib.sha256((column + select).encode()).hexdigest()[:16]}"
-    found = database.query(
-        "SELECT name, comment FROM system.tables"
-        " WHERE database = currentDatabase() AND name IN ({input:String}, {view:String})",
-        {"input": name, "view": view},
-    )
-    if len(found) == 2 and all(row["comment"] == comment for row in found):
+    found = comments(database, name, view)
+    if found == {name: comment, view: comment}:
         return False
     database.command(f"DROP TABLE IF EXISTS {view}")
     database.command(f"DROP TABLE IF EXISTS {name}")

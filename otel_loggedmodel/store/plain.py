@@ -19,7 +19,6 @@ _EMBEDDING, _AGENT, _TOOL = (KINDS.index(kind) + 1 for kind in (Kind.EMBEDDING, 
 _IS_CALL: Final = f"s_is_calls AND s_kinds IN {CALLS_SQL}"
 _IS_SILENT: Final = f"bitAnd(s_used, {UNSAID}) = 0"
 
-IS_ENTRY: Final = "LoggedModelRole = 'entry'"
 BREAKS: Final = (
     f"LoggedModelRole != 'entry' AND bitTest({call('usage')}, {FAILED_BIT})"
     f" AND (toUInt8({call('kind')}) = 0 OR toUInt8({call('kind')}) IN {WHOLES})"

@@ -4,7 +4,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from otel_loggedmodel.store import (
     agreement,
@@ -59,9 +59,6 @@ from otel_loggedmodel.store.scopes import Scopes
 from otel_loggedmodel.store.trace_results import Facets, Trace, TraceSummary
 from otel_loggedmodel.store.version_results import Version, VersionDetail
 
-# So many ids fit into one query, of a server's too.
-_FEW: Final = 500
-
 
 class StoreReader:
     """Answers from a ClickHouse database, embedded or remote. Safe to use from several threads.
@@ -98,7 +95,7 @@ class StoreReader:
         last_seen = sightings.last_seen(self._database, scope, cut_off)
         chosen = listed.newest(known, last_seen, which, called, has_all=selection.of_traces == EVERYTHING)
         # If only a few of many are shown, the queries that take long are limited to these.
-        if len(chosen) <= _FEW and len(last_seen) > 2 * len(chosen):
+        if len(chosen) <= sightings.FEW_IDS and len(last_seen) > 2 * len(chosen):
             scope = self._scopes.unscored(known, chosen, selection, seen)
         seen_when = sightings.times_and_places(self._database, scope, cut_off)
         used = sightings.usage(self._database, scoping.moved(self._database, scope)) if which.counted else seen_when

@@ -22,8 +22,6 @@ _MS: Final = 1_000_000
 _AT_FIRST: Final = 1000
 _TIMES: Final = 8
 _MOST_SERVICES: Final = 100
-# So many ids fit into one query, of a server's too.
-_FEW: Final = 500
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def recent(database: Database, scope: Scope, known: Catalogue, which: VersionFil
         if are_all or is_enough:
             break
         most *= _TIMES
-    are_few = len(chosen) <= _FEW and (not are_all or len(used) > 2 * len(chosen))
+    are_few = len(chosen) <= sightings.FEW_IDS and (not are_all or len(used) > 2 * len(chosen))
     shown = used.keys() & set(chosen) if are_few else used.keys()
     marks = [used[model_id] for model_id in shown]
     is_known = are_few or are_all
@@ -170,7 +168,7 @@ def usage(database: Database, scope: Scope, found: Recent, memory: Measured) -> 
         return sightings.usage(database, scope, may_be_sampled=found.may_be_sampled)
 
     def measure(model_ids: Collection[str]) -> Mapping[str, Mapping[str, Any]]:
-        some = sorted(model_ids) if len(model_ids) <= _FEW else scope.model_ids
+        some = sorted(model_ids) if len(model_ids) <= sightings.FEW_IDS else scope.model_ids
         asked = replace(scope, model_ids=some, since_ns=found.since_ns)
         return sightings.usage(database, asked, may_be_sampled=False)
 

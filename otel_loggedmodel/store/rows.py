@@ -5,7 +5,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from otel_loggedmodel.attributes import EVALUATION_EXPECTED, EVALUATION_TURNS, EXPECTATION, EXPECTATION_VALUE
+from otel_loggedmodel.attributes import (
+    EVALUATION_EXPECTED,
+    EVALUATION_EXPLANATION,
+    EVALUATION_LABEL,
+    EVALUATION_TURNS,
+    EXPECTATION,
+    EXPECTATION_VALUE,
+)
 from otel_loggedmodel.conventions.messages import transcripts, values
 from otel_loggedmodel.conventions.things import Thing
 from otel_loggedmodel.store import conventions_sql, log_messages, schema, tries
@@ -132,8 +139,8 @@ def _told(
             last.2 AS span_id, last.3 AS label, last.4 AS explanation, last.5 AS turns
         FROM (
             SELECT toString(version) AS version, name, source, scorer, dataset, row,
-                argMax((TraceId, judged, attributes['gen_ai.evaluation.score.label'],
-                    attributes['gen_ai.evaluation.explanation'], attributes['{EVALUATION_TURNS}']), (at, TraceId))
+                argMax((TraceId, judged, attributes['{EVALUATION_LABEL}'],
+                    attributes['{EVALUATION_EXPLANATION}'], attributes['{EVALUATION_TURNS}']), (at, TraceId))
                     AS last
             FROM ({found.sql})
             WHERE dataset != '' AND name IN {{wanted_names:Array(String)}}{of_runs}

@@ -10,7 +10,7 @@ The exporter's tables are what a Collector makes when `create_schema` is on
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -194,28 +194,26 @@ def prepare(
         StoreUnavailableError: The table is of a newer release, or this user may not make tables or views.
         ReadingError: The table is of a kind that cannot be altered like this.
     """
-    statements = list(_statements(database, cluster, backfill=backfill))
+    statements: list[str] = []
+
+    def do(more: Iterable[str]) -> None:
+        for statement in [*more]:
+            statements.append(statement)
+            if not dry_run:
+                database.command(statement)
+
+    making = list(_statements(database, cluster, backfill=backfill))
     days = missing_days(database) if fill else ()
     # A filling that was stopped may have left a part of a day.
     is_torn = counted.state(database).is_fed
     # The table of what was seen is filled in with the days of the other one, if both are made now.
     is_unseen = fill and is_torn and not seen_table.is_whole(database)
-    if not dry_run:
-        for statement in statements:
-            database.command(statement)
+    do(making)
     for place, day in enumerate(days, 1):
         on_day(day, place, len(days))
-        filled = [*counted.refilling(day, [AS_READ.of_day(day)], days[place:], _on_cluster(cluster), is_torn=is_torn)]
-        statements += filled
-        if not dry_run:
-            for statement in filled:
-                database.command(statement)
+        do(counted.refilling(day, [AS_READ.of_day(day)], days[place:], _on_cluster(cluster), is_torn=is_torn))
     if is_unseen:
-        filled = [*seen_table.filling(database, _on_cluster(cluster))]
-        statements += filled
-        if not dry_run:
-            for statement in filled:
-                database.command(statement)
+        do(seen_table.filling(database, _on_cluster(cluster)))
     return statements
 
 

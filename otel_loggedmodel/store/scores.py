@@ -10,7 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from otel_loggedmodel.attributes import DATASET_ROW, DATASET_VALUES, EVALUATION_RESULT
+from otel_loggedmodel.attributes import (
+    DATASET_ROW,
+    DATASET_VALUES,
+    EVALUATION_LABEL,
+    EVALUATION_RESULT,
+    EVALUATION_VALUE,
+)
 from otel_loggedmodel.store import log_scores, schema, tries
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
@@ -21,8 +27,6 @@ _PREFIX: Final = "logged_model.evaluation."
 # The table is sorted by the names of spans, so that this alone leaves nearly everything out.
 _IS_RESULT: Final = f"SpanName = '{EVALUATION_RESULT}'"
 _MOST_DATASETS: Final = 1000
-_VALUE: Final = "gen_ai.evaluation.score.value"
-_LABEL: Final = "gen_ai.evaluation.score.label"
 _HAS_VALUE: Final = "name != '' AND isFinite(value)"
 # A key that is a digest of what the row asks means the same row in another data set. A key that is an id does not.
 IS_DIGEST: Final = "match(row, '^[0-9a-f]{16}$')"
@@ -69,11 +73,11 @@ def results(scope: Scope, *, is_labelled: bool = False, with_missing: bool = Fal
             no number.
     """
     spans, parameters = scope.wide.spans.sql, {**scope.spans.parameters, **scope.version.parameters}
-    wanted = f"name != '' AND value IS NULL AND attributes['{_LABEL}'] != ''" if is_labelled else _HAS_VALUE
+    wanted = f"name != '' AND value IS NULL AND attributes['{EVALUATION_LABEL}'] != ''" if is_labelled else _HAS_VALUE
     if with_missing:
         wanted = (
             f"name != '' AND (isFinite(value) OR value IS NULL AND (attributes['error.type'] != ''"
-            f" OR source = 'human' AND attributes['{_LABEL}'] != '' OR assessment != ''))"
+            f" OR source = 'human' AND attributes['{EVALUATION_LABEL}'] != '' OR assessment != ''))"
         )
     if scope.model_ids is not None and (scope.aliases or scope.has_unclaimed or scope.has_logged):
         wanted += " AND version IN {model_ids:Array(String)}"
@@ -101,7 +105,8 @@ def results(scope: Scope, *, is_labelled: bool = False, with_missing: bool = Fal
     in_spans = spans
     if is_labelled and not scope.aliases:
         # Nearly all results have a number, and are left out before anything else is looked at.
-        in_spans += f" AND SpanAttributes['{_LABEL}'] != '' AND toFloat64OrNull(SpanAttributes['{_VALUE}']) IS NULL"
+        value = f"SpanAttributes['{EVALUATION_VALUE}']"
+        in_spans += f" AND SpanAttributes['{EVALUATION_LABEL}'] != '' AND toFloat64OrNull({value}) IS NULL"
     parts = [_results_in_spans(scope.wide, in_spans)]
     if scope.has_events:
         parts.append(_results_in_events(scope.wide, spans))
@@ -248,10 +253,10 @@ def labels(scope: Scope) -> Query:
         SELECT version, name, label, count() AS count
         FROM (
             -- Of one person and span, what was said last.
-            SELECT toString(version) AS version, name, argMax(attributes['{_LABEL}'], at) AS label
+            SELECT toString(version) AS version, name, argMax(attributes['{EVALUATION_LABEL}'], at) AS label
             FROM ({found.sql})
             GROUP BY version, name, TraceId, judged, source,
-                if(source = 'human', source_id, toString(cityHash64(at, scorer, attributes['{_LABEL}'])))
+                if(source = 'human', source_id, toString(cityHash64(at, scorer, attributes['{EVALUATION_LABEL}'])))
         )
         GROUP BY version, name, label ORDER BY name, version, count DESC, label LIMIT 100""",
         found.parameters,
@@ -385,8 +390,8 @@ def _results_in_events(scope: Scope, spans: str) -> str:
 
 
 def _value(attributes: str) -> str:
-    label = f"lower({attributes}['{_LABEL}'])"
-    value = f"{attributes}['{_VALUE}']"
+    label = f"lower({attributes}['{EVALUATION_LABEL}'])"
+    value = f"{attributes}['{EVALUATION_VALUE}']"
     return (
         f"coalesce(toFloat64OrNull({value}), multiIf(lower({value}) = 'true', 1., lower({value}) = 'false', 0., NULL),"
         f" multiIf({label} IN ('pass', 'passed', 'true', 'yes', 'correct'), 1.,"

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from otel_loggedmodel.store import counted
-from otel_loggedmodel.store.database import Database, text
+from otel_loggedmodel.store.counted import IS_ENTRY
+from otel_loggedmodel.store.database import Database, comments, text
 from otel_loggedmodel.store.span_times import IS_BROKEN
 
 TABLE: Final = f"{counted.SPANS}_seen"
@@ -22,7 +23,6 @@ VIEW: Final = f"{TABLE}_mv"
 WEIGHT: Final = "Spans * cityHash64(Day, ServiceName)"
 """Of a row, as SQL. The sum over the rows of a version changes when a span is inserted that counts for it."""
 _UNFILLED: Final = " unfilled"
-_IS_ENTRY: Final = "LoggedModelRole = 'entry'"
 _IS_CALL: Final = "LoggedModelCall.llm != ''"
 
 # Name, type, and how the column follows from the spans that count. ClickHouse analyses this at each insert, so it is
@@ -33,12 +33,12 @@ _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
     (
         "FirstEntry",
         "SimpleAggregateFunction(min, Nullable(DateTime64(9)))",
-        f"minIf(toNullable(Timestamp), {_IS_ENTRY})",
+        f"minIf(toNullable(Timestamp), {IS_ENTRY})",
     ),
     (
         "LastEntry",
         "SimpleAggregateFunction(max, Nullable(DateTime64(9)))",
-        f"maxIf(toNullable(Timestamp), {_IS_ENTRY})",
+        f"maxIf(toNullable(Timestamp), {IS_ENTRY})",
     ),
     # How often a span was inserted, copies included. It only tells that something has changed.
     ("Spans", "SimpleAggregateFunction(sum, UInt64)", "count()"),
@@ -46,7 +46,7 @@ _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
     (
         "IsOdd",
         "SimpleAggregateFunction(max, UInt8)",
-        f"max({_IS_ENTRY} AND (notEmpty(LoggedModelSampling) OR position(TraceState, 'th:') > 0 OR {IS_BROKEN}))",
+        f"max({IS_ENTRY} AND (notEmpty(LoggedModelSampling) OR position(TraceState, 'th:') > 0 OR {IS_BROKEN}))",
     ),
     ("Name", "SimpleAggregateFunction(max, String)", "max(LoggedModelName)"),
     # What calls of models say, and which instrumentations state them.
@@ -74,12 +74,12 @@ def rows(source: str) -> str:
 
 def is_whole(database: Database) -> bool:
     """Whether questions can be answered from it."""
-    return _comments(database) == {TABLE: _MARK, VIEW: _MARK}
+    return comments(database, TABLE, VIEW) == {TABLE: _MARK, VIEW: _MARK}
 
 
 def is_missing(database: Database) -> bool:
     """Whether there is a table that is fed, and that has to be filled in."""
-    return _comments(database) == {TABLE: _MARK + _UNFILLED, VIEW: _MARK}
+    return comments(database, TABLE, VIEW) == {TABLE: _MARK + _UNFILLED, VIEW: _MARK}
 
 
 def unmaking(on_cluster: str = "") -> Iterator[str]:
@@ -97,7 +97,7 @@ def making(database: Database, on_cluster: str = "", *, is_new: bool = False, is
         is_new: Whether the table of spans is made by the statements before.
         is_anew: Whether the table of what counts is. It is filled in later, and this one with it.
     """
-    there = _comments(database)
+    there = comments(database, TABLE, VIEW)
     if not is_anew and there.get(TABLE, "").removesuffix(_UNFILLED) == _MARK and there.get(VIEW) == _MARK:
         return
     if there and not is_anew:
@@ -137,15 +137,6 @@ def filling(database: Database, on_cluster: str = "") -> Iterator[str]:
 def forgetting(on_cluster: str = "") -> str:
     """The statement that says that it has to be filled in."""
     return f"ALTER TABLE {TABLE}{on_cluster} MODIFY COMMENT {text(_MARK + _UNFILLED)}"
-
-
-def _comments(database: Database) -> dict[str, str]:
-    rows = database.query(
-        "SELECT name, comment FROM system.tables"
-        " WHERE database = currentDatabase() AND name IN ({table:String}, {view:String})",
-        {"table": TABLE, "view": VIEW},
-    )
-    return {row["name"]: row["comment"] for row in rows}
 
 
 _DIGEST: Final = hashlib.sha256(repr(_COLUMNS).encode()).hexdigest()[:16]

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
 from otel_loggedmodel.store import measuring, plain, sampled, seen_table
-from otel_loggedmodel.store.counted import COUNTS
+from otel_loggedmodel.store.counted import COUNTS, IS_ENTRY
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.sampled import Sampled
@@ -20,8 +20,8 @@ from otel_loggedmodel.versions.model import ModelEvent
 
 # The newest so many events of a version are shown, and of what continues them as many spans are read.
 _MAX_HISTORY: Final = 1000
-# So many ids fit into one query, of a server's too.
-_FEW: Final = 500
+FEW_IDS: Final = 500
+"""So many ids fit into one query, of a server's too."""
 
 
 def seen_ids(database: Database, columns: Columns) -> frozenset[str]:
@@ -36,7 +36,7 @@ def seen_ids(database: Database, columns: Columns) -> frozenset[str]:
 
 def seen_among(database: Database, columns: Columns, model_ids: Collection[str]) -> frozenset[str]:
     """The ids among these that spans have which count."""
-    few = len(model_ids) <= _FEW
+    few = len(model_ids) <= FEW_IDS
     if not model_ids:
         return frozenset()
     among = " AND id IN {ids:Array(String)}" if few else ""
@@ -116,9 +116,9 @@ def _used_plainly(scope: Scope) -> Query:
             min(start) AS first_ns, max(start) AS last_ns, countIf(entries != 1 OR others OR is_broken) AS entangled
         FROM (
             SELECT {version.sql} AS version, {scope.trace} AS trace,
-                countIf({plain.IS_ENTRY} AND {entry.sql}) AS entries,
-                countIf({plain.IS_ENTRY} AND NOT ({entry.sql})) AS others, anyIf({START}, {plain.IS_ENTRY}) AS start,
-                anyIf({DURATION}, {plain.IS_ENTRY}) AS took, maxIf({measuring.FAILED}, {plain.IS_ENTRY}) AS failed,
+                countIf({IS_ENTRY} AND {entry.sql}) AS entries,
+                countIf({IS_ENTRY} AND NOT ({entry.sql})) AS others, anyIf({START}, {IS_ENTRY}) AS start,
+                anyIf({DURATION}, {IS_ENTRY}) AS took, maxIf({measuring.FAILED}, {IS_ENTRY}) AS failed,
                 max({plain.BREAKS}) AS is_broken
             FROM {scope.source} WHERE {spans.sql} AND {COUNTS} GROUP BY version, trace
         ) {wanted} GROUP BY version"""

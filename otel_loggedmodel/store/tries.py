@@ -12,7 +12,7 @@ language models trained on code", https://arxiv.org/abs/2107.03374).
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from otel_loggedmodel.attributes import CONVERSATION
+from otel_loggedmodel.attributes import CONVERSATION, EVALUATION_EXPLANATION
 from otel_loggedmodel.store.conventions_sql import HAS_ERROR_STATUS
 from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.score_comparison import Scores
@@ -29,7 +29,7 @@ _OWN: Final = {
     "source_id": "''",
     "assessment": "''",
     "attributes": (
-        "CAST(map('gen_ai.evaluation.explanation', concat('The row failed', if(message = '', '.', ': '), message)),"
+        f"CAST(map('{EVALUATION_EXPLANATION}', concat('The row failed', if(message = '', '.', ': '), message)),"
         " 'Map(LowCardinality(String), String)')"
     ),
 }

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Judges of whole conversations, under MLflow's names: each with a rubric of this library's own."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from otel_loggedmodel.genai.scorers.judges import Ready, rules_of
+from otel_loggedmodel.genai.scorers.judges import Guidelines, Ready
 
 
 class ConversationCompleteness(Ready):
@@ -77,26 +76,10 @@ class ConversationalRoleAdherence(Ready):
     )
 
 
-class ConversationalGuidelines(Ready):
-    """Whether the assistant kept to guidelines of yours in every turn.
-
-    Args:
-        guidelines: One text or several; all of them have to be kept.
-        model: As for the others.
-        name: What the results are called.
-
-    Raises:
-        ValueError: There are no guidelines.
-    """
+class ConversationalGuidelines(Guidelines):
+    """Whether the assistant kept to guidelines of yours in every turn; the arguments are those of `Guidelines`."""
 
     name = "conversational_guidelines"
-    guidelines: Any = ()
-
-    def __init__(
-        self, model: Any = None, *, guidelines: str | Sequence[str] = (), name: str | None = None, **fields: Any
-    ) -> None:
-        given, self._rules = rules_of(guidelines)
-        super().__init__(model, name=name, guidelines=given, **fields)
 
     def _rubric(self, fields: dict[str, Any]) -> str:
         return (

@@ -106,13 +106,12 @@ class Judge(Scorer):
 
         A judge of conversations takes `session`, a list of traces, or `conversation`, a list of messages.
         """
-        given = {"inputs": inputs, "outputs": outputs, "expectations": expectations, "trace": trace}
-        if self.is_session_level_scorer:
-            if session is None and conversation is None:
+        if self.is_session_level_scorer and conversation is None:
+            if session is None:
                 raise ValueError(f"{self.name} judges whole conversations: pass session=, a list of traces")
-            if conversation is None:
-                conversation = transcript((trace.inputs, trace.outputs) for trace in session)
-            given = {"session": session, "conversation": conversation, "expectations": expectations}
+            conversation = transcript((turn.inputs, turn.outputs) for turn in session)
+        given = {"inputs": inputs, "outputs": outputs, "expectations": expectations, "trace": trace}
+        given |= {"session": session, "conversation": conversation}
         prompt = self.prompt(given)
         if inspect.iscoroutinefunction(self.model):
             return self._judged_later(prompt)
