@@ -108,7 +108,7 @@ def planted() -> Planted:
         {},
         ("chat gpt-4o", chat("Plan a trip", "First, a search."), None),
         *[("tool", {"n": number}, None) for number in range(9)],
-        ("chat gpt-5", {**chat("Plan a trip", "Take the train."), "gen_ai.request.model": "gpt-5"}, None),
+        *[("chat gpt-5", {**chat("Plan a trip", "Take the train."), "gen_ai.request.model": "gpt-5"}, None)] * 2,
     )
     planted.trace("silent", {"name": "tick"})
     planted.scored("chat", "correct", 0.2)

@@ -125,6 +125,15 @@ def test_a_backend_fills_in_the_table_while_it_answers(url: str, client: Client)
     assert whole(url) == (True, before)
 
 
+def test_of_traces_of_one_day_the_last_says_when_a_version_was_used(url: str, client: Client) -> None:
+    later = SPANS.replace("(id, day) % 20", "(id, day, 'later') % 20").replace("hex(id +", "hex(id + 500 +")
+    client.command(later.replace("hex(number +", "hex(number + 5000 +"))
+    _, before = whole(url)
+    stores.prepare(url)
+    assert whole(url) == (True, before)
+    assert {version.traces for version in before} == {2, 4}
+
+
 def test_a_view_that_was_dropped_is_noticed(url: str, client: Client) -> None:
     stores.prepare(url)
     client.command(f"DROP TABLE {seen_table.VIEW}")
