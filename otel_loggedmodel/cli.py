@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line's entry point. The commands need what `[server]` installs, and this module does not."""
 
+import gc
 import shlex
 import sys
 
@@ -19,8 +20,12 @@ def main() -> None:
         sys.stderr.write("the command otel-loggedmodel needs Python 3.11 or newer; the library runs with 3.10, too\n")
         sys.exit(2)
     try:
+        # What modules make as they are imported stays. Looking for garbage among it takes a twentieth of the time of a
+        # short command, and once more a tenth when it ends.
+        gc.disable()
         from otel_loggedmodel.commands.application import run
 
+        gc.enable()
         run()
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("otel_loggedmodel"):
@@ -31,3 +36,6 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        gc.enable()
+        gc.freeze()

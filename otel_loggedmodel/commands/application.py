@@ -32,8 +32,9 @@ from otel_loggedmodel.commands import (
     traces,
     watch,
 )
-from otel_loggedmodel.commands.printing import complain, is_read_no_more, write
+from otel_loggedmodel.commands.printing import complain, is_read_no_more, is_unwritable, write
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError, UnknownVersionError
+from otel_loggedmodel.store.sparing import spare_pyarrow
 from otel_loggedmodel.version import __version__
 
 _HELP = """
@@ -62,7 +63,7 @@ class _Commands(TyperGroup):
             # For a broken pipe or an end of input, the framework would exit with 1.
             if isinstance(error, BrokenPipeError) and is_read_no_more():
                 raise typer.Exit from None
-            raise typer.Exit(defects.tell(error)) from None
+            raise typer.Exit(_told(error)) from None
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command; what nothing foresaw has an exit code of its own."""
@@ -73,7 +74,15 @@ class _Commands(TyperGroup):
         except Exception as error:
             if isinstance(error, BrokenPipeError) and is_read_no_more():
                 sys.exit()
-            sys.exit(defects.tell(error))
+            sys.exit(_told(error))
+
+
+def _told(error: Exception) -> int:
+    """Say what nothing foresaw; returns the exit code."""
+    if not (isinstance(error, OSError) and is_unwritable(error)):
+        return defects.tell(error)
+    complain(f"otel-loggedmodel: the output cannot be written: {error.strerror}")
+    return exits.UNWRITABLE
 
 
 def code_of(error: ReadingError) -> int:
@@ -165,4 +174,5 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         # If a terminal cannot show a character, it shows another, rather than none of the output.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    spare_pyarrow()
     app(prog_name="otel-loggedmodel")

@@ -6,6 +6,7 @@ colours, and lines are as long as they have to be, so that nothing is cut off fo
 its output at once.
 """
 
+import errno
 import json
 import os
 import re
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 UNLIMITED: Final = 100_000
+_UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 SECONDS_BEFORE_PROGRESS: Final = 1.0
 # JSON escapes the other control characters itself.
 _RAW_IN_JSON: Final = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -78,6 +80,14 @@ def is_read_no_more() -> bool:
         _write_nowhere(sys.stdout)
         return True
     return False
+
+
+def is_unwritable(error: OSError) -> bool:
+    """Whether an error is that of a stream that cannot be written, as on a full disk. What is left goes nowhere."""
+    if error.filename is not None or error.errno not in _UNWRITABLE:
+        return False
+    _write_nowhere(sys.stdout)
+    return True
 
 
 def _write_nowhere(stream: TextIO) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from otel_loggedmodel.store import layout
+from otel_loggedmodel.store import layout, sparing
 from otel_loggedmodel.store.directory_lock import DirectoryLock
 from otel_loggedmodel.store.engine_errors import DamagedError, first_line, translated
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
@@ -313,6 +313,7 @@ def _open_embedded(directory: Path, *, create: bool) -> Database:
 
 
 def _embedded_client(directory: Path) -> Any:
+    sparing.import_chdb()
     try:
         return _client(interface="chdb", path=str(directory), chdb_options=_options(directory))
     except StoreUnavailableError as error:

@@ -265,3 +265,14 @@ def test_help_whose_reader_is_gone_is_no_defect(
     monkeypatch.setattr("otel_loggedmodel.commands.application.is_read_no_more", lambda: True)
     reader.error = BrokenPipeError(32, "of the output")
     assert run("models", code=0).stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", [["--version"], ["compare", "a", "b"], ["compare", "a", "b", "--json"]])
+def test_a_full_disk_under_the_output_is_no_defect(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            program(arguments, TWO), env=environment(), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ended.stderr == "otel-loggedmodel: the output cannot be written: No space left on device\n"
+    assert ended.returncode == 74

@@ -181,6 +181,8 @@ def test_what_it_says_when_it_is_ready(tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(11)]
+    mapped = Path(f"/proc/{process.pid}/maps")
+    libraries = mapped.read_text() if mapped.exists() else ""
     process.send_signal(signal.SIGINT)
     rest, errors = process.communicate(timeout=30)
     assert (process.returncode, rest, errors) == (0, "", "")
@@ -194,6 +196,9 @@ def test_what_it_says_when_it_is_ready(tmp_path: Path) -> None:
     assert "OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20<token>" in said
     assert f"otel-loggedmodel models --store {address}\n" in said
     assert "s3cret" not in said
+    # chDB would import both, and no answer of ours needs them.
+    assert "pyarrow" not in libraries
+    assert "numpy" not in libraries
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
