@@ -6,13 +6,13 @@ from pathlib import Path
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from asking import ask
-from effort import only_in_full
+from effort import only_in_full, times
 from waiting import wait_until
 
 from .sending import Traces
 from .serving import Serving, command
 
-IDS = 100_000
+IDS = times(50_000, 50_000)
 AT_ONCE = 10_000
 MORE_MIB = 800
 

@@ -16,7 +16,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 
 from clickhouse_server import ClickHouseServer
-from effort import only_in_full
+from effort import only_in_full, times
 from otel_loggedmodel.versions import identity, records
 from otel_loggedmodel.versions.model import LoggedModelStatus, ModelEvent
 from waiting import wait_until
@@ -27,13 +27,13 @@ from .serving import Serving
 DAYS = 7
 DAY_NS = 86_400 * 10**9
 SPANS = 100
-REQUESTS = 3000
+REQUESTS = times(1600, 1600)
 CLIENTS = 32
 PROCESSES = 3
 VERSIONS = {number: identity.model_id_of("0", "agent", params={"prompt": str(number)}) for number in range(8)}
 ATTRIBUTES = {f"attribute.{number}": f"the value of attribute {number}" for number in range(6)}
 
-# The second half of the week is 60 MB as they are sent. What the engine caches goes again within seconds.
+# The second half of the week is 32 MB as they are sent. What the engine caches goes again within seconds.
 GROWTH_MIB = 32
 PEAK_GROWTH_MIB = 120
 REST_SECONDS = 6
