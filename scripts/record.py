@@ -26,15 +26,18 @@ from recording.receiver import Receiver
 
 RECORDED: Final = Path(__file__).resolve().parent.parent / "tests" / "conventions" / "recorded"
 _SECONDS: Final = 900
-# US dollars for a million tokens: in, cached, out; list prices of November 2026, by the beginning of a model's name.
+# What the environment says of telemetry, of this interpreter and of providers is not what a program is recorded with.
+_NOT_PASSED_ON: Final = ("OTEL_", "PYTHON", "CLAUDE", "ANTHROPIC", "OPENAI", "AWS_", "GOOGLE_", "GEMINI_", "MCP_")
+# US dollars for a million tokens: in, cached, written to a cache, out; list prices of November 2026, by the beginning
+# of a model's name.
 _PRICES: Final = {
-    "gpt-4o-mini": (0.15, 0.075, 0.60),
-    "gpt-4o": (2.50, 1.25, 10.00),
-    "text-embedding-3-small": (0.02, 0.02, 0.0),
-    "claude-sonnet-4-5": (3.00, 0.30, 15.00),
+    "gpt-4o-mini": (0.15, 0.075, 0.15, 0.60),
+    "gpt-4o": (2.50, 1.25, 2.50, 10.00),
+    "text-embedding-3-small": (0.02, 0.02, 0.02, 0.0),
+    "claude-sonnet-4-5": (3.00, 0.30, 3.75, 15.00),
     # Bedrock asks for a tenth more where a call stays in a region, which names of models without `global.` mean.
-    "anthropic.claude-sonnet-4-5": (3.30, 0.33, 16.50),
-    "gemini-2.5-flash": (0.30, 0.03, 2.50),
+    "anthropic.claude-sonnet-4-5": (3.30, 0.33, 4.125, 16.50),
+    "gemini-2.5-flash": (0.30, 0.03, 0.30, 2.50),
 }
 
 
@@ -96,6 +99,12 @@ def install(framework: Framework, folder: Path) -> list[str]:
         shutil.copy(source, folder)
         return [python, str(folder / source.name)]
     shutil.copytree(source, folder, dirs_exist_ok=True)
+    if framework.language == "java":
+        path = folder / "classpath"
+        maven = ["mvn", "--quiet", "--batch-mode", "compile", "dependency:build-classpath"]
+        subprocess.run([*maven, f"-Dmdep.outputFile={path}"], cwd=folder, check=True)
+        classes = f"{folder / 'target' / 'classes'}{os.pathsep}{path.read_text('utf-8').strip()}"
+        return ["java", "-classpath", classes, "Program"]
     subprocess.run(["go", "mod", "tidy"], cwd=folder, check=True)
     subprocess.run(["go", "build", "-o", "program", "."], cwd=folder, check=True)
     return [str(folder / "program")]
@@ -104,7 +113,7 @@ def install(framework: Framework, folder: Path) -> list[str]:
 def run(command: Sequence[str], framework: Framework, version: str, models: str, receiver: str, folder: Path) -> bool:
     """Run one scenario."""
     environment = {
-        **{key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "PYTHON"))},
+        **{key: value for key, value in os.environ.items() if not key.startswith(_NOT_PASSED_ON)},
         "HOME": str(folder),
         "MODEL_SERVER": models,
         "OTEL_EXPORTER_OTLP_ENDPOINT": receiver,
@@ -128,12 +137,12 @@ def truth_of(scenario: str, version: str, calls: Sequence[Call], failures: int, 
         "scenario": scenario,
         "version": version,
         "truth": {
-            "runs": 1,
+            "runs": framework.runs.get(scenario, 1),
             "errors": 1 if failures or "fail" in scenario else 0,
             "tin": sum(call.tokens_in for call in calls),
             "tout": sum(call.tokens_out for call in calls),
             "cached": sum(call.cached for call in calls),
-            "written": 0,
+            "written": sum(call.written for call in calls),
             "cost": round(sum(map(cost_of, calls)), 10),
         },
         "not_in_telemetry": len(missing),
@@ -145,8 +154,9 @@ def cost_of(call: Call) -> float:
     """US dollars, by the list."""
     name = call.model.rpartition("/")[2].removeprefix("us.")
     prices = next(prices for beginning, prices in _PRICES.items() if name.startswith(beginning))
-    full, cached, out = prices
-    return ((call.tokens_in - call.cached) * full + call.cached * cached + call.tokens_out * out) / 1e6
+    full, cached, written, out = prices
+    whole = call.tokens_in - call.cached - call.written
+    return (whole * full + call.cached * cached + call.written * written + call.tokens_out * out) / 1e6
 
 
 def write(name: str, spans: dict[str, Any], truth: list[dict[str, Any]]) -> None:

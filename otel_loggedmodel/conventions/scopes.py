@@ -15,6 +15,11 @@ https://github.com/openlit/openlit/blob/main/sdk/python/src/openlit/instrumentat
 """
 PROVIDERS_WITH_CACHED_BESIDE: Final = ("anthropic", "aws.bedrock")
 """The providers whose tokens these are."""
+ALWAYS_WITH_CACHED_BESIDE: Final = ("com.anthropic.claude_code.tracing",)
+"""They call models of Anthropic alone, whoever serves them, and pass on the input tokens without cached ones.
+
+Source: what Claude Code 2.1.327 sends.
+"""
 
 WITHOUT_CACHED: Final = (
     # They never say how many input tokens were cached.
@@ -26,6 +31,7 @@ WITHOUT_CACHED: Final = (
     "@opentelemetry/instrumentation-openai",
     "@traceloop/instrumentation-langchain",
     "@traceloop/instrumentation-openai",
+    "com.arize.langchain4j",
     # They say it, even if it is 0, but cannot for some calls: chat completions; responses; streams.
     "openinference.instrumentation.openai_agents",
     "openinference.instrumentation.llama_index",
@@ -36,12 +42,19 @@ WITHOUT_CACHED: Final = (
 
 Sources: the packages of these names as of November 2026.
 """
+ATTRIBUTES_WITHOUT_CACHED: Final = ("input_tokens", "outcome")
+"""The same for LangChain4j's module for Micrometer, which is known by these attributes. Its scope is the application's.
 
-WITH_ESTIMATES: Final = ("@traceloop/instrumentation-openai",)
-"""They count the tokens of streamed answers themselves, without what a provider adds, and do not say where they did.
+Source: https://github.com/langchain4j/langchain4j/tree/main/langchain4j-observation
+"""
 
-Only the usage of the Responses API is always the provider's own.
-Source: https://github.com/traceloop/openllmetry-js/blob/main/packages/instrumentation-openai/src/instrumentation.ts
+WITH_ESTIMATES: Final = ("@traceloop/instrumentation-openai", "openinference.instrumentation.claude_agent_sdk")
+"""They say numbers of tokens that the provider did not count, and do not say where they did.
+
+The first counts the tokens of streamed answers itself, without what a provider adds. Only the usage of the Responses
+API is always the provider's own. The second has the output tokens from the beginning of each answer, mostly 1.
+Sources: https://github.com/traceloop/openllmetry-js/blob/main/packages/instrumentation-openai/src/instrumentation.ts,
+https://github.com/Arize-ai/openinference/tree/main/python/instrumentation/openinference-instrumentation-claude-agent-sdk
 """
 RESPONSES_API: Final = "resp_"
 """How ids of answers of OpenAI's Responses API begin."""
@@ -56,10 +69,15 @@ https://github.com/google/adk-python/blob/main/src/google/adk/models/lite_llm.py
 GEMINI_PATHS: Final = ("endpoints", "models", "projects", "publishers", "tunedModels")
 """How names of Gemini's models begin that have a slash, too."""
 
-WITHOUT_CONTEXT: Final = ("langsmith",)
+WITHOUT_CONTEXT: Final = ("langsmith", "com.anthropic.claude_code.tracing")
 """They start their spans with a bare parent, so that what the context carries, as the version, is not on them.
 
 Source: https://github.com/langchain-ai/langsmith-sdk/blob/main/python/langsmith/_internal/otel/_otel_exporter.py
+"""
+IN_CHILD_PROCESSES: Final = ("com.anthropic.claude_code.tracing",)
+"""Those of them whose spans are a child process's, which may have a service name of its own.
+
+Source: https://github.com/anthropics/claude-agent-sdk-python
 """
 
 WITHOUT_PARENTS: Final = ("@traceloop/instrumentation-langchain",)
@@ -72,6 +90,31 @@ REQUESTS_WITHOUT_PARENTS: Final = ("org.springframework.boot",)
 """They start the span of a streamed call's HTTP request without a parent.
 
 Source: what Spring AI 2.0.1 sends.
+"""
+
+COPYING_RESOURCES: Final = ("com.anthropic.claude_code.tracing",)
+"""They copy the attributes of their resource to each of their spans.
+
+Source: what Claude Code 2.1.327 sends.
+"""
+
+WITH_FAILED_CALLS_ALONE: Final = ("com.anthropic.claude_code.tracing",)
+"""If an agent of theirs gives up as a call of a model failed, only the span of the call has failed.
+
+Source: what Claude Code 2.1.327 sends.
+"""
+
+SERVING_TOOLS: Final = ("mcp-python-sdk",)
+"""They have a span for each tool that a server runs. Whoever asked for it may have one, too.
+
+It has no parent if whoever asked sends none, as Claude Code does.
+
+Source: https://github.com/modelcontextprotocol/python-sdk
+"""
+WAITING_FOR_TOOLS: Final = ("com.anthropic.claude_code.tracing",)
+"""They have spans of a child process that waits for tools which its parent process runs.
+
+Source: https://code.claude.com/docs/en/agent-sdk/custom-tools
 """
 
 SWITCHES: Final = {

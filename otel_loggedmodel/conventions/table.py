@@ -9,8 +9,10 @@ from typing import Final
 from otel_loggedmodel.conventions.shape import Place, Source
 from otel_loggedmodel.conventions.sources import (
     ag2,
+    claude_code,
     genai,
     genkit,
+    langchain4j,
     langfuse,
     langsmith,
     litellm,
@@ -40,6 +42,8 @@ SOURCES: Final[tuple[Source, ...]] = (
     mastra.SOURCE,
     langfuse.SOURCE,
     ag2.SOURCE,
+    claude_code.SOURCE,
+    langchain4j.SOURCE,
     mlflow.SOURCE,
 )
 

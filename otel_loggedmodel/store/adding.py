@@ -12,7 +12,7 @@ much, the shorter one counts, which is closer to the network.
 
 Calls by one instrumentation each count, whatever response ids they have: a test double may answer with one id again and
 again, and an answer from a cache may be stated as a call. They count once only where one is within the other: a retry
-and its last attempt, a client and its proxy.
+and its last attempt, a client and its proxy. A call that began when the other had ended is not within it.
 
 Comparing every span with every other takes memory in the square of their number. A trace of very many spans is
 therefore added up more simply: a call counts unless it is the direct parent of another one, and spans that sum up
@@ -21,9 +21,10 @@ others do not count.
 
 from typing import Final
 
+from otel_loggedmodel.conventions import scopes
 from otel_loggedmodel.conventions.things import CALLS, Kind
 from otel_loggedmodel.store.call_column import COST_BIT, FAILED_BIT, ODD_BIT, TOKENS_BIT, UNCACHED_BIT
-from otel_loggedmodel.store.conventions_sql import KINDS
+from otel_loggedmodel.store.conventions_sql import KINDS, literal
 from otel_loggedmodel.store.entering import NO_PARENT, numbers
 
 CALLS_SQL: Final = numbers(*CALLS)
@@ -87,6 +88,14 @@ bitXor(c_origins[pair.1], c_origins[pair.2]) > 65535 AND (
     AND abs(c_starts[pair.1] + c_ends[pair.1] - c_starts[pair.2] - c_ends[pair.2])
         <= greatest(c_ends[pair.1] - c_starts[pair.1], c_ends[pair.2] - c_starts[pair.2]))"""
 _NEAR: Final = 32
+SERVES_TOOLS: Final = ", ".join(f"modulo(cityHash64({literal(name)}), 65536)" for name in scopes.SERVING_TOOLS)
+"""The hashes of the names of instrumentations of servers that run tools, as SQL."""
+# A server may run a tool of which the client has a span, too. The side that states more calls counts.
+_IS_SERVED_TOOL: Final = f"kind = {KINDS.index(Kind.TOOL) + 1} AND bitShiftRight(origin, 16) IN ({SERVES_TOOLS})"
+_IS_OTHER_TOOL: Final = f"kind = {KINDS.index(Kind.TOOL) + 1} AND bitShiftRight(origin, 16) NOT IN ({SERVES_TOOLS})"
+_TOOL_CALLS: Final = f"""\
+greatest(arrayCount((kind, origin) -> {_IS_SERVED_TOOL}, kinds, origins),
+    arrayCount((kind, origin) -> {_IS_OTHER_TOOL}, kinds, origins))"""
 
 
 def _neighbours(order: str) -> str:
@@ -152,6 +161,12 @@ if(is_deep, n, []) AS m, if(is_deep, is_calls, []) AS m_calls""",
             AND c_ends[upper] >= end AND c_ends[upper] - c_starts[upper] > end - start,
         if(open, c_n, [])))[1])), links, opens, if(is_deep, c_starts, []), if(is_deep, c_ends, []),
     if(is_deep, c_responses, [])), arrayWithConstant(if(is_large, length(c_n), 0), toUInt32(0))) AS uppers""",
+    # A call is not within one by the same instrumentation that ended before, whatever its parent id says: some leave a
+    # span current after it ended. It is within what that one is within.
+    f"""\
+* REPLACE arrayFold((found, step) -> arrayMap((upper, start, origin) -> if(upper != 0 AND c_kinds[upper] IN {CALLS_SQL}
+    AND c_ends[upper] <= start AND bitShiftRight(bitXor(c_origins[upper], origin), 16) = 0, found[upper], upper),
+    found, if(is_nested, c_starts, []), if(is_nested, c_origins, [])), range(8), uppers) AS uppers""",
     f"""\
 *, arrayConcat(arrayFold((owners, step) -> arrayMap(place -> owners[place], owners), range(6),
     arrayMap((place, upper) -> if(upper = 0, toUInt32(place), upper), if(is_deep, c_n, []), if(is_deep, uppers, []))),
@@ -212,6 +227,6 @@ arrayCount((one, kind, told) -> kind IN {CALLS_SQL} AND bitAnd(one, {UNSAID}) = 
     l_used, l_kinds, arrayResize(l_told, length(l_used))) AS unsaid,
 arrayCount(one -> bitTest(one, {ODD_BIT}), used) AS odd, length(l_used) AS calls,
 arrayCount((one, kind) -> bitTest(one, {FAILED_BIT}) AND kind IN {CALLS_SQL}, l_used, l_kinds) AS failed_calls,
-countEqual(kinds, {KINDS.index(Kind.TOOL) + 1}) AS tool_calls, length(all_leaves) - length(leaves) AS doubled,
+{_TOOL_CALLS} AS tool_calls, length(all_leaves) - length(leaves) AS doubled,
 arrayFilter(one -> one > 0, if(is_nested, arrayMap(leaf -> c_chunks[leaf], leaves), c_chunks)) AS chunks""",
 )

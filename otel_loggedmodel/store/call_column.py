@@ -79,8 +79,12 @@ _STEPS: Final[tuple[Mapping[str, str], ...]] = (
         "is_estimate": sql.one_of("ScopeName", scopes.WITH_ESTIMATES),
         "is_overwritten": f"SpanAttributes['{scopes.LITELLM_CALL_ID}'] != '' AND ScopeName != '{scopes.LITELLM}'",
         "has_cached_beside": sql.one_of("ScopeName", scopes.WITH_CACHED_BESIDE),
+        "always_has_cached_beside": sql.one_of("ScopeName", scopes.ALWAYS_WITH_CACHED_BESIDE),
         "has_reasoning_twice": sql.one_of("ScopeName", scopes.WITH_REASONING_TWICE),
-        "has_no_cached": f"{sql.one_of('ScopeName', scopes.WITHOUT_CACHED)} AND NOT {sql.says_cached()}",
+        "has_no_cached": (
+            f"({sql.one_of('ScopeName', scopes.WITHOUT_CACHED)} OR {sql.has_all(scopes.ATTRIBUTES_WITHOUT_CACHED)})"
+            f" AND NOT {sql.says_cached()}"
+        ),
         "start": START,
         "duration": "Duration / 1e9",
         "chunk_events": sql.chunk_events(),
@@ -165,7 +169,7 @@ _PARTS: Final[Mapping[str, tuple[str, str]]] = {
     "input": (
         "UInt64",
         _told(
-            "input_said + if(cached > input_said OR has_cached_beside"
+            "input_said + if(cached > input_said OR always_has_cached_beside OR has_cached_beside"
             f" AND {sql.one_of('provider', scopes.PROVIDERS_WITH_CACHED_BESIDE)}"
             " OR cached > 0 AND total = input_said + cached + output_said, cached, 0)"
         ),

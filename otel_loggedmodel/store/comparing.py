@@ -220,9 +220,11 @@ class Measurement:
         """Whether the cost of a version is known.
 
         Without calls of models, the cost is 0 if another of the versions has calls. If none has, it means nothing.
+        Where agents ran, it is not known, as nothing stated their calls then.
         """
         if row["calls"] == 0:
-            return not self._is_stray(row) and any(other["calls"] for other in self._rows.values())
+            is_silent = self._is_stray(row) or row["mute"]
+            return not is_silent and any(other["calls"] for other in self._rows.values())
         return bool(row["priced"]) or row["unpriced"] + row["unsaid"] + row["uncosted"] == 0
 
     def _is_said(self, row: Row) -> bool:

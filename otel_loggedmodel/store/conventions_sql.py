@@ -15,9 +15,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from otel_loggedmodel.conventions import notifications
+from otel_loggedmodel.conventions import notifications, scopes
 from otel_loggedmodel.conventions.reading import LARGEST_COUNT
 from otel_loggedmodel.conventions.shape import Form, Place
+from otel_loggedmodel.conventions.sources import claude_code
 from otel_loggedmodel.conventions.status import (
     CONSUMER_KINDS,
     ERROR_STATUSES,
@@ -258,8 +259,14 @@ def kind() -> str:
     return f"toUInt8OrZero({_said(_KIND)})"
 
 
+def is_copying() -> str:
+    """Whether a span has the version's name only because its instrumentation copies it there from the resource."""
+    copying = one_of("ScopeName", scopes.COPYING_RESOURCES)
+    return f"({copying} AND SpanAttributes['{claude_code.TYPE}'] != '{claude_code.INTERACTION}')"
+
+
 def is_no_request() -> str:
-    """Whether the attributes of a span say that it builds something, or that it is a notification."""
+    """Whether the attributes of a span say that it builds something, or that it belongs to a session of a protocol."""
     return " OR ".join(
         (
             *(
@@ -268,8 +275,14 @@ def is_no_request() -> str:
                 if (values := [value for value, kind in place.kinds.items() if kind is Kind.BUILD])
             ),
             f"startsWith(SpanAttributes[{literal(notifications.METHOD)}], {literal(notifications.BEGINNING)})",
+            one_of(f"SpanAttributes[{literal(notifications.METHOD)}]", notifications.OF_SESSIONS),
         )
     )
+
+
+def has_all(attributes: Iterable[str]) -> str:
+    """The condition that a span has all of these attributes."""
+    return f"hasAll(mapKeys(SpanAttributes), [{', '.join(map(literal, attributes))}])"
 
 
 def says_cached() -> str:

@@ -13,7 +13,8 @@ the trace, and the trace is marked as cut off. When the entry span arrives, it t
 Some instrumentations end the root of a failed run as if all was well. So an entry span that is no server's has failed,
 too, if something inside of it failed as a whole, by the same instrumentation, and nothing that went well came after it,
 as after a retry. An agent or a chain that failed has failed as a whole. So has any other span that says no kind of work
-and contains a failure. A call of a model that failed is not enough: many applications can do without its answer.
+and contains a failure. A call of a model that failed is not enough: many applications can do without its answer. It is
+enough for instrumentations whose agents never fail by themselves.
 
 Comparing every entry span with every other takes memory in the square of their number. Where a version has very many in
 one trace, only parent ids decide, and an entry span has failed only if it says so itself. If there are very many
@@ -22,9 +23,10 @@ failures, only the last are looked at.
 
 from typing import Final
 
+from otel_loggedmodel.conventions import scopes
 from otel_loggedmodel.conventions.things import Kind
 from otel_loggedmodel.store.call_column import COST_BIT, FAILED_BIT, SERVED_BIT, TOKENS_BIT
-from otel_loggedmodel.store.conventions_sql import KINDS
+from otel_loggedmodel.store.conventions_sql import KINDS, literal
 
 ENTRY_TYPE: Final = "Array(Tuple(id UInt64, parent UInt64, start Int64, end Int64, failed Bool, cut_off Bool))"
 # The most entry spans of a trace that are compared with each other, and the most pairs of a failure and another span.
@@ -39,12 +41,24 @@ def numbers(*kinds: Kind) -> str:
     return f"({', '.join(str(KINDS.index(kind) + 1) for kind in kinds)})"
 
 
+def is_last(kind: str, origin: str) -> str:
+    """The condition that a call of a model is by an instrumentation whose agents fail if their last call does.
+
+    Args:
+        kind: The kind of work of the span, as SQL.
+        origin: Its part `origin`, as SQL.
+    """
+    names = ", ".join(f"modulo(cityHash64({literal(name)}), 65536)" for name in scopes.WITH_FAILED_CALLS_ALONE)
+    return f"{kind} = {KINDS.index(Kind.LLM) + 1} AND bitShiftRight({origin}, 16) IN ({names})"
+
+
 _SAYS: Final = (1 << TOKENS_BIT) | (1 << COST_BIT)
 WHOLES: Final = numbers(Kind.AGENT, Kind.CHAIN)
 _HEALS: Final = numbers(Kind.LLM, Kind.EMBEDDING, Kind.AGENT, Kind.CHAIN, Kind.TOOL)
 # Spans that failed as a whole (an agent, a chain, or another span that an error went through) and were not made good.
 _UNHEALED: Final = f"""\
-arrayFilter(bad -> (kinds[bad] IN {WHOLES} OR kinds[bad] = 0 AND bitAnd(used[bad], {_SAYS}) = 0 AND arrayExists(
+arrayFilter(bad -> (kinds[bad] IN {WHOLES} OR {is_last("kinds[bad]", "origins[bad]")}
+    OR kinds[bad] = 0 AND bitAnd(used[bad], {_SAYS}) = 0 AND arrayExists(
     other -> other != bad AND starts[other] >= starts[bad] AND ends[other] <= ends[bad], failures)) AND NOT arrayExists(
     (place, used, kind, start, end, parent) -> NOT bitTest(used, {FAILED_BIT}) AND kind IN {_HEALS} AND end > ends[bad]
         AND (start > starts[bad] OR parent = parents[bad] AND place != bad), n, used, kinds, starts, ends, parents),

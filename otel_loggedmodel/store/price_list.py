@@ -31,7 +31,10 @@ _PROVIDERS: Final = {
     **dict.fromkeys(("mistral_ai", "mistralai"), "mistral"),
     **dict.fromkeys(("x_ai", "xai"), "x-ai"),
     **dict.fromkeys(("moonshot_ai", "moonshot"), "moonshotai"),
-    **dict.fromkeys(("openai_chat", "text-completion-openai"), "openai"),
+    **dict.fromkeys(("openai_chat", "text-completion-openai", "open_ai"), "openai"),
+    **dict.fromkeys(("azure_open_ai", "microsoft_foundry"), "azure"),
+    **dict.fromkeys(("google_ai_gemini", "google_vertex_ai_gemini", "google_vertex_ai_anthropic"), "google"),
+    "voyage_ai": "voyageai",
 }
 # Software that serves models on machines of one's own.
 _SELF_HOSTED: Final = frozenset(

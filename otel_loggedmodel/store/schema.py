@@ -23,7 +23,7 @@ from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
 SPANS: Final = counted.SPANS
 
 # Raised by one whenever an expression changes; each column remembers in its comment from which it is.
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 _COMMENT: Final = "otel-loggedmodel schema "
 
 
@@ -58,7 +58,7 @@ COLUMNS: Final[Mapping[str, Column]] = {
         f" SpanName = '{EVALUATION_RESULT}', 'evaluation',"
         f" {{LoggedModelId}} = '', 'none', {sql.is_no_request()}, 'build',"
         f" ParentSpanId = '' OR {sql.IS_SERVED}"
-        " OR SpanAttributes['logged_model.name'] != ''"
+        f" OR SpanAttributes['logged_model.name'] != '' AND NOT {sql.is_copying()}"
         " OR arrayExists(link -> link['logged_model.id'] != '', `Links.Attributes`), 'entry', 'span')",
     ),
     # The version's name as an entry span says it, for versions that nothing else names.

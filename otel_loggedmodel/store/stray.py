@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls of models that carry no version in traces of versions: an instrumentation lost the context.
 
-If the instrumentation is known to lose it, a call inside of a span of a version, in the same service, is of that
-version. Parent ids tell what is inside, whatever spans are in between. Other calls may really be of no version: a note
-says how many there are.
+If the instrumentation is known to lose it, a call inside of a span of a version, in the same service or in a process
+that it started, is of that version. Parent ids tell what is inside, whatever spans are in between. Other calls may
+really be of no version: a note says how many there are.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_loggedmodel.conventions.scopes import WITHOUT_CONTEXT
+from otel_loggedmodel.conventions.scopes import IN_CHILD_PROCESSES, WITHOUT_CONTEXT
 from otel_loggedmodel.store.conventions_sql import IS_SERVED, one_of
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.schema import call
@@ -33,7 +33,8 @@ def adopted(database: Database, scope: "Scope") -> dict[int, str]:
     rows = database.query(
         f"""
         SELECT TraceId, SpanId, ParentSpanId, ServiceName, toString(LoggedModelId) AS version, {IS_SERVED} AS is_served,
-            id IN (SELECT {call("span")} FROM {source} WHERE {_IS_LOST}) AS is_lost, {scope.wide.span} AS id
+            id IN (SELECT {call("span")} FROM {source} WHERE {_IS_LOST}) AS is_lost, {scope.wide.span} AS id,
+            {one_of("ScopeName", IN_CHILD_PROCESSES)} AS is_child
         FROM {scope.wide.source}
         WHERE TraceId IN (SELECT TraceId FROM {source} WHERE {_IS_LOST})
             AND TraceId IN (SELECT TraceId FROM {source} WHERE {spans.sql})
@@ -56,7 +57,7 @@ def _owner(row: Mapping[str, Any], trace: Mapping[str, Mapping[str, Any]]) -> st
     while not current["is_served"] and current["SpanId"] not in seen:
         seen.add(current["SpanId"])
         parent = trace.get(current["ParentSpanId"])
-        if parent is None or parent["ServiceName"] != row["ServiceName"]:
+        if parent is None or (parent["ServiceName"] != row["ServiceName"] and not row["is_child"]):
             return ""
         if parent["version"]:
             return str(parent["version"])

@@ -3,17 +3,24 @@
 
 Only time tells which steps belong to one run, among those of one version, instrumentation and service. If every step is
 a trace, a step within the time of a longer step belongs to that step's trace. If HTTP requests are traces, a request
-within the time of a call of a model belongs to the call's trace. If runs overlap in time, a shorter one may be taken
-for a part of a longer one; a note says so.
+within the time of a call of a model belongs to the call's trace. A tool that a child process asked for belongs to the
+trace of the span by which that process waited for it. If runs overlap in time, a shorter one may be taken for a part of
+a longer one; a note says so.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_loggedmodel.conventions.scopes import REQUESTS_WITHOUT_PARENTS, WITHOUT_PARENTS
+from otel_loggedmodel.conventions.scopes import (
+    REQUESTS_WITHOUT_PARENTS,
+    SERVING_TOOLS,
+    WAITING_FOR_TOOLS,
+    WITHOUT_PARENTS,
+)
 from otel_loggedmodel.conventions.status import CLIENT_KINDS
+from otel_loggedmodel.conventions.things import Kind
 from otel_loggedmodel.store.adding import CALLS_SQL
-from otel_loggedmodel.store.conventions_sql import literal, one_of
+from otel_loggedmodel.store.conventions_sql import KINDS, literal, one_of
 from otel_loggedmodel.store.counted import COUNTS
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.entering import NO_PARENT
@@ -26,14 +33,19 @@ if TYPE_CHECKING:
 # With more steps, nobody looks up which belong together.
 _MOST_STEPS: Final = 200_000
 SCOPES: Final = ", ".join(
-    f"modulo(cityHash64({literal(name)}), 65536)" for name in (*WITHOUT_PARENTS, *REQUESTS_WITHOUT_PARENTS)
+    f"modulo(cityHash64({literal(name)}), 65536)"
+    for name in (*WITHOUT_PARENTS, *REQUESTS_WITHOUT_PARENTS, *WAITING_FOR_TOOLS)
 )
 """The hashes of the names of instrumentations that tear runs apart, as the part `origin` has them, as SQL."""
 _IS_ROOT: Final = f"{call('parent')} = {NO_PARENT}"
 _KIND: Final = f"toUInt8({call('kind')})"
-# A step, or a call of a model and what may be its request.
+_WAITS: Final = f"{one_of('ScopeName', WAITING_FOR_TOOLS)} AND {_KIND} = {KINDS.index(Kind.TOOL) + 1}"
+_IS_TOOL: Final = (
+    f"({_WAITS} OR {one_of('ScopeName', SERVING_TOOLS)} AND {_IS_ROOT} AND {_KIND} = {KINDS.index(Kind.TOOL) + 1})"
+)
+# A step; a call of a model and what may be its request; or a tool that runs, and who waits for it.
 _IS_PART: Final = (
-    f"({_IS_ROOT} AND {one_of('ScopeName', WITHOUT_PARENTS)} OR"
+    f"({_IS_TOOL} OR {_IS_ROOT} AND {one_of('ScopeName', WITHOUT_PARENTS)} OR"
     f" {one_of('ScopeName', REQUESTS_WITHOUT_PARENTS)} AND ({_KIND} IN {CALLS_SQL}"
     f" OR {_IS_ROOT} AND {_KIND} = 0 AND {one_of('SpanKind', CLIENT_KINDS)}))"
 )
@@ -46,25 +58,25 @@ def moves(database: Database, scope: "Scope") -> dict[int, int]:
     version, spans = scope.version, scope.spans
     rows = database.query(
         f"""
-        SELECT toString({version.sql}) AS version, ScopeName, ServiceName, {call("trace")} AS trace, {START} AS start,
-            {END} AS end, {_KIND} IN {CALLS_SQL} AS is_call
+        SELECT toString({version.sql}) AS version, if({_IS_TOOL}, 'tools', ScopeName) AS scope,
+            if({_IS_TOOL}, '', ServiceName) AS service, {call("trace")} AS trace, {START} AS start, {END} AS end,
+            {_IS_TOOL} OR {one_of("ScopeName", REQUESTS_WITHOUT_PARENTS)} AS is_asked,
+            if({_IS_TOOL}, {_WAITS}, {_KIND} IN {CALLS_SQL}) AS is_call
         FROM {scope.source}
         WHERE {spans.sql} AND {COUNTS} AND {_IS_PART}
-        ORDER BY version, ScopeName, ServiceName, start, end DESC, trace LIMIT {_MOST_STEPS + 1}""",
+        ORDER BY version, scope, service, start, end DESC, trace LIMIT {_MOST_STEPS + 1}""",
         {**version.parameters, **spans.parameters},
     )
     return {} if len(rows) > _MOST_STEPS else dict(_within(rows))
 
 
 def _within(rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[int, int]]:
-    """Each trace within the time of one before it, and that trace; a request only within the time of a call."""
+    """Each trace within the time of one before it, and that trace; what a call asked for only within that call's."""
     outer: Mapping[str, Any] | None = None
     for row in rows:
-        is_alike = outer is not None and all(
-            outer[what] == row[what] for what in ("version", "ScopeName", "ServiceName")
-        )
+        is_alike = outer is not None and all(outer[what] == row[what] for what in ("version", "scope", "service"))
         is_inside = outer is not None and is_alike and row["end"] <= outer["end"]
-        if row["ScopeName"] in REQUESTS_WITHOUT_PARENTS:
+        if row["is_asked"]:
             if row["is_call"]:
                 outer = outer if is_inside else row
                 continue

@@ -28,12 +28,14 @@ class Call:
         tokens_in: All of the prompt, cached ones included.
         tokens_out: All of the answer, reasoning included.
         cached: The tokens of the prompt that were read from a cache.
+        written: The tokens of the prompt that were written to a cache.
     """
 
     model: str
     tokens_in: int
     tokens_out: int
     cached: int
+    written: int = 0
 
 
 class ModelServer(ThreadingHTTPServer):
@@ -60,13 +62,17 @@ class ModelServer(ThreadingHTTPServer):
             self.calls, self.failures = [], 0
         return taken
 
-    def sell(self, model: str, *, is_embedding: bool = False) -> tuple[int, Call]:
+    def sell(self, model: str, *, is_embedding: bool = False, writes_cache: bool = False) -> tuple[int, Call]:
         """Count a call."""
         with self._lock:
             self._number += 1
             number = self._number
             tokens = Call(
-                model, 1000 + 7 * number, 0 if is_embedding else 100 + 3 * number, 0 if is_embedding else 400 + number
+                model,
+                1000 + 7 * number,
+                0 if is_embedding else 100 + 3 * number,
+                0 if is_embedding else 400 + number,
+                200 + 2 * number if writes_cache else 0,
             )
             self.calls.append(tokens)
         return number, tokens
@@ -150,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
     # Anthropic
 
     def _messages(self, path: str, request: dict[str, Any]) -> None:
-        number, call = self.server.sell(request["model"])
+        number, call = self.server.sell(request["model"], writes_cache=True)
         has_result = "tool_result" in json.dumps(request["messages"])
         content: dict[str, Any] = {"type": "text", "text": f"{ANSWER}-{number}"}
         if request.get("tools") and not has_result:
@@ -162,13 +168,29 @@ class _Handler(BaseHTTPRequestHandler):
             }
         reason = "tool_use" if content["type"] == "tool_use" else "end_turn"
         usage = {
-            "input_tokens": call.tokens_in - call.cached,
+            "input_tokens": call.tokens_in - call.cached - call.written,
             "cache_read_input_tokens": call.cached,
-            "cache_creation_input_tokens": 0,
+            "cache_creation_input_tokens": call.written,
             "output_tokens": call.tokens_out,
         }
         message = {"id": f"msg_{number}", "type": "message", "role": "assistant", "model": request["model"]}
-        self._send_json({**message, "content": [content], "stop_reason": reason, "stop_sequence": None, "usage": usage})
+        if not request.get("stream"):
+            whole = {"content": [content], "stop_reason": reason, "stop_sequence": None, "usage": usage}
+            self._send_json({**message, **whole})
+            return
+        begun: dict[str, Any] = {"content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}
+        empty = {**content, "text": ""} if content["type"] == "text" else {**content, "input": {}}
+        delta = {"type": "text_delta", "text": content.get("text")}
+        if content["type"] == "tool_use":
+            delta = {"type": "input_json_delta", "partial_json": json.dumps(ARGUMENTS)}
+        self._send_named_events(
+            {"type": "message_start", "message": {**message, **begun}},
+            {"type": "content_block_start", "index": 0, "content_block": empty},
+            {"type": "content_block_delta", "index": 0, "delta": delta},
+            {"type": "content_block_stop", "index": 0},
+            {"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": None}, "usage": usage},
+            {"type": "message_stop"},
+        )
 
     # Gemini
 
@@ -235,6 +257,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_events(self, events: list[dict[str, Any]], last: str | None = None) -> None:
         lines = [json.dumps(event) for event in events] + ([last] if last else [])
         self._send("".join(f"data: {line}\n\n" for line in lines).encode(), "text/event-stream")
+
+    def _send_named_events(self, *events: dict[str, Any]) -> None:
+        lines = [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events]
+        self._send("".join(lines).encode(), "text/event-stream")
 
     def _send(self, body: bytes, kind: str, status: int = 200) -> None:
         self.send_response(status)

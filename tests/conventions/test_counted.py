@@ -34,14 +34,8 @@ def store(clickhouse_server: ClickHouseServer) -> Iterator[Store]:
 # Those of `make record` have texts, the others numbers alone.
 FOLDERS = {name: folder for folder in (HERE, RECORDED) for name in names_of(folder)}
 RECORDINGS = list(FOLDERS)
-# None of its spans tells a call of a model. Beside versions that call one, it would cost nothing; alone, that is open.
-WITHOUT_CALLS = "crewai_oi"
-# What is compared with what: each recording by itself, or most of them at once.
-TOGETHER = (
-    [[name] for name in RECORDINGS]
-    if IS_FULL
-    else [[name for name in RECORDINGS if name != WITHOUT_CALLS], [WITHOUT_CALLS]]
-)
+# What is compared with what: each recording by itself, or all of them at once.
+TOGETHER = [[name] for name in RECORDINGS] if IS_FULL else [RECORDINGS]
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def test_the_model_server_counts_what_it_says(models: Any) -> None:
     # Each provider has cached tokens and reasoning in its own place.
     assert [call.tokens_in for call in calls] == [
         chat["prompt_tokens"],
-        claude["input_tokens"] + claude["cache_read_input_tokens"],
+        claude["input_tokens"] + claude["cache_read_input_tokens"] + claude["cache_creation_input_tokens"],
         gemini["promptTokenCount"],
         bedrock["inputTokens"] + bedrock["cacheReadInputTokens"],
     ]
@@ -133,6 +133,8 @@ def test_the_cost_is_by_the_list() -> None:
     from recording.model_server import Call
 
     assert record.cost_of(Call("gpt-4o", 1009, 101, 401)) == pytest.approx(0.00303125)
+    # What is written to a cache has a price of its own.
+    assert record.cost_of(Call("claude-sonnet-4-5", 1007, 103, 401, 202)) == pytest.approx(0.0036348)
     # A tenth more, as the call stays in a region.
     assert record.cost_of(Call("us.anthropic.claude-sonnet-4-5-v1:0", 1000, 0, 1000)) == pytest.approx(0.00033)
     sys.modules.pop("record", None)

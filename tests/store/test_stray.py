@@ -19,6 +19,7 @@ from planted_traces import write_attributes
 from .conftest import filled
 
 _START = 1_790_000_000 * 10**9
+_CHILD = "com.anthropic.claude_code.tracing"
 _CALL = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o", "gen_ai.provider.name": "openai"}
 
 
@@ -53,6 +54,16 @@ CASES = {
         [One(1, version="v", tokens=3), One(2, 1, tokens=5, service="gateway")],
         3,
         1,
+    ),
+    "by a child process": (
+        [One(1, version="v"), One(2, 1, service="claude-code", scope=_CHILD), One(3, 2, tokens=5, scope=_CHILD)],
+        5,
+        0,
+    ),
+    "by a child process that has a name of its own": (
+        [One(1, version="v"), One(2, 1, tokens=5, service="claude-code", scope=_CHILD)],
+        5,
+        0,
     ),
     "in spans that are parents of each other": ([One(1, version="v", tokens=3), One(2, 3), One(3, 2, tokens=5)], 3, 1),
     "by another instrumentation": ([One(1, version="v", tokens=3), One(2, 1, tokens=5, scope="app")], 3, 1),

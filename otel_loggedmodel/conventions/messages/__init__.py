@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from otel_loggedmodel.conventions.messages import (
+    claude_code,
     genai,
     genai_events,
     genkit,
@@ -45,6 +46,7 @@ SOURCES: Final[tuple[Source, ...]] = (
     mastra.SOURCE,
     genkit.SOURCE,
     google_adk.SOURCE,
+    claude_code.SOURCE,
     genai.TOOLS,
     openinference.VALUES,
     openllmetry.VALUES,

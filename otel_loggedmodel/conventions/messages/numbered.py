@@ -12,6 +12,8 @@ from otel_loggedmodel.conventions.messages.message import Media, Message, Part
 
 _NUMBER: Final = re.compile(r"(\d{1,6})\.(.+)", re.DOTALL)
 _TOOL_CALL: Final = re.compile(r"tool_calls\.(\d{1,6})\.(?:tool_call\.)?(?:function\.)?(name|arguments|id)")
+# OpenInference for the Claude Agent SDK numbers the texts of an answer.
+_TEXT: Final = re.compile(r"content\.(\d{1,6})")
 _RESULT: Final = re.compile(r"function\.(\d{1,6})")
 _CONTENT: Final = re.compile(
     r"contents\.(\d{1,6})\.message_content\.(type|text|id|data|signature|(?:image|audio|video)\.(?:image|audio|video)?\.?(?:url|mime_type))"
@@ -59,6 +61,9 @@ def _parts(fields: Mapping[str, Any]) -> Iterator[Part]:
     if isinstance(fields.get("reasoning_content"), str):
         yield from parts.parts_of({"type": "reasoning", "content": fields["reasoning_content"]})
     yield from parts.parts_of(fields.get("content"))
+    texts = sorted((int(match[1]), value) for key, value in fields.items() if (match := _TEXT.fullmatch(key)))
+    for _, text in texts:
+        yield from parts.parts_of(text)
     for _, content in sorted(contents.items()):
         yield from _content(content)
     if fields.get("function_call_name"):

@@ -12,8 +12,8 @@ from otel_loggedmodel.conventions.messages import Message, messages_of, outputs_
 from .recorded import Event, short
 
 FOLDER = Path(__file__).parents[1] / "recorded"
-# The official instrumentation of boto3 has messages in log records alone; MCP has no model.
-WITHOUT_MESSAGES = {"bedrock", "mcp"}
+# The official instrumentation of boto3 has messages in log records alone; MCP has no model; LangChain4j has none.
+WITHOUT_MESSAGES = {"bedrock", "langchain4j", "mcp"}
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json") if not path.stem.endswith(".truth"))
 
 
