@@ -56,6 +56,18 @@ API is always the provider's own. The second has the output tokens from the begi
 Sources: https://github.com/traceloop/openllmetry-js/blob/main/packages/instrumentation-openai/src/instrumentation.ts,
 https://github.com/Arize-ai/openinference/tree/main/python/instrumentation/openinference-instrumentation-claude-agent-sdk
 """
+INTEGRATION: Final = "langsmith.metadata.ls_integration"
+"""The attribute by which LangSmith says what it traces."""
+INTEGRATIONS_WITH_ESTIMATES: Final = ("claude-agent-sdk",)
+"""Its values where the output tokens are from the beginning of each answer, as above.
+
+Source: https://github.com/langchain-ai/langsmith-sdk/tree/main/python/langsmith/integrations/claude_agent_sdk
+"""
+WITH_COST_SO_FAR: Final = ("logfire.claude_agent_sdk",)
+"""They say what a conversation has cost so far, again and again, as what each of its runs cost.
+
+Source: https://github.com/pydantic/logfire/blob/main/logfire/_internal/integrations/claude_agent_sdk.py
+"""
 RESPONSES_API: Final = "resp_"
 """How ids of answers of OpenAI's Responses API begin."""
 
@@ -111,8 +123,13 @@ It has no parent if whoever asked sends none, as Claude Code does.
 
 Source: https://github.com/modelcontextprotocol/python-sdk
 """
-WAITING_FOR_TOOLS: Final = ("com.anthropic.claude_code.tracing",)
-"""They have spans of a child process that waits for tools which its parent process runs.
+WAITING_FOR_TOOLS: Final = (
+    "com.anthropic.claude_code.tracing",
+    "langsmith",
+    "logfire.claude_agent_sdk",
+    "openinference.instrumentation.claude_agent_sdk",
+)
+"""They have spans of a program that waits for tools which its parent process runs.
 
 Source: https://code.claude.com/docs/en/agent-sdk/custom-tools
 """

@@ -19,6 +19,8 @@ SCOPES_THAT_END_OK: Final = ("langsmith",)
 
 Source: https://github.com/langchain-ai/langsmith-sdk/blob/main/python/langsmith/_internal/otel/_otel_exporter.py
 """
+FAILURE_THAT_ENDS_OK: Final = "langsmith.metadata.is_error"
+"""The attribute by which these say that an agent gave up, where there is no exception: `true`."""
 INTERNAL_KINDS: Final = ("Internal", "SPAN_KIND_INTERNAL")
 """What the stored kind is of a span that is within an application."""
 SERVER_KINDS: Final = ("Server", "SPAN_KIND_SERVER")

@@ -76,7 +76,11 @@ _STEPS: Final[tuple[Mapping[str, str], ...]] = (
         "is_error": sql.IS_ERROR,
         "is_ok": sql.HAS_OK_STATUS,
         # A span that says an estimate, or what only the last of several calls used, is read as if it said nothing.
-        "is_estimate": sql.one_of("ScopeName", scopes.WITH_ESTIMATES),
+        "is_estimate": (
+            f"{sql.one_of('ScopeName', scopes.WITH_ESTIMATES)} OR"
+            f" {sql.one_of(f'SpanAttributes[{sql.literal(scopes.INTEGRATION)}]', scopes.INTEGRATIONS_WITH_ESTIMATES)}"
+        ),
+        "has_cost_so_far": sql.one_of("ScopeName", scopes.WITH_COST_SO_FAR),
         "is_overwritten": f"SpanAttributes['{scopes.LITELLM_CALL_ID}'] != '' AND ScopeName != '{scopes.LITELLM}'",
         "has_cached_beside": sql.one_of("ScopeName", scopes.WITH_CACHED_BESIDE),
         "always_has_cached_beside": sql.one_of("ScopeName", scopes.ALWAYS_WITH_CACHED_BESIDE),
@@ -107,7 +111,7 @@ _STEPS: Final[tuple[Mapping[str, str], ...]] = (
         "cache_write": sql.count(Thing.CACHE_WRITE_TOKENS),
         "reasoning": sql.count(Thing.REASONING_TOKENS),
         "modal": f"[{_MODAL}]",
-        "cost": sql.cost(),
+        "cost": f"if(has_cost_so_far, 0., {sql.cost()})",
         "is_odd": sql.says_odd(),
         "is_free": sql.says_free(),
         "is_cache_cost": sql.says_cache_cost(),

@@ -23,6 +23,7 @@ from otel_loggedmodel.conventions.status import (
     CONSUMER_KINDS,
     ERROR_STATUSES,
     EXCEPTION_EVENT,
+    FAILURE_THAT_ENDS_OK,
     OK_STATUSES,
     SCOPES_THAT_END_OK,
     SERVER_KINDS,
@@ -90,7 +91,8 @@ HAS_ERROR_STATUS: Final = one_of("StatusCode", ERROR_STATUSES)
 HAS_OK_STATUS: Final = one_of("StatusCode", OK_STATUSES)
 IS_SERVED: Final = one_of("SpanKind", (*SERVER_KINDS, *CONSUMER_KINDS))
 IS_ERROR: Final = (
-    f"{HAS_ERROR_STATUS} OR {one_of('ScopeName', SCOPES_THAT_END_OK)} AND has(`Events.Name`, '{EXCEPTION_EVENT}')"
+    f"{HAS_ERROR_STATUS} OR {one_of('ScopeName', SCOPES_THAT_END_OK)} AND (has(`Events.Name`, '{EXCEPTION_EVENT}')"
+    f" OR SpanAttributes['{FAILURE_THAT_ENDS_OK}'] = 'true')"
 )
 
 

@@ -45,7 +45,7 @@ class Framework:
     python: str = sys.executable
 
 
-_CLAUDE: Final = ("claude-agent-sdk==0.2.184", "openinference-instrumentation-claude-agent-sdk==0.1.22")
+_CLAUDE: Final = "claude-agent-sdk==0.2.184"
 # The program that makes the calls tries one that failed ten times more, for three minutes.
 _ONE_TRY: Final = {"CLAUDE_CODE_MAX_RETRIES": "0", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
 
@@ -114,7 +114,7 @@ FRAMEWORKS: Final[Mapping[str, Framework]] = {
         "python",
         "claude_agents.py",
         ("chat", "stream", "tool", "served_tool", "turns", "fail"),
-        (*_SDK, *_CLAUDE),
+        (*_SDK, _CLAUDE),
         {
             **_ONE_TRY,
             "CLAUDE_CODE_ENABLE_TELEMETRY": "1",
@@ -135,10 +135,34 @@ FRAMEWORKS: Final[Mapping[str, Framework]] = {
         "python",
         "claude_agents.py",
         ("chat", "stream", "tool", "turns", "fail"),
-        (*_SDK, *_CLAUDE),
+        (*_SDK, _CLAUDE, "openinference-instrumentation-claude-agent-sdk==0.1.22"),
         {**_ONE_TRY, "INSTRUMENTED_BY": "openinference"},
         # It has the output tokens from the beginning of an answer.
         not_in_telemetry=dict.fromkeys(("chat", "stream", "tool", "turns"), ("tout", "cost")),
+        runs={"turns": 2},
+    ),
+    "claude_agent_sdk_logfire": Framework(
+        "python",
+        "claude_agents.py",
+        ("tool", "turns", "fail"),
+        (*_SDK, _CLAUDE, "logfire==5.4.0"),
+        {**_ONE_TRY, "INSTRUMENTED_BY": "logfire"},
+        runs={"turns": 2},
+    ),
+    "claude_agent_sdk_langsmith": Framework(
+        "python",
+        "claude_agents.py",
+        ("tool", "turns", "fail"),
+        (*_SDK, _CLAUDE, "langsmith[otel]==0.15.1"),
+        {
+            **_ONE_TRY,
+            "INSTRUMENTED_BY": "langsmith",
+            "LANGSMITH_API_KEY": "none",
+            "LANGSMITH_OTEL_ENABLED": "true",
+            "LANGSMITH_OTEL_ONLY": "true",
+            "LANGSMITH_TRACING": "true",
+        },
+        not_in_telemetry=dict.fromkeys(("tool", "turns"), ("tout", "cost")),
         runs={"turns": 2},
     ),
     "langchain4j": Framework(

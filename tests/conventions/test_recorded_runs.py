@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from clickhouse_server import ClickHouseServer
-from conventions.scoring import RECORDED, request_of
+from conventions.scoring import RECORDED, names_of, request_of
 from otel_loggedmodel.server.decoding import JSON, decode
 from otel_loggedmodel.server.settings import Settings
 from otel_loggedmodel.store.opening import StoreReader
@@ -17,6 +17,7 @@ from otel_loggedmodel.store.results import VersionMetrics
 from planted_traces import write_attributes
 from store.conftest import filled
 
+BESIDE = ("oi", "logfire", "langsmith")
 _START = 1_790_000_000 * 10**9
 _CLAUDE = "com.anthropic.claude_code.tracing"
 
@@ -70,7 +71,7 @@ def chain(version: str, calls: int, *, do_overlap: bool = False) -> bytes:
 
 @pytest.fixture(scope="module")
 def reader(clickhouse_server: ClickHouseServer) -> Iterator[StoreReader]:
-    names = ("claude_agent_sdk", "claude_agent_sdk_oi", "langchain4j", "langchain4j_oi")
+    names = [name for name in names_of(RECORDED) if name.startswith(("claude_agent_sdk", "langchain4j"))]
     requests = [*(request_of(RECORDED, name) for name in names), untold_child()]
     requests += [chain("chain", 60), chain("wrapped", 5, do_overlap=True)]
     with filled(clickhouse_server, requests) as opened:
@@ -90,6 +91,9 @@ def metrics_of(reader: StoreReader, version: str) -> VersionMetrics:
         ("claude_agent_sdk-served_tool", 2, 1, 0),
         ("claude_agent_sdk-turns", 1, 0, 0),
         ("claude_agent_sdk-fail", 1, 0, 1),
+        ("claude_agent_sdk_logfire-tool", 2, 1, 0),
+        ("claude_agent_sdk_logfire-fail", 1, 0, 1),
+        ("claude_agent_sdk_langsmith-tool", 2, 1, 0),
         ("langchain4j-chat", 1, 0, 0),
         ("langchain4j-streams", 2, 0, 0),
         ("langchain4j-tool", 2, 0, 0),
@@ -114,8 +118,9 @@ def test_calls_below_one_that_had_ended_are_calls_of_their_own(reader: StoreRead
     assert (found.calls_per_trace, found.tokens.input) == (calls, {"chain": 6000, "wrapped": 500}[version])
 
 
-def test_turns_are_of_one_conversation(reader: StoreReader) -> None:
-    found = metrics_of(reader, "claude_agent_sdk-turns")
+@pytest.mark.parametrize("recording", ["claude_agent_sdk", *(f"claude_agent_sdk_{one}" for one in BESIDE)])
+def test_turns_are_of_one_conversation(reader: StoreReader, recording: str) -> None:
+    found = metrics_of(reader, f"{recording}-turns")
     assert (found.traces, found.conversations.count, found.conversations.turns) == (2, 1, 2)
 
 
@@ -126,13 +131,16 @@ def test_the_first_chunk_comes_before_the_end(reader: StoreReader) -> None:
     assert 0 < found.first_chunk_ms.p50 < found.latency_ms.p50
 
 
-def test_a_tool_of_the_parent_process_belongs_to_the_run_that_waits_for_it(reader: StoreReader) -> None:
-    found = reader.compare(["claude_agent_sdk-tool"])
+@pytest.mark.parametrize("recording", ["claude_agent_sdk", "claude_agent_sdk_logfire", "claude_agent_sdk_langsmith"])
+def test_a_tool_of_the_parent_process_belongs_to_the_run_that_waits_for_it(
+    reader: StoreReader, recording: str
+) -> None:
+    found = reader.compare([f"{recording}-tool"])
     assert [one.traces for one in found.versions] == [1]
     assert [note for note in found.notes if "put into the trace" in note]
 
 
-@pytest.mark.parametrize("version", ["claude_agent_sdk_oi-chat", "claude_agent_sdk_oi-tool"])
+@pytest.mark.parametrize("version", ["claude_agent_sdk_oi-tool", "claude_agent_sdk_langsmith-tool"])
 def test_numbers_from_the_beginning_of_an_answer_are_not_believed(reader: StoreReader, version: str) -> None:
     found = metrics_of(reader, version)
     assert (found.tokens.output, found.cost_usd) == (None, None)

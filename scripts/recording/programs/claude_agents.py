@@ -8,17 +8,29 @@ environment switch on; a span that is current here becomes the parent of its spa
 import asyncio
 import contextlib
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import claude_agent_sdk as sdk
 import telemetry
 from opentelemetry import trace
 
-provider = telemetry.start()
-if os.environ.get("INSTRUMENTED_BY") == "openinference":
+instrumented_by = os.environ.get("INSTRUMENTED_BY")
+if instrumented_by != "logfire":
+    telemetry.start()
+if instrumented_by == "openinference":
     from openinference.instrumentation.claude_agent_sdk import ClaudeAgentSDKInstrumentor
 
-    ClaudeAgentSDKInstrumentor().instrument(tracer_provider=provider)
+    ClaudeAgentSDKInstrumentor().instrument()
+elif instrumented_by == "logfire":
+    import logfire
+
+    logfire.configure(send_to_logfire=False, console=False)
+    logfire.instrument_claude_agent_sdk()
+elif instrumented_by == "langsmith":
+    from langsmith.integrations.claude_agent_sdk import configure_claude_agent_sdk
+
+    configure_claude_agent_sdk()
 
 
 @sdk.tool("get_weather", "Weather.", {"city": str})
@@ -51,19 +63,24 @@ async def ask() -> None:
         pass
 
 
-async def talk() -> None:
-    """Ask twice in one conversation."""
+async def talk(questions: Sequence[str]) -> None:
+    """Ask in one conversation."""
     async with sdk.ClaudeSDKClient(options=options) as client:
-        for turn in (1, 2):
-            await client.query(f"{telemetry.QUESTION}-{turn}")
+        for question in questions:
+            await client.query(question)
             async for _ in client.receive_response():
                 pass
 
 
+turns = [telemetry.QUESTION]
+if telemetry.SCENARIO == "turns":
+    turns = [f"{telemetry.QUESTION}-{turn}" for turn in (1, 2)]
+# These two have no spans for `query`.
+is_client = len(turns) > 1 or instrumented_by in {"logfire", "langsmith"}
 is_served = telemetry.SCENARIO.startswith("served")
 tracer = trace.get_tracer("application")
 try:
     with tracer.start_as_current_span("answer") if is_served else contextlib.nullcontext():
-        asyncio.run(talk() if telemetry.SCENARIO == "turns" else ask())
+        asyncio.run(talk(turns) if is_client else ask())
 except sdk.ClaudeSDKError as error:
     telemetry.expect_failure(error)
