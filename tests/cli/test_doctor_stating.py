@@ -17,6 +17,9 @@ LANGCHAIN = ("openinference-instrumentation-langchain", "langchain", "0.1.80")
 LANGCHAIN_2 = ("opentelemetry-instrumentation-langchain", "langchain", "0.62.4")
 ANTHROPIC = ("anthropic", "", "2.14.0")
 HTTP = ("opentelemetry-instrumentation-requests", "requests", "0.66")
+CLAUDE = ("claude-agent-sdk", "", "0.2.184")
+CLAUDE_OI = ("openinference-instrumentation-claude-agent-sdk", "claude_agent_sdk", "0.1.22")
+CLAUDE_ON = {"CLAUDE_CODE_ENHANCED_TELEMETRY_BETA": "1"}
 LOGFIRE = ("logfire", "", "5.4.0")
 
 
@@ -46,6 +49,10 @@ CASES = {
     "LangSmith is off": ([LANGCHAIN], {"LANGSMITH_OTEL_ENABLED": "false"}, []),
     "a package that states its calls itself": ([ANTHROPIC, LANGCHAIN], {}, ["ANTHROPIC_OPEN_TELEMETRY=false"]),
     "beside Logfire": ([ANTHROPIC, LOGFIRE], {}, ["ANTHROPIC_OPEN_TELEMETRY=false"]),
+    "the Claude Agent SDK beside an instrumentation": ([CLAUDE, CLAUDE_OI], CLAUDE_ON, ["Leave openinference-"]),
+    "beside Logfire, too": ([CLAUDE, LOGFIRE], CLAUDE_ON, ["Leave logfire out"]),
+    "by itself": ([CLAUDE], CLAUDE_ON, []),
+    "and an instrumentation alone": ([CLAUDE, CLAUDE_OI], {}, []),
     "alone": ([ANTHROPIC], {}, []),
     "before it did": ([("anthropic", "", "2.13.9"), LANGCHAIN], {}, []),
     "and no longer": ([ANTHROPIC, LANGCHAIN], {"ANTHROPIC_OPEN_TELEMETRY": "false"}, []),
@@ -55,7 +62,8 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_pairs_are_named_with_the_switch(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packages, variables, advices = CASES[case]
-    for name in ("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "LANGSMITH_OTEL_ENABLED", "ANTHROPIC_OPEN_TELEMETRY"):
+    switches = ("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "LANGSMITH_OTEL_ENABLED", "ANTHROPIC_OPEN_TELEMETRY")
+    for name in (*switches, *CLAUDE_ON):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

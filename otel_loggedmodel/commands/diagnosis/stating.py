@@ -21,6 +21,8 @@ _LIBRARIES: Final = {"google-generativeai": "google-genai", "llamaindex": "llama
 _DISABLED: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 _ANTHROPIC: Final = "ANTHROPIC_OPEN_TELEMETRY"
 _ANTHROPIC_SINCE: Final = (2, 14)
+_CLAUDE_CODE: Final = "CLAUDE_CODE_ENHANCED_TELEMETRY_BETA"
+_CLAUDE_SDK: Final = "claude-agent-sdk"
 _LANGSMITH: Final = "LANGSMITH_OTEL_ENABLED"
 # Of these libraries, OpenTelemetry's own instrumentation states again what that of a framework has stated.
 _STATES_CALLS_OF: Final = ("openai", "anthropic")
@@ -52,6 +54,13 @@ def doubled() -> Iterator[Step]:
         yield _step(
             f"LangSmith, by {_LANGSMITH}, and {_and(sorted(installed['langchain']))} both state calls of LangChain",
             f"Unset {_LANGSMITH}, or leave the other out.",
+        )
+    agents = [*installed.get(_CLAUDE_SDK, {}), *langsmith]
+    agents += ["logfire"] if _release("logfire") else []
+    if agents and _release(_CLAUDE_SDK) and _is_on(_CLAUDE_CODE, default=False):
+        yield _step(
+            f"the Claude Agent SDK, by {_CLAUDE_CODE}, and {_and(sorted(agents))} both state its runs",
+            f"Leave {_and(sorted(agents))} out: the SDK's own numbers are those that were paid for.",
         )
     others = [*installed.get("anthropic", {}), *installed.get("langchain", {}), *langsmith]
     others += ["logfire"] if _release("logfire") else []
