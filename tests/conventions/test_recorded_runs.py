@@ -132,9 +132,7 @@ def test_the_first_chunk_comes_before_the_end(reader: StoreReader) -> None:
 
 
 @pytest.mark.parametrize("recording", ["claude_agent_sdk", "claude_agent_sdk_logfire", "claude_agent_sdk_langsmith"])
-def test_a_tool_of_the_parent_process_belongs_to_the_run_that_waits_for_it(
-    reader: StoreReader, recording: str
-) -> None:
+def test_a_tool_of_the_parent_process_belongs_to_the_run_that_waits_for_it(reader: StoreReader, recording: str) -> None:
     found = reader.compare([f"{recording}-tool"])
     assert [one.traces for one in found.versions] == [1]
     assert [note for note in found.notes if "put into the trace" in note]

@@ -59,8 +59,10 @@ def _tool(said: Said) -> Iterator[Message]:
 
 
 def _pieces(text: str) -> Iterator[tuple[str, str]]:
-    """Each part of what is new, by what its first line says."""
+    """Each part of what is new, by what its first line says; a text without such lines is the user's."""
     heads = list(_HEAD.finditer(text))
+    if text and not heads:
+        yield "USER", text
     for number, head in enumerate(heads):
         end = heads[number + 1].start() if number + 1 < len(heads) else len(text)
         yield head[1], text[head.end() : end].strip()
