@@ -88,13 +88,14 @@ FRAMEWORKS: Final[Mapping[str, Framework]] = {
     "ag2": Framework(
         "python",
         "ag2_agents.py",
-        ("run", "fail"),
+        ("run", "fail", "turns"),
         (*_SDK, "ag2[openai]==1.2.1"),
+        runs={"turns": 2},
     ),
     "autogen": Framework(
         "python",
         "autogen_agents.py",
-        ("run", "fail"),
+        ("run", "fail", "stream", "turns"),
         (
             *_SDK,
             "autogen-agentchat==0.7.5",
@@ -102,7 +103,12 @@ FRAMEWORKS: Final[Mapping[str, Framework]] = {
             "openinference-instrumentation-autogen-agentchat==0.1.22",
         ),
         own_texts=(r"An agent that provides assistance with ability to use tools\.",),
-        not_in_telemetry={"run": ("cached", "cost")},
+        not_in_telemetry={
+            "run": ("cached", "cost"),
+            "turns": ("cached", "cost"),
+            "stream": ("tin", "tout", "cached", "cost"),
+        },
+        runs={"turns": 2},
     ),
     "mcp": Framework(
         "python",
@@ -179,5 +185,10 @@ FRAMEWORKS: Final[Mapping[str, Framework]] = {
         environment={**_JAVA, "INSTRUMENTED_BY": "openinference"},
         not_in_telemetry=dict.fromkeys(("chat", "stream", "tool", "turns"), ("cached", "cost")),
     ),
-    "genkit_go": Framework("go", "genkit_go", ("flow", "fail")),
+    "genkit_go": Framework(
+        "go",
+        "genkit_go",
+        ("flow", "fail", "stream"),
+        not_in_telemetry={"stream": ("tin", "tout", "cached", "cost")},
+    ),
 }

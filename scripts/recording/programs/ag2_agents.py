@@ -19,7 +19,15 @@ def get_weather(city: str) -> str:
 config = OpenAIConfig(model="gpt-4o", api_key="none", base_url=f"{telemetry.MODELS}/v1", max_retries=0)
 traced = TelemetryMiddleware(agent_name="weather", provider_name="openai", model_name="gpt-4o")
 agent = Agent("weather", telemetry.INSTRUCTIONS, config=config, tools=[get_weather], middleware=[traced])
+
+
+async def ask() -> None:
+    reply = await agent.ask(telemetry.QUESTION)
+    if telemetry.SCENARIO == "turns":
+        await reply.ask(f"{telemetry.QUESTION}-again")
+
+
 try:
-    asyncio.run(agent.ask(telemetry.QUESTION))
+    asyncio.run(ask())
 except Exception as error:
     telemetry.expect_failure(error)

@@ -24,8 +24,21 @@ agent = AssistantAgent(
     tools=[get_weather],
     system_message=telemetry.INSTRUCTIONS,
     reflect_on_tool_use=True,
+    model_client_stream=telemetry.SCENARIO == "stream",
 )
+
+
+async def ask() -> None:
+    if telemetry.SCENARIO == "stream":
+        async for _ in agent.run_stream(task=telemetry.QUESTION):
+            pass
+        return
+    await agent.run(task=telemetry.QUESTION)
+    if telemetry.SCENARIO == "turns":
+        await agent.run(task=f"{telemetry.QUESTION}-again")
+
+
 try:
-    asyncio.run(agent.run(task=telemetry.QUESTION))
+    asyncio.run(ask())
 except Exception as error:
     telemetry.expect_failure(error)

@@ -43,8 +43,12 @@ func main() {
 		return "SUNNY-" + at.City, nil
 	})
 	ask := genkit.DefineFlow(g, "ask", func(ctx context.Context, question string) (string, error) {
-		return genkit.GenerateText(ctx, g, ai.WithModelName("openai/gpt-4o"), ai.WithSystem("be brief"),
-			ai.WithPrompt(question), ai.WithTools(weather))
+		options := []ai.GenerateOption{ai.WithModelName("openai/gpt-4o"), ai.WithSystem("be brief"),
+			ai.WithPrompt(question), ai.WithTools(weather)}
+		if scenario == "stream" {
+			options = append(options, ai.WithStreaming(func(context.Context, *ai.ModelResponseChunk) error { return nil }))
+		}
+		return genkit.GenerateText(ctx, g, options...)
 	})
 	answer, err := ask.Run(ctx, question)
 	if err != nil && strings.Contains(question, "FAIL") {
