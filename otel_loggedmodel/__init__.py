@@ -13,6 +13,7 @@ The names follow MLflow's version tracking, so code written for it runs after `i
 
 from typing import TYPE_CHECKING
 
+from otel_loggedmodel import _absent
 from otel_loggedmodel._lazy import loaded_on_demand
 from otel_loggedmodel.exporter import LoggedModelExporter
 from otel_loggedmodel.fluent import (
@@ -37,8 +38,9 @@ from otel_loggedmodel.version import __version__
 from otel_loggedmodel.versions.model import ActiveModel, LoggedModel, LoggedModelStatus
 
 if TYPE_CHECKING:
-    from otel_loggedmodel import entities, genai
+    from otel_loggedmodel import client, entities, exceptions, genai, tracking
     from otel_loggedmodel.asking import compare, list_versions
+    from otel_loggedmodel.exceptions import MlflowException
     from otel_loggedmodel.genai.annotating import (
         delete_assessment,
         get_assessment,
@@ -52,8 +54,10 @@ if TYPE_CHECKING:
     from otel_loggedmodel.genai.stored import get_trace, search_traces
     from otel_loggedmodel.instrumentor import instrument
     from otel_loggedmodel.interface.client import MlflowClient
+    from otel_loggedmodel.interface.declaring import context
     from otel_loggedmodel.interface.models import last_logged_model, search_logged_models
     from otel_loggedmodel.interface.runs import (
+        ActiveRun,
         active_run,
         create_experiment,
         end_run,
@@ -78,11 +82,12 @@ if TYPE_CHECKING:
         start_span,
         update_current_trace,
     )
-    from otel_loggedmodel.interface.tracking import get_tracking_uri, set_tracking_uri
+    from otel_loggedmodel.interface.tracking import get_tracking_uri, is_tracking_uri_set, set_tracking_uri
     from otel_loggedmodel.log_exporter import LoggedModelLogRecordExporter
     from otel_loggedmodel.log_processor import LoggedModelLogRecordProcessor
     from otel_loggedmodel.versioning import enable_git_model_versioning
 else:
+    _absent.install()
     __getattr__, __dir__ = loaded_on_demand(
         __name__,
         {
@@ -98,6 +103,13 @@ else:
             "search_sessions": "otel_loggedmodel.genai.sessions",
             "search_traces": "otel_loggedmodel.genai.stored",
             "MlflowClient": "otel_loggedmodel.interface.client",
+            "MlflowException": "otel_loggedmodel.exceptions",
+            "client": "otel_loggedmodel.client",
+            "context": "otel_loggedmodel.interface.declaring",
+            "exceptions": "otel_loggedmodel.exceptions",
+            "is_tracking_uri_set": "otel_loggedmodel.interface.tracking",
+            "tracking": "otel_loggedmodel.tracking",
+            "ActiveRun": "otel_loggedmodel.interface.runs",
             "active_run": "otel_loggedmodel.interface.runs",
             "create_experiment": "otel_loggedmodel.interface.runs",
             "delete_assessment": "otel_loggedmodel.genai.annotating",
@@ -136,6 +148,7 @@ else:
 
 __all__ = [
     "ActiveModel",
+    "ActiveRun",
     "LoggedModel",
     "LoggedModelExporter",
     "LoggedModelLogRecordExporter",
@@ -144,10 +157,13 @@ __all__ = [
     "LoggedModelSpanProcessor",
     "LoggedModelStatus",
     "MlflowClient",
+    "MlflowException",
     "__version__",
     "active_run",
     "clear_active_model",
+    "client",
     "compare",
+    "context",
     "create_experiment",
     "create_external_model",
     "delete_assessment",
@@ -157,6 +173,7 @@ __all__ = [
     "enable_git_model_versioning",
     "end_run",
     "entities",
+    "exceptions",
     "finalize_logged_model",
     "genai",
     "get_active_model_id",
@@ -172,6 +189,7 @@ __all__ = [
     "get_tracking_uri",
     "initialize_logged_model",
     "instrument",
+    "is_tracking_uri_set",
     "last_active_run",
     "last_logged_model",
     "list_versions",
@@ -197,6 +215,7 @@ __all__ = [
     "start_run",
     "start_span",
     "trace",
+    "tracking",
     "update_assessment",
     "update_current_trace",
     "use_model",

@@ -19,13 +19,13 @@ def loaded_on_demand(
     Args:
         package: Its `__name__`.
         modules: The module of each name. The name of a module of the package stands for that module.
-        otherwise: The module and the function in it that know what stands for any other name.
+        otherwise: The module and the function in it that know what stands for any other name of a package.
     """
 
     def get(name: str) -> Any:
         if name not in modules:
             if otherwise is not None and not name.startswith("_"):
-                return getattr(importlib.import_module(otherwise[0]), otherwise[1])(name)
+                return getattr(importlib.import_module(otherwise[0]), otherwise[1])(package, name)
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module = importlib.import_module(modules[name])
         value = module if modules[name] == f"{package}.{name}" else getattr(module, name)

@@ -14,6 +14,8 @@ from opentelemetry.util.types import AttributeValue
 
 from otel_loggedmodel._decorating import Around, run_inside
 from otel_loggedmodel._errors import warn_rarely
+from otel_loggedmodel._lazy import loaded_on_demand
+from otel_loggedmodel._values import fields_of
 from otel_loggedmodel.version import __version__
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -167,11 +169,18 @@ class _Spanned(Around):
     def _record(self, attribute: str, type_attribute: str, value: Callable[[], object]) -> None:
         try:
             # Recursion and values that refuse repr() are the application's, and must not fail its call.
-            text = json.dumps(value(), default=repr, ensure_ascii=False)
+            text = json.dumps(value(), default=_fields, ensure_ascii=False)
             self._span.set_attribute(attribute, text[:_MAX_RECORDED_CHARACTERS])
             self._span.set_attribute(type_attribute, _JSON)
         except Exception as error:
             warn_rarely(f"recording {self._name}", "cannot record %s of %s: %r", attribute, self._name, error)
+
+
+def _fields(value: object) -> object:
+    try:
+        return fields_of(value)
+    except Exception:
+        return repr(value)
 
 
 # Which span of this process is the first of a trace. It is noted on the context of each span that is made here, as no
@@ -239,3 +248,15 @@ def _tracer() -> trace_api.Tracer:
 def _qualified_name(function: Callable[..., Any]) -> str:
     name = getattr(function, "__qualname__", type(function).__name__)
     return f"{getattr(function, '__module__', None) or '?'}.{name}"
+
+
+# What else MLflow keeps under `mlflow.tracing`. The rooms that know it are above this one.
+__getattr__, __dir__ = loaded_on_demand(
+    __name__,
+    {
+        "context": "otel_loggedmodel.interface.declaring",
+        "get_tracing_context_headers_for_http_request": "otel_loggedmodel.interface.headers",
+        "set_tracing_context_from_http_request_headers": "otel_loggedmodel.interface.headers",
+    },
+    otherwise=("otel_loggedmodel.interface.elsewhere", "found"),
+)

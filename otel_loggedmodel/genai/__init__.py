@@ -48,7 +48,7 @@ else:
             "make_judge": "otel_loggedmodel.genai.judges",
             "scorers": "otel_loggedmodel.genai.scorers",
         },
-        otherwise=("otel_loggedmodel.interface.elsewhere", "found_in_genai"),
+        otherwise=("otel_loggedmodel.interface.elsewhere", "found"),
     )
 
 __all__ = [

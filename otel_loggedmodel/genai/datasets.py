@@ -337,4 +337,4 @@ def _deliver(dataset: EvaluationDataset, rows: Mapping[str, Mapping[str, Any] | 
 
 def __getattr__(name: str) -> Any:
     # Names of MLflow's that are not here. The room that knows them is above this one.
-    return importlib.import_module("otel_loggedmodel.interface.elsewhere").found_in("datasets", name)
+    return importlib.import_module("otel_loggedmodel.interface.elsewhere").found(__name__, name)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`evaluate` runs a version over a data set, has its outputs judged, and sends the results to where the spans go."""
 
+import importlib
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -204,3 +205,8 @@ def _version(model_id: object, predict_fn: Callable[..., Any] | None) -> Version
     if predict_fn is not None:
         activate(version)
     return version
+
+
+def __getattr__(name: str) -> Any:
+    # Names of MLflow's that are not here. The room that knows them is above this one.
+    return importlib.import_module("otel_loggedmodel.interface.elsewhere").found(__name__, name)

@@ -26,6 +26,7 @@ from otel_loggedmodel.conventions import messages
 from otel_loggedmodel.conventions.reading import count_of, kind_name_of, name_of
 from otel_loggedmodel.conventions.things import Thing
 from otel_loggedmodel.genai.assessments import AssessmentError, AssessmentSource, Expectation, Feedback, feedback_values
+from otel_loggedmodel.genai.statuses import SpanStatus
 from otel_loggedmodel.genai.texts import text_of_any
 
 # What is said of a whole trace, on its first span or in records in it. MLflow's server takes the first for tags.
@@ -74,7 +75,7 @@ class TraceSpan:
         self.start_time_ns = start_time_ns
         self.end_time_ns = end_time_ns
         self.attributes = attributes
-        self.status = status
+        self.status = SpanStatus(status)
         self.events = events
 
     @property

@@ -20,6 +20,8 @@ _KEPT_HERE: Final = (
     "metrics and params of a run are kept in this process alone: pass model_id=... to have them with the version"
 )
 
+ActiveRun = runs.Run
+
 
 def active_run() -> runs.Run | None:
     """The run that is active here, or None."""

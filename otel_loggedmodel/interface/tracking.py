@@ -33,3 +33,8 @@ def set_tracking_uri(uri: str) -> None:
 def get_tracking_uri() -> str:
     """The MLflow server that is meant; empty if none is named."""
     return environment.tracking_uri() or ""
+
+
+def is_tracking_uri_set() -> bool:
+    """Whether an MLflow server is named, by `set_tracking_uri` or the environment."""
+    return bool(get_tracking_uri())

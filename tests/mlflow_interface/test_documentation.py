@@ -6,13 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import otel_loggedmodel
 from cli.terminal import environment
-from otel_loggedmodel import entities, genai
+from otel_loggedmodel import entities
 from otel_loggedmodel.genai import judges
-from otel_loggedmodel.interface.elsewhere import DATASETS, GENAI, JUDGES, SCORERS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "mlflow-interface.md").read_text()
 # What only this library has.
@@ -44,17 +41,6 @@ def test_what_it_says_is_not_here_is_not_here() -> None:
                     assert "is not here: " in str(error)  # noqa: PT017 - any other exception fails the test
                 else:
                     raise AssertionError(f"{name} is here")
-
-
-def test_names_that_are_not_here_say_what_to_do_instead() -> None:
-    for place, names in ((genai, GENAI), (genai.scorers, SCORERS), (genai.judges, JUDGES), (genai.datasets, DATASETS)):
-        for name in names:
-            with pytest.raises(NotImplementedError, match=f"{name} of MLflow is not here: "):
-                getattr(place, name)()
-        with pytest.raises(AttributeError, match="has no attribute 'nowhere'"):
-            _ = place.nowhere
-    with pytest.raises(NotImplementedError):
-        genai.search_mcp_servers()
 
 
 def test_its_programs_run_as_printed(tmp_path: Path) -> None:

@@ -63,4 +63,4 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # Names of MLflow's that are not here. The room that knows them is above this one.
-    return importlib.import_module("otel_loggedmodel.interface.elsewhere").found_in("scorers", name)
+    return importlib.import_module("otel_loggedmodel.interface.elsewhere").found(__name__, name)
