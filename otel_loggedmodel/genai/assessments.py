@@ -97,6 +97,8 @@ class Feedback:
         span_id: The span it is about.
         rationale: Why.
         assessment_id: The id by which it can be changed later; `log_feedback` gives one.
+        overrides: Taken for MLflow's sake: `override_feedback` overrides.
+        valid: The same.
     """
 
     name: str = DEFAULT_NAME
@@ -110,6 +112,8 @@ class Feedback:
     last_update_time_ms: int | None = None
     rationale: str | None = None
     assessment_id: str | None = None
+    overrides: str | None = None
+    valid: bool | None = None
 
     def __post_init__(self) -> None:
         self.error = as_error(self.error)
@@ -135,9 +139,21 @@ class Feedback:
         return self.error.error_message if isinstance(self.error, AssessmentError) else None
 
 
-@dataclass
+@dataclass(init=False)
 class Expectation(Feedback):
-    """What should have come out, as a person or a data set says. It is told beside results, and is no score."""
+    """What should have come out, as a person or a data set says. It is told beside results, and is no score.
+
+    Args:
+        name: What is expected, such as `"expected_response"`.
+        value: The value.
+        source: Who says so.
+        more: The other arguments of `Feedback`, by name.
+    """
+
+    def __init__(
+        self, name: str = DEFAULT_NAME, value: Any = None, source: AssessmentSource | None = None, **more: Any
+    ) -> None:
+        super().__init__(name, value, source=source, **more)
 
     @property
     def expectation(self) -> "Expectation":

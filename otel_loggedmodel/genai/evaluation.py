@@ -59,7 +59,7 @@ def evaluate(
             or functions of any of `inputs`, `outputs`, `expectations` and `trace`.
         predict_fn: What is evaluated, sync or async. Without it, the outputs or traces in the data are evaluated.
         model_id: The version, by id, name or LoggedModel. The default is the active one, else a reference by the name
-            of `predict_fn`.
+            of `predict_fn`. Outputs that the data have without traces are of one named as the data set, or `answers`.
         dataset: What the data set is called. The default for a file is its name. A stream is identified by this name.
         run_name: What this run is called; a random readable name by default. With a name, it is a run of its own, also
             inside `start_run`.
@@ -121,7 +121,8 @@ def evaluate(
         logger_provider=logger_provider,
         run_name=None if run_name is None else check_name(run_name, "run_name"),
     )
-    return run(rows, judges, predict_fn, _version(model_id, predict_fn), options, tracer_provider)
+    version = _version(model_id, predict_fn, (rows.name or "answers") if _is_without_trace(first) else None)
+    return run(rows, judges, predict_fn, version, options, tracer_provider)
 
 
 def checked_scorers(scorers: Any) -> list[Scorer]:
@@ -182,8 +183,21 @@ def _check_call(predict_fn: Callable[..., Any], inputs: Any) -> None:
         ) from None
 
 
-def _version(model_id: object, predict_fn: Callable[..., Any] | None) -> Version | None:
-    """The version that is evaluated; None if the traces in the data say it."""
+def _is_without_trace(first: Any) -> bool:
+    """Whether the first row, or turn of a conversation, has no trace, which could say its version."""
+    turns = getattr(first, "turns", None)
+    row = turns[0].row if turns else first
+    return row is not None and row.trace is None and row.trace_id is None
+
+
+def _version(model_id: object, predict_fn: Callable[..., Any] | None, answers: str | None) -> Version | None:
+    """The version that is evaluated; None if the traces in the data say it.
+
+    Args:
+        model_id: The version, if it was given.
+        predict_fn: The function, if it was given.
+        answers: What the version of answers without traces is called; None where they have traces.
+    """
     if isinstance(model_id, LoggedModel):
         model = model_for(model_id.name if catalogue.get(model_id.model_id) else None, model_id.model_id)
     elif isinstance(model_id, str):
@@ -195,10 +209,11 @@ def _version(model_id: object, predict_fn: Callable[..., Any] | None) -> Version
         active = get_active_model_id()
         if active is not None:
             model = model_for(None, active)
-        elif predict_fn is None:
+        elif predict_fn is None and answers is None:
             return None
         else:
-            name = getattr(predict_fn, "__name__", type(predict_fn).__name__).strip("<>")
+            own = answers if predict_fn is None else getattr(predict_fn, "__name__", type(predict_fn).__name__)
+            name = str(own).strip("<>")
             _logger.warning("no version is active: the results count for one called %r; pass model_id=...", name)
             model = model_for(name, None)
     version = version_for(model)

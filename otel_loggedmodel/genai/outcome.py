@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The results of an evaluation: those of each row, and all of them together."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -145,6 +145,8 @@ class EvaluationResult:
             }
             if row.session is not None:
                 record["session"] = row.session
+            if isinstance(row.expectations, Mapping):
+                record |= {f"{name}/value": value for name, value in row.expectations.items()}
             for feedback in row.feedback:
                 record[f"{feedback.name}/value"] = feedback.value
                 record[f"{feedback.name}/rationale"] = feedback.rationale

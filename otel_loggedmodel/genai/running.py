@@ -35,6 +35,7 @@ from otel_loggedmodel.genai.session import Session
 from otel_loggedmodel.genai.sources import Dataset
 from otel_loggedmodel.genai.working import DoneRowWork, Worker
 from otel_loggedmodel.instrumentor import extended_provider
+from otel_loggedmodel.versions import runs
 from otel_loggedmodel.versions.active import Version
 
 _logger = logging.getLogger(__name__)
@@ -231,10 +232,14 @@ class _Results:
 
     def result(self, run: EvaluationRun) -> EvaluationResult:
         self._rows.sort(key=lambda numbered: numbered[0])
+        metrics = self._tally.metrics()
+        known = runs.known_run(run.run_id)
+        if known is not None:
+            known.data.metrics.update(metrics)
         return EvaluationResult(
             run_id=run.run_id,
             run_name=run.name,
-            metrics=self._tally.metrics(),
+            metrics=metrics,
             model_id=run.model_id,
             dataset=self._dataset.digest,
             dataset_name=self._dataset.name,

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scorers: what judges an output, and `@scorer`, which makes one of a function."""
 
+import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Final, TypeVar, overload
 
 from otel_loggedmodel._checking import check_name
@@ -50,12 +52,14 @@ class Scorer:
         aggregations: Which metrics the result has of it: any of min, max, mean, median, variance and p90, or functions
             of a list. The default is the mean.
         timeout: Seconds that one call may take.
+        description: For people. Nothing reads it.
 
     Raises:
         TypeError: The class declares no such attribute.
     """
 
     name: str = ""
+    description: str | None = None
     aggregations: Sequence[Aggregation] | None = None
     timeout: float | None = None
     source: AssessmentSource = CODE
@@ -89,7 +93,9 @@ class Scorer:
         """Call the scorer with the parameters that it takes. An async one returns what is to be awaited."""
         given = {"inputs": inputs, "outputs": outputs, "expectations": expectations, "trace": trace}
         given |= {"session": session, "conversation": conversation}
-        return self._judge(**{key: given[key] for key in self.takes})
+        said = self._judge(**{key: given[key] for key in self.takes})
+        # Feedback that says no name has that of its scorer.
+        return replace(said, name=self.name) if type(said) is Feedback and said.name == DEFAULT_NAME else said
 
     @property
     def is_session_level_scorer(self) -> bool:
@@ -120,10 +126,14 @@ class Scorer:
         kinds = [kind for kind in type(self).__mro__ if kind not in (Scorer, object)]
         declared = {key for kind in kinds for key in vars(kind).get("__annotations__", {})}
         own = {key: getattr(self, key) for key in {*declared, *vars(self)} if hasattr(self, key)}
-        for key in ("name", "aggregations", "timeout", "revision"):
+        for key in ("name", "aggregations", "description", "timeout", "revision"):
             own.pop(key, None)
         code = source_of(type(self)) if self.revision is None else [type(self).__qualname__, self.revision]
         return [code, parameters_of(own)]
+
+    def __getattr__(self, name: str) -> Any:
+        # Methods of MLflow's that are not here. The room that knows them is above this one.
+        return importlib.import_module("otel_loggedmodel.interface.elsewhere").found_in_scorer(type(self), name)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r})"

@@ -10,12 +10,14 @@ from typing import Any, Final
 from otel_loggedmodel.attributes import (
     ERROR_TYPE,
     EVALUATION_ASSESSMENT,
+    EVALUATION_EXPECTED,
     EVALUATION_EXPLANATION,
     EVALUATION_LABEL,
     EVALUATION_NAME,
     EVALUATION_RUN,
     EVALUATION_SOURCE,
     EVALUATION_SOURCE_ID,
+    EVALUATION_TAG_PREFIX,
     EVALUATION_VALUE,
     EXPECTATION,
     EXPECTATION_VALUE,
@@ -25,7 +27,14 @@ from otel_loggedmodel.attributes import (
 from otel_loggedmodel.conventions import messages
 from otel_loggedmodel.conventions.reading import count_of, kind_name_of, name_of
 from otel_loggedmodel.conventions.things import Thing
-from otel_loggedmodel.genai.assessments import AssessmentError, AssessmentSource, Expectation, Feedback, feedback_values
+from otel_loggedmodel.genai.assessments import (
+    AssessmentError,
+    AssessmentSource,
+    AssessmentSourceType,
+    Expectation,
+    Feedback,
+    feedback_values,
+)
 from otel_loggedmodel.genai.statuses import SpanStatus
 from otel_loggedmodel.genai.texts import text_of_any
 
@@ -34,6 +43,11 @@ TAG_PREFIX: Final = "mlflow.traceTag."
 METADATA_PREFIX: Final = "logged_model.trace.metadata."
 SESSION: Final = "session.id"
 USER: Final = "user.id"
+# Of an assessment, under MLflow's name.
+SOURCE_RUN: Final = "mlflow.assessment.sourceRunId"
+# What a row expects that says only one value; built-in scorers read it.
+_EXPECTED_RESPONSE: Final = "expected_response"
+_OF_ROWS: Final = AssessmentSource(AssessmentSourceType.HUMAN)
 
 
 class TraceSpan:
@@ -192,8 +206,12 @@ class Trace:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags of the trace, each with its newest value; a tag whose newest value is empty was taken away."""
-        return {key: text for key, text in self._under(TAG_PREFIX).items() if text}
+        """The tags of the trace, each with its newest value; a tag whose newest value is empty was taken away.
+
+        The tags of the row of a data set that it is of are among them.
+        """
+        found = self._under(EVALUATION_TAG_PREFIX) | self._under(TAG_PREFIX)
+        return {key: text for key, text in found.items() if text}
 
     @property
     def trace_metadata(self) -> dict[str, str]:
@@ -232,16 +250,35 @@ class Trace:
     @property
     def assessments(self) -> list[Feedback]:
         """What was said of the trace, oldest first; of each assessment what was said last."""
-        found: dict[str, Feedback] = {}
+        found: dict[str, Feedback] = {said.name: said for said in self._expected()}
         for span in self._results:
             if span.name != TRACE_TAG and (said := assessment_of(span.attributes, span)) is not None:
                 found.pop(said.assessment_id or span.span_id, None)
                 found[said.assessment_id or span.span_id] = said
         return [said for said in found.values() if said.value is not None or said.error is not None]
 
+    def _expected(self) -> list[Expectation]:
+        """What the row of a data set expects, of which this is the trace."""
+        text = None if self.root is None else self.root.attributes.get(EVALUATION_EXPECTED)
+        if self.root is None or not text:
+            return []
+        said = _json(str(text))
+        return [
+            Expectation(
+                name=str(name),
+                value=value,
+                source=_OF_ROWS,
+                trace_id=self.trace_id,
+                span_id=self.root.span_id,
+                create_time_ms=self.request_time,
+                assessment_id=f"{self.root.span_id}-{name}",
+            )
+            for name, value in (said.items() if isinstance(said, dict) else ((_EXPECTED_RESPONSE, said),))
+        ]
+
     @property
     def expectations(self) -> dict[str, Any]:
-        """What should have come out, as `log_expectation` said."""
+        """What should have come out, as the row of the data set has it and `log_expectation` said."""
         return {said.name: said.value for said in self.assessments if isinstance(said, Expectation)}
 
     def search_assessments(self, name: str | None = None) -> list[Feedback]:
@@ -326,6 +363,7 @@ def assessment_of(said: Mapping[str, Any], span: TraceSpan) -> Feedback | None:
             assessment_id=str(said.get(EVALUATION_ASSESSMENT) or span.span_id),
         )
     error = said.get(ERROR_TYPE)
+    run = said.get(EVALUATION_RUN)
     explanation = said.get(EVALUATION_EXPLANATION) or None
     return Feedback(
         name=str(name),
@@ -333,6 +371,7 @@ def assessment_of(said: Mapping[str, Any], span: TraceSpan) -> Feedback | None:
         error=AssessmentError(str(error), None if explanation is None else str(explanation)) if error else None,
         source=_source_of(said),
         trace_id=span.trace_id,
+        metadata={SOURCE_RUN: str(run)} if run else None,
         span_id=span.parent_id,
         rationale=None if explanation is None else str(explanation),
         create_time_ms=span.start_time_ns // 1_000_000,

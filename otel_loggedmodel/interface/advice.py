@@ -25,7 +25,7 @@ VERSIONED_ROWS: Final = "a data set is versioned by its digest"
 PEOPLE: Final = "people say what they think with log_feedback, or on the page of a trace"
 FLUSH: Final = "call force_flush() of the tracer provider"
 NOTHING: Final = "this library has nothing like it"
-DELETE: Final = "a store forgets spans by its retention: `otel-loggedmodel serve --retention`"
+DELETE: Final = "a store forgets spans by its retention: `otel-loggedmodel serve --retention-days N`"
 GATEWAY: Final = "this library is no gateway to models: ask yours, whose spans it takes"
 WORKSPACE: Final = "set MLFLOW_WORKSPACE for an MLflow server"
 PLACE: Final = "OTEL_EXPORTER_OTLP_ENDPOINT, or the exporter, says where spans go"
@@ -179,6 +179,11 @@ NAMES: Final[Mapping[str, Mapping[str, str]]] = {
     "genai.scorers": _SCORERS,
     "tracing": _TRACING,
     "tracking": {"get_registry_uri": REGISTRY, "set_registry_uri": REGISTRY},
+}
+# Methods of scorers and judges.
+OF_SCORERS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("register", "start", "stop", "update"), KEPT),
+    "align": JUDGES_TRIALS,
 }
 # Whole families of names, of registries and of gateways.
 FAMILIES: Final = (

@@ -5,7 +5,7 @@ import importlib
 from types import ModuleType
 from typing import Any, Final, NoReturn
 
-from otel_loggedmodel.interface.advice import MODULES, OF_ENTITIES, advice_on
+from otel_loggedmodel.interface.advice import MODULES, OF_ENTITIES, OF_SCORERS, advice_on
 
 _PACKAGE: Final = "otel_loggedmodel"
 
@@ -70,6 +70,17 @@ def found(package: str, name: str) -> Any:
     if advice is None:
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
     return NotHere(_path(package, name), advice)
+
+
+def found_in_scorer(kind: type, name: str) -> Any:
+    """What stands for a method of MLflow's scorers that is not here.
+
+    Raises:
+        AttributeError: They have no such method.
+    """
+    if name not in OF_SCORERS:
+        raise AttributeError(f"{kind.__name__!r} object has no attribute {name!r}")
+    return NotHere(f"Scorer.{name}", OF_SCORERS[name])
 
 
 def fill(module: ModuleType) -> None:
