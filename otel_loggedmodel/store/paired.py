@@ -18,7 +18,7 @@ import math
 import operator
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
 from typing import Final
@@ -73,25 +73,37 @@ class PairedTest:
     p_value: float
 
 
-def changes(base: Sequence[float], candidate: Sequence[float]) -> tuple[int, int, int]:
+Alike = Mapping[tuple[float, float], int]
+
+
+def alike(base: Sequence[float], candidate: Sequence[float]) -> Alike:
+    """How often there is each pair of values, as most of many pairs are alike."""
+    return Counter(zip(base, candidate, strict=True))
+
+
+def changes(alike: Alike) -> tuple[int, int, int]:
     """Of how many pairs the second value is higher, lower, neither."""
-    return _signs([_difference(before, after) for before, after in zip(base, candidate, strict=True)])
+    higher = lower = equal = 0
+    for (before, after), count in alike.items():
+        difference = _difference(before, after)
+        if difference > 0:
+            higher += count
+        elif difference < 0:
+            lower += count
+        else:
+            equal += count
+    return higher, lower, equal
 
 
-def _signs(differences: Sequence[float]) -> tuple[int, int, int]:
-    higher = sum(difference > 0 for difference in differences)
-    lower = sum(difference < 0 for difference in differences)
-    return higher, lower, len(differences) - higher - lower
-
-
-def distribution(base: Sequence[float], candidate: Sequence[float]) -> tuple[tuple[int, ...], float]:
+def distribution(alike: Alike) -> tuple[tuple[int, ...], float]:
     """How many pairs changed how much, and the largest change that there is a part for.
 
     The parts are of one width, `PARTS_OF_A_SIDE` for lower and as many for higher values. Pairs that are equal have
     the one in the middle.
     """
-    # Most of many differences are alike.
-    differences = Counter(_difference(before, after) for before, after in zip(base, candidate, strict=True))
+    differences: Counter[float] = Counter()
+    for (before, after), count in alike.items():
+        differences[_difference(before, after)] += count
     most = max([1.0, *map(abs, differences)])
     parts = [0] * (2 * PARTS_OF_A_SIDE + 1)
     for difference, count in differences.items():
@@ -105,6 +117,7 @@ def tested(
     base: Sequence[float],
     candidate: Sequence[float],
     groups: Sequence[int] | None = None,  # noqa: PT028 - no test of pytest's
+    counted: Alike | None = None,  # noqa: PT028 - the same
 ) -> PairedTest:
     """Test pairs of values.
 
@@ -112,20 +125,25 @@ def tested(
         base: The first value of each pair; at least two.
         candidate: The second, in the same order.
         groups: The group of each pair: pairs that belong together have the same; None where each is by itself.
+        counted: What `alike` says of these, if that is known.
     """
-    differences = [_difference(before, after) for before, after in zip(base, candidate, strict=True)]
-    higher, lower, _ = _signs(differences)
-    is_binary = {*base, *candidate} <= {0.0, 1.0}
+    kinds = alike(base, candidate) if counted is None else counted
+    higher, lower, equal = changes(kinds)
+    is_binary = {value for kind in kinds for value in kind} <= {0.0, 1.0}
+    differences: Sequence[float] = ()
+    if groups is not None or not is_binary:
+        of_kind = {kind: _difference(*kind) for kind in kinds}
+        differences = [of_kind[pair] for pair in zip(base, candidate, strict=True)]
     before, after = fmean(base), fmean(candidate)
     if groups is not None:
         effect_size = after - before if is_binary else rank_biserial(differences)
         interval, p_value = _grouped_test(differences, groups)
     elif is_binary:
         interval = rates_interval(
-            both=sum(value == 1 == other for value, other in zip(base, candidate, strict=True)),
+            both=kinds.get((1, 1), 0),
             base_only=lower,
             candidate_only=higher,
-            neither=sum(value == 0 == other for value, other in zip(base, candidate, strict=True)),
+            neither=kinds.get((0, 0), 0),
         )
         p_value, effect_size = mcnemar(higher, lower), after - before
     else:
@@ -142,7 +160,7 @@ def tested(
         candidate=after,
         higher=higher,
         lower=lower,
-        equal=len(differences) - higher - lower,
+        equal=equal,
         interval=interval,
         effect_size=effect_size,
         p_value=p_value,

@@ -110,7 +110,7 @@ def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
         yield values[start : start + _AT_ONCE]
 
 
-def _most_changed(pairs: Sequence[Pair], limit: int) -> list[Pair]:
+def _most_changed(pairs: Iterable[Pair], limit: int) -> list[Pair]:
     """The rows that changed, the largest change first; if two are equally large, the one that became worse."""
 
     def key(pair: Pair) -> tuple[float, float, int]:

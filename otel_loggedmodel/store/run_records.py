@@ -32,7 +32,7 @@ def load(database: Database, columns: schema.Columns) -> list[Run]:
                 toString(LoggedModelId) AS model_id, said['{attributes.EVALUATION_RUN}'] AS run,
                 said['{attributes.EVALUATION_DATASET}'] AS dataset,
                 said['{attributes.RUN_STATUS}'] != 'RUNNING' AS is_over
-            FROM {columns.spans} WHERE SpanName = '{attributes.RUN_RECORD}' AND LoggedModelRole = 'record'
+            FROM {columns.stored.spans} WHERE SpanName = '{attributes.RUN_RECORD}' AND LoggedModelRole = 'record'
         )
         WHERE run != '' GROUP BY run, model_id, dataset ORDER BY end_ns DESC, run, dataset LIMIT {_MOST}"""
     )

@@ -58,6 +58,7 @@ class RunColumns(schema.Columns):
         self, columns: schema.Columns, runs: Sequence[Run], versions: Collection[str], judging: Collection[str]
     ) -> None:
         super().__init__(columns.present, is_counted=columns.is_counted)
+        self.stored = columns
         self._run_ids = sorted({run.run_id for run in runs})
         row_run = f"SpanAttributes['{attributes.EVALUATION_RUN}']"
         of_version, began = _of(runs)

@@ -102,6 +102,7 @@ class Columns:
         spans: The table of spans, as it stands after FROM.
         counted: What counts of them, with the columns of `counted`.
         is_prepared: Whether nothing is worked out as it is read.
+        stored: The same, with each span under the version that it names itself.
     """
 
     def __init__(self, present: Collection[str], *, is_counted: bool, is_seen: bool = False) -> None:
@@ -111,6 +112,7 @@ class Columns:
         self.spans = self._of()
         self.counted = counted.TABLE if is_counted else f"({counted.as_read(self.spans)})"
         self.is_prepared = self.is_seen and self.spans == SPANS
+        self.stored: Columns = self
 
     def _of(self, where: str = "") -> str:
         by_name = {name: name for name in COLUMNS}

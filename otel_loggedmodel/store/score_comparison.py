@@ -44,7 +44,7 @@ class Group:
         is_binary: Whether every value is 0 or 1.
         rows: The values of rows, by the hash of their keys.
         groups: The group of each row, by the same hashes: rows that belong together have the same; a row by itself has
-            its own hash.
+            its own hash. Empty if each row is by itself.
         failed: Results without a value, as the scorer failed.
         run: Id of the run that these are of, or empty.
         run_name: What it is called, or empty.
@@ -107,7 +107,7 @@ def read(found: Sequence[Mapping[str, Any]], of_units: Mapping[tuple[str, str, s
                 is_portable=bool(row["is_portable"]),
                 is_binary=bool(row["is_binary"]),
                 rows=dict(zip(row["rows"], row["row_values"], strict=True)),
-                groups=dict(zip(row["rows"], row["row_groups"], strict=True)),
+                groups=_groups_of(row["rows"], row["row_groups"]),
                 failed=row["failed"],
                 run=row["run"],
                 run_name=row["run_name"],
@@ -116,6 +116,10 @@ def read(found: Sequence[Mapping[str, Any]], of_units: Mapping[tuple[str, str, s
             )
         )
     return by_name
+
+
+def _groups_of(rows: Sequence[int], groups: Sequence[int]) -> dict[int, int]:
+    return {} if rows == groups else dict(zip(rows, groups, strict=True))
 
 
 def score_of(groups: Sequence[Group]) -> Score:
@@ -144,7 +148,7 @@ def score_of(groups: Sequence[Group]) -> Score:
 
 
 class Pair(NamedTuple):
-    """A row that both versions have. There may be a hundred thousand, so it is a tuple.
+    """A row that both versions have.
 
     Attributes:
         datasets: The data set of the first version's value and that of the other's.
@@ -159,6 +163,36 @@ class Pair(NamedTuple):
     base: float
     candidate: float
     group: int = 0
+
+
+class Pairs:
+    """Pairs as lists of their parts, as there may be a hundred thousand; each part is named as in `Pair`."""
+
+    __slots__ = ("base", "candidate", "datasets", "group", "row")
+
+    def __init__(self) -> None:
+        self.datasets: list[tuple[str, str]] = []
+        self.row: list[int] = []
+        self.base: list[float] = []
+        self.candidate: list[float] = []
+        self.group: list[int] = []
+
+    def add(self, datasets: tuple[str, str], rows: Sequence[int], before: Group, after: Mapping[int, float]) -> None:
+        """Add rows of one data set that both have."""
+        self.datasets += [datasets] * len(rows)
+        self.row += rows
+        self.base += map(before.rows.__getitem__, rows)
+        self.candidate += map(after.__getitem__, rows)
+        self.group += map(before.groups.get, rows, rows) if before.groups else rows
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def __iter__(self) -> Iterator[Pair]:
+        return map(Pair, self.datasets, self.row, self.base, self.candidate, self.group)
+
+
+_NONE: Final = Pairs()
 
 
 @dataclass(frozen=True)
@@ -177,7 +211,7 @@ class Match:
     base: Sequence[Group]
     candidate: Sequence[Group]
     kind: tuple[str, str] | None = None
-    pairs: Sequence[Pair] = ()
+    pairs: Pairs = _NONE
     is_across: bool = False
     unpaired: tuple[Group, Group] | None = None
 
@@ -186,7 +220,7 @@ class Match:
         """The data sets of what is compared."""
         if self.unpaired is not None:
             return tuple(filter(None, [self.unpaired[0].dataset]))
-        return tuple(sorted({dataset for of_pair in {pair.datasets for pair in self.pairs} for dataset in of_pair}))
+        return tuple(sorted({one for of_pair in set(self.pairs.datasets) for one in of_pair}))
 
     @property
     def compared(self) -> tuple[int, int]:
@@ -222,27 +256,29 @@ class Match:
         return replace(found, evaluation=ScoreComparison(), reason=Reason.NOT_COMPARABLE)
 
     def _paired(self) -> Difference:
-        before, after = [pair.base for pair in self.pairs], [pair.candidate for pair in self.pairs]
-        groups = [pair.group for pair in self.pairs]
-        is_grouped = len(set(groups)) < len(groups) and any(groups)
-        if min(len(self.pairs), len(set(groups)) if is_grouped else len(groups)) < paired.MIN_PAIRS:
+        before, after, groups = self.pairs.base, self.pairs.candidate, self.pairs.group
+        alike = paired.alike(before, after)
+        different = len(set(groups))
+        is_grouped = different < len(groups) and any(groups)
+        units = different if is_grouped else len(groups)
+        if units < paired.MIN_PAIRS:
             found = statistics.difference(fmean(before), fmean(after))
-            return replace(found, evaluation=self._counted(None, before, after))
-        test = paired.tested(before, after, groups if is_grouped else None)
+            return replace(found, evaluation=self._counted(None, alike))
+        test = paired.tested(before, after, groups if is_grouped else None, alike)
         found = statistics.difference(
             test.base, test.candidate, interval=test.interval, effect_size=test.effect_size, p_value=test.p_value
         )
         return replace(
             found,
-            evaluation=self._counted(test.test, before, after),
-            base_units=len(set(groups)) if is_grouped else len(groups),
-            candidate_units=len(set(groups)) if is_grouped else len(groups),
+            evaluation=self._counted(test.test, alike),
+            base_units=units,
+            candidate_units=units,
         )
 
-    def _counted(self, test: str | None, before: Sequence[float], after: Sequence[float]) -> ScoreComparison:
+    def _counted(self, test: str | None, alike: paired.Alike) -> ScoreComparison:
         """What was compared, also of pairs that are too few to be tested."""
-        higher, lower, equal = paired.changes(before, after)
-        changes, most = paired.distribution(before, after)
+        higher, lower, equal = paired.changes(alike)
+        changes, most = paired.distribution(alike)
         found = replace(self._evaluation(test), pairs=len(self.pairs), higher=higher, lower=lower, equal=equal)
         return replace(found, changes=changes, change_range=most)
 
@@ -334,8 +370,12 @@ def match(base: Sequence[Group], candidate: Sequence[Group]) -> Match:
 def _matches(base: Sequence[Group], candidate: Sequence[Group]) -> Iterator[tuple[int, Match]]:
     """What can be compared of the values of one scorer, each with a number: the higher, the better."""
     pairs = _pairs(base, candidate)
+    if len(pairs) >= paired.MIN_PAIRS:
+        # Nothing else is better.
+        yield 5, Match(base, candidate, pairs=pairs)
+        return
     if pairs:
-        yield (5 if len(pairs) >= paired.MIN_PAIRS else 2), Match(base, candidate, pairs=pairs)
+        yield 2, Match(base, candidate, pairs=pairs)
     across = _pairs_across(base, candidate)
     if len(across) >= paired.MIN_PAIRS:
         yield 4, Match(base, candidate, pairs=across, is_across=True)
@@ -347,35 +387,30 @@ def _matches(base: Sequence[Group], candidate: Sequence[Group]) -> Iterator[tupl
             yield (3 if is_enough else 1), Match(base, candidate, unpaired=(before, other))
 
 
-def _pairs(base: Sequence[Group], candidate: Sequence[Group]) -> list[Pair]:
+def _pairs(base: Sequence[Group], candidate: Sequence[Group]) -> Pairs:
     after = {group.dataset: group.rows for group in candidate}
-    found: list[Pair] = []
+    found = Pairs()
     for group in sorted(base, key=lambda group: group.dataset):
-        of_dataset, datasets, groups = after.get(group.dataset, {}), (group.dataset, group.dataset), group.groups
-        found += [
-            Pair(datasets, row, value, of_dataset[row], groups.get(row, row))
-            for row, value in sorted(group.rows.items())
-            if row in of_dataset
-        ]
+        of_dataset = after.get(group.dataset, {})
+        rows = sorted(group.rows.keys() & of_dataset.keys())
+        found.add((group.dataset, group.dataset), rows, group, of_dataset)
     return found
 
 
-def _pairs_across(base: Sequence[Group], candidate: Sequence[Group]) -> list[Pair]:
+def _pairs_across(base: Sequence[Group], candidate: Sequence[Group]) -> Pairs:
     """Pairs by the key alone, each of the newest data sets that have it."""
     before, after = _by_row(base), _by_row(candidate)
-    return [
-        Pair((before[row][0], after[row][0]), row, before[row][1], after[row][1], before[row][2])
-        for row in sorted(before)
-        if row in after
-    ]
+    found = Pairs()
+    for row in sorted(before.keys() & after.keys()):
+        found.add((before[row].dataset, after[row].dataset), [row], before[row], after[row].rows)
+    return found
 
 
-def _by_row(groups: Sequence[Group]) -> dict[int, tuple[str, float, int]]:
-    found: dict[int, tuple[str, float, int]] = {}
+def _by_row(groups: Sequence[Group]) -> dict[int, Group]:
+    found: dict[int, Group] = {}
     for group in groups:  # the newest first
         if group.is_portable:
-            for row, value in group.rows.items():
-                found.setdefault(row, (group.dataset, value, group.groups.get(row, row)))
+            found = dict.fromkeys(group.rows, group) | found
     return found
 
 

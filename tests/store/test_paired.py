@@ -35,9 +35,9 @@ def test_mcnemars_test_is_the_binomial_test_of_the_pairs_that_changed(higher: in
 @given(st.lists(st.tuples(st.integers(-40, 40), st.integers(-40, 40))), st.sampled_from([0.025, 0.1, 1.0, 1e9]))
 def test_every_pair_is_in_the_part_of_its_change(pairs: list[tuple[int, int]], scale: float) -> None:
     before, after = [one * scale for one, _ in pairs], [other * scale for _, other in pairs]
-    parts, most = paired.distribution(before, after)
+    parts, most = paired.distribution(paired.alike(before, after))
     side = paired.PARTS_OF_A_SIDE
-    higher, lower, equal = paired.changes(before, after)
+    higher, lower, equal = paired.changes(paired.alike(before, after))
     assert (sum(parts[side + 1 :]), sum(parts[:side]), parts[side]) == (higher, lower, equal)
     changes = [after_it - before_it for before_it, after_it in zip(before, after, strict=True)]
     assert most == pytest.approx(max([1.0, *map(abs, changes)]))
