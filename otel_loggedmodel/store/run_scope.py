@@ -52,10 +52,17 @@ class RunColumns(schema.Columns):
         versions: The ids of the versions beside them, and all ids that stand for these.
         judging: The runs of which there may be results on traces that are not theirs, as of outputs that were there
             already.
+        has_unnamed: Whether spans that count may name no run, as those of calls inside a row do.
     """
 
     def __init__(
-        self, columns: schema.Columns, runs: Sequence[Run], versions: Collection[str], judging: Collection[str]
+        self,
+        columns: schema.Columns,
+        runs: Sequence[Run],
+        versions: Collection[str],
+        judging: Collection[str],
+        *,
+        has_unnamed: bool = True,
     ) -> None:
         super().__init__(columns.present, is_counted=columns.is_counted)
         self.stored = columns
@@ -80,25 +87,27 @@ class RunColumns(schema.Columns):
         if versions:
             wanted += f" OR {sql.one_of('LoggedModelId', sorted(versions))}"
 
-        def owned(table: str, everything: str, run: str, trace: str) -> str:
-            named = [f"{run} = {sql.literal(run_id)}, {sql.literal(run_id)}" for run_id in self._run_ids]
-            # Only what names no run is looked up.
-            found = [f"{trace} IN ({traces[run_id]}), {sql.literal(run_id)}" for run_id in self._run_ids]
+        def owned(table: str, everything: str, run: str, trace: str, *, only: str = "1", is_looked_up: bool) -> str:
+            cases = [f"{run} = {sql.literal(run_id)}, {sql.literal(run_id)}" for run_id in self._run_ids]
+            if is_looked_up:
+                # Only what names no run is looked up.
+                cases += [f"{trace} IN ({traces[run_id]}), {sql.literal(run_id)}" for run_id in self._run_ids]
             return f"""(
             SELECT * EXCEPT (OwnModelId, LoggedModelId),
-                multiIf(OwnModelId = '', '', {", ".join([*named, *found])}, OwnModelId) AS LoggedModelId
+                multiIf(OwnModelId = '', '', {", ".join(cases)}, OwnModelId) AS LoggedModelId
             FROM (
                 SELECT {everything}, toString(LoggedModelId) AS OwnModelId FROM {table}
-                WHERE {wanted} OR LoggedModelId = ''
+                WHERE ({wanted} OR LoggedModelId = '') AND {only}
             )
         )"""
 
         # A star leaves out columns that the table of spans works out itself.
         worked_out = f"*, {', '.join(schema.COLUMNS)}" if self.spans == schema.SPANS else "*"
-        self.spans, self.counted = (
-            owned(self.spans, worked_out, row_run, "cityHash64(TraceId)"),
-            owned(self.counted, "*", "LoggedModelRun", _TRACE),
-        )
+        of_span = (self.spans, worked_out, row_run, "cityHash64(TraceId)")
+        # ClickHouse takes no condition into a query that looks up traces, and would read all spans.
+        self.results = owned(*of_span, only=schema.IS_RESULT, is_looked_up=True)
+        self.spans = owned(*of_span, is_looked_up=True)
+        self.counted = owned(self.counted, "*", "LoggedModelRun", _TRACE, is_looked_up=has_unnamed or bool(judging))
 
     def owner_of_record(self, said: str, stated: str) -> str:
         """The run that a record names, if it is one of these; else as `schema.Columns` says."""
@@ -128,6 +137,23 @@ def judging(database: Database, columns: schema.Columns, runs: Sequence[Run]) ->
     )
     whole = {row["run"] for row in found if row["traces"] >= rows[row["run"]]}
     return frozenset(rows.keys() - whole)
+
+
+def has_unnamed(database: Database, columns: schema.Columns, runs: Sequence[Run]) -> bool:
+    """Whether spans that count may be of a run and not name it.
+
+    Args:
+        database: Where.
+        columns: How the spans are read.
+        runs: The runs.
+    """
+    of_version, began = _of(runs)
+    return not columns.is_counted or bool(
+        database.query(
+            f"SELECT 1 AS found FROM {columns.counted}"
+            f" WHERE {of_version} AND {began} AND LoggedModelId != '' AND LoggedModelRun = '' LIMIT 1"
+        )
+    )
 
 
 def _of(runs: Sequence[Run]) -> tuple[str, str]:

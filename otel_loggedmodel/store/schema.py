@@ -21,6 +21,8 @@ from otel_loggedmodel.store.database import Database, quoted
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
 
 SPANS: Final = counted.SPANS
+# The table is sorted by the names of spans, so that this alone leaves nearly everything out.
+IS_RESULT: Final = f"SpanName = '{EVALUATION_RESULT}'"
 
 # Raised by one whenever an expression changes; each column remembers in its comment from which it is.
 SCHEMA_VERSION: Final = 6
@@ -102,6 +104,7 @@ class Columns:
         spans: The table of spans, as it stands after FROM.
         counted: What counts of them, with the columns of `counted`.
         is_prepared: Whether nothing is worked out as it is read.
+        results: The spans that are results of evaluations, and perhaps others.
         stored: The same, with each span under the version that it names itself.
     """
 
@@ -112,6 +115,7 @@ class Columns:
         self.spans = self._of()
         self.counted = counted.TABLE if is_counted else f"({counted.as_read(self.spans)})"
         self.is_prepared = self.is_seen and self.spans == SPANS
+        self.results = self.spans
         self.stored: Columns = self
 
     def _of(self, where: str = "") -> str:

@@ -121,7 +121,8 @@ class Scopes:
             versions = [one for one in ids if not any(run.run_id == one for run in of_runs)]
             meant = {*versions, *(alias.alias for alias in aliases_of(known, versions, seen))}
             judging = run_scope.judging(self._database, columns, of_runs)
-            columns = run_scope.RunColumns(columns, of_runs, meant, judging)
+            unnamed = run_scope.has_unnamed(self._database, columns, of_runs)
+            columns = run_scope.RunColumns(columns, of_runs, meant, judging, has_unnamed=unnamed)
         return run_scope.Asked(ids, of_runs, columns)
 
     def of_runs(

@@ -24,8 +24,7 @@ from otel_loggedmodel.store.reading import EVERYTHING, Selection
 from otel_loggedmodel.store.span_times import START
 
 _PREFIX: Final = "logged_model.evaluation."
-# The table is sorted by the names of spans, so that this alone leaves nearly everything out.
-_IS_RESULT: Final = f"SpanName = '{EVALUATION_RESULT}'"
+_IS_RESULT: Final = schema.IS_RESULT
 _MOST_DATASETS: Final = 1000
 _HAS_VALUE: Final = "name != '' AND isFinite(value)"
 # A key that is a digest of what the row asks means the same row in another data set. A key that is an id does not.
@@ -308,7 +307,7 @@ def _results_in_spans(scope: Scope, spans: str) -> str:
     model_id, role = "LoggedModelId", "LoggedModelRole"
     found = f"""
             SELECT {model_id} AS model_id, TraceId, ParentSpanId, SpanAttributes AS attributes, {START} AS own_ns
-            FROM {scope.columns.spans} WHERE {_IS_RESULT} AND {role} = 'evaluation' AND {spans}
+            FROM {scope.columns.results} WHERE {_IS_RESULT} AND {role} = 'evaluation' AND {spans}
             LIMIT 1 BY cityHash64(TraceId, SpanId)"""
     if not scope.aliases:
         return f"SELECT model_id AS version, TraceId, ParentSpanId AS judged, own_ns AS at, attributes FROM ({found})"
@@ -362,7 +361,7 @@ def _unclaimed_results(scope: Scope) -> str:
                 FROM (
                     SELECT TraceId, SpanId AS result, ParentSpanId AS parent, {START} AS own_ns,
                         SpanAttributes AS own_attributes
-                    FROM {scope.columns.spans} WHERE {condition}
+                    FROM {scope.columns.results} WHERE {condition}
                     LIMIT 1 BY TraceId, SpanId
                 ) AS unclaimed
                 JOIN (
@@ -370,7 +369,7 @@ def _unclaimed_results(scope: Scope) -> str:
                         {role} != 'entry' AS is_no_entry
                     FROM {scope.columns.spans}
                     WHERE {role} IN ('span', 'entry')
-                        AND TraceId IN (SELECT TraceId FROM {scope.columns.spans} WHERE {condition})
+                        AND TraceId IN (SELECT TraceId FROM {scope.columns.results} WHERE {condition})
                 ) AS owners USING (TraceId)
                 GROUP BY TraceId, result
             )"""
