@@ -119,7 +119,7 @@ def read(found: Sequence[Mapping[str, Any]], of_units: Mapping[tuple[str, str, s
 
 
 def _groups_of(rows: Sequence[int], groups: Sequence[int]) -> dict[int, int]:
-    return {} if rows == groups else dict(zip(rows, groups, strict=True))
+    return {} if not groups or rows == groups else dict(zip(rows, groups, strict=True))
 
 
 def score_of(groups: Sequence[Group]) -> Score:

@@ -145,8 +145,8 @@ def groups(scope: Scope, unfinished: Sequence[str] = ()) -> Query:
     Columns: `version`, `name`, `source`, `scorer`, `dataset`, `dataset_name`, `run`, `run_name`, `others` (runs that do
     not count), `count`, `mean`, `variance` (NaN of one value), `failed` (results without a value, as the scorer
     failed), `at`; for rows of a data set `rows` (hashes of their keys), `row_values` and `row_groups` (the hash of
-    what rows that belong together have in common, else of the key), in the same order, and `is_portable`, whether their
-    keys mean the same rows in another data set; `is_binary`, whether each value is 0 or 1.
+    what rows that belong together have in common, else of the key; empty if no rows do), in the same order, and
+    `is_portable`, whether their keys mean the same rows in another data set; `is_binary`, whether each value is 0 or 1.
 
     Args:
         scope: Which versions.
@@ -175,8 +175,8 @@ def groups(scope: Scope, unfinished: Sequence[str] = ()) -> Query:
                     max(row_run_name) AS of_run_name, min(arrayAll(one -> one IN (0, 1), row_said)) AS are_binary,
                     groupArrayIf(cityHash64(row), dataset != '' AND row != '' AND notEmpty(row_said)) AS keys,
                     groupArrayIf(row_said[1], dataset != '' AND row != '' AND notEmpty(row_said)) AS key_values,
-                    groupArrayIf(cityHash64(if(together = '', row, together)),
-                        dataset != '' AND row != '' AND notEmpty(row_said)) AS key_groups
+                    if(max(together) = '', [], groupArrayIf(cityHash64(if(together = '', row, together)),
+                        dataset != '' AND row != '' AND notEmpty(row_said))) AS key_groups
                 FROM (
                     {rows}
                 )
