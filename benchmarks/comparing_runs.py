@@ -19,7 +19,7 @@ QUICK_ROWS = 20_000
 TURNS = 5
 RUNS, VERSIONS = "compare two runs, ms", "compare their versions, ms"
 # Each row is read with its run, its group and its data set, and what a run of it has to be told of.
-BUDGET = 1.4
+BUDGET = 1.1
 
 _MAKE = """
 import importlib.util, pathlib

@@ -9,8 +9,11 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any, Final
 
+from opentelemetry import trace as trace_api
+
 from otel_loggedmodel import environment
 from otel_loggedmodel._checking import check_name
+from otel_loggedmodel._errors import swallow
 from otel_loggedmodel.attributes import EVALUATION_RUN
 from otel_loggedmodel.genai.feedback import id_of
 from otel_loggedmodel.genai.filtering import Condition, conditions_of, ordered_by
@@ -19,6 +22,8 @@ from otel_loggedmodel.genai.traces import SESSION, USER, Trace
 
 _LOCAL_BACKEND: Final = "http://127.0.0.1:4318"
 _MOST_VERSIONS: Final = 10_000
+# An exporter that gets no answer is waited for no longer.
+_FLUSH_MILLISECONDS: Final = 5000
 
 
 class StoredTraces:
@@ -176,7 +181,7 @@ def search_traces(
                 for trace in map(trace_of_stored, found)
                 if all(_holds(condition, trace) for condition in conditions) and (ids is None or trace.model_id in ids)
             )
-            yield from ordered_by(list(traces), order_by, _value) if order_by else traces
+            yield from ordered_by(list(traces), order_by, _place) if order_by else traces
 
     found = StoredTraces(read, limit if max_results is None else max_results)
     if return_type is None:
@@ -216,14 +221,26 @@ def find_trace(trace_id: str) -> Trace | None:
         raise
 
 
+def _flush() -> None:
+    flush = getattr(trace_api.get_tracer_provider(), "force_flush", None)
+    try:
+        if flush is not None:
+            flush(_FLUSH_MILLISECONDS)
+    except Exception:
+        swallow("exporting spans before the store is read")
+
+
 @contextmanager
 def reader_of(store: str | None, token: str | None) -> Iterator[Any]:
     """A reader of the store that is meant. It is closed afterwards.
+
+    Spans of this process that wait to be exported are exported first, so that what was done is found.
 
     Raises:
         ImportError: The extra `server` is not installed.
     """
     reading()
+    _flush()
     address = store or os.environ.get(environment.OTEL_LOGGEDMODEL_STORE, "").strip() or _LOCAL_BACKEND
     secret = token or os.environ.get(environment.OTEL_LOGGEDMODEL_TOKEN, "").strip() or None
     reader = importlib.import_module("otel_loggedmodel.store").open_reader(address, token=secret)
@@ -335,6 +352,11 @@ def _found(kind: str, key: str, trace: Trace) -> Any:
     if kind in ("attributes", "attribute") and key not in _OWN:
         return None if trace.root is None else trace.root.get_attribute(key)
     return _value(trace, key)
+
+
+def _place(trace: Trace, key: str) -> Any:
+    """What a trace is sorted by. Many begin in one millisecond."""
+    return trace.root.start_time_ns if key in _TIME and trace.root is not None else _value(trace, key)
 
 
 def _value(trace: Trace, key: str) -> Any:

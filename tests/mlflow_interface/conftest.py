@@ -7,7 +7,7 @@ import pytest
 from opentelemetry import trace as trace_api
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 import otel_loggedmodel
 from backend.serving import Serving
@@ -43,7 +43,8 @@ def backend(serving: Serving, monkeypatch) -> Iterator[TracerProvider]:
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(otel_loggedmodel.LoggedModelSpanProcessor())
     exporter = otel_loggedmodel.LoggedModelExporter(OTLPSpanExporter(f"{serving.http}/v1/traces"))
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    # What is read back is exported first, so the delay never passes.
+    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=3_600_000))
     monkeypatch.setattr(trace_api, "get_tracer_provider", lambda: provider)
     yield provider
     provider.shutdown()

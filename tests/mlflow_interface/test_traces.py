@@ -214,6 +214,7 @@ def test_feedback_is_overridden_updated_and_deleted(backend, serving, name) -> N
     trace_id = three_traces(name)[0]
 
     def scores() -> dict[str, float]:
+        backend.force_flush()
         wait_until(lambda: serving.get("/api/v1/versions", {"name": name})["versions"])
         found = serving.get("/api/v1/compare", {"version": name})["versions"][0]["scores"]
         return {key: (one["mean"], one["count"]) for key, one in found.items()}
