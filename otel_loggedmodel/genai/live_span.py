@@ -56,9 +56,9 @@ class LiveSpan:
         """Set an attribute. What OpenTelemetry has no type for becomes JSON."""
         self.otel.set_attribute(key, attribute_of(value))
 
-    def set_attributes(self, values: Mapping[str, Any]) -> None:
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Set several attributes."""
-        for key, value in values.items():
+        for key, value in attributes.items():
             self.set_attribute(key, value)
 
     def get_attribute(self, key: str) -> Any:
@@ -83,11 +83,11 @@ class LiveSpan:
         name = event if isinstance(event, str) else str(getattr(event, "name", event))
         self.otel.add_event(name, {key: attribute_of(value) for key, value in (values or {}).items()})
 
-    def record_exception(self, error: BaseException | str) -> None:
+    def record_exception(self, exception: BaseException | str) -> None:
         """Note an exception, and that the span failed."""
-        exception = error if isinstance(error, BaseException) else Exception(error)
-        self.otel.record_exception(exception)
-        self.otel.set_status(Status(StatusCode.ERROR, text_of_any(error)))
+        error = exception if isinstance(exception, BaseException) else Exception(exception)
+        self.otel.record_exception(error)
+        self.otel.set_status(Status(StatusCode.ERROR, text_of_any(exception)))
 
     def _record(self, place: str, value: Any) -> None:
         is_text = isinstance(value, str)

@@ -93,9 +93,8 @@ _COLUMNS: Final = (
 
 
 def _record(trace: Trace) -> dict[str, Any]:
-    found = {name: getattr(trace, name) for name in _COLUMNS if name not in ("trace", "client_request_id", "spans")}
-    spans = trace.to_dict()["data"]["spans"]
-    return {**found, "trace": trace, "spans": spans, "client_request_id": trace.trace_metadata.get("client_request_id")}
+    found = {name: getattr(trace, name) for name in _COLUMNS if name not in ("trace", "spans")}
+    return {**found, "trace": trace, "spans": [span.to_dict() for span in trace.spans]}
 
 
 def search_traces(

@@ -3,32 +3,22 @@
 
 import functools
 import json
-import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from otel_loggedmodel.attributes import (
-    ERROR_TYPE,
-    EVALUATION_ASSESSMENT,
     EVALUATION_EXPECTED,
-    EVALUATION_EXPLANATION,
-    EVALUATION_LABEL,
-    EVALUATION_NAME,
     EVALUATION_RUN,
-    EVALUATION_SOURCE,
-    EVALUATION_SOURCE_ID,
     EVALUATION_TAG_PREFIX,
-    EVALUATION_VALUE,
-    EXPECTATION,
-    EXPECTATION_VALUE,
     ID,
     TRACE_TAG,
 )
 from otel_loggedmodel.conventions import messages
 from otel_loggedmodel.conventions.reading import count_of, kind_name_of, name_of
 from otel_loggedmodel.conventions.things import Thing
+from otel_loggedmodel.genai.assessed import assessment_of, parsed
 from otel_loggedmodel.genai.assessments import (
-    AssessmentError,
     AssessmentSource,
     AssessmentSourceType,
     Expectation,
@@ -43,8 +33,8 @@ TAG_PREFIX: Final = "mlflow.traceTag."
 METADATA_PREFIX: Final = "logged_model.trace.metadata."
 SESSION: Final = "session.id"
 USER: Final = "user.id"
-# Of an assessment, under MLflow's name.
-SOURCE_RUN: Final = "mlflow.assessment.sourceRunId"
+# As MLflow cuts them.
+_PREVIEW_CHARACTERS: Final = 1000
 # What a row expects that says only one value; built-in scorers read it.
 _EXPECTED_RESPONSE: Final = "expected_response"
 _OF_ROWS: Final = AssessmentSource(AssessmentSourceType.HUMAN)
@@ -121,6 +111,11 @@ class TraceSpan:
         """One attribute, or None."""
         return self.attributes.get(key)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The span as values that JSON has, under MLflow's names."""
+        kept = ("name", "trace_id", "span_id", "parent_id", "start_time_ns", "end_time_ns", "status")
+        return {**{key: getattr(self, key) for key in kept}, "attributes": dict(self.attributes)}
+
     def __repr__(self) -> str:
         return f"TraceSpan(name={self.name!r}, span_id={self.span_id!r})"
 
@@ -193,13 +188,13 @@ class Trace:
         return None if self.root is None else self.root.outputs
 
     def search_spans(
-        self, span_type: str | None = None, name: str | None = None, span_id: str | None = None
+        self, span_type: str | None = None, name: str | re.Pattern[str] | None = None, span_id: str | None = None
     ) -> list[TraceSpan]:
-        """The spans of a type, a name and an id, each if given."""
+        """The spans of a type, a name and an id, each if given; a name may be a compiled regular expression."""
         return [
             span
             for span in self.spans
-            if (name is None or span.name == name)
+            if (name is None or (span.name == name if isinstance(name, str) else name.search(span.name) is not None))
             and (span_id is None or span.span_id == span_id)
             and (span_type is None or span.span_type == span_type.upper())
         ]
@@ -235,6 +230,41 @@ class Trace:
         """The version of the judged span, if it says one."""
         return self._version().get("mlflow.modelId")
 
+    @property
+    def request_id(self) -> str:
+        """The same as `trace_id`, under the name that it had in MLflow 2."""
+        return self.trace_id
+
+    @property
+    def request_metadata(self) -> dict[str, str]:
+        """The same as `trace_metadata`, under the name that it had in MLflow 2."""
+        return self.trace_metadata
+
+    @property
+    def client_request_id(self) -> str | None:
+        """What the caller calls the request, if `update_current_trace` said so."""
+        return self.trace_metadata.get("client_request_id")
+
+    @property
+    def request_preview(self) -> str | None:
+        """What went in, in short."""
+        return self._preview("request_preview", self.inputs)
+
+    @property
+    def response_preview(self) -> str | None:
+        """What came out, in short."""
+        return self._preview("response_preview", self.outputs)
+
+    @property
+    def token_usage(self) -> dict[str, int] | None:
+        """Tokens as MLflow has them; None if no call of a model says any."""
+        spent, made = self.tokens
+        return {"input_tokens": spent, "output_tokens": made, "total_tokens": spent + made} if spent or made else None
+
+    def _preview(self, key: str, value: Any) -> str | None:
+        text = self.trace_metadata.get(key) or (None if value is None else text_of_any(value))
+        return None if text is None else text[:_PREVIEW_CHARACTERS]
+
     def _version(self) -> dict[str, str]:
         found = None if self.root is None else self.root.attributes.get(ID)
         return {"mlflow.modelId": str(found)} if found else {}
@@ -262,7 +292,7 @@ class Trace:
         text = None if self.root is None else self.root.attributes.get(EVALUATION_EXPECTED)
         if self.root is None or not text:
             return []
-        said = _json(str(text))
+        said = parsed(str(text))
         return [
             Expectation(
                 name=str(name),
@@ -281,9 +311,29 @@ class Trace:
         """What should have come out, as the row of the data set has it and `log_expectation` said."""
         return {said.name: said.value for said in self.assessments if isinstance(said, Expectation)}
 
-    def search_assessments(self, name: str | None = None) -> list[Feedback]:
-        """What was said under a name, if one is given."""
-        return [said for said in self.assessments if name in (None, said.name)]
+    def search_assessments(
+        self,
+        name: str | None = None,
+        *,
+        span_id: str | None = None,
+        all: bool = False,
+        type: str | None = None,
+    ) -> list[Feedback]:
+        """What was said of the trace.
+
+        Args:
+            name: Under this name.
+            span_id: Of this span.
+            all: Taken for MLflow's sake: what was overridden is not kept.
+            type: `"feedback"` or `"expectation"`.
+        """
+        return [
+            said
+            for said in self.assessments
+            if name in (None, said.name)
+            and span_id in (None, said.span_id)
+            and type in (None, "expectation" if isinstance(said, Expectation) else "feedback")
+        ]
 
     @property
     def request_time(self) -> int:
@@ -304,19 +354,7 @@ class Trace:
 
     def to_dict(self) -> dict[str, Any]:
         """The trace as values that JSON has: `info` and `data`, as MLflow has them."""
-        spans = [
-            {
-                "name": span.name,
-                "trace_id": span.trace_id,
-                "span_id": span.span_id,
-                "parent_id": span.parent_id,
-                "start_time_ns": span.start_time_ns,
-                "end_time_ns": span.end_time_ns,
-                "status": span.status,
-                "attributes": dict(span.attributes),
-            }
-            for span in self.spans
-        ]
+        spans = [span.to_dict() for span in self.spans]
         info = {
             "trace_id": self.trace_id,
             "state": self.state,
@@ -328,9 +366,9 @@ class Trace:
         }
         return {"info": info, "data": {"spans": spans}}
 
-    def to_json(self) -> str:
-        """The same as JSON."""
-        return json.dumps(self.to_dict(), ensure_ascii=False, default=text_of_any)
+    def to_json(self, pretty: bool = False) -> str:
+        """The same as JSON; `pretty` has it on several lines."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, default=text_of_any, indent=2 if pretty else None)
 
     @functools.cached_property
     def tokens(self) -> tuple[int, int]:
@@ -342,65 +380,6 @@ class Trace:
         tops = [span for span in self.spans if span.parent_id not in known]
         totals = [_tokens_of(span, below, 0) for span in tops]
         return sum(total[0] for total in totals), sum(total[1] for total in totals)
-
-
-def assessment_of(said: Mapping[str, Any], span: TraceSpan) -> Feedback | None:
-    """What a result says, as Feedback or Expectation; None if it has no name."""
-    name = said.get(EVALUATION_NAME)
-    if not name:
-        return None
-    value: Any = said.get(EVALUATION_LABEL) or _number(said.get(EVALUATION_VALUE))
-    value = {"pass": True, "fail": False}.get(str(value), value)
-    if span.name == EXPECTATION:
-        text = said.get(EXPECTATION_VALUE)
-        return Expectation(
-            name=str(name),
-            value=None if text is None else _json(str(text)),
-            source=_source_of(said),
-            trace_id=span.trace_id,
-            span_id=span.parent_id,
-            create_time_ms=span.start_time_ns // 1_000_000,
-            assessment_id=str(said.get(EVALUATION_ASSESSMENT) or span.span_id),
-        )
-    error = said.get(ERROR_TYPE)
-    run = said.get(EVALUATION_RUN)
-    explanation = said.get(EVALUATION_EXPLANATION) or None
-    return Feedback(
-        name=str(name),
-        value=None if error else value,
-        error=AssessmentError(str(error), None if explanation is None else str(explanation)) if error else None,
-        source=_source_of(said),
-        trace_id=span.trace_id,
-        metadata={SOURCE_RUN: str(run)} if run else None,
-        span_id=span.parent_id,
-        rationale=None if explanation is None else str(explanation),
-        create_time_ms=span.start_time_ns // 1_000_000,
-        assessment_id=str(said.get(EVALUATION_ASSESSMENT) or span.span_id),
-    )
-
-
-def _number(score: Any) -> float | None:
-    """The value of a result, as far as it counts: another sender may have written anything."""
-    text = str(score).strip().lower()
-    try:
-        number = {"true": 1.0, "false": 0.0}[text] if text in ("true", "false") else float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _source_of(said: Mapping[str, Any]) -> AssessmentSource | None:
-    try:
-        return AssessmentSource(str(said.get(EVALUATION_SOURCE) or "code"), said.get(EVALUATION_SOURCE_ID) or None)
-    except ValueError:  # another sender's word
-        return None
 
 
 def _tokens_of(span: TraceSpan, below: Mapping[str | None, list[TraceSpan]], depth: int) -> tuple[int, int]:

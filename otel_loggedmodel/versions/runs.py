@@ -47,6 +47,12 @@ class RunInfo:
     experiment_id: str
     start_time: int
 
+    @property
+    def status(self) -> str:
+        """`RUNNING`, or how the run ended, if it is of this process."""
+        run = known_run(self.run_id)
+        return "RUNNING" if run is None else run.status
+
 
 @dataclasses.dataclass(frozen=True)
 class RunData:

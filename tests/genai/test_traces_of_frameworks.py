@@ -10,8 +10,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otel_loggedmodel.conventions.messages import Message, Part
+from otel_loggedmodel.genai.assessed import assessment_of
 from otel_loggedmodel.genai.found_traces import trace_of_finished, trace_of_stored
-from otel_loggedmodel.genai.traces import Trace, TraceSpan, assessment_of
+from otel_loggedmodel.genai.traces import Trace, TraceSpan
 from otel_loggedmodel.store import trace_results
 
 ASKED = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "Where?"}]}])

@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+import re
 
 import pytest
 from opentelemetry.instrumentation.utils import suppress_instrumentation
@@ -108,6 +109,37 @@ def test_statuses_are_texts_with_mlflows_names() -> None:
     assert Session("s", [trace]).id == "s"
 
 
+def test_a_trace_is_looked_into_under_mlflows_names() -> None:
+    def span(name: str, number: int, parent: int | None, attributes: dict[str, object]) -> TraceSpan:
+        parent_id = None if parent is None else f"{parent:016x}"
+        return TraceSpan(name, "1" * 32, f"{number:016x}", parent_id, number, number + 1, attributes, "OK")
+
+    said = {
+        "input.value": "x" * 2000,
+        "mlflow.traceTag.team": "a",
+        "logged_model.trace.metadata.response_preview": "short",
+    }
+    call = {"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 3, "gen_ai.usage.output_tokens": 4}
+    score = {"gen_ai.evaluation.name": "good", "gen_ai.evaluation.score.label": "pass"}
+    expected = {"logged_model.evaluation.expected": '{"city": "Paris"}'}
+    results = [span("gen_ai.evaluation.result", 9, 2, score)]
+    trace = Trace([span("answer", 1, None, said | expected), span("chat model", 2, 1, call)], results=results)
+    assert trace.info.request_id == "1" * 32
+    assert trace.info.request_metadata == trace.info.trace_metadata
+    assert (len(trace.info.request_preview), trace.info.response_preview) == (1000, "short")
+    assert trace.info.client_request_id is None
+    assert trace.info.token_usage == {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
+    assert Trace(trace.spans[:1]).info.token_usage is None
+    assert [found.name for found in trace.search_spans(name=re.compile("^chat"))] == ["chat model"]
+    assert [found.name for found in trace.search_spans(name="answer")] == ["answer"]
+    assert [one.name for one in trace.search_assessments(type="feedback")] == ["good"]
+    assert [one.name for one in trace.search_assessments(type="expectation")] == ["city"]
+    assert [one.name for one in trace.search_assessments("good", span_id=f"{2:016x}", all=True)] == ["good"]
+    assert trace.search_assessments("good", span_id=f"{1:016x}") == []
+    assert trace.data.spans[1].to_dict()["parent_id"] == f"{1:016x}"
+    assert json.loads(trace.to_json(pretty=True)) == json.loads(trace.to_json())
+
+
 def test_whether_a_tracking_uri_is_set(monkeypatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert not mlflow.is_tracking_uri_set()
@@ -118,3 +150,5 @@ def test_whether_a_tracking_uri_is_set(monkeypatch) -> None:
 def test_a_run_is_an_active_run() -> None:
     with mlflow.start_run() as run:
         assert isinstance(run, mlflow.ActiveRun)
+        assert run.info.status == "RUNNING"
+    assert mlflow.get_run(run.info.run_id).info.status == "FINISHED"
