@@ -14,9 +14,9 @@ from typing import Final
 
 from markupsafe import Markup
 
-from otel_loggedmodel.pages import charts, comparison
+from otel_loggedmodel.pages import charts, comparison, files
 from otel_loggedmodel.pages.evidence import Decision, GroupShown, decisions_of
-from otel_loggedmodel.pages.templates import position, static, symbol_of
+from otel_loggedmodel.pages.templates import position, symbol_of
 from otel_loggedmodel.presenting.naming import Title, titles_of
 from otel_loggedmodel.presenting.texts import clean, cut
 from otel_loggedmodel.store.chart_results import Activities, Behaviour
@@ -185,6 +185,6 @@ def _alone(body: Markup, height: int, said: str) -> str:
 
 
 def _style() -> Markup:
-    sections = re.split(r"(?m)^/\* (?=[A-Z])", static("pages.css").decode())
+    sections = re.split(r"(?m)^/\* (?=[A-Z])", files.read("pages.css").decode())
     wanted = [part.partition("*/")[2] for part in sections if part.startswith(_SECTIONS)]
     return Markup("".join(wanted) + _OWN_STYLE)  # noqa: S704  all of it is ours

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from markupsafe import Markup
 
-from otel_loggedmodel.pages import comparison
+from otel_loggedmodel.pages import comparison, files
 from otel_loggedmodel.pages.addresses import Chosen
-from otel_loggedmodel.pages.templates import render, static
+from otel_loggedmodel.pages.templates import render
 from otel_loggedmodel.store.chart_results import Activities, Behaviour
 from otel_loggedmodel.store.results import Comparison
 from otel_loggedmodel.store.row_results import RowChange
@@ -57,7 +57,7 @@ def report(
         made_ms: The time, in ms since the epoch.
         held: What a gate made of it; by default, what one without rules would.
     """
-    style = static("pages.css").decode()
+    style = files.read("pages.css").decode()
     values: Mapping[str, Any] = {
         **comparison.values(compared, activities, behaviour, rows, chosen, limit),
         "links": None,

@@ -6,13 +6,12 @@ import functools
 import re
 import time
 from collections.abc import Mapping
-from importlib import resources
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from otel_loggedmodel.pages import figures
+from otel_loggedmodel.pages import figures, files
 from otel_loggedmodel.presenting import formatting, labels
 from otel_loggedmodel.presenting.deciding import Outcome
 from otel_loggedmodel.presenting.naming import short_id
@@ -33,22 +32,11 @@ def render(template: str, values: Mapping[str, Any]) -> str:
     return _environment().get_template(template).render(values)
 
 
-@functools.cache
-def static(name: str) -> bytes:
-    """A file that pages refer to.
-
-    Raises:
-        FileNotFoundError: There is none of this name.
-    """
-    return resources.files("otel_loggedmodel.pages").joinpath("static").joinpath(name).read_bytes()
-
-
 def warm_up() -> None:
     """Compile the templates now, so that the first page does not wait for it."""
     for name in _environment().list_templates():
         _environment().get_template(name)
-    for name in ("fonts.css", "pages.css", "pages.js", "inter-latin.woff2"):
-        static(name)
+    files.warm_up()
 
 
 def position(place: int) -> str:
@@ -102,6 +90,11 @@ def _environment() -> Environment:
         as_address=lambda picture: f"data:image/svg+xml;base64,{base64.b64encode(picture.svg.encode()).decode()}",
     )
     environment.globals.update(
-        sparkline=figures.sparkline, scale=figures.scale, bars=figures.bars, formatting=formatting, labels=labels
+        address_of_file=files.address,
+        sparkline=figures.sparkline,
+        scale=figures.scale,
+        bars=figures.bars,
+        formatting=formatting,
+        labels=labels,
     )
     return environment

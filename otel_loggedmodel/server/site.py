@@ -22,15 +22,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from otel_loggedmodel.pages import design
+from otel_loggedmodel.pages import design, files
 from otel_loggedmodel.pages.addresses import Links
-from otel_loggedmodel.pages.templates import render, static, warm_up
+from otel_loggedmodel.pages.templates import render, warm_up
 from otel_loggedmodel.server import contents, writing
 from otel_loggedmodel.server.access import Access
 from otel_loggedmodel.server.api import Api, error_of, error_of_refusal
 from otel_loggedmodel.server.intake import Intake
 from otel_loggedmodel.server.metrics import Metrics
-from otel_loggedmodel.server.packing import Packing
+from otel_loggedmodel.server.packing import Packing, takes_gzip
 from otel_loggedmodel.server.page_parts import Page
 from otel_loggedmodel.server.page_questions import comparison_page, run_page, runs_page, version_page, versions_page
 from otel_loggedmodel.server.parameters import BadParameterError
@@ -56,8 +56,7 @@ _STATIC: Final = {
     "icon.svg": "image/svg+xml",
     "inter-latin.woff2": "font/woff2",
 }
-# A font that changes has another name; everything else is asked for again each time.
-_UNCHANGING: Final = frozenset({"inter-latin.woff2"})
+_FOR_EVER: Final = "public, max-age=31536000, immutable"
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self';"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -141,7 +140,7 @@ class Site:
             Route("/login", self._show_login, methods=["GET"]),
             Route("/login", self._log_in, methods=["POST"]),
             Route("/logout", self._log_out, methods=["POST"]),
-            Route("/static/{name}", self._static, middleware=packing),
+            Route("/static/{name}", self._static),
         ]
 
     # Who may see them
@@ -340,10 +339,15 @@ class Site:
         name = request.path_params["name"]
         if name not in _STATIC:
             raise HTTPException(404)
-        caching = "public, max-age=604800" if name in _UNCHANGING else "no-cache"
-        # The font is in the same file as the rest of the style, as each request holds up the first paint.
-        body = static("fonts.css") + static(name) if name == "pages.css" else static(name)
-        return Response(body, 200, {**_HEADERS, "Cache-Control": caching}, _STATIC[name])
+        # What pages refer to has its content in its address, so that a browser asks for it once.
+        is_dated = request.query_params.get("v") == files.digest(name)
+        headers = {**_HEADERS, "Cache-Control": _FOR_EVER if is_dated else "no-cache"}
+        if takes_gzip(request.headers.get("accept-encoding", "")):
+            packed = files.packed(name)
+            if packed is not None:
+                headers |= {"Content-Encoding": "gzip", "Vary": "Accept, Accept-Encoding"}
+                return Response(packed, 200, headers, _STATIC[name])
+        return Response(files.content(name), 200, headers, _STATIC[name])
 
     async def _design(self, request: Request) -> Response:
         values = {**self._around("design", "Components"), **design.values()}

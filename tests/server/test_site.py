@@ -15,7 +15,7 @@ import pytest
 from asking import Answer
 from memory_reader import MemoryReader
 from otel_loggedmodel.pages import design
-from otel_loggedmodel.pages.templates import static
+from otel_loggedmodel.pages.files import read
 from otel_loggedmodel.server import remembering, sessions, site
 from otel_loggedmodel.server.tries import Tries
 from otel_loggedmodel.store.chart_results import Deployment
@@ -96,8 +96,21 @@ def test_every_page_forbids_what_it_does_not_need(shared: Backend, reader: Memor
 def test_only_the_files_of_the_pages_are_served(shared: Backend) -> None:
     assert shared.get("/static/pages.css").headers["content-type"].startswith("text/css")
     assert shared.get("/static/pages.js").headers["content-type"].startswith("text/javascript")
-    for name in ("..%2Ftemplates%2Fbase.html", "base.html", "", "pages.css%00"):
+    for name in ("..%2Ftemplates%2Fbase.html", "base.html", "", "pages.css%00", "fonts.css"):
         assert shared.get(f"/static/{name}").status == 404
+
+
+def test_a_file_is_kept_by_browsers_under_an_address_that_changes_with_it(shared: Backend) -> None:
+    head = browse(shared, "/compare").body.decode().partition("</head>")[0]
+    style = shared.get("/static/pages.css").body.decode()
+    addresses = re.findall(r'(?:href|src)="(/static/[^"]+)"', head)
+    assert len(addresses) == 4
+    assert set(re.findall(r'url\("([^"]+)"\)', style)) < set(addresses)
+    for address in addresses:
+        kept, named = shared.get(address), shared.get(address.partition("?")[0])
+        assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert named.headers["cache-control"] == shared.get(f"{address}0").headers["cache-control"] == "no-cache"
+        assert kept.body == named.body
 
 
 def test_what_an_address_says_is_what_is_asked(shared: Backend, reader: MemoryReader) -> None:
@@ -450,7 +463,7 @@ def test_components_are_shown_to_those_who_work_on_the_pages_alone(
     assert browse(shared, "/design").status == 404
     answer = browse(serve(dev=True), "/design")
     assert answer.status == 200
-    text, style = answer.body.decode(), static("pages.css").decode()
+    text, style = answer.body.decode(), read("pages.css").decode()
     for name, _ in design.COLOURS:
         assert f" --{name}:" in style
         assert f"<code>--{name}</code>" in text
