@@ -86,6 +86,11 @@ class MemoryReader:
             raise UnknownVersionError(f"there is no version {version!r}")
         return list(self.summaries)[: which.limit]
 
+    def lists(
+        self, version: str | None, kinds: Sequence[TraceFilter], selection: Selection = EVERYTHING
+    ) -> list[list[TraceSummary]]:
+        return [self.traces(version, which, selection) for which in kinds]
+
     def facets(
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
     ) -> Facets:
@@ -126,6 +131,9 @@ class MemoryReader:
     def datasets(self) -> list[Dataset]:
         self._ask("datasets")
         return list(self.known_datasets)
+
+    def at_once(self) -> "MemoryReader":
+        return self
 
     def revision(self) -> str:
         return self.revised

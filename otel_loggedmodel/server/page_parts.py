@@ -13,6 +13,7 @@ from starlette.requests import Request
 from otel_loggedmodel.pages.addresses import SELECTION, Chosen
 from otel_loggedmodel.presenting.naming import Title
 from otel_loggedmodel.server.parameters import BadParameterError
+from otel_loggedmodel.server.remembering import Remembering
 from otel_loggedmodel.store.choosing import LOCAL_BACKEND
 from otel_loggedmodel.store.reading import Reader, Selection, VersionFilter
 from otel_loggedmodel.store.version_results import Version
@@ -39,7 +40,7 @@ class Page:
     name: str
     title: str
     template: str
-    make: Callable[[Reader], Mapping[str, Any]]
+    make: Callable[[Remembering], Mapping[str, Any]]
 
 
 def query_of(request: Request, known: set[str]) -> dict[str, list[str]]:
@@ -81,9 +82,15 @@ def datasets_of(reader: Reader, *, evaluated: bool = True) -> list[str]:
     return list(dict.fromkeys(filter(None, found)))
 
 
-def known_versions(reader: Reader) -> dict[str, Version]:
-    """The versions by their ids, those that were used or made last first."""
-    found = reader.versions(VersionFilter(limit=_MOST_NAMES, counted=False))
+def known_versions(reader: Remembering, model_ids: Iterable[str] | None = None) -> dict[str, Version]:
+    """The versions by their ids, those that were used or made last first.
+
+    Args:
+        reader: Who knows them.
+        model_ids: The versions that a page names, if it shows no others. Then it waits only if one of them is new.
+    """
+    which = VersionFilter(limit=_MOST_NAMES, counted=False)
+    found = reader.versions(which) if model_ids is None else reader.versions_with(which, frozenset(model_ids))
     return {version.model_id: version for version in found}
 
 

@@ -27,8 +27,8 @@ from otel_loggedmodel.server.page_parts import (
     store_option,
 )
 from otel_loggedmodel.server.parameters import BadParameterError
+from otel_loggedmodel.server.remembering import Remembering
 from otel_loggedmodel.store.reading import (
-    Reader,
     RowFilter,
     RunFilter,
     Selection,
@@ -43,6 +43,13 @@ from otel_loggedmodel.store.version_results import VersionDetail
 _OF_VERSIONS: Final = frozenset({"text", "name", "tag", "deleted"})
 _MOST_VERSIONS: Final = 10_000
 _TRACES_OF_A_KIND: Final = 5
+# Which traces the page of a version has, with their orders; `failed` are the newest of those that failed.
+_KINDS: Final = (
+    ("Slowest", "slowest"),
+    ("Costliest", "costliest"),
+    ("Worst scored", "worst"),
+    ("Failed", "failed"),
+)
 _MOST_PAGES: Final = 1000
 _MOST_PAIRS: Final = 20
 _MOST_RUNS: Final = 200
@@ -61,7 +68,7 @@ def versions_page(request: Request) -> Page:
     )
     address = address_of(request)
 
-    def make(reader: Reader) -> Mapping[str, Any]:
+    def make(reader: Remembering) -> Mapping[str, Any]:
         found = reader.versions(VersionFilter(deleted=True, limit=_MOST_VERSIONS, counted=False), selection)
         listing = versions.listed(found, which)
         places = versions.places_of(reader.deployments(), listing)
@@ -92,14 +99,14 @@ def comparison_page(request: Request) -> Page:
     limit = number(query, "rows", rows.LIMITS[0])
     at_store = store_option(request)
 
-    def make(reader: Reader) -> Mapping[str, Any]:
+    def make(reader: Remembering) -> Mapping[str, Any]:
         compared = reader.compare(asked, selection)
         activities = reader.activities(asked, selection)
         behaviour = reader.behaviour(asked, selection)
         changed: Sequence[RowChange] = ()
         if len(asked) == 2 and rows.have_rows(compared):
             changed = reader.rows(asked, RowFilter(limit=limit), selection)
-        known = known_versions(reader)
+        known = known_versions(reader, (version.model_id for version in compared.versions))
         shown = comparison.values(compared, activities, behaviour, changed, chosen, limit, known)
         calls = titles_of(compared, known).calls
         return {
@@ -115,7 +122,7 @@ def comparison_page(request: Request) -> Page:
     return Page("compare", "Compare", "compare.html", make)
 
 
-def _run_tables(reader: Reader, asked: Sequence[str], ids: Sequence[str]) -> Sequence[runs.Table]:
+def _run_tables(reader: Remembering, asked: Sequence[str], ids: Sequence[str]) -> Sequence[runs.Table]:
     """The runs of the data set that two runs are of, where two runs are compared."""
     # The id of a run is that of a trace.
     if len(asked) != 2 or not all(map(ID_OF_TRACE.fullmatch, ids)):
@@ -132,7 +139,7 @@ def _run_tables(reader: Reader, asked: Sequence[str], ids: Sequence[str]) -> Seq
 def _choosing(chosen: Chosen) -> Page:
     """What is shown where nothing is ticked."""
 
-    def make(reader: Reader) -> Mapping[str, Any]:
+    def make(reader: Remembering) -> Mapping[str, Any]:
         known = known_versions(reader)
         listing = versions.listed(list(known.values()), versions.Filter())
         pairs = [
@@ -154,22 +161,19 @@ def version_page(request: Request) -> Page:
     if model_id is None:
         raise BadParameterError("The address names no version.")
 
-    def make(reader: Reader) -> Mapping[str, Any]:
+    def make(reader: Remembering) -> Mapping[str, Any]:
         detail = _version_or_of_run(reader, model_id, selection)
         own_id = detail.version.model_id
-        found = []
-        for label, order in (
-            ("Slowest", "slowest"),
-            ("Costliest", "costliest"),
-            ("Worst scored", "worst"),
-            ("Failed", "failed"),
-        ):
-            kind = TraceFilter(
+        kinds = [
+            TraceFilter(
                 errors_only=order == "failed",
                 order="newest" if order == "failed" else order,
                 limit=_TRACES_OF_A_KIND,
             )
-            found.append((label, order, reader.traces(own_id, kind, selection)))
+            for _, order in _KINDS
+        ]
+        lists = reader.lists(own_id, kinds, selection)
+        found = [(label, order, listed) for (label, order), listed in zip(_KINDS, lists, strict=True)]
         evaluated = reader.runs(RunFilter(version=own_id, limit=_MOST_RUNS))
         shown = version.values(detail, found, reader.deployments(), chosen, evaluated)
         return {**shown, "title": shown["own"].full, "datasets": datasets_of(reader)}
@@ -177,7 +181,7 @@ def version_page(request: Request) -> Page:
     return Page("version", "Version", "version.html", make)
 
 
-def _version_or_of_run(reader: Reader, text: str, selection: Selection) -> VersionDetail:
+def _version_or_of_run(reader: Remembering, text: str, selection: Selection) -> VersionDetail:
     """A version. If a run is named, the version that it evaluated: comparisons link to runs as they do to versions."""
     try:
         return reader.version(text, selection)
@@ -196,7 +200,7 @@ def runs_page(request: Request) -> Page:
     query = query_of(request, {"version", "dataset"})
     version_asked, dataset = one(query, "version"), one(query, "dataset")
 
-    def make(reader: Reader) -> Mapping[str, Any]:
+    def make(reader: Remembering) -> Mapping[str, Any]:
         found = reader.runs(RunFilter(version=version_asked, dataset=dataset, limit=_MOST_RUNS))
         return {
             "tables": runs.tables_of(found),
@@ -219,14 +223,15 @@ def run_page(request: Request) -> Page:
     if asked is None:
         raise BadParameterError("The address names no run.")
 
-    def make(reader: Reader) -> Mapping[str, Any]:
+    def make(reader: Remembering) -> Mapping[str, Any]:
         parts = reader.run(asked)
         run = parts[0]
         others = reader.runs(RunFilter(dataset=run.dataset, limit=_MOST_RUNS)) if run.dataset else parts
-        worst, failed = (
-            reader.traces(run.run_id, TraceFilter(errors_only=errors_only, order=order, limit=_TRACES_OF_A_KIND))
+        kinds = [
+            TraceFilter(errors_only=errors_only, order=order, limit=_TRACES_OF_A_KIND)
             for order, errors_only in (("worst", False), ("newest", True))
-        )
+        ]
+        worst, failed = reader.lists(run.run_id, kinds)
         shown = runs.values(parts, others, worst, failed)
         return {**shown, "title": f"Run {shown['own'].title}"}
 

@@ -5,12 +5,13 @@ An answer is good until something is stored. If spans arrive all the time, that 
 good for ten times as long as it took. A small store is thus shown as it is. A huge one is shown with a little delay,
 and is not read all the time for every page that somebody has left open. After that time, a question that takes long
 still gets its old answer at once, and is asked again in the background. A page that is open then fetches the new one.
+So does a question for what is beside the point of a page, as the names of versions that the old answer has.
 """
 
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
@@ -47,6 +48,11 @@ _LONG_SECONDS: Final = 0.5
 _OLDEST_SECONDS: Final = 900.0
 
 
+def _never(answer: object) -> bool:
+    """No old answer is enough."""
+    return False
+
+
 @dataclass
 class _Answer:
     """What is remembered of a question; whoever asks it holds the lock."""
@@ -62,6 +68,10 @@ class _Answer:
         lasts = min(_GOOD_FOR_TIMES * self.took, _GOOD_FOR_MOST_SECONDS)
         is_recent = self.asked_at >= written_at and now < self.asked_at + self.took + lasts
         return self.revision == revision or (self.revision is not None and is_recent)
+
+    def is_recent(self, now: float, written_at: float) -> bool:
+        """Whether it may be shown where it is beside the point."""
+        return self.asked_at >= written_at and now < self.asked_at + _OLDEST_SECONDS
 
     def is_usable(self, now: float) -> bool:
         """Whether it is better than waiting."""
@@ -99,19 +109,24 @@ class Memory:
         """Wait for what is being asked in the background."""
         self._background.shutdown(cancel_futures=True)
 
-    def answer(self, question: str, revision: str, ask: Callable[[], T]) -> tuple[str, T]:
+    def answer(
+        self, question: str, revision: str, ask: Callable[[], T], is_enough: Callable[[T], bool] = _never
+    ) -> tuple[str, T]:
         """The revision that an answer is of, and the answer.
 
         Args:
             question: The question.
             revision: The store's revision now.
             ask: Asks it. While one asks, others who have the same question wait for the answer.
+            is_enough: Whether an answer that may be old is shown at once, until the new one is there.
         """
         with self._lock:
             known = self._answers[question] = self._answers.get(question) or _Answer()
         before = known.revision, known.value
         now = time.monotonic()
-        if before[0] is not None and known.is_usable(now):
+        if before[0] is not None and (
+            known.is_usable(now) or (known.is_recent(now, self._written_at) and is_enough(cast(T, before[1])))
+        ):
             if not known.is_good(revision, now, self._written_at) and not known.lock.locked():
                 self._background.submit(self._renewed, known, revision, ask)
             return before[0], cast(T, before[1])
@@ -136,13 +151,22 @@ class Remembering:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._reader = memory.reader
+        self._reader = memory.reader.at_once()
         self._now = self._reader.revision()
         self.shown = self._now
 
     def versions(self, which: VersionFilter = ALL_VERSIONS, selection: Selection = EVERYTHING) -> list[Version]:
         """See `Reader.versions`."""
         return self._ask(lambda: self._reader.versions(which, selection), "versions", which, selection)
+
+    def versions_with(self, which: VersionFilter, model_ids: Collection[str]) -> list[Version]:
+        """The same, perhaps as they were a while ago, if these are among them."""
+        wanted = frozenset(model_ids)
+        return self._ask(
+            lambda: self._reader.versions(which),
+            *("versions", which, EVERYTHING),
+            is_enough=lambda found: wanted <= {version.model_id for version in found},
+        )
 
     def version(self, version: str, selection: Selection = EVERYTHING) -> VersionDetail:
         """See `Reader.version`."""
@@ -175,8 +199,8 @@ class Remembering:
         return self._ask(lambda: self._reader.run(run), "run", run)
 
     def datasets(self) -> list[Dataset]:
-        """See `Reader.datasets`."""
-        return self._ask(self._reader.datasets, "datasets")
+        """See `Reader.datasets`; perhaps as they were a while ago, as pages only offer them to choose from."""
+        return self._ask(self._reader.datasets, "datasets", is_enough=lambda found: True)
 
     def deployments(self) -> list[Deployment]:
         """See `Reader.deployments`."""
@@ -188,6 +212,12 @@ class Remembering:
         """See `Reader.traces`."""
         return self._ask(lambda: self._reader.traces(version, which, selection), "traces", version, which, selection)
 
+    def lists(
+        self, version: str | None, kinds: Sequence[TraceFilter], selection: Selection = EVERYTHING
+    ) -> list[list[TraceSummary]]:
+        """See `Reader.lists`."""
+        return self._ask(lambda: self._reader.lists(version, kinds, selection), "lists", version, kinds, selection)
+
     def facets(
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
     ) -> Facets:
@@ -198,6 +228,10 @@ class Remembering:
         """See `Reader.trace`; it is quick, and large, so that it is not remembered."""
         return self._reader.trace(trace_id, most)
 
+    def at_once(self) -> "Remembering":
+        """Itself."""
+        return self
+
     def revision(self) -> str:
         """See `Reader.revision`."""
         return self._now
@@ -205,8 +239,8 @@ class Remembering:
     def close(self) -> None:
         """Nothing: the reader is another's."""
 
-    def _ask(self, ask: Callable[[], T], *question: Any) -> T:
-        revision, answer = self._memory.answer(repr(question), self._now, ask)
+    def _ask(self, ask: Callable[[], T], *question: Any, is_enough: Callable[[T], bool] = _never) -> T:
+        revision, answer = self._memory.answer(repr(question), self._now, ask, is_enough)
         if revision != self._now:
             self.shown = revision
         return answer

@@ -25,10 +25,10 @@ from otel_loggedmodel.server.page_parts import (
     titles_of_ids,
 )
 from otel_loggedmodel.server.parameters import BadParameterError
+from otel_loggedmodel.server.remembering import Remembering
 from otel_loggedmodel.store.reading import (
     FOUND_BY,
     AmbiguousVersionError,
-    Reader,
     Selection,
     TraceFilter,
     UnknownTraceError,
@@ -58,15 +58,16 @@ def traces_page(request: Request) -> Page:
     # The same for every page and order, so that it is asked once.
     of_all = replace(which, order=TraceFilter.order, limit=TraceFilter.limit, offset=0)
 
-    def make(reader: Reader) -> Mapping[str, Any]:
+    def make(reader: Remembering) -> Mapping[str, Any]:
         found = reader.traces(model_id, which, selection)
         facets = reader.facets(model_id, of_all, selection)
-        known = known_versions(reader)
         links = Links(chosen)
         kept: list[tuple[str, object]] = [("errors_only", "true")] if errors_only else []
         kept += [(name, value) for name, value in found_by.items() if value is not None]
         offered = (one.value for one in facets.values.get("version", ()))
-        titles = titles_of_ids(known, (*(trace.model_id for trace in found), *offered))
+        named = [*(trace.model_id for trace in found), *offered]
+        known = known_versions(reader, named)
+        titles = titles_of_ids(known, named)
         return {
             "known_names": names_of(known),
             "order": order,
@@ -106,10 +107,10 @@ def trace_page(request: Request) -> Page:
     at_store = store_option(request)
     came_from = traces.list_of(one(query, "from") or "")
 
-    def make(reader: Reader) -> Mapping[str, Any]:
+    def make(reader: Remembering) -> Mapping[str, Any]:
         found = trace.values(reader.trace(trace_id, trace.MOST_SPANS), span_id, text, only, page)
         links = Links()
-        title_by_id = titles_of_ids(known_versions(reader), found["versions"])
+        title_by_id = titles_of_ids(known_versions(reader, found["versions"]), found["versions"])
 
         def page_address(number: int) -> str:
             return links.trace(trace_id, ("text", text), ("only", only), ("page", number), ("from", came_from))
@@ -129,7 +130,7 @@ def trace_page(request: Request) -> Page:
     return Page("trace", f"Trace {trace_id[:8]}", "trace.html", make)
 
 
-def found_by(reader: Reader, text: str) -> str:
+def found_by(reader: Remembering, text: str) -> str:
     """The address of what a text names: a trace, a version, else the traces that have it."""
     links = Links()
     if not text:
@@ -157,10 +158,11 @@ def row_page(request: Request) -> Page:
     selection = Selection(dataset=dataset, attributes={EVALUATION_ROW: row})
     which = TraceFilter(limit=dataset_row.MOST_ANSWERS)
 
-    def make(reader: Reader) -> Mapping[str, Any]:
+    def make(reader: Remembering) -> Mapping[str, Any]:
         found = reader.traces(None, which, selection)
         newest = reader.trace(found[0].trace_id, trace.MOST_SPANS) if found else None
-        titles = titles_of_ids(known_versions(reader), (one.model_id for one in found))
+        named = [one.model_id for one in found]
+        titles = titles_of_ids(known_versions(reader, named), named)
         shown = dataset_row.values(dataset, row, found, newest, titles)
         return {
             **shown,

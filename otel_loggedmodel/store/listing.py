@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Traces: which there are of a version, in some order, and one with all its spans."""
 
+import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -43,26 +44,62 @@ def traces(database: Database, scope: Scope, which: TraceFilter) -> list[TraceSu
     Raises:
         ReadingError: There is no such order.
     """
-    if which.order not in ORDERS:
-        raise ReadingError(f"traces cannot be ordered by {which.order!r}: use one of {', '.join(ORDERS)}")
-    candidates = measuring.run(database, _candidates(scope, which))
-    if not candidates:
-        return []
-    scope = replace(scope, trace_ids=[row["TraceId"] for row in candidates])
+    (found,) = lists(database, scope, [which])
+    return found
+
+
+def lists(database: Database, scope: Scope, kinds: Sequence[TraceFilter]) -> list[list[TraceSummary]]:
+    """Several lists of the same versions' traces. What is told of each trace is asked once for all of them.
+
+    Args:
+        database: Where.
+        scope: Which versions; traces of no version are left out.
+        kinds: Which of them, and in what order.
+
+    Raises:
+        ReadingError: There is no such order.
+    """
+    for which in kinds:
+        if which.order not in ORDERS:
+            raise ReadingError(f"traces cannot be ordered by {which.order!r}: use one of {', '.join(ORDERS)}")
+    candidates = [_candidates(database, scope, which) for which in kinds]
+    wanted = list(dict.fromkeys(trace_id for of_kind in candidates for trace_id in of_kind))
+    if not wanted:
+        return [[] for _ in kinds]
+    told = _summaries(database, replace(scope, trace_ids=wanted))
+    shown = [_shown(told, frozenset(of_kind), which) for which, of_kind in zip(kinds, candidates, strict=True)]
+    previewed = iter(previewing.with_previews(database, scope.columns, list(itertools.chain(*shown))))
+    return [list(itertools.islice(previewed, len(of_kind))) for of_kind in shown]
+
+
+def _summaries(database: Database, scope: Scope) -> list[tuple[int, TraceSummary]]:
+    """What is told of the traces of a scope, with the hashes of their ids."""
     usage = {
         (row["version"], row["trace"], entry): {**row, "failed": failed, "cut_off": cut_off}
         for row in measuring.answer(database, scope, _told)
         for entry, failed, cut_off in zip(row["ids"], row["failures"], row["cuts"], strict=True)
     }
     scores = _scores_by_trace(database, scope)
-    placed = []
+    found = []
     for row in measuring.run(database, _entries(scope, sorted({entry for _, _, entry in usage}))):
         used = usage.get((row["version"], row["trace"], row["id"]))
-        if used is not None and (used["failed"] or not which.errors_only):
-            summary = _summary(row, used, scores.get(row["TraceId"], {}))
-            placed.append((_KEYS[which.order](summary), row["trace"], summary.span_id, summary))
+        if used is not None:
+            found.append((row["trace"], _summary(row, used, scores.get(row["TraceId"], {}))))
+    return found
+
+
+def _shown(
+    told: Sequence[tuple[int, TraceSummary]], trace_ids: Collection[str], which: TraceFilter
+) -> list[TraceSummary]:
+    """The traces that a list has, in its order."""
+    key = _KEYS[which.order]
+    placed = [
+        (key(summary), trace, summary.span_id, summary)
+        for trace, summary in told
+        if summary.trace_id in trace_ids and (summary.error or not which.errors_only)
+    ]
     found = [summary for *_, summary in sorted(placed, key=lambda one: one[:3])]
-    return previewing.with_previews(database, scope.columns, found[which.offset : which.offset + which.limit])
+    return found[which.offset : which.offset + which.limit]
 
 
 def trace(database: Database, columns: schema.Columns, trace_id: str, most: int | None = None) -> Trace:
@@ -102,13 +139,21 @@ def _told(traces: Query) -> Query:
     )
 
 
-def _candidates(scope: Scope, which: TraceFilter) -> Query:
+def _candidates(database: Database, scope: Scope, which: TraceFilter) -> list[str]:
     """The ids of the traces that will be shown, and perhaps of more.
 
     A trace has at least one entry span that counts, so as many traces are enough as rows are wanted. `newest` and
     `slowest` are read off the entry spans. `costliest` measures every trace. `worst` reads the scores. Where traces are
     equal, the hash of their ids decides, as it does among the rows: a longer list begins as a shorter one does.
     """
+    if which.order == "worst" and not scope.has_results:
+        return []
+    query = _costliest(database, scope, which) if which.order == "costliest" else _first(scope, which)
+    return [row["TraceId"] for row in measuring.run(database, query)]
+
+
+def _first(scope: Scope, which: TraceFilter) -> Query:
+    """The first traces in an order that is read off spans or scores."""
     found, trace = finding.entries(scope, which), schema.call("trace")
     where, parameters = found.sql, {**found.parameters, "wanted": which.offset + which.limit}
     if which.order in ("newest", "slowest"):
@@ -118,17 +163,6 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
             f" ORDER BY {key} DESC, {trace} LIMIT 1 BY TraceId LIMIT {{wanted:UInt64}}",
             parameters,
         )
-    if which.order == "costliest":
-        measured = measuring.traces(scope)
-        is_narrowed = which.errors_only or any(getattr(which, name) is not None for name in FOUND_BY)
-        only = f" AND trace IN (SELECT {trace} FROM {scope.source} WHERE {where})" if is_narrowed else ""
-        return Query(
-            f"""
-            SELECT DISTINCT TraceId FROM {scope.source} WHERE {where} AND {trace} IN (
-                SELECT trace FROM ({measured.sql}) WHERE priced > 0{only}
-                ORDER BY cost DESC, trace LIMIT {{wanted:UInt64}})""",
-            {**parameters, **measured.parameters},
-        )
     means = trace_scores.means(scope)
     return Query(
         f"""
@@ -136,6 +170,28 @@ def _candidates(scope: Scope, which: TraceFilter) -> Query:
         WHERE TraceId IN (SELECT TraceId FROM {scope.source} WHERE {where})
         ORDER BY mean_of_all, cityHash64(TraceId) LIMIT {{wanted:UInt64}}""",
         {**parameters, **means.parameters},
+    )
+
+
+def _costliest(database: Database, scope: Scope, which: TraceFilter) -> Query:
+    """Traces by their cost, which is measured in the quickest way that holds for all of them."""
+    found, trace = finding.entries(scope, which), schema.call("trace")
+    is_narrowed = which.errors_only or any(getattr(which, name) is not None for name in FOUND_BY)
+    only = f" AND trace IN (SELECT {trace} FROM {scope.source} WHERE {found.sql})" if is_narrowed else ""
+
+    def build(traces: Query) -> Query:
+        return Query(
+            f"""
+            SELECT sum(is_entangled) AS entangled,
+                arraySlice(arraySort(groupArrayIf((-cost, trace), priced > 0{only})), 1, {{wanted:UInt64}}).2 AS first
+            FROM ({traces.sql})""",
+            {**found.parameters, "wanted": which.offset + which.limit, **traces.parameters},
+        )
+
+    (row,) = measuring.answer(database, scope, build)
+    return Query(
+        f"SELECT DISTINCT TraceId FROM {scope.source} WHERE {found.sql} AND {trace} IN {{first:Array(UInt64)}}",
+        {**found.parameters, "first": row["first"]},
     )
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `Reader` on ClickHouse."""
 
+import copy
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -38,6 +39,7 @@ from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployme
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measured import Measured
 from otel_loggedmodel.store.measuring import Scope
+from otel_loggedmodel.store.once import Once
 from otel_loggedmodel.store.price_file import NO_FILE, PriceFile
 from otel_loggedmodel.store.reading import (
     ALL_RUNS,
@@ -75,6 +77,13 @@ class StoreReader:
         self._database = database
         self._scopes = Scopes(database, prices)
         self._measured = Measured()
+
+    def at_once(self) -> "StoreReader":
+        """The same reader for questions that belong together, as `Reader.at_once` says."""
+        other = copy.copy(self)
+        other._database = Once(self._database)
+        other._scopes = self._scopes.through(other._database)
+        return other
 
     def versions(self, which: VersionFilter = ALL_VERSIONS, selection: Selection = EVERYTHING) -> list[Version]:
         """The versions, as `Reader.versions` says."""
@@ -178,6 +187,12 @@ class StoreReader:
     ) -> list[TraceSummary]:
         """Traces, as `Reader.traces` says."""
         return listing.traces(self._database, self._scopes.of_list(self._scopes.priced, version, selection), which)
+
+    def lists(
+        self, version: str | None, kinds: Sequence[TraceFilter], selection: Selection = EVERYTHING
+    ) -> list[list[TraceSummary]]:
+        """Several lists of traces, as `Reader.lists` says."""
+        return listing.lists(self._database, self._scopes.of_list(self._scopes.priced, version, selection), kinds)
 
     def facets(
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING

@@ -259,6 +259,12 @@ class Reader(Protocol):
         """
         ...
 
+    def lists(
+        self, version: str | None, kinds: Sequence[TraceFilter], selection: Selection = EVERYTHING
+    ) -> list[list[TraceSummary]]:
+        """Several lists of traces of a version, as `traces` gives each; it costs less than to ask for them in turn."""
+        ...
+
     def facets(
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
     ) -> Facets:
@@ -326,6 +332,13 @@ class Reader(Protocol):
 
         Raises:
             UnknownTraceError: Nothing of it is stored.
+        """
+        ...
+
+    def at_once(self) -> "Reader":
+        """The same reader for questions that belong together, as those of a page: what they share is asked once.
+
+        It is for as long as a page takes, as it answers from what it has asked. It need not be closed.
         """
         ...
 

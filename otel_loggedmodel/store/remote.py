@@ -155,6 +155,12 @@ class RemoteReader:
         ]
         return self._ask("traces", _Traces, parameters, selection).traces
 
+    def lists(
+        self, version: str | None, kinds: Sequence[TraceFilter], selection: Selection = EVERYTHING
+    ) -> list[list[TraceSummary]]:
+        """Several lists of traces; see `Reader.lists`."""
+        return [self.traces(version, which, selection) for which in kinds]
+
     def facets(
         self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
     ) -> Facets:
@@ -192,6 +198,10 @@ class RemoteReader:
     def deployments(self) -> list[Deployment]:
         """What runs now; see `Reader.deployments`."""
         return self._ask("deployments", _Deployments, [], EVERYTHING).deployments
+
+    def at_once(self) -> "RemoteReader":
+        """Itself; see `Reader.at_once`."""
+        return self
 
     def revision(self) -> str:
         """See `Reader.revision`."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a question is about: the versions and runs that a user names, and the spans that count for them."""
 
+import copy
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -33,6 +34,40 @@ _INSPECT_SECONDS: Final = 60.0
 _WATCH_SECONDS: Final = 5.0
 
 
+class _Known:
+    """What was found out about a store, for all who ask it.
+
+    Args:
+        database: Where.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._found = schema.inspect(database)
+        self._inspected_at = time.monotonic()
+        self._catalogue: tuple[object, Catalogue] | None = None
+        self._loading = threading.Lock()
+        # Made when the first log record arrives.
+        self._has_logs = False
+
+    def columns(self, database: Database) -> schema.Columns:
+        seconds = _INSPECT_SECONDS if self._found.is_prepared else _WATCH_SECONDS
+        if time.monotonic() >= self._inspected_at + seconds:
+            self._inspected_at = time.monotonic()
+            self._found = schema.inspect(database)
+        return self._found
+
+    def catalogue(self, database: Database) -> Catalogue:
+        with self._loading:
+            fingerprint = catalogue.fingerprint(database)
+            if self._catalogue is None or self._catalogue[0] != fingerprint:
+                self._catalogue = (fingerprint, catalogue.load(database, self.columns(database)))
+            return self._catalogue[1]
+
+    def has_log_records(self, database: Database) -> bool:
+        self._has_logs = self._has_logs or log_schema.is_there(database)
+        return self._has_logs
+
+
 class Scopes:
     """Makes scopes of what users ask for. Safe to use from several threads.
 
@@ -47,21 +82,18 @@ class Scopes:
     def __init__(self, database: Database, prices: PriceFile) -> None:
         self._database = database
         self._prices = prices
-        self._found = schema.inspect(database)
-        self._inspected_at = time.monotonic()
-        self._catalogue: tuple[object, Catalogue] | None = None
-        self._loading = threading.Lock()
-        # Made when the first log record arrives.
-        self._has_logs = False
+        self._known = _Known(database)
+
+    def through(self, database: Database) -> "Scopes":
+        """The same scopes of the same store, asked through another object."""
+        other = copy.copy(self)
+        other._database = database
+        return other
 
     @property
     def columns(self) -> schema.Columns:
         """How columns are read. This is looked up again now and then, as the table of what counts may be filled in."""
-        seconds = _INSPECT_SECONDS if self._found.is_prepared else _WATCH_SECONDS
-        if time.monotonic() >= self._inspected_at + seconds:
-            self._inspected_at = time.monotonic()
-            self._found = schema.inspect(self._database)
-        return self._found
+        return self._known.columns(self._database)
 
     def resolved(self, known: Catalogue, text: str, seen: Collection[str]) -> str:
         """The id of the version that a user names. A version without records is found by its name on spans."""
@@ -75,11 +107,7 @@ class Scopes:
 
     def load(self) -> Catalogue:
         """The catalogue, read again when a record has arrived."""
-        with self._loading:
-            fingerprint = catalogue.fingerprint(self._database)
-            if self._catalogue is None or self._catalogue[0] != fingerprint:
-                self._catalogue = (fingerprint, catalogue.load(self._database, self.columns))
-            return self._catalogue[1]
+        return self._known.catalogue(self._database)
 
     def known_and_seen(self) -> tuple[Catalogue, frozenset[str]]:
         """The catalogue, and the ids that spans have which count, and results."""
@@ -197,8 +225,7 @@ class Scopes:
 
     def has_log_records(self) -> bool:
         """Whether there is a table of log records."""
-        self._has_logs = self._has_logs or log_schema.is_there(self._database)
-        return self._has_logs
+        return self._known.has_log_records(self._database)
 
 
 def aliases_of(known: Catalogue, model_ids: Sequence[str] | None, seen: Collection[str]) -> tuple[Alias, ...]:

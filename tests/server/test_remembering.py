@@ -9,7 +9,8 @@ import pytest
 from memory_reader import MemoryReader
 from otel_loggedmodel.server import remembering
 from otel_loggedmodel.server.remembering import Memory, Remembering
-from otel_loggedmodel.store.reading import Selection, StoreUnavailableError, TraceFilter
+from otel_loggedmodel.store.reading import Selection, StoreUnavailableError, TraceFilter, VersionFilter
+from otel_loggedmodel.store.version_results import Version
 from waiting import wait_until
 
 
@@ -88,6 +89,38 @@ def test_what_is_too_old_is_waited_for(clock: Clock) -> None:
     memory.answer("question", "1", take(clock, 2, "old"))
     clock.now += 900
     assert memory.answer("question", "2", take(clock, 2, "new")) == ("2", "new")
+
+
+def test_what_is_beside_the_point_is_not_waited_for(clock: Clock) -> None:
+    memory = Memory(MemoryReader(knows_all=True))
+
+    def known(answer: str, wanted: str, revision: str) -> tuple[str, str]:
+        return memory.answer("names", revision, take(clock, 0, answer), lambda names: wanted in names)
+
+    assert known("a b", "a", "1") == ("1", "a b")
+    assert known("a b c", "b", "2") == ("1", "a b")
+    # What was asked meanwhile is there for the next page.
+    wait_until(lambda: known("a b c", "b", "2") == ("2", "a b c"))
+    assert known("a b c d", "d", "3") == ("3", "a b c d")
+    clock.now += 1
+    memory.was_written()
+    assert known("a e", "a", "4") == ("4", "a e")
+    clock.now += 900
+    assert known("a f", "a", "5") == ("5", "a f")
+    memory.close()
+
+
+def test_versions_that_a_page_names_are_those_it_knows(clock: Clock) -> None:
+    reader = MemoryReader(listed=[Version(model_id="a", name="bot", registered=True, deleted=False)])
+    memory = Memory(reader)
+    which = VersionFilter(limit=5)
+    assert Remembering(memory).versions_with(which, ["a"]) == reader.listed
+    reader.revised = "2"
+    page = Remembering(memory)
+    assert page.versions_with(which, ["a"]) == reader.listed
+    assert page.shown == "1"
+    wait_until(lambda: [asked[:2] for asked in reader.asked] == [("versions", which)] * 2)
+    memory.close()
 
 
 def test_closing_waits_for_what_is_being_asked(clock: Clock) -> None:

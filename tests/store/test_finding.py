@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -14,7 +15,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from clickhouse_server import ClickHouseServer
 from otel_loggedmodel.store import faceting
+from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.listing import ORDERS
+from otel_loggedmodel.store.once import Once
 from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import FOUND_BY, ReadingError, TraceFilter
 from otel_loggedmodel.store.trace_results import Facets
@@ -192,6 +195,47 @@ def test_a_longer_list_begins_as_a_shorter_one_does(reader: StoreReader, planted
     assert all(longer[: len(shorter)] == shorter for shorter, longer in itertools.pairwise(found))
     if order == "worst":
         assert found[-1] == ["chat", "agent", "turn 1"]
+
+
+def test_several_lists_at_once_are_those_of_each(reader: StoreReader) -> None:
+    kinds = [
+        *(TraceFilter(order=order, limit=2, offset=1) for order in ORDERS),
+        TraceFilter(errors_only=True),
+        TraceFilter(text="nothing has this"),
+        TraceFilter(score="correct<0.5", order="costliest"),
+    ]
+    apart = [reader.traces(VERSION, which) for which in kinds]
+    assert reader.lists(VERSION, kinds) == apart
+    assert [len(listed) for listed in apart[:5]] == [2, 2, 0, 2, 1]
+    assert reader.lists(VERSION, []) == []
+    assert reader.lists(VERSION, [TraceFilter(text="nothing has this")]) == [[]]
+
+
+def test_questions_that_belong_together_are_asked_once(reader: StoreReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    query = Database.query
+
+    def note(database: Database, sql: str, *arguments: Any) -> list[dict[str, Any]]:
+        if not isinstance(database, Once):
+            asked.append(f"{sql} {arguments}")
+        return query(database, sql, *arguments)
+
+    def answers(of: StoreReader) -> list[object]:
+        answered = [of.version(VERSION), of.traces(VERSION), of.facets(VERSION), of.deployments(), of.datasets()]
+        return [*answered, [version.model_id for version in of.versions()], of.revision()]
+
+    apart = answers(reader)
+    monkeypatch.setattr(Database, "query", note)
+    together = reader.at_once()
+    assert answers(together) == apart
+    assert len(asked) == len(set(asked)) > 10
+    # Whoever changes an answer changes it for nobody else.
+    database = Once(reader._database)
+    database.query("SELECT 1 AS one")[0]["one"] = 2
+    assert database.query("SELECT 1 AS one") == [{"one": 1}]
+    # Another parameter is another question.
+    assert database.query("SELECT {one:UInt8} AS one", {"one": 7}) == [{"one": 7}]
+    assert database.query("SELECT {one:UInt8} AS one", {"one": 8}) == [{"one": 8}]
 
 
 def each_limit(order: str) -> list[TraceFilter]:
