@@ -20,12 +20,17 @@ from otel_loggedmodel.store.reading import (
     UnknownTraceError,
     UnknownVersionError,
     VersionFilter,
+    Versions,
 )
 from otel_loggedmodel.store.results import Comparison, Dataset, VersionMetrics
 from otel_loggedmodel.store.row_results import RowChange
 from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.trace_results import Facets, Trace, TraceSummary
 from otel_loggedmodel.store.version_results import Version, VersionDetail
+
+
+def _listed(versions: Versions) -> tuple[str, ...]:
+    return (versions,) if isinstance(versions, str) else tuple(versions or ())
 
 
 @dataclass
@@ -78,12 +83,12 @@ class MemoryReader:
         return list(self.changed_rows)
 
     def traces(
-        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
+        self, version: Versions = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
     ) -> list[TraceSummary]:
-        self._ask("traces", version, which, selection)
-        is_known = version is None or self.knows_all or version in self.details or bool(self.summaries)
-        if not is_known:
-            raise UnknownVersionError(f"there is no version {version!r}")
+        self._ask("traces", _listed(version), which, selection)
+        unknown = [one for one in _listed(version) if one not in self.details]
+        if unknown and not self.knows_all and not self.summaries:
+            raise UnknownVersionError(f"there is no version {unknown[0]!r}")
         return list(self.summaries)[: which.limit]
 
     def lists(
@@ -92,9 +97,9 @@ class MemoryReader:
         return [self.traces(version, which, selection) for which in kinds]
 
     def facets(
-        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
+        self, version: Versions = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
     ) -> Facets:
-        self._ask("facets", version, which, selection)
+        self._ask("facets", _listed(version), which, selection)
         return self.found_facets
 
     def trace(self, trace_id: str, most: int | None = None) -> Trace:

@@ -4,8 +4,8 @@
 import enum
 import re
 import sys
-from collections.abc import Sequence
-from typing import Annotated, Final
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -15,13 +15,16 @@ from otel_loggedmodel.presenting.naming import short_id
 from otel_loggedmodel.store.reading import Reader, Selection, TraceFilter, UnknownVersionError
 from otel_loggedmodel.store.trace_results import Trace, TraceSummary
 
+if TYPE_CHECKING:
+    from rich.text import Text
+
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _SPANS_ON_A_TERMINAL: Final = 1000
 
 EXAMPLES: Final = """
 otel-loggedmodel traces my-agent-v2 --errors --since 24h
 otel-loggedmodel traces my-agent-v2 --text refund --score 'correct<0.5'
-otel-loggedmodel traces my-agent-v2 --order slowest --limit 5
+otel-loggedmodel traces my-agent-v1 my-agent-v2 --order slowest --limit 5
 otel-loggedmodel traces 4bf92f3577b34da6a3ce929d0e0e4736 --messages
 """
 
@@ -36,8 +39,8 @@ class Order(str, enum.Enum):
 
 
 def traces(
-    version: Annotated[
-        str | None, typer.Argument(metavar="[VERSION]", help="A version; or a trace id, to show its spans.")
+    versions: Annotated[
+        list[str] | None, typer.Argument(metavar="[VERSION]...", help="Versions; or a trace id, to show its spans.")
     ] = None,
     trace_id: Annotated[
         str | None, typer.Option("--id", metavar="TRACE_ID", help="Show the spans of this trace.")
@@ -90,7 +93,7 @@ def traces(
     token_file: options.TokenFile = None,
     json: options.Json = False,
 ) -> None:
-    """List the traces of a version, or of all, or show the spans of one."""
+    """List the traces of versions, or of all, or show the spans of one."""
     if trace_id is not None and not _TRACE_ID.fullmatch(trace_id.lower()):
         raise typer.BadParameter("a trace id has 32 hex digits", param_hint="--id")
     selection = options.read_selection(
@@ -109,27 +112,29 @@ def traces(
         offset=offset,
     )
     with opening.reader(store, token_file, "Reading traces", prices) as reader:
-        found = reader.trace(trace_id.lower()) if trace_id else _found(reader, version, which, selection)
+        found = reader.trace(trace_id.lower()) if trace_id else _found(reader, versions or None, which, selection)
     if isinstance(found, Trace):
         _show_trace(found, json, limit, offset, with_messages=messages)
     elif json:
         printing.show_json({"traces": found})
     elif found:
-        _show_table(found)
+        _show_list(found)
         if len(found) == which.limit:
             printing.complain(f"There may be more: --offset {offset + which.limit} shows the next.")
     else:
         printing.complain("No trace matches.")
 
 
-def _found(reader: Reader, version: str | None, which: TraceFilter, selection: Selection) -> list[TraceSummary] | Trace:
+def _found(
+    reader: Reader, versions: Sequence[str] | None, which: TraceFilter, selection: Selection
+) -> list[TraceSummary] | Trace:
     try:
-        return reader.traces(version, which, selection)
+        return reader.traces(versions, which, selection)
     except UnknownVersionError:
         # A version's id has as many digits as a trace id, so a version goes first.
-        if version is None or not _TRACE_ID.fullmatch(version.lower()):
+        if versions is None or len(versions) > 1 or not _TRACE_ID.fullmatch(versions[0].lower()):
             raise
-        return reader.trace(version.lower())
+        return reader.trace(versions[0].lower())
 
 
 def _show_trace(trace: Trace, json: bool, limit: int | None, offset: int, *, with_messages: bool) -> None:
@@ -168,27 +173,75 @@ def _fields(value: object) -> dict[str, object]:
     return {name: getattr(value, name) for name in value.__dataclass_fields__}  # type: ignore[attr-defined]
 
 
-def _show_table(found: Sequence[TraceSummary]) -> None:
+def _show_list(found: Sequence[TraceSummary]) -> None:
+    """A table, or a few lines for each trace where a table has no room for what was asked and answered."""
     from rich.text import Text
 
-    from otel_loggedmodel.commands.tables import Column, fitted
+    from otel_loggedmodel.commands.tables import Column, fitted_with
 
     columns = [
-        Column("began", [formatting.instant(trace.start_ns / 1_000_000) for trace in found], whole=True, importance=6),
+        Column("began", [formatting.instant(trace.start_ns / 1_000_000) for trace in found], whole=True, importance=5),
         Column("trace", [trace.trace_id for trace in found], whole=True),
         Column("took", [formatting.milliseconds(trace.duration_ms) for trace in found], number=True),
         Column("", [Text("error", "red") if trace.error else Text("ok", "dim") for trace in found]),
-        Column("tokens in", [formatting.count(trace.input_tokens) for trace in found], number=True, importance=4),
-        Column("tokens out", [formatting.count(trace.output_tokens) for trace in found], number=True, importance=4),
-        Column("cost", [formatting.dollars(trace.cost_usd) for trace in found], number=True, importance=5),
-        Column("scores", [_scores(trace) for trace in found], importance=8),
-        Column("input", [trace.input or "" for trace in found], importance=9),
-        Column("output", [trace.reason or trace.status_message or trace.output or "" for trace in found], importance=7),
-        Column("span", [trace.span_name for trace in found], importance=3),
+        Column("tokens", [_tokens(trace) for trace in found], number=True, importance=3),
+        Column("cost", [formatting.dollars(trace.cost_usd) for trace in found], number=True, importance=6),
+        Column("scores", [_scores(trace) for trace in found], importance=7, clipped=16),
+        Column("input", [trace.input or "" for trace in found], importance=8, clipped=30),
+        Column("output", [_outcome(trace) for trace in found], importance=8, clipped=30),
+        Column("span", [trace.span_name for trace in found], importance=2),
         Column("service", [trace.service for trace in found], importance=1),
-        Column("version", [short_id(trace.model_id) for trace in found], importance=2, whole=True),
+        Column("version", [short_id(trace.model_id) for trace in found], importance=4, whole=True),
     ]
-    printing.show(*fitted([column for column in columns if any(map(_says_something, column.cells))]))
+    table = fitted_with([column for column in columns if any(map(_says_something, column.cells))], 7)
+    printing.show(*(table if table is not None else [line for trace in found for line in _lines(trace)]))
+
+
+def _lines(trace: TraceSummary) -> Iterator["Text"]:
+    """A trace on a narrow terminal: its id and outcome, what was asked, what came out, and its numbers."""
+    from rich.text import Text
+
+    from otel_loggedmodel.presenting.texts import clean
+
+    width = printing.console_for(sys.stdout).width
+
+    def line(*parts: tuple[str, str]) -> Text:
+        text = Text()
+        for part, style in parts:
+            text.append(clean(part), style)
+        # The id is never cut, as people copy it.
+        text.truncate(max(width, len(trace.trace_id)), overflow="ellipsis")
+        return text
+
+    began, took = formatting.instant(trace.start_ns / 1_000_000), formatting.milliseconds(trace.duration_ms)
+    outcome = ("error", "red") if trace.error else ("ok", "dim")
+    yield line((f"{trace.trace_id}  {began}  {took}  ", ""), outcome)
+    if trace.input:
+        yield line(("  > ", "dim"), (trace.input, ""))
+    if said := _outcome(trace):
+        yield line(("  < ", "dim"), (said, "red" if trace.error else ""))
+    tokens = _tokens(trace)
+    numbers = (
+        short_id(trace.model_id),
+        _scores(trace),
+        f"{tokens} tokens" if tokens else "",
+        formatting.dollars(trace.cost_usd) if trace.cost_usd is not None else "",
+        trace.span_name,
+        trace.service,
+    )
+    yield line(("    " + ", ".join(filter(None, numbers)), "dim"))
+
+
+def _tokens(trace: TraceSummary) -> str:
+    """Tokens in and out, where both are known."""
+    if trace.input_tokens is None or trace.output_tokens is None:
+        return ""
+    return f"{formatting.count(trace.input_tokens)} → {formatting.count(trace.output_tokens)}"
+
+
+def _outcome(trace: TraceSummary) -> str:
+    """What came out, or why nothing did."""
+    return trace.reason or trace.status_message or trace.output or ""
 
 
 def _says_something(cell: object) -> bool:

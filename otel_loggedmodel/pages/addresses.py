@@ -151,9 +151,11 @@ class Links:
         which: list[tuple[str, object]] = [("version", model_id) for model_id in model_ids]
         return self._address("/compare", which if rows is None else [*which, ("rows", rows)])
 
-    def traces(self, model_id: str | None = None, order: str = "newest", *parameters: tuple[str, object]) -> str:
-        """Traces in some order."""
-        which = [] if model_id is None else [("version", model_id)]
+    def traces(
+        self, versions: str | Sequence[str] | None = None, order: str = "newest", *parameters: tuple[str, object]
+    ) -> str:
+        """Traces of a version, of several or of all, in some order."""
+        which = [("version", one) for one in ([versions] if isinstance(versions, str) else versions or ())]
         return self._address("/traces", [*which, ("order", order), *parameters])
 
     def trace(self, trace_id: str, *parameters: tuple[str, object]) -> str:

@@ -16,7 +16,6 @@ from otel_loggedmodel.store.trace_results import Facets, FacetValue
 
 # Heading and parameter of the address, in the order of the page.
 KINDS: Final = (
-    ("Version", "version"),
     ("Outcome", "errors_only"),
     ("Failed with", "error_type"),
     ("Model", "model"),
@@ -25,6 +24,7 @@ KINDS: Final = (
     ("Service", "service"),
     ("Conversation", "conversation"),
 )
+# Versions are offered apart, as several of them may be ticked.
 # How many values of a kind are offered.
 _MOST_OFFERED: Final = 6
 _SHOWN_CHARACTERS: Final = 80
@@ -76,14 +76,69 @@ def offers(
     return made
 
 
-def total(found: Facets) -> str:
-    """How many traces there are, in words."""
+@dataclass(frozen=True)
+class VersionOffer:
+    """A version that the list is narrowed to, or could be.
+
+    Attributes:
+        value: What stands for it in the address.
+        label: What it is called.
+        count: How many traces of the list it has; None where these were not counted.
+        address: Of the list with this version, too; empty where it is ticked.
+    """
+
+    value: str
+    label: str
+    count: int | None
+    address: str = ""
+
+    @property
+    def is_ticked(self) -> bool:
+        """Whether the list has its traces."""
+        return not self.address
+
+
+def version_offers(
+    given: Sequence[tuple[str, str]], chosen: Mapping[str, str], titles: Mapping[str, Title], found: Facets
+) -> list[VersionOffer]:
+    """The versions whose traces the list has, and those that could be added; none where there is nothing to choose.
+
+    Args:
+        given: The parameters of the address.
+        chosen: The versions of the address as it names them, with their ids.
+        titles: What versions are called, by their ids: the likeliest to be added first.
+        found: What the traces of the list have.
+    """
+    counts = {one.value: one.traces for one in found.values.get("version", ())}
+    ticked = [
+        VersionOffer(text, _said("version", model_id, titles), counts.get(model_id, 0))
+        for text, model_id in chosen.items()
+    ]
+    others = [model_id for model_id in (titles if chosen else counts) if model_id not in chosen.values()]
+    if not chosen and len(others) < 2:
+        return []
+    return ticked + [
+        VersionOffer(
+            model_id, _said("version", model_id, titles), counts.get(model_id), _with(given, "version", model_id)
+        )
+        for model_id in others[:_MOST_OFFERED]
+    ]
+
+
+def total(found: Facets, versions: int = 0) -> str:
+    """How many traces there are, in words.
+
+    Args:
+        found: What they have.
+        versions: How many versions they are of, if several were chosen.
+    """
     if not found.traces:
         return ""
+    kind = f" of {versions} versions" if versions > 1 else " trace" if found.traces == 1 else " traces"
     failed = f", {formatting.count(found.errors)} failed" if found.errors else ""
     if found.is_cut:
         return f"of the newest {formatting.count(found.traces)}{failed or ', none failed'}"
-    return f"{formatting.count(found.traces)} {'trace' if found.traces == 1 else 'traces'}{failed}"
+    return f"{formatting.count(found.traces)}{kind}{failed}"
 
 
 def when(found: Facets) -> Markup | None:

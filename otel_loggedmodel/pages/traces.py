@@ -10,10 +10,9 @@ from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.naming import Title
 from otel_loggedmodel.store.trace_results import Facets, TraceSummary
 
-# Name of the parameter, label of the field, and what to write.
+# Name of the parameter, label of the field, and what to write; the text and the order stand above the list.
 FIELDS: Final = (
-    ("text", "Text", "In inputs, outputs, errors"),
-    ("version", "Version", "Name or id"),
+    ("version", "Another version", "Name or id"),
     ("model", "Model", "gpt-4.1"),
     ("route", "Route or entry span", "POST /ask"),
     ("error_type", "Error", "TimeoutError"),
@@ -45,6 +44,8 @@ _CHIPS: Final = {
     "errors_only": "failed only",
 }
 _LONGEST_ADDRESS: Final = 2000
+# In the title of a window.
+_MOST_NAMED: Final = 3
 _FLAGS: Final = frozenset({"production", "errors_only"})
 
 
@@ -57,6 +58,7 @@ def values(
     titles: Mapping[str, Title],
     found: Sequence[TraceSummary],
     facets: Facets,
+    chosen: Mapping[str, str],
     *,
     before: int = 0,
 ) -> Mapping[str, Any]:
@@ -67,18 +69,18 @@ def values(
         titles: What the versions of the list are called, and those that it can be narrowed to.
         found: The traces on this page.
         facets: What all traces of the list have.
+        chosen: The versions of the address as it names them, with their ids.
         before: How many rows are on the pages before this one.
     """
     here = urlencode(given, errors="replace")
     given = [(name, value) for name, value in given if value and name != "page"]
-    version = dict(given).get("version")
-    own_ids = {one.model_id for one in found}
-    of_one = titles[own_ids.pop()].text if version and len(own_ids) == 1 else version
+    calls = {text: titles[model_id].text if model_id in titles else text for text, model_id in chosen.items()}
+    of_one = next(iter(calls.values())) if len(calls) == 1 else None
     chips = []
     for place, (name, value) in enumerate(given):
         if name in _CHIPS:
             rest = [pair for number, pair in enumerate(given) if number != place]
-            said = (of_one or value) if name == "version" else value
+            said = calls.get(value, value) if name == "version" else value
             label = _CHIPS[name] if name in _FLAGS else f"{_CHIPS[name]} {said}"
             chips.append((label, f"/traces?{urlencode(rest, errors='replace')}" if rest else "/traces"))
     order = dict(given).get("order", "newest")
@@ -88,20 +90,22 @@ def values(
         "came_from": list_of(here),
         "chips": chips,
         "offers": narrowing.offers(given, titles, facets),
-        "total": narrowing.total(facets),
+        "versions": narrowing.version_offers(given, chosen, titles, facets),
+        "compared": list(chosen.values()) if len(set(chosen.values())) > 1 else [],
+        "total": narrowing.total(facets, len(set(chosen.values()))),
         "when": narrowing.when(facets),
         "span": (facets.parts[0].start_ms, facets.parts[-1].start_ms + facets.step_ms) if facets.parts else None,
         "shown": _shown(before, len(found), counted),
         "fields": FIELDS,
         "order_names": _ORDER_NAMES,
         "heading": f"Traces of {of_one}" if of_one else "Traces",
-        "title": f"Traces of {of_one}" if of_one else "Traces",
+        "title": f"Traces of {' and '.join(calls.values())}" if 0 < len(calls) <= _MOST_NAMED else "Traces",
     }
 
 
 def list_of(address: str) -> str:
     """What the address of a list says after the question mark, without anything that such an address has not."""
-    named = {*(name for name, _, _ in FIELDS), *_CHIPS, "order", "page"}
+    named = {*_CHIPS, "order", "page"}
     found = [(name, value) for name, value in parse_qsl(address[:_LONGEST_ADDRESS]) if name in named]
     return urlencode(found, errors="replace")
 

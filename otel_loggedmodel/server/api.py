@@ -262,15 +262,15 @@ class Api:
 
     async def _traces(self, request: Request) -> bytes:
         parameters = _parameters(request, {*_OF_TRACES, "order", "limit", "offset"})
-        version, selection = parameters.text("version"), parameters.selection()
+        versions, selection = _versions_or_all(parameters), parameters.selection()
         which = _traces_asked(parameters)
-        return await self._ask(lambda: {"traces": self._reader.traces(version, which, selection)})
+        return await self._ask(lambda: {"traces": self._reader.traces(versions, which, selection)})
 
     async def _facets(self, request: Request) -> bytes:
         parameters = _parameters(request, _OF_TRACES)
-        version, selection = parameters.text("version"), parameters.selection()
+        versions, selection = _versions_or_all(parameters), parameters.selection()
         which = _traces_asked(parameters)
-        return await self._ask(lambda: self._reader.facets(version, which, selection))
+        return await self._ask(lambda: self._reader.facets(versions, which, selection))
 
     async def _trace(self, request: Request) -> bytes:
         _parameters(request, ())
@@ -338,6 +338,13 @@ def _traces_asked(parameters: Parameters) -> TraceFilter:
 def _versions_asked(request: Request) -> tuple[list[str], Selection]:
     parameters = _parameters(request, {"version"} | SELECTION)
     return _versions_to_compare(parameters, 1), parameters.selection()
+
+
+def _versions_or_all(parameters: Parameters) -> list[str] | None:
+    versions = parameters.texts("version")
+    if len(versions) > MAX_COMPARED:
+        raise BadParameterError(f"version is given {len(versions)} times: expected at most {MAX_COMPARED}")
+    return versions or None
 
 
 def _versions_to_compare(parameters: Parameters, least: int) -> list[str]:

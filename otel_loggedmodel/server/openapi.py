@@ -83,7 +83,11 @@ def _versions(least: int) -> _Schema:
 
 
 _FOUND: Final = [
-    _query("version", _TEXT, "Of this version; by default of all."),
+    _query(
+        "version",
+        {"type": "array", "items": _TEXT, "maxItems": MAX_COMPARED},
+        "Of this version, or of any of these; by default of all.",
+    ),
     _query("errors_only", _FLAG, "Failed ones."),
     _query("text", _TEXT, "In which any span has this text."),
     _query("model", _TEXT, "In which this model was called."),

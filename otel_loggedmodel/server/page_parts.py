@@ -3,7 +3,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Final
@@ -92,6 +92,21 @@ def known_versions(reader: Remembering, model_ids: Iterable[str] | None = None) 
     which = VersionFilter(limit=_MOST_NAMES, counted=False)
     found = reader.versions(which) if model_ids is None else reader.versions_with(which, frozenset(model_ids))
     return {version.model_id: version for version in found}
+
+
+def meant(known: Mapping[str, Version], text: str, found: Collection[str] = ()) -> str:
+    """The id of the version that an address names, as far as can be told; else the text itself.
+
+    Args:
+        known: The versions by their ids, those that were used or made last first.
+        text: An id, the beginning or the end of one, or a name.
+        found: The ids that were found for all texts of the address.
+    """
+    ids = [*known, *(model_id for model_id in found if model_id not in known)]
+    likely = [model_id for model_id in ids if text and (model_id.startswith(text) or model_id.endswith(text))]
+    called = [model_id for model_id, version in known.items() if version.name == text]
+    among = (model_id for model_id in (*likely, *called) if model_id in found)
+    return text if text in ids else next(among, next(iter((*likely, *called)), text))
 
 
 def names_of(known: Mapping[str, Version]) -> list[str]:

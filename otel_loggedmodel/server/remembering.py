@@ -30,6 +30,7 @@ from otel_loggedmodel.store.reading import (
     Selection,
     TraceFilter,
     VersionFilter,
+    Versions,
 )
 from otel_loggedmodel.store.results import Comparison, Dataset
 from otel_loggedmodel.store.row_results import RowChange
@@ -207,7 +208,7 @@ class Remembering:
         return self._ask(self._reader.deployments, "deployments")
 
     def traces(
-        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
+        self, version: Versions = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
     ) -> list[TraceSummary]:
         """See `Reader.traces`."""
         return self._ask(lambda: self._reader.traces(version, which, selection), "traces", version, which, selection)
@@ -219,7 +220,7 @@ class Remembering:
         return self._ask(lambda: self._reader.lists(version, kinds, selection), "lists", version, kinds, selection)
 
     def facets(
-        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
+        self, version: Versions = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
     ) -> Facets:
         """See `Reader.facets`."""
         return self._ask(lambda: self._reader.facets(version, which, selection), "facets", version, which, selection)

@@ -10,13 +10,14 @@ from starlette.requests import Request
 from otel_loggedmodel.attributes import EVALUATION_ROW
 from otel_loggedmodel.pages import dataset_row, trace, traces, versions
 from otel_loggedmodel.pages.addresses import Links
-from otel_loggedmodel.server.api import TRACE_ORDERS
+from otel_loggedmodel.server.api import MAX_COMPARED, TRACE_ORDERS
 from otel_loggedmodel.server.page_parts import (
     ID_OF_TRACE,
     Page,
     chosen_of,
     datasets_of,
     known_versions,
+    meant,
     names_of,
     number,
     one,
@@ -37,14 +38,19 @@ from otel_loggedmodel.store.reading import (
 from otel_loggedmodel.store.trace_results import TraceSummary
 
 _TRACES_A_PAGE: Final = 50
+# Of so many versions those that may be added to a list are chosen.
+_MOST_NEAR: Final = 50
 
 
 def traces_page(request: Request) -> Page:
     """Traces, of one version or of all."""
     query = query_of(request, {"version", "order", "errors_only", "page", *FOUND_BY})
     chosen, selection = chosen_of(query)
-    model_id, order, page = one(query, "version"), one(query, "order") or "newest", number(query, "page")
+    asked = list(dict.fromkeys(value for value in query.get("version", ()) if value)) or None
+    order, page = one(query, "order") or "newest", number(query, "page")
     errors_only = one(query, "errors_only") == "true"
+    if asked is not None and len(asked) > MAX_COMPARED:
+        raise BadParameterError(f"The address names {len(asked)} versions: {MAX_COMPARED} can be listed at once.")
     if order not in TRACE_ORDERS:
         raise BadParameterError(f"There is no such order of traces: use one of {', '.join(TRACE_ORDERS)}.")
     found_by = {name: one(query, name) for name in FOUND_BY}
@@ -59,15 +65,19 @@ def traces_page(request: Request) -> Page:
     of_all = replace(which, order=TraceFilter.order, limit=TraceFilter.limit, offset=0)
 
     def make(reader: Remembering) -> Mapping[str, Any]:
-        found = reader.traces(model_id, which, selection)
-        facets = reader.facets(model_id, of_all, selection)
+        found = reader.traces(asked, which, selection)
+        facets = reader.facets(asked, of_all, selection)
         links = Links(chosen)
         kept: list[tuple[str, object]] = [("errors_only", "true")] if errors_only else []
         kept += [(name, value) for name, value in found_by.items() if value is not None]
         offered = (one.value for one in facets.values.get("version", ()))
         named = [*(trace.model_id for trace in found), *offered]
         known = known_versions(reader, named)
-        titles = titles_of_ids(known, named)
+        chosen_ids = {text: meant(known, text, named) for text in asked or ()}
+        # Those of the same names may be added first.
+        names = {known[model_id].name for model_id in chosen_ids.values() if model_id in known}
+        near = sorted(known, key=lambda model_id: known[model_id].name not in names) if asked else []
+        titles = titles_of_ids(known, [*named, *near[:_MOST_NEAR]])
         return {
             "known_names": names_of(known),
             "order": order,
@@ -77,12 +87,17 @@ def traces_page(request: Request) -> Page:
             "titles": titles,
             "has_more": len(found) > _TRACES_A_PAGE,
             "page": page,
-            "page_address": lambda number: links.traces(model_id, order, *kept, ("page", number)),
+            "page_address": lambda number: links.traces(asked, order, *kept, ("page", number)),
             "datasets": datasets_of(reader),
             "chosen": chosen,
             "links": links,
             **traces.values(
-                request.query_params.multi_items(), titles, found[:_TRACES_A_PAGE], facets, before=which.offset
+                request.query_params.multi_items(),
+                titles,
+                found[:_TRACES_A_PAGE],
+                facets,
+                chosen_ids,
+                before=which.offset,
             ),
         }
 

@@ -53,6 +53,7 @@ from otel_loggedmodel.store.reading import (
     Selection,
     TraceFilter,
     VersionFilter,
+    Versions,
 )
 from otel_loggedmodel.store.results import Comparison, Dataset
 from otel_loggedmodel.store.row_results import RowChange
@@ -183,7 +184,7 @@ class StoreReader:
         return rows.changed(self._database, scope, asked.ids[0], matches, which)
 
     def traces(
-        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
+        self, version: Versions = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
     ) -> list[TraceSummary]:
         """Traces, as `Reader.traces` says."""
         return listing.traces(self._database, self._scopes.of_list(self._scopes.priced, version, selection), which)
@@ -195,7 +196,7 @@ class StoreReader:
         return listing.lists(self._database, self._scopes.of_list(self._scopes.priced, version, selection), kinds)
 
     def facets(
-        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
+        self, version: Versions = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
     ) -> Facets:
         """What traces have, as `Reader.facets` says."""
         return faceting.facets(self._database, self._scopes.of_list(self._scopes.unpriced, version, selection), which)

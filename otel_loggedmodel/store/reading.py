@@ -9,7 +9,7 @@ ClickHouse, embedded or remote, and `store.remote` on a running backend. A quest
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.results import Comparison, Dataset
@@ -208,6 +208,10 @@ class RunFilter:
 ALL_RUNS = RunFilter()
 
 
+Versions: TypeAlias = str | Sequence[str] | None
+"""The version whose traces are meant, or several; by default all versions."""
+
+
 class Reader(Protocol):
     """Answers about versions and traces; safe to use from several threads.
 
@@ -249,9 +253,9 @@ class Reader(Protocol):
         ...
 
     def traces(
-        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
+        self, version: Versions = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
     ) -> list[TraceSummary]:
-        """Traces of a version, or of every version.
+        """Traces of a version, of several, or of every version.
 
         Raises:
             UnknownVersionError: There is no such version.
@@ -266,7 +270,7 @@ class Reader(Protocol):
         ...
 
     def facets(
-        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
+        self, version: Versions = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
     ) -> Facets:
         """What the traces that a filter finds have, with how many have it; order and limit do not matter.
 

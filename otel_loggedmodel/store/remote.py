@@ -29,6 +29,7 @@ from otel_loggedmodel.store.reading import (
     UnknownTraceError,
     UnknownVersionError,
     VersionFilter,
+    Versions,
 )
 from otel_loggedmodel.store.results import Comparison, Dataset
 from otel_loggedmodel.store.row_results import RowChange
@@ -144,7 +145,7 @@ class RemoteReader:
         return self._ask("compare/rows", _Rows, parameters, selection).rows
 
     def traces(
-        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
+        self, version: Versions = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
     ) -> list[TraceSummary]:
         """Traces of a version, or of all; see `Reader.traces`."""
         parameters = [
@@ -162,7 +163,7 @@ class RemoteReader:
         return [self.traces(version, which, selection) for which in kinds]
 
     def facets(
-        self, version: str | None = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
+        self, version: Versions = None, which: TraceFilter = RECENT, selection: Selection = EVERYTHING
     ) -> Facets:
         """What traces have; see `Reader.facets`."""
         return self._ask("traces/facets", Facets, _found(version, which), selection)
@@ -271,10 +272,10 @@ def _quote(text: str) -> str:
     return quote(text, safe="", errors="replace")
 
 
-def _found(version: str | None, which: TraceFilter) -> list[tuple[str, str]]:
+def _found(versions: Versions, which: TraceFilter) -> list[tuple[str, str]]:
     """What a filter finds traces by."""
     return [
-        *_given("version", version),
+        *(("version", one) for one in ([versions] if isinstance(versions, str) else versions or ())),
         *((name, value) for name in FOUND_BY if (value := getattr(which, name)) is not None),
         ("errors_only", "true" if which.errors_only else "false"),
     ]

@@ -26,7 +26,7 @@ from otel_loggedmodel.store.catalogue import Alias, Catalogue
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.price_file import PriceFile
-from otel_loggedmodel.store.reading import ReadingError, Selection, UnknownRunError, UnknownVersionError
+from otel_loggedmodel.store.reading import ReadingError, Selection, UnknownRunError, UnknownVersionError, Versions
 from otel_loggedmodel.store.run_results import Run
 
 # A table whose view was dropped is no longer complete, and one that was being filled is complete at some time.
@@ -174,14 +174,17 @@ class Scopes:
     def of_list(
         self,
         make: Callable[[Catalogue, Sequence[str] | None, Selection, Collection[str]], Scope],
-        version: str | None,
+        versions: Versions,
         selection: Selection,
     ) -> Scope:
-        """The traces of one version or run, or of all versions."""
+        """The traces of versions or runs, or of all versions."""
         known, seen = self.known_and_seen()
-        if version is None:
+        if versions is None:
             return make(known, None, selection, seen)
-        return self.of_runs(make, known, self.asked(known, [version], seen), selection, seen)
+        asked = self.asked(known, [versions] if isinstance(versions, str) else versions, seen)
+        if len(set(asked.ids)) < len(asked.ids):
+            asked = replace(asked, ids=list(dict.fromkeys(asked.ids)))
+        return self.of_runs(make, known, asked, selection, seen)
 
     def priced(
         self,

@@ -93,7 +93,7 @@ def test_what_is_asked_for(run: Run, reader: MemoryReader) -> None:
     reader.details = {"v1": VersionDetail(version=Version(model_id=V1), metrics=metrics(V1))}
     run("traces", "v1", "--errors", "--order", "worst", "--limit", "5", "--offset", "10", "--service", "api")
     _, version, which, selection = reader.asked[1]
-    assert version == "v1"
+    assert version == ("v1",)
     assert (which.errors_only, which.order, which.limit, which.offset) == (True, "worst", 5, 10)  # type: ignore[attr-defined]
     assert selection.service == "api"  # type: ignore[attr-defined]
 
@@ -244,12 +244,51 @@ def test_the_trace_id_is_whole_at_any_width(columns: int) -> None:
     assert max(map(len, output.splitlines())) <= columns
 
 
-def test_what_people_read_goes_last_where_there_is_no_room() -> None:
-    said = 'cost_usd=0.01, scores={"correct": 0.5}, input="Where is my parcel?", output="In Graz."'
-    shown = without_colours(run_in_terminal(["traces"], 120, FILL.replace("cost_usd=0.01", said)))
-    table, _, left_out = shown.partition("Not shown")
-    assert {"scores", "input", "output"} <= set(table.split())
-    assert "service" in left_out
+SAID = FILL.replace(
+    "cost_usd=0.01",
+    f'cost_usd=0.01, scores={{"correct": 0.5}}, input="{"Where is my parcel? " * 15}", output="{"Graz, " * 40}"',
+)
+
+
+@pytest.mark.parametrize("columns", [40, 80, 119])
+def test_a_narrow_terminal_has_a_few_lines_for_each_trace(columns: int) -> None:
+    shown = without_colours(run_in_terminal(["traces"], columns, SAID)).splitlines()
+    head, asked, answered, numbers = shown[:4]
+    assert head.startswith(f"{TRACE}  2026")
+    assert asked.startswith("  > Where is my ")
+    assert answered.startswith("  < Graz, Graz, ")
+    assert numbers.startswith(f"    {V1[-8:]}")
+    assert asked.endswith("…")
+    assert max(map(len, shown)) <= columns
+    if columns == 80:
+        assert head.endswith("812 ms  ok")
+        assert numbers == f"    {V1[-8:]}, correct 0.5, 1,000 → 50 tokens, $0.0100, POST /ask, api"
+    failed = without_colours(run_in_terminal(["traces"], columns, SAID.replace("cost_", "error=True, cost_")))
+    assert "error" in failed or columns < 80
+
+
+@pytest.mark.parametrize(
+    ("columns", "left_out"), [(145, {"service", "span", "tokens"}), (200, {"service"}), (400, set())]
+)
+def test_a_wide_terminal_has_a_line_for_each_trace(columns: int, left_out: set[str]) -> None:
+    shown = without_colours(run_in_terminal(["traces"], columns, SAID))
+    table, _, rest = shown.partition("Not shown")
+    titles, _, row = table.splitlines()[:3]
+    assert {"trace", "took", "scores", "input", "output"} <= set(titles.split())
+    assert left_out <= set(re.findall(r"\w+", rest))
+    assert "Where is my parcel? Where is" in row
+    assert "Graz, Graz, Graz, Graz" in row
+    assert max(map(len, shown.splitlines())) <= columns
+    # What is spare goes to what people read.
+    assert row.count("parcel") == {145: 1, 200: 1, 400: 6}[columns]
+
+
+def test_a_pipe_has_a_line_with_everything_for_each_trace(run: Run, reader: MemoryReader) -> None:
+    said = "Where is my parcel? " * 15
+    reader.summaries = [replace(SUMMARY, input=said, reason="no answer")]
+    *_, row = run("traces").stdout.rstrip().splitlines()
+    for cell in (TRACE, "1,000 → 50", "$0.0123", "correctness 0.5", said.strip(), "no answer", "POST /ask", V1[-8:]):
+        assert cell in row
 
 
 def test_tokens_and_models_of_mlflows_spans_are_shown(run: Run, reader: MemoryReader) -> None:

@@ -2,14 +2,14 @@
 """What the list of traces offers to be narrowed to."""
 
 from dataclasses import replace
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from otel_loggedmodel.pages.narrowing import offers, total
+from otel_loggedmodel.pages.narrowing import offers, total, version_offers
 from otel_loggedmodel.presenting.naming import Title
 from otel_loggedmodel.store.trace_results import Facets, FacetValue
 
 from . import sent
-from .conftest import Open, Shop
+from .conftest import Open, Shop, follow
 
 
 def offered(found: Facets, given: list[tuple[str, str]] | None = None) -> dict[str, dict[str, int]]:
@@ -43,7 +43,6 @@ def test_each_kind_of_value_is_offered_with_how_many_traces_have_it() -> None:
         conversation={"c-1": 2},
     )
     assert offered(found) == {
-        "Version": {"bot v1": 1200, "bot v2": 34},
         "Outcome": {"failed": 3},
         "Failed with": {"TimeoutError": 3},
         "Model": {"gpt-5": 7},
@@ -56,9 +55,53 @@ def test_each_kind_of_value_is_offered_with_how_many_traces_have_it() -> None:
     assert total(replace(found, is_cut=True)) == "of the newest 1,234, 3 failed"
 
 
+def test_versions_are_ticked_and_others_of_the_name_offered() -> None:
+    titles = {one: Title(model_id=one, name="bot", label=one[-2:], stage="") for one in ("m-v1", "m-v2", "m-v3")}
+    counted = facets(40, version={"m-v1": 30, "m-v2": 10})
+
+    def shown(chosen: dict[str, str], found: Facets) -> list[tuple[str, int | None, bool]]:
+        given = [("order", "slowest"), *(("version", text) for text in chosen)]
+        made = version_offers(given, chosen, titles, found)
+        added = [f"/traces?{urlencode([*given, ('version', one.value)])}" for one in made if not one.is_ticked]
+        assert added == [one.address for one in made if not one.is_ticked]
+        return [(one.label, one.count, one.is_ticked) for one in made]
+
+    assert shown({}, counted) == [("bot v1", 30, False), ("bot v2", 10, False)]
+    assert shown({}, facets(30, version={"m-v1": 30})) == []
+    ticked = [("bot v1", 30, True), ("bot v2", 10, True), ("bot v3", None, False)]
+    assert shown({"v1": "m-v1", "m-v2": "m-v2"}, counted) == ticked
+    assert shown({"gone": "gone"}, Facets())[0] == ("gone", 0, True)
+    assert total(counted, 2) == "40 of 2 versions"
+
+
+def test_several_versions_are_ticked_and_compared(shop: Shop, open_page: Open) -> None:
+    page = open_page(f"{shop.http}/traces?order=slowest&version={sent.NEW_CHAT}")
+    alone = int(page.locator("#found footer .muted").inner_text().split()[-1])
+    narrow = page.get_by_role("navigation", name="Narrow the list")
+    assert narrow.get_by_role("checkbox", checked=True).evaluate_all("all => all.map(one => one.value)") == [
+        sent.NEW_CHAT
+    ]
+    narrow.locator(f"input[value='{sent.OLD_CHAT}']").check()
+    page.get_by_label("Text", exact=True).fill("parcel")
+    follow(page, page.get_by_role("button", name="Show").first.click)
+    assert [one for one in parse_qsl(urlsplit(page.url).query) if one[0] != "page"] == [
+        ("version", sent.NEW_CHAT),
+        ("version", sent.OLD_CHAT),
+        ("text", "parcel"),
+        ("order", "slowest"),
+    ]
+    assert "of 2 versions" in page.locator("main").inner_text()
+    assert int(page.locator("#found footer .muted").inner_text().split()[-1]) > alone
+    assert {*page.locator("#found tbody code.id").all_inner_texts()} <= {sent.NEW_CHAT[-8:], sent.OLD_CHAT[-8:]}
+    assert page.locator(".chip").count() == 3
+    follow(page, page.get_by_role("link", name="Compare these two").click)
+    assert page.url.endswith(f"version={sent.NEW_CHAT}&version={sent.OLD_CHAT}")
+
+
 def test_one_click_narrows_the_list_and_keeps_what_was_chosen(shop: Shop, open_page: Open) -> None:
     page = open_page(f"{shop.http}/traces?version={sent.NEW_CHAT}&order=slowest")
-    offered = page.get_by_role("navigation", name="Narrow the list").get_by_role("link")
+    # What would be added to the list has no count.
+    offered = page.get_by_role("navigation", name="Narrow the list").locator("li:has(.muted:not(:empty)) a")
     links = {one.get_attribute("href"): one for one in offered.all()}
     counts = {
         address: int(link.locator("xpath=following-sibling::span").inner_text()) for address, link in links.items()

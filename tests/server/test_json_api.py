@@ -133,7 +133,7 @@ UTC = timezone.utc
 @pytest.mark.parametrize("escape", [quote, lambda text: text.replace(" ", "%20")], ids=["escaped", "as typed"])
 def test_times(shared: Backend, reader: MemoryReader, text: str, time: datetime, escape: Callable[[str], str]) -> None:
     assert shared.get(f"/api/v1/traces?since={escape(text)}").status == 200
-    assert reader.asked == [("traces", None, TraceFilter(), Selection(since=time))]
+    assert reader.asked == [("traces", (), TraceFilter(), Selection(since=time))]
 
 
 def test_a_selection(shared: Backend, reader: MemoryReader) -> None:
@@ -188,7 +188,7 @@ def test_traces(shared: Backend, reader: MemoryReader) -> None:
     [summary] = json.loads(answer.body)["traces"]
     assert (summary["trace_id"], summary["start_ns"], summary["cost_usd"]) == ("t", 1_795_000_000_123_456_789, None)
     assert reader.asked == [
-        ("traces", "v", TraceFilter(errors_only=True, order="costliest", limit=5, offset=10), EVERYTHING)
+        ("traces", ("v",), TraceFilter(errors_only=True, order="costliest", limit=5, offset=10), EVERYTHING)
     ]
 
 
@@ -281,7 +281,7 @@ def test_slashes_need_no_escape(shared: Backend, reader: MemoryReader) -> None:
         ("traces?order=random", "order is 'random': expected one of newest, slowest, costliest, worst"),
         ("traces?errors_only=1", "errors_only"),
         ("traces?offset=-1", "offset"),
-        ("traces?version=a&version=b", "version is given 2 times"),
+        ("traces?" + "version=x&" * 101, "version is given 101 times"),
         ("traces/abc?version=a", "there are: none"),
     ],
 )

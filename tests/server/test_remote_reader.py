@@ -198,8 +198,8 @@ def test_questions_arrive_as_they_were(shared: Backend, remote: RemoteReader) ->
         ("compare", ("x", "x", ""), SELECTION),
         ("rows", ("x", ""), RowFilter(score="a b", limit=3), replace(SELECTION, dataset="d&1")),
         ("rows", ("x", "y"), MOST_CHANGED, Selection(production=True)),
-        ("traces", "v", traces, SELECTION),
-        ("traces", None, RECENT, EVERYTHING),
+        ("traces", ("v",), traces, SELECTION),
+        ("traces", (), RECENT, EVERYTHING),
         ("activities", ("b", "a"), SELECTION),
         ("behaviour", ("b", "a"), SELECTION),
     ]

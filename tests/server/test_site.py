@@ -120,11 +120,11 @@ def test_what_an_address_says_is_what_is_asked(shared: Backend, reader: MemoryRe
     assert reader.asked == [
         (
             "traces",
-            "v",
+            ("v",),
             TraceFilter(errors_only=True, order="worst", limit=51, offset=100),
             Selection(service="s", attributes={"k": "x=y"}),
         ),
-        ("facets", "v", TraceFilter(errors_only=True), Selection(service="s", attributes={"k": "x=y"})),
+        ("facets", ("v",), TraceFilter(errors_only=True), Selection(service="s", attributes={"k": "x=y"})),
         ("versions", VersionFilter(limit=1000, counted=False), Selection()),
         ("datasets",),
     ]

@@ -232,6 +232,14 @@ def test_traces_come_in_every_order(store: Store, send: Send) -> None:
     assert listed(order="worst") == []
     with pytest.raises(ReadingError, match="'fastest'"):
         listed(order="fastest")
+    # Of several versions, in whatever order and however often they are named.
+    other = send("v2", [25.0, 15.0])
+    send("v3", [40.0])
+    together = store.reader.traces(["v2", "v1", "v2"], TraceFilter(order="slowest", limit=4))
+    assert [trace.trace_id for trace in together] == [ids[0], other[0], ids[2], other[1]]
+    counted = store.reader.facets(["v1", "v2"])
+    assert {one.value: one.traces for one in counted.values["version"]} == {"v1": 5, "v2": 2}
+    assert counted.traces == 7
 
 
 def judge(trace_id: str, parent: str | None, name: str, value: float, **attributes: str) -> bytes:
