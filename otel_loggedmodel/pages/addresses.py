@@ -146,10 +146,11 @@ class Links:
         """One row of a data set."""
         return _with("/row", [("dataset", dataset), ("row", row)])
 
-    def compare(self, *model_ids: str, rows: int | None = None) -> str:
-        """Versions side by side, with so many rows of data sets."""
+    def compare(self, *model_ids: str, **rows: object) -> str:
+        """Versions side by side; `rows` are the parameters that say which rows of data sets are shown, if not None."""
         which: list[tuple[str, object]] = [("version", model_id) for model_id in model_ids]
-        return self._address("/compare", which if rows is None else [*which, ("rows", rows)])
+        which += [(name, value) for name, value in rows.items() if value is not None]
+        return self._address("/compare", which)
 
     def traces(
         self, versions: str | Sequence[str] | None = None, order: str = "newest", *parameters: tuple[str, object]

@@ -23,6 +23,9 @@ from otel_loggedmodel.presenting.texts import clean
 from otel_loggedmodel.store.behaving import BINS_PER_DECADE
 
 # In pixels; along the width everything is per cent.
+# Per cent of the width. Further left there is no room for a value before its line, and further right none behind it.
+_LEFT: Final = 32
+_RIGHT: Final = 60
 _HEIGHT: Final = 190
 _TOP: Final = 14
 _BELOW: Final = 24
@@ -179,18 +182,22 @@ def _medians(medians: Sequence[float | None], labels: Sequence[str], x: Callable
     known = [(number, value) for number, value in enumerate(medians) if value is not None and value > 0]
     if len(medians) > 2:
         return
-    highest = max((value for _, value in known), default=0.0)
-    for number, value in known:
-        place = x(value)
-        if not 0 <= place <= 100:
-            continue
-        is_left = (len(known) > 1 and value < highest) or place > 60
+    shown = [(number, value, place) for number, value in known if 0 <= (place := x(value)) <= 100]
+    if not shown:
+        return
+    places = [place for _, _, place in shown]
+    sides = [place > _RIGHT or (place < max(places) and place > _LEFT) for place in places]
+    # Two on one side would cover each other.
+    lowered = places.index(min(places)) if len(set(sides)) < len(sides) else None
+    for order, ((number, value, place), is_left) in enumerate(zip(shown, sides, strict=True)):
+        y = 24 if order == lowered else 10
         yield Markup(
             '<line class="median c{colour}" x1="{x:.2f}%" x2="{x:.2f}%" y1="0" y2="{height}"/>'
-            '<text class="halo" x="{x:.2f}%" y="10" dx="{dx}"{anchor}>{label} median {text}</text>'
+            '<text class="halo" x="{x:.2f}%" y="{y}" dx="{dx}"{anchor}>{label} median {text}</text>'
         ).format(
             colour=number % COLOURS,
             x=place,
+            y=y,
             height=_HEIGHT,
             dx=-6 if is_left else 6,
             anchor=Markup(' text-anchor="end"') if is_left else "",

@@ -15,10 +15,11 @@ from otel_loggedmodel.pages.templates import position
 from otel_loggedmodel.pages.versions import Trends
 from otel_loggedmodel.presenting import formatting
 from otel_loggedmodel.presenting.differing import Piece, words_that_differ
-from otel_loggedmodel.presenting.naming import titles_of
+from otel_loggedmodel.presenting.naming import Title, titles_of
 from otel_loggedmodel.presenting.texts import where_they_differ
 from otel_loggedmodel.store.behaving import BINS_PER_DECADE
 from otel_loggedmodel.store.chart_results import Activities, Behaviour
+from otel_loggedmodel.store.reading import RowFilter
 from otel_loggedmodel.store.results import Comparison, ConfigurationDifference
 from otel_loggedmodel.store.row_results import RowChange
 from otel_loggedmodel.store.version_results import Version
@@ -68,7 +69,7 @@ def values(
     behaviour: Behaviour,
     changed: Sequence[RowChange],
     chosen: Chosen,
-    limit: int,
+    which: RowFilter,
     known: Mapping[str, Version] | None = None,
 ) -> Mapping[str, Any]:
     """What the template shows.
@@ -79,16 +80,17 @@ def values(
         behaviour: What is behind their numbers.
         changed: The rows of data sets that changed most, of two versions.
         chosen: Which traces count.
-        limit: How many rows were asked for.
+        which: Which rows were asked for.
         known: Versions by their ids, as far as they were read.
     """
     versions = comparison.versions
     titles = titles_of(comparison, known)
     labels = [f"{position(place)} {title.text}" for place, title in enumerate(titles.titles)]
-    table = rows.table_of(comparison, changed)
+    table = rows.table_of(comparison, changed, which)
     operations = behaviour.operations[:_MOST_OPERATIONS]
     return {
         "comparison": comparison,
+        "notes": [_note(text, titles.titles) for text in comparison.notes],
         "titles": titles.titles,
         "calls": titles.calls,
         "decisions": decisions_of(comparison, titles.calls),
@@ -105,8 +107,9 @@ def values(
         "activities": activities,
         "behaviour": behaviour,
         "table": table,
+        "row_filter": which,
         "with_rows": rows.have_rows(comparison),
-        "more_rows": rows.next_limit(limit, table),
+        "more_rows": rows.next_limit(which, table),
         "operations": operations,
         "longest": max((value or 0.0 for one in operations for value in one.ms_per_trace), default=0.0),
         "changes": [_change(part, len(versions)) for part in comparison.configuration],
@@ -177,6 +180,18 @@ def over_time(activities: Activities, labels: Sequence[str]) -> list[Chart]:
             formatting.score,
         )
     return found
+
+
+def _note(text: str, titles: Sequence[Title]) -> Sequence[tuple[bool, str]]:
+    """The parts of a note, and whether each is code: with the names of versions for their ids."""
+    for title in titles:
+        # An id that somebody chose may be a word.
+        if title.short_id != title.model_id:
+            text = text.replace(title.model_id, title.full)
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return [(False, text)]
+    return [(place % 2 == 1, part) for place, part in enumerate(parts) if part]
 
 
 def _bins(behaviour: Behaviour) -> list[tuple[str, list[str]]]:

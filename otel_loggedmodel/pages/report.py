@@ -13,6 +13,7 @@ from otel_loggedmodel.pages import comparison, files
 from otel_loggedmodel.pages.addresses import Chosen
 from otel_loggedmodel.pages.templates import render
 from otel_loggedmodel.store.chart_results import Activities, Behaviour
+from otel_loggedmodel.store.reading import RowFilter
 from otel_loggedmodel.store.results import Comparison
 from otel_loggedmodel.store.row_results import RowChange
 from otel_loggedmodel.version import __version__
@@ -59,7 +60,7 @@ def report(
     """
     style = files.read("pages.css").decode()
     values: Mapping[str, Any] = {
-        **comparison.values(compared, activities, behaviour, rows, chosen, limit),
+        **comparison.values(compared, activities, behaviour, rows, chosen, RowFilter(limit=limit)),
         "links": None,
         "held": held,
         "title": "Comparison of " + ", ".join(version.name or version.model_id for version in compared.versions),

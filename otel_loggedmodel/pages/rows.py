@@ -11,6 +11,7 @@ from otel_loggedmodel.conventions import previews
 from otel_loggedmodel.pages import figures
 from otel_loggedmodel.presenting.differing import Piece, only, words_that_differ
 from otel_loggedmodel.presenting.metrics import SCORE_PREFIX
+from otel_loggedmodel.store.reading import MOST_CHANGED, RowFilter
 from otel_loggedmodel.store.results import Comparison, ScoreComparison, Verdict
 from otel_loggedmodel.store.row_results import RowChange, RowResult
 
@@ -25,7 +26,7 @@ class Column:
     Attributes:
         score: The evaluation's name.
         found: What was paired, and what came of it.
-        is_whole: Whether every row that changed under it is in the table.
+        is_whole: Whether a row of the table that is not said to have changed under it has not.
         verdict: What came of it.
     """
 
@@ -33,6 +34,12 @@ class Column:
     found: ScoreComparison
     is_whole: bool
     verdict: Verdict
+
+    @property
+    def kinds(self) -> Sequence[tuple[str, str, int]]:
+        """What its rows can be narrowed to: the kind of change, its symbol, and how many rows have it."""
+        found = (("lower", "✗", self.found.lower), ("higher", "✓", self.found.higher))
+        return [one for one in found if one[2]]
 
     @property
     def counts(self) -> str:
@@ -123,12 +130,13 @@ def have_rows(comparison: Comparison) -> bool:
     )
 
 
-def table_of(comparison: Comparison, rows: Sequence[RowChange]) -> Table:
+def table_of(comparison: Comparison, rows: Sequence[RowChange], which: RowFilter = MOST_CHANGED) -> Table:
     """The rows of a comparison of two versions; of more there are none.
 
     Args:
         comparison: Of two versions.
         rows: As `Reader.rows` has them for the same versions.
+        which: Which rows those are.
     """
     if len(comparison.differences) != 1:
         return Table()
@@ -144,7 +152,7 @@ def table_of(comparison: Comparison, rows: Sequence[RowChange]) -> Table:
         Column(
             score,
             evaluation,
-            listed[score] >= evaluation.higher + evaluation.lower,
+            which.with_others or listed[score] >= evaluation.higher + evaluation.lower,
             compared[f"{SCORE_PREFIX}{score}"].verdict,
         )
         for score, evaluation in found.items()
@@ -164,11 +172,18 @@ def table_of(comparison: Comparison, rows: Sequence[RowChange]) -> Table:
     )
 
 
-def next_limit(limit: int, table: Table) -> int | None:
+def next_limit(which: RowFilter, table: Table) -> int | None:
     """How many rows to offer next; None where all are shown."""
-    if all(column.is_whole for column in table.columns):
+    if all(_is_whole(column, which) for column in table.columns if which.score in (None, column.score)):
         return None
-    return next((more for more in LIMITS if more > limit), None)
+    return next((more for more in LIMITS if more > which.limit), None)
+
+
+def _is_whole(column: Column, which: RowFilter) -> bool:
+    """Whether all rows that are wanted under an evaluation are in the table."""
+    if which.change is None:
+        return column.is_whole
+    return which.limit >= (column.found.higher if which.change == "higher" else column.found.lower)
 
 
 def _shown(changes: Mapping[str, RowChange], scores: Sequence[str]) -> RowShown:

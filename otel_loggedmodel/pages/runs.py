@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from otel_loggedmodel.pages.addresses import Links
-from otel_loggedmodel.presenting.naming import short_id
+from otel_loggedmodel.presenting.naming import Title, short_id
 from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.trace_results import TraceSummary
 
@@ -27,12 +27,14 @@ class Shown:
         means: Of each score of the table, in order; None where it has none.
         previous: The id of the run before it, of the same data set; None where there is none.
         letter: `A` or `B`, if it is one of two that are compared.
+        of_version: What its version is called, as far as that is known.
     """
 
     run: Run
     means: Sequence[float | None]
     previous: str | None = None
     letter: str = ""
+    of_version: Title | None = None
 
     @property
     def title(self) -> str:
@@ -42,6 +44,8 @@ class Shown:
     @property
     def version(self) -> str:
         """What the version is called; empty where traces were scored, which may be of several."""
+        if self.of_version is not None and self.of_version.name:
+            return self.of_version.text
         return self.run.version_name or (short_id(self.run.model_id) if self.run.model_id else "")
 
     @property
@@ -72,20 +76,23 @@ def means_of(run: Run) -> dict[str, float]:
     return {key.removesuffix(_MEAN): value for key, value in run.metrics.items() if key.endswith(_MEAN)}
 
 
-def tables_of(runs: Sequence[Run], letters: Mapping[str, str] | None = None) -> list[Table]:
+def tables_of(
+    runs: Sequence[Run], letters: Mapping[str, str] | None = None, titles: Mapping[str, Title] | None = None
+) -> list[Table]:
     """Runs by data set, the data set that was used last first.
 
     Args:
         runs: The newest first.
         letters: What those are called that are compared, by their ids.
+        titles: What their versions are called, by their ids.
     """
     by_dataset: dict[str, list[Run]] = {}
     for run in runs:
         by_dataset.setdefault(run.dataset or "", []).append(run)
-    return [_table(digest, found, letters or {}) for digest, found in by_dataset.items()]
+    return [_table(digest, found, letters or {}, titles or {}) for digest, found in by_dataset.items()]
 
 
-def _table(digest: str, runs: Sequence[Run], letters: Mapping[str, str]) -> Table:
+def _table(digest: str, runs: Sequence[Run], letters: Mapping[str, str], titles: Mapping[str, Title]) -> Table:
     scores = list(dict.fromkeys(name for run in runs for name in means_of(run)))[:_MOST_SCORES]
     name = next((run.dataset_name for run in runs if run.dataset_name), None) or digest[:8] or OF_TRACES
     before = [*(run.run_id for run in runs[1:]), None]
@@ -96,6 +103,7 @@ def _table(digest: str, runs: Sequence[Run], letters: Mapping[str, str]) -> Tabl
             # A run of several versions has one id.
             previous=earlier if earlier != run.run_id else None,
             letter=letters.get(run.run_id, ""),
+            of_version=titles.get(run.model_id or ""),
         )
         for run, earlier in zip(runs, before, strict=True)
     ]
@@ -114,7 +122,11 @@ def histories(runs: Sequence[Run]) -> Iterator[tuple[str, str, list[float | None
 
 
 def values(
-    parts: Sequence[Run], others: Sequence[Run], worst: Sequence[TraceSummary], failed: Sequence[TraceSummary]
+    parts: Sequence[Run],
+    others: Sequence[Run],
+    worst: Sequence[TraceSummary],
+    failed: Sequence[TraceSummary],
+    titles: Mapping[str, Title],
 ) -> Mapping[str, Any]:
     """What the template of one run shows.
 
@@ -123,14 +135,15 @@ def values(
         others: The runs of its data set, the newest first, with itself.
         worst: Traces of the run with the lowest scores.
         failed: Traces of the run that failed.
+        titles: What the versions of all these are called, by their ids.
     """
     run = parts[0]
-    tables = tables_of(others, {run.run_id: ""})
+    tables = tables_of(others, {run.run_id: ""}, titles)
     previous = next((one.previous for table in tables for one in table.runs if one.run.run_id == run.run_id), None)
     # The same data set, and what somebody else did on it last.
     rival = next((one.run_id for one in others if one.model_id != run.model_id and one.is_whole), None)
     return {
-        "own": Shown(run, []),
+        "own": Shown(run, [], of_version=titles.get(run.model_id or "")),
         "parts_of_run": [(part, sorted(means_of(part).items())) for part in parts],
         "previous": previous,
         "rival": rival,

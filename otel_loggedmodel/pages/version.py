@@ -60,7 +60,7 @@ def values(
         "deploying": _deploying(version.model_id),
         "previous": detail.previous,
         "traces": traces,
-        "run_tables": runs.tables_of(evaluated),
+        "run_tables": runs.tables_of(evaluated, titles={version.model_id: Title.of(version)}),
         "run_histories": list(runs.histories(evaluated)),
         "chosen": chosen,
         "links": Links(chosen),

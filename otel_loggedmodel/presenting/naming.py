@@ -5,6 +5,7 @@ The short form is what every command, every address and the API take, so that wh
 end of the id, as ids of one name begin alike (`versions.identity`).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,14 +20,18 @@ from otel_loggedmodel.versions.checkout import COMMIT_TAG
 SHOWN_DIGITS: Final = 8
 _SHOWN_CHARACTERS: Final = 40
 _COMMIT_DIGITS: Final = 7
+# That of a trace. Runs of one version share nothing, and are named by the beginning of their ids.
+_ID_OF_RUN: Final = re.compile("[0-9a-f]{32}")
 _STAGE_TAGS: Final = ("stage", "deployment.environment.name", "environment")
 _SERVING: Final = frozenset({"production", "prod", "live"})
 
 
 def short_id(model_id: str) -> str:
-    """The last eight hex digits of an id; an id of another shape as it is, cut where it is long."""
+    """The last eight hex digits of an id, the first eight of a run's; an id of another shape as it is, or cut."""
     if has_id_shape(model_id):
         return model_id[-SHOWN_DIGITS:]
+    if _ID_OF_RUN.fullmatch(model_id):
+        return model_id[:SHOWN_DIGITS]
     return cut(model_id, _SHOWN_CHARACTERS)
 
 

@@ -26,6 +26,7 @@ from otel_loggedmodel.server.questions import Questions, TooManyQuestionsError
 from otel_loggedmodel.server.refusing import BUSY_SECONDS, UNAVAILABLE_SECONDS, Reason, RefusalError
 from otel_loggedmodel.store.reading import (
     FOUND_BY,
+    ROW_CHANGES,
     AmbiguousVersionError,
     Reader,
     ReadingError,
@@ -252,10 +253,13 @@ class Api:
         return await self._ask(lambda: {"revision": self._reader.revision()})
 
     async def _rows(self, request: Request) -> bytes:
-        parameters = _parameters(request, {"version", "score", "limit"} | SELECTION)
+        parameters = _parameters(request, {"version", "score", "limit", "change", "with_others"} | SELECTION)
         versions = _versions_to_compare(parameters, 2)
         which = RowFilter(
-            score=parameters.text("score"), limit=parameters.number("limit", RowFilter.limit, 1, MAX_ROWS)
+            score=parameters.text("score"),
+            limit=parameters.number("limit", RowFilter.limit, 1, MAX_ROWS),
+            change=parameters.choice("change", ("", *ROW_CHANGES), "") or None,
+            with_others=parameters.flag("with_others"),
         )
         selection = parameters.selection()
         return await self._ask(lambda: {"rows": self._reader.rows(versions, which, selection)})

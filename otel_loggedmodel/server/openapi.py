@@ -15,7 +15,7 @@ from otel_loggedmodel.server.api import MAX_COMPARED, MAX_LISTED, MAX_OFFSET, MA
 from otel_loggedmodel.store.backup import Backup
 from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.exporting import Exported
-from otel_loggedmodel.store.reading import MOST_TRIES, RowFilter, RunFilter, TraceFilter, VersionFilter
+from otel_loggedmodel.store.reading import MOST_TRIES, ROW_CHANGES, RowFilter, RunFilter, TraceFilter, VersionFilter
 from otel_loggedmodel.store.results import Comparison, Dataset
 from otel_loggedmodel.store.row_results import RowChange
 from otel_loggedmodel.store.run_results import Run
@@ -142,6 +142,8 @@ _QUESTIONS: Final[Sequence[tuple[str, str, Sequence[_Schema], Any]]] = (
             _versions(2),
             _query("score", _TEXT, "Of this evaluation."),
             _query("limit", _number(RowFilter.limit, 1, MAX_ROWS), "At most so many of each."),
+            _query("change", {"type": "string", "enum": list(ROW_CHANGES)}, "Only those whose value is that."),
+            _query("with_others", _FLAG, "How these rows changed under the other evaluations, too."),
             *_SELECTION,
         ],
         ("rows", RowChange),

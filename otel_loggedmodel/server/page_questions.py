@@ -25,6 +25,7 @@ from otel_loggedmodel.server.page_parts import (
     one,
     query_of,
     store_option,
+    titles_of_ids,
 )
 from otel_loggedmodel.server.parameters import BadParameterError
 from otel_loggedmodel.server.remembering import Remembering
@@ -38,6 +39,7 @@ from otel_loggedmodel.store.reading import (
     VersionFilter,
 )
 from otel_loggedmodel.store.row_results import RowChange
+from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.version_results import VersionDetail
 
 _OF_VERSIONS: Final = frozenset({"text", "name", "tag", "deleted"})
@@ -89,14 +91,20 @@ def versions_page(request: Request) -> Page:
 
 def comparison_page(request: Request) -> Page:
     """Versions side by side."""
-    query = query_of(request, {"version", "rows"})
+    query = query_of(request, {"version", "rows", "score", "change"})
     chosen, selection = chosen_of(query)
     asked = [value for value in query.get("version", ()) if value]
     if not asked:
         return _choosing(chosen)
     if len(asked) > MAX_COMPARED:
         raise BadParameterError(f"The address names {len(asked)} versions: {MAX_COMPARED} can be compared at once.")
-    limit = number(query, "rows", rows.LIMITS[0])
+    change = one(query, "change")
+    which = RowFilter(
+        score=one(query, "score"),
+        limit=number(query, "rows", rows.LIMITS[0]),
+        change=change,
+        with_others=change is not None,
+    )
     at_store = store_option(request)
 
     def make(reader: Remembering) -> Mapping[str, Any]:
@@ -105,9 +113,9 @@ def comparison_page(request: Request) -> Page:
         behaviour = reader.behaviour(asked, selection)
         changed: Sequence[RowChange] = ()
         if len(asked) == 2 and rows.have_rows(compared):
-            changed = reader.rows(asked, RowFilter(limit=limit), selection)
+            changed = reader.rows(asked, which, selection)
         known = known_versions(reader, (version.model_id for version in compared.versions))
-        shown = comparison.values(compared, activities, behaviour, changed, chosen, limit, known)
+        shown = comparison.values(compared, activities, behaviour, changed, chosen, which, known)
         calls = titles_of(compared, known).calls
         return {
             "run_tables": _run_tables(reader, asked, [one.model_id for one in compared.versions]),
@@ -133,7 +141,14 @@ def _run_tables(reader: Remembering, asked: Sequence[str], ids: Sequence[str]) -
         return ()
     datasets = {run.dataset for run in own}
     letters = dict(zip(ids, "AB", strict=True))
-    return runs.tables_of([run for run in found if run.dataset in datasets], letters)
+    listed = [run for run in found if run.dataset in datasets]
+    return runs.tables_of(listed, letters, _titles_of_runs(reader, listed))
+
+
+def _titles_of_runs(reader: Remembering, found: Sequence[Run]) -> Mapping[str, Title]:
+    """What the versions of runs are called."""
+    model_ids = [run.model_id for run in found if run.model_id]
+    return titles_of_ids(known_versions(reader, model_ids), model_ids)
 
 
 def _choosing(chosen: Chosen) -> Page:
@@ -203,7 +218,7 @@ def runs_page(request: Request) -> Page:
     def make(reader: Remembering) -> Mapping[str, Any]:
         found = reader.runs(RunFilter(version=version_asked, dataset=dataset, limit=_MOST_RUNS))
         return {
-            "tables": runs.tables_of(found),
+            "tables": runs.tables_of(found, titles=_titles_of_runs(reader, found)),
             "version": version_asked or "",
             "dataset": dataset or "",
             "datasets": datasets_of(reader, evaluated=False),
@@ -232,7 +247,7 @@ def run_page(request: Request) -> Page:
             for order, errors_only in (("worst", False), ("newest", True))
         ]
         worst, failed = reader.lists(run.run_id, kinds)
-        shown = runs.values(parts, others, worst, failed)
+        shown = runs.values(parts, others, worst, failed, _titles_of_runs(reader, [*parts, *others]))
         return {**shown, "title": f"Run {shown['own'].title}"}
 
     return Page("runs", "Run", "run.html", make)

@@ -9,7 +9,7 @@ ClickHouse, embedded or remote, and `store.remote` on a running backend. A quest
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.results import Comparison, Dataset
@@ -181,12 +181,17 @@ class RowFilter:
     Attributes:
         score: Under this evaluation only, by its name.
         limit: At most so many of each version and evaluation.
+        change: `higher` or `lower` if only rows whose value is that are wanted.
+        with_others: Whether how these rows changed under the other evaluations is told, too.
     """
 
     score: str | None = None
     limit: int = 10
+    change: str | None = None
+    with_others: bool = False
 
 
+ROW_CHANGES: Final = ("higher", "lower")
 MOST_CHANGED = RowFilter()
 
 

@@ -141,6 +141,8 @@ class RemoteReader:
             *(("version", version) for version in versions),
             *_given("score", which.score),
             ("limit", str(which.limit)),
+            *_given("change", which.change),
+            *([("with_others", "true")] if which.with_others else []),
         ]
         return self._ask("compare/rows", _Rows, parameters, selection).rows
 

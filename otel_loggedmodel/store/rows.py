@@ -18,7 +18,7 @@ from otel_loggedmodel.conventions.things import Thing
 from otel_loggedmodel.store import conventions_sql, log_messages, schema, tries
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
-from otel_loggedmodel.store.reading import ReadingError, RowFilter
+from otel_loggedmodel.store.reading import ROW_CHANGES, ReadingError, RowFilter
 from otel_loggedmodel.store.row_results import RowChange, RowResult
 from otel_loggedmodel.store.score_comparison import Match, Pair
 from otel_loggedmodel.store.scores import results
@@ -48,8 +48,10 @@ def changed(
         which: Which rows.
 
     Raises:
-        ReadingError: There is no such evaluation.
+        ReadingError: There is no such evaluation, or kind of change.
     """
+    if which.change not in (None, *ROW_CHANGES):
+        raise ReadingError(f"rows cannot be chosen by {which.change!r}: use one of {', '.join(ROW_CHANGES)}")
     names = {name for found in matches.values() for name in found}
     if which.score is not None and which.score not in names:
         there_are = ", ".join(sorted(names)) or "none"
@@ -59,8 +61,10 @@ def changed(
         for candidate, found in matches.items()
         for name, match in found.items()
         if which.score in {None, name}
-        for pair in _most_changed(match.pairs, which.limit)
+        for pair in _most_changed(match.pairs, which)
     ]
+    if which.with_others:
+        chosen += _others(matches, chosen)
     if not chosen:
         return []
     told: dict[_Key, dict[str, Any]] = {}
@@ -110,14 +114,38 @@ def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
         yield values[start : start + _AT_ONCE]
 
 
-def _most_changed(pairs: Iterable[Pair], limit: int) -> list[Pair]:
+def _others(
+    matches: Mapping[str, Mapping[str, Match]], chosen: Sequence[tuple[str, str, Match, Pair]]
+) -> list[tuple[str, str, Match, Pair]]:
+    """How the chosen rows changed under evaluations that they were not chosen by."""
+    has = {(candidate, name, pair.row) for candidate, name, _, pair in chosen}
+    wanted = {(candidate, pair.row) for candidate, _, _, pair in chosen}
+    return [
+        (candidate, name, match, pair)
+        for candidate, found in matches.items()
+        for name, match in found.items()
+        for pair in match.pairs
+        if (candidate, pair.row) in wanted and (candidate, name, pair.row) not in has and _changed(pair)
+    ]
+
+
+def _changed(pair: Pair) -> bool:
+    return abs(pair.candidate - pair.base) > _ROUNDING
+
+
+def _most_changed(pairs: Iterable[Pair], which: RowFilter) -> list[Pair]:
     """The rows that changed, the largest change first; if two are equally large, the one that became worse."""
 
     def key(pair: Pair) -> tuple[float, float, int]:
         delta = round(pair.candidate - pair.base, 12)
         return -abs(delta), delta, pair.row
 
-    return [pair for pair in sorted(pairs, key=key) if abs(pair.candidate - pair.base) > _ROUNDING][:limit]
+    wanted = [
+        pair
+        for pair in pairs
+        if _changed(pair) and (which.change is None or (which.change == "higher") == (pair.candidate > pair.base))
+    ]
+    return sorted(wanted, key=key)[: which.limit]
 
 
 def _runs(matches: Iterable[Match]) -> list[str]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Charts are well-formed, show every value, and hold whatever is called how."""
 
+import itertools
 import math
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from otel_loggedmodel.pages import charts, figures
+from otel_loggedmodel.pages import charts, comparison, figures
 from otel_loggedmodel.presenting import formatting
+from otel_loggedmodel.presenting.naming import Title
+from otel_loggedmodel.store.behaving import BINS_PER_DECADE
 from otel_loggedmodel.store.results import Verdict
 
 _VALUES = st.lists(st.none() | st.floats(0, 1e12), max_size=60)
@@ -192,3 +195,34 @@ def test_an_outlier_does_not_make_a_distribution_narrow() -> None:
 def test_the_axis_says_round_numbers(most: float, write: Callable[[float | None], str], labels: list[str]) -> None:
     svg = ET.fromstring(charts.over_time([charts.Series("A", [most / 3, most])], 0, 60_000, "", write))
     assert [one.text for one in svg.iter("text") if "level" in (one.get("class") or "")] == labels
+
+
+@pytest.mark.parametrize(
+    "medians", [(1.0, 900.0), (1.0, 1.1), (500.0, 900.0), (900.0, 800.0), (3.0, 3.0), (None, 2.0), (40.0, 45.0)]
+)
+def test_the_values_of_medians_are_inside_the_chart_and_do_not_cover_each_other(
+    medians: tuple[float | None, float],
+) -> None:
+    bins = {round(math.log10(value) * BINS_PER_DECADE): 10 for value in (0.9, *filter(None, medians), 1000.0)}
+    svg = ET.fromstring(charts.distributions([bins, bins], ["A v1", "B v2"], "Latency", medians))
+    boxes = []
+    for text in (one for one in svg.iter("text") if "median" in "".join(one.itertext())):
+        at, is_left = per_cent(text, "x"), text.get("text-anchor") == "end"
+        # As wide as the text is in the narrowest panel.
+        boxes.append((at - 32 if is_left else at, at if is_left else at + 32, text.get("y")))
+    assert len(boxes) == sum(value is not None for value in medians)
+    assert all(left >= 0 and right <= 100 for left, right, _ in boxes)
+    for (left, right, y), (other_left, other_right, other_y) in itertools.combinations(boxes, 2):
+        assert y != other_y or right <= other_left or other_right <= left
+
+
+def test_notes_call_versions_by_their_names_and_show_code_as_code() -> None:
+    own = "m-0f83957c11dbfd0d0051a9903326e232"
+    titles = [Title(model_id=own, name="bot", label="1.4"), Title(model_id="base", name="bot", label="1.0")]
+    said = f"Run of {own} on the baseline: 3 rows failed (`--failed-rows zero` counts them as 0)."
+    assert comparison._note(said, titles) == [
+        (False, "Run of bot 1.4 3326e232 on the baseline: 3 rows failed ("),
+        (True, "--failed-rows zero"),
+        (False, " counts them as 0)."),
+    ]
+    assert comparison._note("A ` alone", titles) == [(False, "A ` alone")]

@@ -9,10 +9,11 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from backend.serving import command
-from otel_loggedmodel.pages import picture, traces, versions
+from otel_loggedmodel.pages import picture, runs, traces, versions
 from otel_loggedmodel.presenting.naming import Title
 from otel_loggedmodel.store.chart_results import Activity, Deployment, Point
 from otel_loggedmodel.store.results import Score
+from otel_loggedmodel.store.run_results import Run
 
 from . import sent
 from .conftest import Open, Shop, follow
@@ -92,6 +93,17 @@ def test_one_persons_feedback_takes_no_place_from_an_evaluation() -> None:
     assert lead(a={"correct": 30, "feedback": 40}, b={"correct": 30}) == "correct"
     assert lead(a={"feedback": 1}) == "feedback"
     assert lead(a={"correct": 0}) == lead() == ""
+
+
+def test_runs_are_listed_with_what_tells_their_versions_apart() -> None:
+    found = [
+        Run(run_id=letter * 32, name=f"run {letter}", model_id=f"m-{letter * 32}", version_name="bot", start_ms=0)
+        for letter in "abc"
+    ]
+    titles = {run.model_id or "": Title(model_id="", name="bot", label=run.run_id[0]) for run in found[:2]}
+    (table,) = runs.tables_of(found, titles=titles)
+    assert [shown.version for shown in table.runs] == ["bot a", "bot b", "bot"]
+    assert [shown.title for shown in table.runs] == ["run a", "run b", "run c"]
 
 
 @pytest.mark.parametrize("values", [("1", "2"), ("$0.000000154", "$0.0000001549"), ("18.33 %", "1.25 %")])

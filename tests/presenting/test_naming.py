@@ -25,6 +25,8 @@ def test_the_short_ids_of_one_name_differ() -> None:
     assert short_id(ONE) != short_id(TWO)
     assert ONE.endswith(short_id(ONE))
     assert short_id("v1") == "v1"
+    # Of a run.
+    assert short_id("9478a4f0653b47bf8a75595922c31ca2") == "9478a4f0"
 
 
 @pytest.mark.parametrize(

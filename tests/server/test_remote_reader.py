@@ -185,7 +185,7 @@ def test_questions_arrive_as_they_were(shared: Backend, remote: RemoteReader) ->
     remote.versions()
     remote.version("v", SELECTION)
     remote.compare(["x", "x", ""], SELECTION)
-    remote.rows(["x", ""], RowFilter(score="a b", limit=3), replace(SELECTION, dataset="d&1"))
+    remote.rows(["x", ""], RowFilter(score="a b", limit=3, change="lower"), replace(SELECTION, dataset="d&1"))
     remote.rows(["x", "y"], selection=Selection(production=True))
     remote.traces("v", traces, SELECTION)
     remote.traces()
@@ -196,7 +196,7 @@ def test_questions_arrive_as_they_were(shared: Backend, remote: RemoteReader) ->
         ("versions", ALL_VERSIONS, EVERYTHING),
         ("version", "v", SELECTION),
         ("compare", ("x", "x", ""), SELECTION),
-        ("rows", ("x", ""), RowFilter(score="a b", limit=3), replace(SELECTION, dataset="d&1")),
+        ("rows", ("x", ""), RowFilter(score="a b", limit=3, change="lower"), replace(SELECTION, dataset="d&1")),
         ("rows", ("x", "y"), MOST_CHANGED, Selection(production=True)),
         ("traces", ("v",), traces, SELECTION),
         ("traces", (), RECENT, EVERYTHING),

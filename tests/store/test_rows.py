@@ -68,6 +68,27 @@ def test_rows_that_did_not_change_are_left_out(reader: StoreReader) -> None:
     assert len(found(reader, "base", "lower", score=SIMILAR, limit=1000)) == ROWS
 
 
+def test_rows_are_chosen_by_how_they_changed(reader: StoreReader, evaluations: Evaluations) -> None:
+    deltas = [after - before for before, after in evaluations.pairs("base", "lower", SIMILAR)]
+    for change, expected in (
+        ("higher", [one for one in deltas if one > 0]),
+        ("lower", [one for one in deltas if one < 0]),
+    ):
+        rows = found(reader, "base", "lower", score=SIMILAR, limit=1000, change=change)
+        assert sorted(row.delta for row in rows) == pytest.approx(sorted(expected))
+    assert found(reader, "base", "failing", change="higher") == []
+    with pytest.raises(ReadingError, match="'worse': use one of higher, lower"):
+        found(reader, "base", "failing", change="worse")
+
+
+def test_other_evaluations_of_chosen_rows_are_told_too(reader: StoreReader) -> None:
+    everything = found(reader, "base", "twin", limit=1000)
+    assert {row.score for row in everything} == {CORRECT, SIMILAR}
+    (chosen,) = found(reader, "base", "twin", score=CORRECT, limit=1)
+    rows = found(reader, "base", "twin", score=CORRECT, limit=1, with_others=True)
+    assert rows == [chosen, *(row for row in everything if row.row == chosen.row and row.score != CORRECT)]
+
+
 def test_every_version_and_evaluation_has_its_share(reader: StoreReader) -> None:
     changes = found(reader, "base", "twin", "lower", limit=1)
     assert [(change.model_id, change.score) for change in changes] == [
