@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The spans of a trace in the order of their tree, each with what is shown of it in a line."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +11,8 @@ from otel_loggedmodel.presenting.spans import in_tree_order, is_said_later, llm_
 from otel_loggedmodel.store.trace_results import Span, Trace
 
 _DEEPEST: Final = 24
+# More than these cannot be told apart in a line.
+_MOST_PARTS: Final = 50
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Row:
         depth: How many it is below.
         offset: When it began, as a share of the trace.
         width: How long it took, as a share of the trace.
+        own: When it worked itself and did not wait for spans below: beginnings and lengths, as shares of the trace.
+        own_ns: How long that was.
         failed: Whether it failed.
         input_tokens: As it says them.
         output_tokens: As it says them.
@@ -33,6 +38,8 @@ class Row:
     depth: int
     offset: float
     width: float
+    own: Sequence[tuple[float, float]]
+    own_ns: int
     failed: bool
     input_tokens: int | None
     output_tokens: int | None
@@ -73,6 +80,8 @@ def rows_of(trace: Trace) -> list[Row]:
     begin = min((span.start_ns for span in spans), default=0)
     taken_ids: set[str] = set()
     whole = max(max((span.start_ns + span.duration_ns for span in spans), default=0) - begin, 1)
+    ordered = list(in_tree_order(spans, 0, lambda depth, _: depth + 1))
+    own_times = _own_times(ordered)
     return [
         Row(
             span=span,
@@ -80,14 +89,49 @@ def rows_of(trace: Trace) -> list[Row]:
             depth=min(depth, _DEEPEST),
             offset=(span.start_ns - begin) / whole,
             width=span.duration_ns / whole,
+            own=[((start - begin) / whole, (end - start) / whole) for start, end in own[:_MOST_PARTS]],
+            own_ns=sum(end - start for start, end in own),
             failed=failed(span),
             input_tokens=taken,
             output_tokens=given,
             llm=llm_of(span),
         )
-        for span, depth in in_tree_order(spans, 0, lambda depth, _: depth + 1)
+        for (span, depth), own in zip(ordered, own_times, strict=True)
         for taken, given in (tokens_of(span),)
     ]
+
+
+def _own_times(ordered: Sequence[tuple[Span, int]]) -> list[list[tuple[int, int]]]:
+    """When each span worked itself: the parts of its time in which no span directly below it ran.
+
+    Args:
+        ordered: Spans in the order of their tree, with how deep they are.
+    """
+    below: list[list[tuple[int, int]]] = [[] for _ in ordered]
+    path: list[int] = []
+    for place, (span, depth) in enumerate(ordered):
+        del path[depth:]
+        if path:
+            below[path[-1]].append((span.start_ns, span.start_ns + span.duration_ns))
+        path.append(place)
+    return [
+        _without(span.start_ns, span.start_ns + span.duration_ns, sorted(children))
+        for (span, _), children in zip(ordered, below, strict=True)
+    ]
+
+
+def _without(start: int, end: int, taken: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The parts between two times that nothing takes; what is taken is in order of its beginning."""
+    parts = []
+    for taken_start, taken_end in taken:
+        if taken_start > start:
+            parts.append((start, min(taken_start, end)))
+        start = max(start, taken_end)
+        if start >= end:
+            break
+    if start < end:
+        parts.append((start, end))
+    return [(first, last) for first, last in parts if first < last]
 
 
 def _key(span: Span, taken_ids: set[str]) -> str:
