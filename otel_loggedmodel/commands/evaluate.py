@@ -71,7 +71,11 @@ def evaluate(
     version: Any = model_id
     if name is not None:
         params, tags = options.read_pairs(param, "--param"), options.read_pairs(tag, "--tag")
-        version = otel_loggedmodel.create_external_model(name, params=params, tags=tags) if params or tags else name
+        try:
+            version = otel_loggedmodel.create_external_model(name, params=params, tags=tags) if params or tags else name
+        except (TypeError, ValueError) as error:
+            # Variables that a build does not have are empty names.
+            raise typer.BadParameter(str(error)) from None
     try:
         result = otel_loggedmodel.genai.evaluate(
             rows() if inspect.isfunction(rows) else rows,
@@ -125,7 +129,10 @@ def _scorers(place: str) -> list[Any]:
         return [judge() if inspect.isclass(judge) and issubclass(judge, Scorer) else judge for judge in found]
     found = [value for value in vars(_module(module, "--scorers")).values() if isinstance(value, Scorer)]
     if not found:
-        raise typer.BadParameter(f"{module} has no scorers: name them, {module}:NAME", param_hint="--scorers")
+        raise typer.BadParameter(
+            f"{module} has no scorers: decorate them with @scorer, or name functions, {module}:NAME",
+            param_hint="--scorers",
+        )
     return list(dict.fromkeys(found))
 
 

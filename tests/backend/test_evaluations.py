@@ -225,6 +225,12 @@ def test_the_command_evaluates_a_function_of_a_module(serving, project) -> None:
             (["app:answer", "--data", "none.csv", "--scorers", "quality"], "none.csv"),
             (["app:answer", "--data", "rows.csv", "--scorers", "app"], "app has no scorers"),
             (["app:answer", "--data", "rows.csv", "--scorers", "quality", "--param", "a=b"], "give it a --name"),
+            # As a variable is that a build does not have.
+            (["app:answer", "--data", "rows.csv", "--scorers", "quality", "--name", ""], "name is empty"),
+            (
+                ["app:answer", "--data", "rows.csv", "--scorers", "quality", "--name", "", "--param", "a=b"],
+                "name is empty",
+            ),
         ],
         quick=2,
     ),
