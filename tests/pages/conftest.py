@@ -68,7 +68,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     traffic = make_traffic(traces=600, end=datetime.now(timezone.utc))
     with Serving(folder / "log", "--data", folder / "data") as serving:
         # Requests that are joined are one request, which is stored at the cost of one.
-        for body in (b"".join([*traffic.requests, *sent.requests_of_chats(now_ns)]), sent.request_of_big_trace(now_ns)):
+        for body in (
+            b"".join([*traffic.requests, *sent.requests_of_chats(now_ns), *sent.requests_of_long_texts(now_ns)]),
+            sent.request_of_big_trace(now_ns),
+        ):
             assert serving.post(body).status == 200
         yield Shop(serving, traffic)
 

@@ -33,6 +33,7 @@ PICTURES_TRACE = "a" * 31 + "5"
 
 _OLD_PARAMS = {"llm": "gpt-4o", "prompt": PROMPT, "temperature": "0.7"}
 _NEW_PARAMS = {"llm": "gpt-4o-mini", "prompt": NEW_PROMPT, "temperature": "0.2"}
+LONG = ("long-1", "long-2")
 OLD_CHAT = identity.model_id_of("0", CHAT, params=_OLD_PARAMS)
 NEW_CHAT = identity.model_id_of("0", CHAT, params=_NEW_PARAMS)
 
@@ -144,6 +145,43 @@ def requests_of_chats(now_ns: int, traces: int = 60) -> list[bytes]:
         _chat(spans, bytes.fromhex(trace_id), NEW_CHAT, now_ns - 50 * 10**9, 400, attributes)
     _chat(spans, bytes.fromhex(FAILED_TRACE), NEW_CHAT, now_ns - 40 * 10**9, 400, OTEL, error=True)
     return [_records(now_ns - 48 * hour), request.SerializeToString()]
+
+
+def requests_of_long_texts(now_ns: int) -> list[bytes]:
+    """Two versions, and a trace of each, in which no text has a place to break at."""
+    request = ExportTraceServiceRequest()
+    spans = _spans_of(request, "s" * 120)
+    said = [{"role": "user", "parts": [{"type": "text", "content": "W" * 400}]}]
+    for number, model_id in enumerate(LONG):
+        _chat(
+            spans,
+            bytes.fromhex(f"{number:x}" + "c" * 31),
+            model_id,
+            now_ns - 10**9 * 60,
+            300,
+            {"gen_ai.input.messages": json.dumps(said), "session.id": "c" * 200},
+            name="n" * 200,
+            error=True,
+        )
+    for span in spans:
+        span.name = f"{span.name}/{'route/' * 40}"
+        if span.HasField("status"):
+            span.status.message = "E" * 300
+    events = [
+        ModelEvent(
+            kind="created",
+            time_ns=now_ns - 10**9 * 600,
+            model_id=model_id,
+            name="n" * 200,
+            experiment_id="0",
+            params={"p" * 200: "v" * 2000, "prompt": "x" * number},
+            tags={"release": "r" * (120 + number), "stage": "g" * 80},
+            status=LoggedModelStatus.READY,
+        )
+        for number, model_id in enumerate(LONG, 300)
+    ]
+    records_of_them = [records.span_of(event, Resource({"service.name": "s" * 120})) for event in events]
+    return [request.SerializeToString(), encode_spans(records_of_them).SerializeToString()]
 
 
 def request_of_big_trace(now_ns: int) -> bytes:

@@ -48,6 +48,23 @@ def test_the_way_back_is_a_list_of_traces_whatever_the_address_says(given: str, 
     assert traces.list_of(given) == kept
 
 
+def test_texts_that_break_nowhere_make_no_page_scroll_sideways(shop: Shop, open_page: Open) -> None:
+    first, second = sent.LONG
+    page = open_page(shop.http)
+    for path in (
+        "/?text=nnnn",
+        f"/compare?version={first}&version={second}",
+        f"/version?id={first}",
+        f"/traces?version={first}&version={second}&text=WWW",
+        f"/trace?id=0{'c' * 31}",
+        f"/version?id={sent.NEW_CHAT}",
+    ):
+        page.goto(shop.http + path)
+        for width in (1440, 1024, 700, 390, 320):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
+
+
 def test_filters_are_folded_on_a_phone(shop: Shop, open_page: Open) -> None:
     page = open_page(f"{shop.http}/traces?version={sent.NEW_CHAT}", width=390)
     assert page.locator("#filters summary").inner_text() == "Filters: 1"
