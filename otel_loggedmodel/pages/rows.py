@@ -181,9 +181,8 @@ def next_limit(which: RowFilter, table: Table) -> int | None:
 
 def _is_whole(column: Column, which: RowFilter) -> bool:
     """Whether all rows that are wanted under an evaluation are in the table."""
-    if which.change is None:
-        return column.is_whole
-    return which.limit >= (column.found.higher if which.change == "higher" else column.found.lower)
+    counts = {"higher": column.found.higher, "lower": column.found.lower}
+    return which.limit >= counts.get(which.change or "", column.changed)
 
 
 def _shown(changes: Mapping[str, RowChange], scores: Sequence[str]) -> RowShown:

@@ -98,12 +98,12 @@ def comparison_page(request: Request) -> Page:
         return _choosing(chosen)
     if len(asked) > MAX_COMPARED:
         raise BadParameterError(f"The address names {len(asked)} versions: {MAX_COMPARED} can be compared at once.")
-    change = one(query, "change")
     which = RowFilter(
         score=one(query, "score"),
         limit=number(query, "rows", rows.LIMITS[0]),
-        change=change,
-        with_others=change is not None,
+        change=one(query, "change"),
+        # A row of the table has a cell for each score.
+        with_others=True,
     )
     at_store = store_option(request)
 
