@@ -13,6 +13,7 @@ from otel_loggedmodel.store import (
     differences,
     lopsided,
     matching,
+    rounded,
     run_records,
     samples,
     statistics,
@@ -66,7 +67,7 @@ def measure(database: Database, scope: Scope, names: Mapping[str, str | None]) -
     within = {}
     # Two versions that are compared within parts of the traffic need one query, that of `_within`.
     if len(model_ids) != 2 or not designs.plans[model_ids[1]].shares:
-        rows = samples.rows(database, scope, model_ids, designs.together)
+        rows = _rows(database, scope, model_ids, designs.together)
     for place, candidate in enumerate(one for one in model_ids[1:] if designs.plans[one].shares):
         if place >= _MOST_WITHIN:
             designs = designs.without(candidate)
@@ -94,7 +95,7 @@ def _within(
     """The rows of two versions that are compared within parts of the traffic, and the designs that this leads to."""
     candidate = pair[1]
     scope = replace(scope, model_ids=list(pair))
-    rows = samples.rows(database, scope, pair, designs.of(candidate))
+    rows = _rows(database, scope, pair, designs.of(candidate))
     shares = designs.plans[candidate].shares
     left = still_shared(shares, list(rows.values()))
     if not left:
@@ -102,7 +103,13 @@ def _within(
     if len(left) == len(shares):
         return rows, designs
     designs = designs.within(candidate, left)
-    return samples.rows(database, scope, pair, designs.of(candidate)), designs
+    return _rows(database, scope, pair, designs.of(candidate)), designs
+
+
+def _rows(database: Database, scope: Scope, model_ids: Sequence[str], design: Design) -> Mapping[str, Row]:
+    if design.is_large:
+        return rounded.rows(database, scope, design)
+    return samples.rows(database, scope, model_ids, design)
 
 
 def still_shared(shares: Mapping[int, float], rows: Sequence[Row]) -> Mapping[int, float]:
@@ -289,6 +296,10 @@ class Measurement:
         names = {version.model_id: version.name or version.model_id for version in self.versions}
         yield from self._measured.designs.notes(self._model_ids, names)
         yield from self._of_rows(names)
+        if self.design.is_large:
+            yield from rounded.notes(
+                self.design, has_conversations=any(row["conversations"] for row in self._rows.values())
+            )
         for candidate in self._model_ids[1:]:
             for name, matched in self.matches[candidate].items():
                 yield from matched.notes(name, candidate)

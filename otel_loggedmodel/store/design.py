@@ -30,6 +30,7 @@ class Design:
         broken: The traces of which a span ends before it begins.
         strata: The share of each stratum that counts; empty where traces are compared as a whole.
         by: What strata are made of, in words: `route`, `hour`, `route and hour`.
+        is_large: Whether there are so many traces that their values are rounded (`rounded`).
     """
 
     unit: str = "trace"
@@ -41,6 +42,7 @@ class Design:
     broken: Query = _NOTHING
     strata: Mapping[int, float] = field(default_factory=dict)
     by: str = ""
+    is_large: bool = False
 
     @property
     def is_complex(self) -> bool:

@@ -29,6 +29,16 @@ from otel_loggedmodel.store.call_column import COST_BIT, FAILED_BIT, SERVED_BIT,
 from otel_loggedmodel.store.conventions_sql import KINDS, literal
 
 ENTRY_TYPE: Final = "Array(Tuple(id UInt64, parent UInt64, start Int64, end Int64, failed Bool, cut_off Bool))"
+# What follows from `entries`. Traces with one entry span have it without an array, in `plain`.
+SUMMED: Final = {
+    "entered": "length(entries)",
+    "failures": "toUInt64(arrayCount(entries.failed))",
+    "cut_off": "toUInt64(arrayCount(entries.cut_off))",
+    "earliest": "arrayMin(entries.start)",
+    "latest": "arrayMax(entries.start)",
+    "spent": "arraySum(entries.end) - arraySum(entries.start)",
+    "took": "arrayMap((start, end) -> end - start, entries.start, entries.end)",
+}
 # The most entry spans of a trace that are compared with each other, and the most pairs of a failure and another span.
 _MOST_COMPARED: Final = 1000
 _MOST_PAIRS: Final = 1_000_000

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from otel_loggedmodel.store import finding, measuring, previewing, schema, trace_scores
 from otel_loggedmodel.store.database import Database
+from otel_loggedmodel.store.entering import SUMMED
 from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING, FOUND_BY, ReadingError, TraceFilter, UnknownTraceError
 from otel_loggedmodel.store.span_times import DURATION, HUGE, START
@@ -133,7 +134,8 @@ def trace(database: Database, columns: schema.Columns, trace_id: str, most: int 
 
 def _told(traces: Query) -> Query:
     return Query(
-        f"SELECT * EXCEPT (entries, chunks), entries.id AS ids, entries.failed AS failures, entries.cut_off AS cuts,"
+        f"SELECT * EXCEPT (entries, chunks, {', '.join(SUMMED)}),"
+        " entries.id AS ids, entries.failed AS failures, entries.cut_off AS cuts,"
         f" is_entangled AS entangled FROM ({traces.sql})",
         traces.parameters,
     )

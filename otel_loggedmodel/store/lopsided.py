@@ -40,7 +40,9 @@ def notes(database: Database, scope: Scope, measured: "Measurement") -> Iterator
             continue
         # Units and weights of all versions; strata make no difference to one version.
         design = replace(measured.design, strata={}, by="")
-        rows = {row["version"]: row for row in measuring.answer(database, scope, _winsorised(values, design))}
+        settings = measuring.BOUNDED if design.is_large else None
+        answered = measuring.answer(database, scope, _winsorised(values, design), settings=settings)
+        rows = {row["version"]: row for row in answered}
         means = " and ".join(
             f"{rows[model_id]['mean']:.4g}{' ms' if values == 'latencies' else ''} in {name}"
             for model_id, name in names.items()
@@ -68,8 +70,8 @@ def _winsorised(values: str, design: Design) -> Any:
         found = samples.values(traces, design)
         return Query(
             f"""
-            SELECT version, arrayReverseSort(groupArray(of_y)) AS sorted,
-                sorted[least(toUInt64(ceil(length(sorted) * {_LARGEST})) + 1, length(sorted))] AS most,
+            WITH arrayReverseSort(groupArray(of_y)) AS sorted
+            SELECT version, sorted[least(toUInt64(ceil(length(sorted) * {_LARGEST})) + 1, length(sorted))] AS most,
                 arraySum(arrayMap(one -> least(one, most), sorted)) / sum(of_x) AS mean,
                 argMax(largest, of_y) AS trace, sum(is_entangled) AS entangled
             FROM (

@@ -23,7 +23,7 @@ from otel_loggedmodel.store.call_column import FAILED_BIT
 from otel_loggedmodel.store.catalogue import Alias
 from otel_loggedmodel.store.counted import COUNTS
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.entering import ENTRIES
+from otel_loggedmodel.store.entering import ENTRIES, SUMMED
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
 from otel_loggedmodel.store.schema import call
 from otel_loggedmodel.store.span_times import END, START
@@ -255,8 +255,23 @@ class Way(Enum):
     MIXED = auto()
 
 
+BOUNDED: Final = {
+    # Beyond so many bytes, what is known of traces so far is put on disk. All traces of a version are then put
+    # together part by part, which takes twice the time.
+    "max_bytes_before_external_group_by": 192 * 1024 * 1024,
+    "join_algorithm": "grace_hash",
+    "max_bytes_in_join": 64 * 1024 * 1024,
+}
+"""Settings of the engine for a question about very many traces."""
+
+
 def answer(
-    database: Database, scope: Scope, build: Callable[[Query], Query], *, with_usage: bool = True
+    database: Database,
+    scope: Scope,
+    build: Callable[[Query], Query],
+    *,
+    with_usage: bool = True,
+    settings: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """What a query over traces finds, measured in the quickest way that holds for all of them.
 
@@ -265,15 +280,29 @@ def answer(
         scope: Which traces.
         build: Makes the query from that of the traces. Its rows have `entangled`: how many of the traces are not plain.
         with_usage: Whether their tokens and cost are wanted.
+        settings: Of the engine, for this query.
     """
+    return answer_and_way(database, scope, build, with_usage=with_usage, settings=settings)[0]
+
+
+def answer_and_way(
+    database: Database,
+    scope: Scope,
+    build: Callable[[Query], Query],
+    *,
+    with_usage: bool = True,
+    settings: Mapping[str, Any] | None = None,
+) -> tuple[list[dict[str, Any]], Way]:
+    """The same, and in which way it was found, for further queries over these traces."""
     way = Way.EVERY if (scope.is_entangled and with_usage) or scope.moves.sql else Way.PLAIN
     rows: list[dict[str, Any]] = []
     for again in (way, Way.MIXED):
         query = build(traces(scope, with_usage=with_usage, way=again))
-        rows = database.query(query.sql, query.parameters)
+        rows = database.query(query.sql, query.parameters, settings)
+        way = again
         if not any(row["entangled"] for row in rows):
             break
-    return rows
+    return rows, way
 
 
 def traces(scope: Scope, *, with_usage: bool = True, way: Way = Way.EVERY) -> Query:
@@ -285,8 +314,8 @@ def traces(scope: Scope, *, with_usage: bool = True, way: Way = Way.EVERY) -> Qu
         way: How they are measured.
 
     Columns: `version`, `trace` (a hash of its id), `entries` (id, parent, start, end, failed, cut_off of the entry
-    spans that count; times in ns), `conversation` (a hash, or 0), and `is_entangled`, whether the row may be wrong as
-    the trace is not plain. With usage also those of `adding.USAGE`.
+    spans that count; times in ns), what follows from these (`entering.SUMMED`), `conversation` (a hash, or 0), and
+    `is_entangled`, whether the row may be wrong as the trace is not plain. With usage also those of `adding.USAGE`.
     """
     version, spans, entry, moves = scope.version, scope.spans, scope.selected, scope.moves
     parameters = {**version.parameters, **spans.parameters, **entry.parameters, **moves.parameters}
@@ -346,7 +375,7 @@ def traces(scope: Scope, *, with_usage: bool = True, way: Way = Way.EVERY) -> Qu
     else:
         simple = plain.traces(sql, wanted, with_usage=with_usage)
         sql += f" AND (version, trace) IN (SELECT version, trace FROM ({simple}) WHERE is_entangled)"
-        names = ", ".join(("version", "trace", "conversation", "entries", *(USAGE if with_usage else ())))
+        names = ", ".join(("version", "trace", "conversation", "entries", *SUMMED, *(USAGE if with_usage else ())))
         sql = f"""
         SELECT {names}, is_entangled FROM ({simple}) WHERE NOT is_entangled
         UNION ALL SELECT {names}, is_entangled FROM ({_every(sql, wanted, [*columns], [*numbers])})"""
@@ -380,4 +409,5 @@ def _every(spans: str, wanted: str, columns: Sequence[str], numbers: Sequence[st
     for step in USAGE_STEPS if numbers else ():
         sql = f"SELECT {step} FROM ({sql})"
     names = "*" if numbers else "version, trace, conversation, entries"
-    return f"SELECT {names}, toUInt8(0) AS is_entangled FROM ({sql})"
+    summed = ", ".join(f"{expression} AS {name}" for name, expression in SUMMED.items())
+    return f"SELECT {names}, {summed}, toUInt8(0) AS is_entangled FROM ({sql})"

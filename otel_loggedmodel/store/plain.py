@@ -26,9 +26,13 @@ BREAKS: Final = (
 )
 """Whether a span is one whose failure could make the entry span a failed one."""
 
+_IS_ENTRY: Final = "s_entry = 2"
+# One aggregate function for each part of the entry span: one for all of them as a tuple would take ten times as long.
 _ENTRIES: Final = f"""\
-version, trace, max(s_conversation) AS conversation, countIf(s_entry = 2) AS wanted, groupArray(s_ids) AS ids,
-anyIf((s_ids, s_parents, s_starts, s_ends, bitTest(s_used, {FAILED_BIT}), false), s_entry = 2) AS entry,
+version, trace, max(s_conversation) AS conversation, countIf({_IS_ENTRY}) AS wanted, groupArray(s_ids) AS ids,
+anyIf(s_ids, {_IS_ENTRY}) AS entry_id, anyIf(s_parents, {_IS_ENTRY}) AS entry_parent,
+anyIf(s_starts, {_IS_ENTRY}) AS earliest, anyIf(s_ends, {_IS_ENTRY}) AS entry_end,
+anyIf(bitTest(s_used, {FAILED_BIT}), {_IS_ENTRY}) AS failed,
 wanted != 1 OR countIf(bitTest(s_used, {FAILED_BIT}) AND s_entry IN (0, 3) AND (s_kinds = 0 OR s_kinds IN {WHOLES}
     OR {is_last("s_kinds", "s_origins")})) > 0 AS is_broken"""
 _USAGE: Final = f"""\
@@ -45,13 +49,14 @@ countIf(s_kinds = {_AGENT}) AS agents, countIf(bitTest(s_used, {ODD_BIT})) AS od
 countIf({_IS_CALL} AND bitTest(s_used, {FAILED_BIT})) AS failed_calls, countIf(s_kinds = {_TOOL}) AS tools,
 countIf(s_kinds = {_TOOL} AND bitShiftRight(s_origins, 16) IN ({SERVES_TOOLS})) AS served_tools,
 groupArrayIf(s_chunks, s_is_calls AND s_chunks > 0) AS chunks,
-groupArrayIf((s_ids, s_parents, s_origins, s_responses), s_is_calls) AS said_by,
+groupArray(if(s_is_calls, s_parents, 0)) AS uppers,
+groupArrayIf(s_responses, s_is_calls AND s_responses != 0) AS responses,
+minIf(bitShiftRight(s_origins, 16), s_is_calls) != maxIf(bitShiftRight(s_origins, 16), s_is_calls) AS are_several,
 countIf(s_is_calls AND s_kinds IN {SUMS_SQL}) AS sums"""
-# Whether a call could be within another, or be stated twice.
+# Whether a call could be within another, or be stated twice. Spans that are no calls have 0 among `uppers`.
 _IS_NESTED: Final = """\
-calls > 1 AND (sums > 0 OR hasAny(said_by.1, said_by.2)
-    OR arrayUniq(arrayMap(one -> bitShiftRight(one, 16), said_by.3)) > 1
-    OR arrayUniq(arrayFilter(one -> one != 0, said_by.4)) < arrayCount(one -> one != 0, said_by.4))"""
+calls > 1 AND (sums > 0 OR are_several OR arrayUniq(responses) < length(responses)
+    OR hasAny(arrayFilter((id, upper) -> upper != 0, ids, uppers), uppers))"""
 
 
 def traces(spans: str, wanted: str, *, with_usage: bool) -> str:
@@ -68,14 +73,19 @@ def traces(spans: str, wanted: str, *, with_usage: bool) -> str:
         FROM ({spans})
         GROUP BY version, trace
         HAVING {wanted} AND (wanted > 0 OR countIf(s_entry IN (1, 2)) = 0 AND countIf(s_entry = 3) > 0)"""
-    entries = f"version, trace, conversation, CAST([entry] AS {ENTRY_TYPE}) AS entries"
+    entries = (
+        "version, trace, conversation,"
+        f" CAST([(entry_id, entry_parent, earliest, entry_end, failed, false)] AS {ENTRY_TYPE}) AS entries,"
+        " toUInt64(1) AS entered, toUInt64(failed) AS failures, toUInt64(0) AS cut_off, earliest, earliest AS latest,"
+        " entry_end - earliest AS spent, [entry_end - earliest] AS took"
+    )
     is_entangled = "is_broken OR arrayUniq(ids) < length(ids)"
     if not with_usage:
         return f"SELECT {entries}, toUInt8({is_entangled}) AS is_entangled FROM ({grouped})"
     return f"""
         SELECT {entries}, input, output, cache_read, cache_write, reasoning, cost, said, priced, unpriced,
-            if(entry.5, 0, silent) AS unsaid, unsaid_embeddings, uncached, uncosted,
-            calls = 0 AND agents > 0 AND NOT entry.5 AS mute, odd, calls, failed_calls,
+            if(failed, 0, silent) AS unsaid, unsaid_embeddings, uncached, uncosted,
+            calls = 0 AND agents > 0 AND NOT failed AS mute, odd, calls, failed_calls,
             greatest(served_tools, tools - served_tools) AS tool_calls,
             toUInt64(0) AS doubled, chunks, toUInt8({is_entangled} OR {_IS_NESTED}) AS is_entangled
         FROM ({grouped})"""

@@ -24,12 +24,12 @@ from otel_loggedmodel.store.measuring import Query, Scope
 QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 # What is added up over units, as `Moments` has it: `x` and `y` of one trace.
 _SUMS: Final = {
-    "failures": ("toFloat64(length(entries))", "toFloat64(arrayCount(entries.failed))"),
+    "failures": ("toFloat64(entered)", "toFloat64(failures)"),
     "latencies": ("toFloat64(length(durations))", "arraySum(durations)"),
-    "inputs": ("if(unsaid = 0, toFloat64(length(entries)), 0.)", "if(unsaid = 0, toFloat64(input), 0.)"),
-    "outputs": ("if(unsaid = 0, toFloat64(length(entries)), 0.)", "if(unsaid = 0, toFloat64(output), 0.)"),
-    "costs": (f"if({UNKNOWN_COST} = 0, toFloat64(length(entries)), 0.)", f"if({UNKNOWN_COST} = 0, cost, 0.)"),
-    "failed_calls": ("toFloat64(length(entries))", "toFloat64(failed_calls)"),
+    "inputs": ("if(unsaid = 0, toFloat64(entered), 0.)", "if(unsaid = 0, toFloat64(input), 0.)"),
+    "outputs": ("if(unsaid = 0, toFloat64(entered), 0.)", "if(unsaid = 0, toFloat64(output), 0.)"),
+    "costs": (f"if({UNKNOWN_COST} = 0, toFloat64(entered), 0.)", f"if({UNKNOWN_COST} = 0, cost, 0.)"),
+    "failed_calls": ("toFloat64(entered)", "toFloat64(failed_calls)"),
     "chunks": ("toFloat64(length(firsts))", "arraySum(firsts)"),
 }
 VALUES: Final = tuple(_SUMS)
@@ -40,17 +40,17 @@ _SUMMED: Final = (
     *("odd", "calls", "failed_calls", "tool_calls", "doubled"),
 )
 _COUNTS: Final = {
-    "traces": "length(entries)",
-    "errors": "arrayCount(entries.failed)",
-    "cut_off": "arrayCount(entries.cut_off)",
+    "traces": "entered",
+    "errors": "failures",
+    "cut_off": "cut_off",
     **{name: name for name in _SUMMED},
     # How many traces there are of which all tokens, or all costs, are known.
-    "said_traces": "if(unsaid = 0, length(entries), 0)",
-    "priced_traces": f"if({UNKNOWN_COST} = 0, length(entries), 0)",
-    "turns": "if(conversation = 0, 0, length(entries))",
+    "said_traces": "if(unsaid = 0, entered, 0)",
+    "priced_traces": f"if({UNKNOWN_COST} = 0, entered, 0)",
+    "turns": "if(conversation = 0, 0, entered)",
     "turns_cost": "if(conversation = 0, 0, cost)",
-    "turns_ns": "if(conversation = 0, 0, arraySum(entries.end) - arraySum(entries.start))",
-    "untimed": "length(entries) - length(durations)",
+    "turns_ns": "if(conversation = 0, 0, spent)",
+    "untimed": "entered - length(durations)",
     "unweighted": "toUInt8(is_unweighted)",
 }
 
@@ -82,11 +82,14 @@ def rows(
         design: What is independent, what counts how often, and what is compared within which parts.
     """
     found = measuring.answer(database, scope, lambda traces: _measured(traces, design))
-    return {row["version"]: _named(row) for row in found}
+    return {row["version"]: named(row) for row in found}
 
 
-def _named(row: Row) -> dict[str, Any]:
-    """A row with its counts and sums by name: naming them in SQL takes ClickHouse longer than all the rest."""
+def named(row: Row) -> dict[str, Any]:
+    """A row of a query, with its counts and sums by name.
+
+    Naming them in SQL would take ClickHouse longer than all the rest.
+    """
     strata: dict[int, dict[str, Moments]] = {int(code): _moments(sums, most) for code, sums, most in row["strata"]}
     together = {name: sum((found[name] for found in strata.values()), Moments()) for name in VALUES}
     counts = zip((*_COUNTS, "entangled"), row["counts"], strict=True)
@@ -128,7 +131,7 @@ def values(traces: Query, design: Design) -> Query:
     """
     parameters = {**traces.parameters, **design.parameters}
     counts = [*_COUNTS.values(), "is_entangled"]
-    durations = "arrayMap((start, end) -> (end - start) / 1e6, entries.start, entries.end)"
+    durations = "arrayMap(one -> one / 1e6, took)"
     if design.broken.sql:
         # If a span ends before it begins, nobody knows how long it took.
         durations = f"arrayFilter(one -> one > 0 OR trace NOT IN ({design.broken.sql}), {durations})"
@@ -139,7 +142,7 @@ def values(traces: Query, design: Design) -> Query:
         parameters.update(design.marks.parameters)
     sums = [of for side in zip(*_SUMS.values(), strict=True) for of in side]
     sql = f"""
-        SELECT toString(version) AS version, trace, entries, conversation, {design.unit} AS unit,
+        SELECT toString(version) AS version, trace, earliest, latest, conversation, {design.unit} AS unit,
             {design.stratum} AS stratum, {design.weight} AS weight, {design.is_unweighted} AS is_unweighted,
             {durations} AS durations, arrayMap(one -> one * 1000., traces.chunks) AS firsts,
             [{", ".join(sums)}] AS parts, [{", ".join(f"toFloat64({one})" for one in counts)}] AS counts
@@ -156,7 +159,7 @@ def _measured(traces: Query, design: Design) -> Query:
 
 _HALF: Final = len(_SUMS)
 # Over units: sums of x and y, of their squares and products, and how many have any of either.
-_MOMENTS: Final = f"""\
+MOMENTS: Final = f"""\
 sumForEach(arrayConcat(parts, arrayMap(x -> x * x, arraySlice(parts, 1, {_HALF})),
     arrayMap((x, y) -> x * y, arraySlice(parts, 1, {_HALF}), arraySlice(parts, {_HALF + 1})),
     arrayMap(y -> y * y, arraySlice(parts, {_HALF + 1})),
@@ -171,10 +174,10 @@ def _by_trace(traces: str, design: Design) -> str:
             {_quantiles("sorted_durations")} AS quantiles, {_quantiles("sorted_firsts")} AS chunk_quantiles
         FROM (
             SELECT version, sumForEach(counts) AS counts, uniqExactIf(conversation, conversation != 0) AS conversations,
-                min(arrayMin(entries.start)) AS first, max(arrayMax(entries.start)) AS last,
+                min(earliest) AS first, max(latest) AS last,
                 arraySort(groupArrayArray(durations)) AS sorted_durations,
                 arraySort(groupArrayArray(firsts)) AS sorted_firsts,
-                {_MOMENTS}
+                {MOMENTS}
             FROM ({traces}) GROUP BY version
         )"""
 
@@ -183,16 +186,16 @@ def _by_unit(traces: str, design: Design) -> str:
     """Where traces belong together, count differently, or are compared within strata."""
     shares = "transform(stratum, {strata:Array(UInt64)}, {shares:Array(Float64)}, 0.)"
     units = f"""
-            SELECT version, unit, argMin(stratum, arrayMin(entries.start)) AS stratum, sumForEach(counts) AS counts,
+            SELECT version, unit, argMin(stratum, earliest) AS stratum, sumForEach(counts) AS counts,
                 groupUniqArrayIf(conversation, conversation != 0) AS conversations,
-                min(arrayMin(entries.start)) AS first, max(arrayMax(entries.start)) AS last,
+                min(earliest) AS first, max(latest) AS last,
                 sumForEach(arrayMap(one -> one * weight, parts)) AS parts,
                 groupArrayArray(arrayMap(one -> (one, weight), durations)) AS durations,
                 groupArrayArray(arrayMap(one -> (one, weight), firsts)) AS firsts
             FROM ({traces}) GROUP BY version, unit"""
     strata = f"""
             SELECT version, stratum, sumForEach(counts) AS counts, groupUniqArrayArray(conversations) AS talks,
-                min(first) AS first, max(last) AS last, {_MOMENTS},
+                min(first) AS first, max(last) AS last, {MOMENTS},
                 groupArray(durations) AS durations, groupArray(firsts) AS firsts
             FROM ({units}) GROUP BY version, stratum"""
     parts = "stratum, sums, most, durations, firsts"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from otel_loggedmodel.store import counted, strata, weights
+from otel_loggedmodel.store import counted, rounded, strata, weights
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.design import HOUR_NS, SIMPLE, Design, stratum_sql
 from otel_loggedmodel.store.measuring import Query, Scope
@@ -46,7 +46,7 @@ class Designs:
         if not made.shares:
             return self.together
         route = "mark_route" if made.route else "0"
-        hour = f"intDiv(arrayMin(entries.start), {HOUR_NS})" if made.hour else "0"
+        hour = f"intDiv(earliest, {HOUR_NS})" if made.hour else "0"
         return replace(self.together, stratum=stratum_sql(route, hour), strata=made.shares, by=made.by)
 
     def within(self, candidate: str, shares: Mapping[int, float]) -> "Designs":
@@ -84,7 +84,8 @@ def designs(database: Database, scope: Scope, model_ids: Sequence[str]) -> Desig
     for row in found:
         traffic[row["version"]][int(row["route"]), int(row["hour"])] += row["traces"]
         routes[int(row["route"])] = row["name"]
-    ways = set(weights.said_attributes(database, scope))
+    # Mostly no trace says any, which the sizes of maps tell sooner than their keys.
+    ways = set(weights.said_attributes(database, scope)) if any(row["is_marked"] for row in found) else set()
     if any(row["stated"] for row in found):
         ways.add(weights.STATE)
     said = weights.said(database, scope, frozenset(ways)) if ways else {}
@@ -150,6 +151,7 @@ def _together(
         is_unweighted="mark_weight <= 0" if ways else "0",
         marks=marks,
         broken=_broken(scope) if any(row["broken"] for row in found) else Query(""),
+        is_large=sum(row["traces"] for row in found) > rounded.MOST_EXACT,
     )
 
 
@@ -164,11 +166,12 @@ def _looked_at(database: Database, scope: Scope) -> list[dict[str, Any]]:
         return database.query(
             f"""
             SELECT toString(version) AS version, toString(name) AS name, cityHash64(toString(name)) AS route, hour,
-                count() AS traces, countIf(is_turn) AS turns, countIf(is_stated) AS stated, countIf(is_broken) AS broken
+                count() AS traces, countIf(is_turn) AS turns, countIf(is_stated) AS stated,
+                countIf(is_broken) AS broken, max(is_marked) AS is_marked
             FROM (
                 SELECT {version.sql} AS version, {name} AS name, intDiv({START}, {HOUR_NS}) AS hour,
                     {call("conversation")} != 0 AS is_turn, {weights.HAS_STATE} AS is_stated,
-                    {IS_BROKEN} AS is_broken
+                    {IS_BROKEN} AS is_broken, notEmpty(LoggedModelSampling) AS is_marked
                 FROM {scope.source} WHERE {spans.sql} AND {entry.sql}
             ) AS entries
             GROUP BY entries.version, entries.name, hour LIMIT {_MOST_ROWS + 1}""",
