@@ -11,13 +11,15 @@ from clickhouse_server import ClickHouseServer
 from effort import some
 from log_requests import pairs_of, request, score
 from otel_loggedmodel import attributes
-from otel_loggedmodel.store import open_database, schema
+from otel_loggedmodel.store import open_database, run_scope, schema
 from otel_loggedmodel.store.opening import Store
 from otel_loggedmodel.store.results import Comparison
 
 NOW = time.time_ns() // 10**9 * 10**9
 VERSION, DIGEST = "v-1", "d" * 16
 FIRST, SECOND, LATER = "1" * 32, "2" * 32, "4" * 32
+# Of another version, whose spans are rows alone: each names its run.
+BARE, BARE_TOO, BARE_VERSION = "5" * 32, "6" * 32, "v-2"
 ROWS = range(1, 13)
 
 
@@ -62,6 +64,15 @@ def spans() -> bytes:
             add(trace, 2, 1, "chat", ms // 2, **stated, **usage)
             result = {"gen_ai.evaluation.name": "on spans", "gen_ai.evaluation.score.value": float(run == SECOND)}
             add(trace, 3, 1, attributes.EVALUATION_RESULT, 0, **result, **of_run(run, row))
+    for run, ms in ((BARE, 100), (BARE_TOO, 300)):
+        record = {attributes.EVENT: attributes.RUN_EVENT, attributes.RUN_STATUS: "FINISHED", attributes.RUN_ROWS: 12}
+        bare = {attributes.ID: BARE_VERSION, attributes.RUN_STARTED_AT: NOW // 10**6}
+        add(run, 9, 8, attributes.RUN_RECORD, 1, **{**of_run(run, 0), **record, **bare})
+        for row in ROWS:
+            add(trace_of(run, row), 1, 0, "answer", ms, **{**of_run(run, row), attributes.ID: BARE_VERSION})
+            result = {"gen_ai.evaluation.name": "bare", "gen_ai.evaluation.score.value": float(run == BARE)}
+            said = {**of_run(run, row), attributes.ID: BARE_VERSION}
+            add(trace_of(run, row), 3, 1, attributes.EVALUATION_RESULT, 0, **result, **said)
     # A trace of production, of the same version and time.
     add("3" * 32, 1, 0, "answer", 900, **{attributes.ID: VERSION})
     # And a run that judged it later, as a row of a data set.
@@ -129,7 +140,19 @@ def test_a_run_that_judges_traces_of_others_has_them(store: Store) -> None:
         assert {name: (score.mean, score.count) for name, score in found.scores.items()} == {"later": (0.5, 1)}
 
 
-@pytest.mark.parametrize("names", some([(FIRST, SECOND), (VERSION, SECOND)]))
+def test_runs_whose_spans_all_name_them_are_told_apart_without_looking_up_their_traces(store: Store) -> None:
+    columns = schema.Columns(schema.COLUMNS, is_counted=True)
+    found = compared(store, columns, BARE, BARE_TOO)
+    assert [(one.traces, one.latency_ms.p50) for one in found.versions] == [(12, 100), (12, 300)]
+    assert [one.scores["bare"].mean for one in found.versions] == [1.0, 0.0]
+    assert found.differences[0].metrics["scores.bare"].evaluation.pairs == 12
+    runs = store.reader.runs()
+    bare = [run for run in runs if run.run_id in (BARE, BARE_TOO)]
+    assert not run_scope.has_unnamed(store.reader._database, columns, bare)
+    assert run_scope.has_unnamed(store.reader._database, columns, [run for run in runs if run.run_id == FIRST])
+
+
+@pytest.mark.parametrize("names", [*some([(FIRST, SECOND), (VERSION, SECOND)]), (BARE, BARE_TOO)])
 def test_spans_alone_give_the_same_answers(store: Store, names: tuple[str, str]) -> None:
     quick = compared(store, schema.Columns(schema.COLUMNS, is_counted=True), *names)
     for present in (schema.COLUMNS, ()):
