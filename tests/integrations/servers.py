@@ -23,6 +23,8 @@ BIN: Final = Path(sys.executable).parent
 _READY_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 60.0
 _PORT_TRIES: Final = 3
+# By default, Uvicorn kills a worker that does not answer for five seconds. On a busy machine it imports that long.
+_PATIENT: Final = {"UVICORN_TIMEOUT_WORKER_HEALTHCHECK": "60"}
 
 
 class Server:
@@ -50,7 +52,7 @@ class Server:
                 self._process = subprocess.Popen(
                     command(self.port),
                     cwd=directory,
-                    env=dict(environment),
+                    env={**_PATIENT, **environment},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
