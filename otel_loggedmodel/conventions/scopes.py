@@ -68,6 +68,8 @@ WITH_COST_SO_FAR: Final = ("logfire.claude_agent_sdk",)
 
 Source: https://github.com/pydantic/logfire/blob/main/logfire/_internal/integrations/claude_agent_sdk.py
 """
+BARE_TOKENS: Final = ("input_tokens", "output_tokens")
+"""Attributes of Claude Code and LangChain4j that others may use for other things, on spans that are no calls."""
 RESPONSES_API: Final = "resp_"
 """How ids of answers of OpenAI's Responses API begin."""
 

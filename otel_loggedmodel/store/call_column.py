@@ -81,6 +81,7 @@ _STEPS: Final[tuple[Mapping[str, str], ...]] = (
             f" {sql.one_of(f'SpanAttributes[{sql.literal(scopes.INTEGRATION)}]', scopes.INTEGRATIONS_WITH_ESTIMATES)}"
         ),
         "has_cost_so_far": sql.one_of("ScopeName", scopes.WITH_COST_SO_FAR),
+        "has_bare": f"hasAny(mapKeys(SpanAttributes), [{', '.join(map(sql.literal, scopes.BARE_TOKENS))}])",
         "is_overwritten": f"SpanAttributes['{scopes.LITELLM_CALL_ID}'] != '' AND ScopeName != '{scopes.LITELLM}'",
         "has_cached_beside": sql.one_of("ScopeName", scopes.WITH_CACHED_BESIDE),
         "always_has_cached_beside": sql.one_of("ScopeName", scopes.ALWAYS_WITH_CACHED_BESIDE),
@@ -122,7 +123,11 @@ _STEPS: Final[tuple[Mapping[str, str], ...]] = (
         # A span that names a model and no kind of work is a call of that model.
         "kind": f"if(kind_said = 0 AND answered != '', {_LLM}, kind_said)",
         "cached": "cache_read + cache_write",
-        "is_told": f"NOT (is_estimate AND NOT startsWith(response, '{scopes.RESPONSES_API}') OR is_overwritten)",
+        "is_told": (
+            f"NOT (is_estimate AND NOT startsWith(response, '{scopes.RESPONSES_API}') OR is_overwritten"
+            # An application has such names for whatever it counts.
+            " OR has_bare AND kind_said = 0 AND answered = '')"
+        ),
     },
     {
         "is_call": f"kind IN {_CALLS}",

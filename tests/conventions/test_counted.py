@@ -71,6 +71,9 @@ PLACES = [
 ]
 
 
+CALL = {"gen_ai.operation.name": "chat"}
+
+
 def written(place: Place, value: object) -> str:
     """The text of an attribute that holds a value in a place."""
     if not place.path:
@@ -111,7 +114,11 @@ def found_in_places(store: Store) -> list[dict[str, object]]:
     """What is found of a span for each place, with one value in it."""
     values = [next(iter(place.kinds)) if place.thing is Thing.KIND else 17 for _, place in PLACES]
     return read_all(
-        store, [{place.attribute: written(place, value)} for (_, place), value in zip(PLACES, values, strict=True)]
+        store,
+        [
+            {**({} if place.thing is Thing.KIND else CALL), place.attribute: written(place, value)}
+            for (_, place), value in zip(PLACES, values, strict=True)
+        ],
     )
 
 
@@ -157,6 +164,13 @@ def test_usage_on_a_span_that_is_no_call_is_that_of_a_sum(store: Store) -> None:
     said = {"gen_ai.operation.name": "invoke_agent", "gen_ai.usage.input_tokens": "5"}
     (found,) = read_all(store, [said])
     assert (found["kind"], found["input"]) == (str(Kind.AGENT), 5)
+
+
+def test_what_an_application_counts_itself_is_no_usage(store: Store) -> None:
+    bare = {"input_tokens": "5", "output_tokens": "3"}
+    alone, with_kind, with_model = read_all(store, [bare, {**bare, **CALL}, {**bare, "gen_ai.request.model": "gpt-4o"}])
+    assert (alone["input"], alone["output"]) == (0, 0)
+    assert (with_kind["input"], with_model["input"]) == (5, 5)
 
 
 def test_cached_tokens_beside_the_input_are_added(store: Store) -> None:
