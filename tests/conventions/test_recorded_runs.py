@@ -69,10 +69,26 @@ def chain(version: str, calls: int, *, do_overlap: bool = False) -> bytes:
     return request.SerializeToString()
 
 
+def mostly_uncached(version: str, provider: str) -> bytes:
+    """A call of Claude Code whose request was hardly in the cache."""
+    request = ExportTraceServiceRequest()
+    scope_spans = request.resource_spans.add().scope_spans.add()
+    scope_spans.scope.name = _CLAUDE
+    span = scope_spans.spans.add(
+        name="claude_code.llm_request", trace_id=provider.encode().ljust(16), span_id=b"12345678"
+    )
+    span.start_time_unix_nano, span.end_time_unix_nano = _START, _START + 10**9
+    said = {"logged_model.id": version, "span.type": "llm_request", "gen_ai.provider.name": provider}
+    tokens = {"input_tokens": 5000, "output_tokens": 3, "cache_read_tokens": 10, "cache_creation_tokens": 7}
+    write_attributes(span.attributes, {**said, **tokens})
+    return request.SerializeToString()
+
+
 @pytest.fixture(scope="module")
 def reader(clickhouse_server: ClickHouseServer) -> Iterator[StoreReader]:
     names = [name for name in names_of(RECORDED) if name.startswith(("claude_agent_sdk", "langchain4j"))]
     requests = [*(request_of(RECORDED, name) for name in names), untold_child()]
+    requests += [mostly_uncached(provider, provider) for provider in ("anthropic", "gcp.vertex_ai")]
     requests += [chain("chain", 60), chain("wrapped", 5, do_overlap=True)]
     with filled(clickhouse_server, requests) as opened:
         yield opened
@@ -109,6 +125,11 @@ def test_calls_tools_and_failures_of_a_trace(
 ) -> None:
     found = metrics_of(reader, version)
     assert (found.calls_per_trace, found.tool_calls_per_trace, found.failed_calls) == (calls, tools, failed)
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "gcp.vertex_ai"])
+def test_claude_code_leaves_cached_tokens_out_of_the_input(reader: StoreReader, provider: str) -> None:
+    assert metrics_of(reader, provider).tokens.input == 5017
 
 
 @pytest.mark.parametrize(("version", "calls"), [("chain", 60), ("wrapped", 1)])
