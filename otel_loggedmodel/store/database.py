@@ -313,7 +313,6 @@ def _open_embedded(directory: Path, *, create: bool) -> Database:
 
 
 def _embedded_client(directory: Path) -> Any:
-    sparing.import_chdb()
     try:
         return _client(interface="chdb", path=str(directory), chdb_options=_options(directory))
     except StoreUnavailableError as error:
@@ -422,6 +421,8 @@ def _client(**arguments: Any) -> Any:
         arguments["settings"] = {"implicit_select": 0, **_ALWAYS, **_NOT_COMPILED}
     with translated(str(where)):
         try:
+            if "path" in arguments:
+                sparing.import_chdb()
             return clickhouse_connect.get_client(**arguments)
         except ImportError as error:
             raise StoreUnavailableError(_why_there_is_no_engine(error)) from error

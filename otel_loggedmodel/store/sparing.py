@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the engine in this process can do without."""
 
-import contextlib
 import importlib
 import sys
 import threading
@@ -20,15 +19,17 @@ def spare_pyarrow() -> None:
 
 
 def import_chdb() -> None:
-    """Import chDB without pyarrow, where that is spared; else whoever needs chDB imports it."""
+    """Import chDB without pyarrow, where that is spared; else whoever needs chDB imports it.
+
+    Raises:
+        ImportError: It is not there, or its engine does not start.
+    """
     name = "pyarrow"
     # Another thread may be about to import it, too.
     if not _spares_pyarrow.is_set() or name in sys.modules or threading.active_count() > 1:
         return
     sys.modules[name] = None  # type: ignore[assignment]  # for the import system that means: there is none
     try:
-        # The client will say it if chDB is not there.
-        with contextlib.suppress(ImportError):
-            importlib.import_module("chdb.state.sqlitelike")
+        importlib.import_module("chdb.state.sqlitelike")
     finally:
         del sys.modules[name]

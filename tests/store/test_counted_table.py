@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of what counts says what the table of spans says, and is filled in where it lacks something."""
 
-import math
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
@@ -21,6 +20,8 @@ from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import Selection, StoreUnavailableError, VersionFilter
 from truth import make_traffic
 from waiting import wait_until
+
+from .ways import answer_from
 
 OLD = ("20260301", "20260302", "20260303")
 SPANS_OF_THREE_DAYS = """
@@ -223,10 +224,8 @@ def twin(clickhouse_server: ClickHouseServer) -> Iterator[Callable[[list[bytes]]
 
 def of_store(store: Store, *, is_counted: bool) -> str:
     reader = store.reader
-    reader._scopes._found = schema.Columns(schema.COLUMNS, is_counted=is_counted, is_seen=is_counted)
-    reader._scopes._inspected_at = math.inf
+    answer_from(reader, counted=is_counted, seen=is_counted)
     versions = reader.versions()
-    assert reader._scopes.columns.is_prepared == is_counted
     lists = [
         reader.versions(VersionFilter(limit=limit, counted=counted, deleted=deleted))
         for limit, counted, deleted in ((1, True, False), (4, False, True), (1000, False, False))

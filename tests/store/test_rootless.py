@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A trace of which only spans came that say nothing of calls counts once, whatever order and parts they came in."""
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
@@ -21,6 +20,7 @@ from otel_loggedmodel.store.opening import Store
 from otel_loggedmodel.store.reading import EVERYTHING, Selection, TraceFilter, VersionFilter
 
 from .conftest import empty_store
+from .ways import answer_from
 
 # The start of an hour, and so of a quarter of one.
 BASE = datetime(2026, 9, 21, 13, tzinfo=timezone.utc)
@@ -107,8 +107,7 @@ def shared(clickhouse_server: ClickHouseServer) -> Iterator[Store]:
 
 def looked_up(store: Store, *, is_counted: bool) -> None:
     """Make the store answer in the quick way or in the slow one."""
-    store.reader._scopes._found = schema.Columns(schema.COLUMNS, is_counted=is_counted, is_seen=is_counted)
-    store.reader._scopes._inspected_at = math.inf
+    answer_from(store.reader, counted=is_counted, seen=is_counted)
 
 
 _numbers = iter(range(1, 10**9))

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lists that are made from the table of what was seen say what the spans say, and the table is filled in."""
 
-import math
 from collections.abc import Iterator
 
 import pytest
@@ -9,13 +8,15 @@ from clickhouse_connect.driver.client import Client
 
 from clickhouse_server import ClickHouseServer
 from otel_loggedmodel import store as stores
-from otel_loggedmodel.store import counted, schema, seen_table
+from otel_loggedmodel.store import counted, seen_table
 from otel_loggedmodel.store.filling import Filler, is_needed
 from otel_loggedmodel.store.opening import Store
 from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import VersionFilter
 from otel_loggedmodel.store.version_results import Version
 from waiting import wait_until
+
+from .ways import answer_from
 
 IDS = 400
 # Traces of three days. Every id has one trace, and every seventh of these lacks its root. Some ids are used on two days
@@ -62,8 +63,7 @@ def client(clickhouse_server: ClickHouseServer, clickhouse_database: str) -> Cli
 
 
 def listed(reader: StoreReader, which: VersionFilter, *, is_seen: bool) -> list[Version]:
-    reader._scopes._found = schema.Columns(schema.COLUMNS, is_counted=True, is_seen=is_seen)
-    reader._scopes._inspected_at = math.inf
+    answer_from(reader, counted=True, seen=is_seen)
     return reader.versions(which)
 
 
