@@ -9,8 +9,8 @@ Parent ids decide what is inside of what, and time only where a parent is not th
 
 A trace counts even if none of its entry spans is stored. The earliest span that counts and whose parent does not then
 stands for the trace, and the trace is marked as cut off. If no span counts, the earliest of all stands for it. When the
-entry span arrives, it takes the place of that span. Where something was built or a notification was handled, and no
-span counts, there is no trace.
+entry span arrives, it takes the place of that span. Where something was built or a notification was handled, and no span
+counts, there is no trace.
 
 Some instrumentations end the root of a failed run as if all was well. So an entry span that is no server's has failed,
 too, if something inside of it failed as a whole, by the same instrumentation, and nothing that went well came after it,

@@ -72,7 +72,6 @@ class Scope:
         has_events: Whether there are results of evaluations that are events of spans.
         has_logged: Whether there are results of evaluations among log records (`log_scores`).
         since_ns: No span of these versions began before, if that is known; in ns since the epoch.
-        has_lone: Whether there may be spans that stand for their traces as nothing of these counts.
     """
 
     columns: schema.Columns
@@ -91,7 +90,6 @@ class Scope:
     has_events: bool = True
     is_wide: bool = False
     since_ns: int | None = None
-    has_lone: bool = True
 
     @property
     def wide(self) -> "Scope":
@@ -190,7 +188,7 @@ class Scope:
         return Query(
             f"{trace} != 0 AND {selected.sql} AND multiIf(LoggedModelRole = 'entry', 1,"
             f" {call('lone')} = 0, {trace} NOT IN ({of_traces} AND LoggedModelRole = 'entry'),"
-            f" {f'(LoggedModelId, {trace}, Timestamp) IN ({alone})' if self.has_lone else 0})",
+            f" (LoggedModelId, {trace}, Timestamp) IN ({alone}))",
             {**spans.parameters, **selected.parameters},
         )
 

@@ -153,8 +153,7 @@ def has_unnamed(database: Database, columns: schema.Columns, runs: Sequence[Run]
     return not columns.is_counted or bool(
         database.query(
             f"SELECT 1 AS found FROM {columns.counted}"
-            f" WHERE {of_version} AND {began} AND LoggedModelId != ''"
-            f" AND (LoggedModelRun = '' OR {schema.call('lone')} != 0) LIMIT 1"
+            f" WHERE {of_version} AND {began} AND LoggedModelId != '' AND LoggedModelRun = '' LIMIT 1"
         )
     )
 

@@ -23,7 +23,6 @@ from otel_loggedmodel.store import (
     steady,
 )
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
-from otel_loggedmodel.store.counted import STANDS_IN
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.price_file import PriceFile
@@ -185,11 +184,7 @@ class Scopes:
         asked = self.asked(known, [versions] if isinstance(versions, str) else versions, seen)
         if len(set(asked.ids)) < len(asked.ids):
             asked = replace(asked, ids=list(dict.fromkeys(asked.ids)))
-        scope = self.of_runs(make, known, asked, selection, seen)
-        # Lists ask for their traces again and again.
-        spans = scope.spans
-        lone = f"SELECT 1 FROM {scope.source} WHERE {spans.sql} AND {STANDS_IN} LIMIT 1"
-        return replace(scope, has_lone=bool(self._database.query(lone, spans.parameters)))
+        return self.of_runs(make, known, asked, selection, seen)
 
     def priced(
         self,

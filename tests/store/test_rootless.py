@@ -227,7 +227,7 @@ def test_the_root_takes_the_place_of_what_stood_for_it_when_it_comes(shared: Sto
 def test_such_a_trace_is_listed_and_told_of(shared: Store) -> None:
     looked_up(shared, is_counted=True)
     shared.writer.insert([request([*of("told", "plain", "plain"), *of("told", "plain", start=3)])])
-    (listed,) = [one for one in shared.reader.versions(VersionFilter(limit=10_000)) if one.model_id == "told"]
+    (listed,) = [one for one in shared.reader.versions() if one.model_id == "told"]
     detail = shared.reader.version("told")
     comparison = shared.reader.compare(["told"])
     assert (listed.traces, listed.errors, listed.services) == (2, 0, ("one",))
