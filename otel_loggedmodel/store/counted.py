@@ -6,12 +6,6 @@ read all of it. So a materialized view copies the spans that count into a narrow
 hour, whoever inserts. These are entry spans, and spans that failed or that say something of a call of a model, an agent
 or a tool.
 
-Other spans matter only to a trace of which nothing else was stored: the earliest of them stands for it. No insert can
-know what will come. So the first span of each version, trace and quarter of an hour is copied from each insert that has
-no entry span of these. Of copies for which something that counts was stored as well, questions take no notice. Neither
-do they of any but the earliest, so it does not matter how spans were divided among inserts. Spans that build something
-and notifications are copied, too, as a trace that has one needs no entry span.
-
 The table follows from the table of spans alone. A view sees only inserts, so older spans are filled in day by day. The
 comment of the table names the days that are missing, so that a filling that was stopped can go on. While a day is
 missing, or where there is no such table, questions read the table of spans: the answers are the same and take longer. A
@@ -95,33 +89,12 @@ _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
 IS_ENTRY: Final = "LoggedModelRole = 'entry'"
 """Whether a span is an entry span."""
 COUNTS: Final = "LoggedModelCall.trace != 0"
-"""Whether a span counts, or may stand for its trace. Every row of the table does; it matters where rows are worked out
-as they are read."""
-STANDS_IN: Final = f"LoggedModelCall.lone = {call_column.STAND_IN}"
-"""Whether a span is one of those that stand for their traces if nothing of these counts."""
+"""Whether a span counts. Every row of the table does; it matters where rows are worked out as they are read."""
 
 # A span cannot count without this. It is looked at before anything else is worked out.
 _MAY_COUNT: Final = (
-    f"LoggedModelRole IN ('entry', 'build') OR LoggedModelRole IN ('none', 'span') AND ({sql.HAS_ERROR_STATUS}"
+    f"LoggedModelRole = 'entry' OR LoggedModelRole IN ('none', 'span') AND ({sql.HAS_ERROR_STATUS}"
     f" OR has(`Events.Name`, '{EXCEPTION_EVENT}') OR {sql.may_say()})"
-)
-_NAMES: Final = ", ".join(name for name, *_ in _COLUMNS)
-_EXPRESSIONS: Final = ", ".join(name if name == value else f"{value} AS {name}" for name, _, value in _COLUMNS)
-# What the expressions read.
-_READ: Final = (
-    "Timestamp, TraceId, SpanId, ParentSpanId, TraceState, SpanName, SpanKind, ServiceName, ResourceAttributes,"
-    " ScopeName, SpanAttributes, Duration, StatusCode, StatusMessage, `Events.Timestamp`, `Events.Name`,"
-    " `Events.Attributes`, LoggedModelId, LoggedModelRole, LoggedModelName"
-)
-QUARTER_SECONDS: Final = 900
-# In every time zone, days begin with a quarter of an hour. So nothing that stands for a trace is deleted with a day
-# although later spans of the trace stay.
-_GROUP: Final = f"cityHash64(LoggedModelId, TraceId, intDiv(toUnixTimestamp(Timestamp), {QUARTER_SECONDS}))"
-# Entry spans first, and what builds something last. Of spans that begin at once, the longest is the outermost.
-# Questions have the same order (`entering`).
-_ORDER: Final = (
-    f"(LoggedModelRole != 'span') - 2 * ({IS_ENTRY}), Timestamp, greatest(0, toInt64(Duration)) DESC,"
-    " cityHash64(SpanId)"
 )
 
 
@@ -131,23 +104,13 @@ def as_read(source: str) -> str:
     Args:
         source: The table of spans, or a query that has all its columns and ours.
     """
-    is_one = f"LoggedModelRole = 'span' AS {call_column.STANDS_IN}"
-    return f"SELECT {_EXPRESSIONS}, {is_one} FROM {source} WHERE {_MAY_COUNT} OR {call_column.STANDS_IN}"
+    columns = ", ".join(name if name == expression else f"{expression} AS {name}" for name, _, expression in _COLUMNS)
+    return f"SELECT {columns} FROM {source} WHERE {_MAY_COUNT}"
 
 
 def rows(source: str) -> str:
-    """The rows of the table that an insert makes, as SQL.
-
-    Args:
-        source: What was inserted, with our columns.
-    """
-    is_one = f"row_number() OVER (PARTITION BY {_GROUP} ORDER BY {_ORDER}) = 1 AND LoggedModelRole = 'span'"
-    spans = (
-        f"SELECT {_READ}, {_MAY_COUNT} AS MayCount, {is_one} AS {call_column.STANDS_IN} FROM {source}"
-        " WHERE LoggedModelRole IN ('none', 'span', 'entry', 'build')"
-    )
-    counted = f"SELECT {_EXPRESSIONS} FROM ({spans}) WHERE MayCount OR {call_column.STANDS_IN}"
-    return f"SELECT {_NAMES} FROM ({counted}) WHERE {COUNTS}"
+    """The rows of the table, as SQL; see `as_read`."""
+    return f"SELECT * FROM ({as_read(source)}) WHERE {COUNTS}"
 
 
 @dataclass(frozen=True)
@@ -210,24 +173,13 @@ COMMENT {text(_comment(() if is_new else days(database)))}"""
     yield f"CREATE MATERIALIZED VIEW IF NOT EXISTS {VIEW}{on_cluster} TO {TABLE} AS\n{rows(SPANS)}\nCOMMENT '{_mark()}'"
 
 
-def filling(source: str) -> Iterator[str]:
-    """The statements that fill in a day, or a part of one.
-
-    Sorting all of its spans would take much memory. So what may stand for traces is looked for by itself.
+def filling(source: str) -> str:
+    """The statement that fills in a day, or a part of one.
 
     Args:
-        source: The spans, as `as_read` has it: of whole quarters of an hour.
+        source: The spans, as `rows` has it.
     """
-    firsts = (
-        f"SELECT {_GROUP} AS key, min(Timestamp) FROM {source} WHERE LoggedModelRole IN ('span', 'entry')"
-        f" GROUP BY key HAVING max({IS_ENTRY}) = 0"
-    )
-    for stands_in, spans, wanted in (
-        ("0", _MAY_COUNT, COUNTS),
-        ("1", f"LoggedModelRole = 'span' AND ({_GROUP}, Timestamp) IN ({firsts})", STANDS_IN),
-    ):
-        found = f"SELECT {_EXPRESSIONS}, {stands_in} AS {call_column.STANDS_IN} FROM {source} WHERE {spans}"
-        yield f"INSERT INTO {TABLE} SELECT {_NAMES} FROM ({found}) WHERE {wanted}"
+    return f"INSERT INTO {TABLE} {rows(source)}"
 
 
 def emptying(day: str, on_cluster: str = "") -> tuple[str, ...]:
@@ -249,7 +201,7 @@ def refilling(
 
     Args:
         day: The name of its partition.
-        sources: Its spans, in parts, each as `filling` has it.
+        sources: Its spans, in parts, each as `rows` has it.
         left: The days that are still missing after that.
         on_cluster: ` ON CLUSTER ...`, or nothing.
         is_torn: Whether a part of the day may be filled in already.
@@ -257,7 +209,7 @@ def refilling(
     if is_torn:
         yield from emptying(day, on_cluster)
     for source in sources:
-        yield from filling(source)
+        yield filling(source)
     yield remembering(left, on_cluster)
 
 
@@ -291,4 +243,4 @@ def _mark() -> str:
     return f"{_COMMENT} {_DIGEST}"
 
 
-_DIGEST: Final = hashlib.sha256(repr((_COLUMNS, rows(SPANS))).encode()).hexdigest()[:16]
+_DIGEST: Final = hashlib.sha256(repr((_COLUMNS, _MAY_COUNT)).encode()).hexdigest()[:16]

@@ -28,7 +28,7 @@ def seen_ids(database: Database, columns: Columns) -> frozenset[str]:
     """The ids that results have, or spans that count."""
     return _ids(
         database,
-        f"SELECT LoggedModelId AS id FROM {_uses(columns)} AND id != '' UNION DISTINCT"
+        f"SELECT LoggedModelId AS id FROM {_table(columns)} WHERE id != '' UNION DISTINCT"
         f" SELECT LoggedModelId AS id FROM {columns.spans}"
         f" WHERE SpanName = '{EVALUATION_RESULT}' AND LoggedModelRole = 'evaluation' AND id != ''",
     )
@@ -40,15 +40,13 @@ def seen_among(database: Database, columns: Columns, model_ids: Collection[str])
     if not model_ids:
         return frozenset()
     among = " AND id IN {ids:Array(String)}" if few else ""
-    sql = f"SELECT DISTINCT LoggedModelId AS id FROM {_uses(columns)} AND id != ''{among}"
+    sql = f"SELECT DISTINCT LoggedModelId AS id FROM {_table(columns)} WHERE id != ''{among}"
     return _ids(database, sql, {"ids": sorted(model_ids)} if few else {}).intersection(model_ids)
 
 
-def _uses(columns: Columns) -> str:
-    """Where the ids of spans that count are looked up, as it stands after FROM, with a condition."""
-    if columns.is_seen:
-        return f"{seen_table.TABLE} WHERE IsUse"
-    return f"{columns.counted} WHERE LoggedModelRole != 'build'"
+def _table(columns: Columns) -> str:
+    """Where the ids of spans that count are looked up."""
+    return seen_table.TABLE if columns.is_seen else columns.counted
 
 
 def every_id(database: Database, columns: Columns) -> frozenset[str]:
