@@ -107,7 +107,7 @@ def check_demo(outcome: subprocess.CompletedProcess[str], truth: dict[str, Truth
     check_table(compared, truth["v1"], truth["v2"])
     assert re.search(r"^v2 .*has far fewer errors .*compared with v1$", compared, re.MULTILINE), compared
     slowest = section(output, f"traces {ids['v2']} --order slowest --limit 3")
-    assert len(re.findall(r"[0-9a-f]{32} .+ ok +\d+ +\d+ +\$0\.00\d+ .+\? .+ POST /ask ", slowest)) == 3
+    assert len(re.findall(r"[0-9a-f]{32} .+ ok +\d+ → \d+ +\$0\.00\d+ .+\? .+ POST /ask ", slowest)) == 3
     strict, agreed = sections(output, f"gate {ids['v1']} {ids['v2']}")
     assert "cost_usd_per_trace is worse" in strict
     assert "FAILED: 1 of 1 rules failed\nexit status 1: a regression" in strict
