@@ -24,7 +24,7 @@ from typing import Final
 from otel_loggedmodel.conventions import scopes
 from otel_loggedmodel.conventions.things import CALLS, Kind
 from otel_loggedmodel.store.call_column import COST_BIT, FAILED_BIT, ODD_BIT, TOKENS_BIT, UNCACHED_BIT
-from otel_loggedmodel.store.conventions_sql import KINDS, literal
+from otel_loggedmodel.store.conventions_sql import KINDS, codes
 from otel_loggedmodel.store.entering import NO_PARENT, numbers
 
 CALLS_SQL: Final = numbers(*CALLS)
@@ -88,11 +88,12 @@ bitXor(c_origins[pair.1], c_origins[pair.2]) > 65535 AND (
     AND abs(c_starts[pair.1] + c_ends[pair.1] - c_starts[pair.2] - c_ends[pair.2])
         <= greatest(c_ends[pair.1] - c_starts[pair.1], c_ends[pair.2] - c_starts[pair.2]))"""
 _NEAR: Final = 32
-SERVES_TOOLS: Final = ", ".join(f"modulo(cityHash64({literal(name)}), 65536)" for name in scopes.SERVING_TOOLS)
+SERVES_TOOLS: Final = codes(scopes.SERVING_TOOLS)
 """The hashes of the names of instrumentations of servers that run tools, as SQL."""
 # A server may run a tool of which the client has a span, too. The side that states more calls counts.
-_IS_SERVED_TOOL: Final = f"kind = {KINDS.index(Kind.TOOL) + 1} AND bitShiftRight(origin, 16) IN ({SERVES_TOOLS})"
-_IS_OTHER_TOOL: Final = f"kind = {KINDS.index(Kind.TOOL) + 1} AND bitShiftRight(origin, 16) NOT IN ({SERVES_TOOLS})"
+_IS_TOOL: Final = f"kind = {KINDS.index(Kind.TOOL) + 1}"
+_IS_SERVED_TOOL: Final = f"{_IS_TOOL} AND bitShiftRight(origin, 16) IN ({SERVES_TOOLS})"
+_IS_OTHER_TOOL: Final = f"{_IS_TOOL} AND bitShiftRight(origin, 16) NOT IN ({SERVES_TOOLS})"
 _TOOL_CALLS: Final = f"""\
 greatest(arrayCount((kind, origin) -> {_IS_SERVED_TOOL}, kinds, origins),
     arrayCount((kind, origin) -> {_IS_OTHER_TOOL}, kinds, origins))"""

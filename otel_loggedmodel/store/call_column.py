@@ -70,7 +70,7 @@ _STEPS: Final[tuple[Mapping[str, str], ...]] = (
         "trace": "cityHash64(TraceId)",
         "span": "cityHash64(SpanId)",
         "parent": "cityHash64(ParentSpanId)",
-        "scope": "modulo(cityHash64(ScopeName), 65536)",
+        "scope": sql.code("ScopeName"),
         "is_root": "ParentSpanId = ''",
         "is_served": sql.IS_SERVED,
         "is_error": sql.IS_ERROR,
@@ -223,7 +223,7 @@ _PARTS: Final[Mapping[str, tuple[str, str]]] = {
     "origin": (
         "UInt32",
         "if(is_kept, bitOr(bitShiftLeft(toUInt32(scope), 16),"
-        f" if(is_call, toUInt32(modulo(cityHash64({_MODEL_FAMILY}), 65536)), 0)), 0)",
+        f" if(is_call, toUInt32({sql.code(_MODEL_FAMILY)}), 0)), 0)",
     ),
     "first_chunk": ("Float32", "first_chunk"),
     # The trace of a call that carries no version.

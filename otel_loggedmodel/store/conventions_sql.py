@@ -87,6 +87,16 @@ def one_of(column: str, values: Iterable[str]) -> str:
     return f"{column} IN ({', '.join(map(literal, values))})"
 
 
+def code(text: str) -> str:
+    """The 16 bits that the part `origin` keeps of the name of an instrumentation, or of a model, as SQL."""
+    return f"modulo(cityHash64({text}), 65536)"
+
+
+def codes(names: Iterable[str]) -> str:
+    """The same of some constants, with commas between them."""
+    return ", ".join(code(literal(name)) for name in names)
+
+
 HAS_ERROR_STATUS: Final = one_of("StatusCode", ERROR_STATUSES)
 HAS_OK_STATUS: Final = one_of("StatusCode", OK_STATUSES)
 IS_SERVED: Final = one_of("SpanKind", (*SERVER_KINDS, *CONSUMER_KINDS))

@@ -26,7 +26,7 @@ from typing import Final
 from otel_loggedmodel.conventions import scopes
 from otel_loggedmodel.conventions.things import Kind
 from otel_loggedmodel.store.call_column import COST_BIT, FAILED_BIT, SERVED_BIT, TOKENS_BIT
-from otel_loggedmodel.store.conventions_sql import KINDS, literal
+from otel_loggedmodel.store.conventions_sql import KINDS, codes
 
 ENTRY_TYPE: Final = "Array(Tuple(id UInt64, parent UInt64, start Int64, end Int64, failed Bool, cut_off Bool))"
 # What follows from `entries`. Traces with one entry span have it without an array, in `plain`.
@@ -58,8 +58,8 @@ def is_last(kind: str, origin: str) -> str:
         kind: The kind of work of the span, as SQL.
         origin: Its part `origin`, as SQL.
     """
-    names = ", ".join(f"modulo(cityHash64({literal(name)}), 65536)" for name in scopes.WITH_FAILED_CALLS_ALONE)
-    return f"{kind} = {KINDS.index(Kind.LLM) + 1} AND bitShiftRight({origin}, 16) IN ({names})"
+    named = codes(scopes.WITH_FAILED_CALLS_ALONE)
+    return f"{kind} = {KINDS.index(Kind.LLM) + 1} AND bitShiftRight({origin}, 16) IN ({named})"
 
 
 _SAYS: Final = (1 << TOKENS_BIT) | (1 << COST_BIT)

@@ -20,7 +20,7 @@ from otel_loggedmodel.conventions.scopes import (
 from otel_loggedmodel.conventions.status import CLIENT_KINDS
 from otel_loggedmodel.conventions.things import Kind
 from otel_loggedmodel.store.adding import CALLS_SQL
-from otel_loggedmodel.store.conventions_sql import KINDS, literal, one_of
+from otel_loggedmodel.store.conventions_sql import KINDS, codes, one_of
 from otel_loggedmodel.store.counted import COUNTS
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.entering import NO_PARENT
@@ -32,17 +32,13 @@ if TYPE_CHECKING:
 
 # With more steps, nobody looks up which belong together.
 _MOST_STEPS: Final = 200_000
-SCOPES: Final = ", ".join(
-    f"modulo(cityHash64({literal(name)}), 65536)"
-    for name in (*WITHOUT_PARENTS, *REQUESTS_WITHOUT_PARENTS, *WAITING_FOR_TOOLS)
-)
+SCOPES: Final = codes((*WITHOUT_PARENTS, *REQUESTS_WITHOUT_PARENTS, *WAITING_FOR_TOOLS))
 """The hashes of the names of instrumentations that tear runs apart, as the part `origin` has them, as SQL."""
 _IS_ROOT: Final = f"{call('parent')} = {NO_PARENT}"
 _KIND: Final = f"toUInt8({call('kind')})"
-_WAITS: Final = f"{one_of('ScopeName', WAITING_FOR_TOOLS)} AND {_KIND} = {KINDS.index(Kind.TOOL) + 1}"
-_IS_TOOL: Final = (
-    f"({_WAITS} OR {one_of('ScopeName', SERVING_TOOLS)} AND {_IS_ROOT} AND {_KIND} = {KINDS.index(Kind.TOOL) + 1})"
-)
+_OF_TOOL: Final = f"{_KIND} = {KINDS.index(Kind.TOOL) + 1}"
+_WAITS: Final = f"{one_of('ScopeName', WAITING_FOR_TOOLS)} AND {_OF_TOOL}"
+_IS_TOOL: Final = f"({_WAITS} OR {one_of('ScopeName', SERVING_TOOLS)} AND {_IS_ROOT} AND {_OF_TOOL})"
 # A step; a call of a model and what may be its request; or a tool that runs, and who waits for it.
 _IS_PART: Final = (
     f"({_IS_TOOL} OR {_IS_ROOT} AND {one_of('ScopeName', WITHOUT_PARENTS)} OR"

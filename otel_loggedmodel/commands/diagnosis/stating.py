@@ -55,18 +55,17 @@ def doubled() -> Iterator[Step]:
             f"LangSmith, by {_LANGSMITH}, and {_and(sorted(installed['langchain']))} both state calls of LangChain",
             f"Unset {_LANGSMITH}, or leave the other out.",
         )
-    agents = [*installed.get(_CLAUDE_SDK, {}), *langsmith]
-    agents += ["logfire"] if _release("logfire") else []
+    others = [*langsmith, *(["logfire"] if _release("logfire") else [])]
+    agents = [*installed.get(_CLAUDE_SDK, {}), *others]
     if agents and _release(_CLAUDE_SDK) and _is_on(_CLAUDE_CODE, default=False):
         yield _step(
             f"the Claude Agent SDK, by {_CLAUDE_CODE}, and {_and(sorted(agents))} both state its runs",
             f"Leave {_and(sorted(agents))} out: the SDK's own numbers are those that were paid for.",
         )
-    others = [*installed.get("anthropic", {}), *installed.get("langchain", {}), *langsmith]
-    others += ["logfire"] if _release("logfire") else []
-    if others and _release("anthropic") >= _ANTHROPIC_SINCE and _is_on(_ANTHROPIC, default=True):
+    stating = [*installed.get("anthropic", {}), *installed.get("langchain", {}), *others]
+    if stating and _release("anthropic") >= _ANTHROPIC_SINCE and _is_on(_ANTHROPIC, default=True):
         yield _step(
-            f"the package anthropic states its calls itself, and so do {_and(sorted(others))}",
+            f"the package anthropic states its calls itself, and so do {_and(sorted(stating))}",
             f"Set {_ANTHROPIC}=false.",
         )
 
