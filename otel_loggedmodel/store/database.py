@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from otel_loggedmodel.store import layout, sparing
+from otel_loggedmodel.store import engine_settings, layout, sparing
 from otel_loggedmodel.store.directory_lock import DirectoryLock
 from otel_loggedmodel.store.engine_errors import DamagedError, first_line, translated
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
@@ -29,52 +29,7 @@ _logger = logging.getLogger(__name__)
 
 _EMBEDDED_SCHEME: Final = "chdb"
 _INSERTS_NAME: Final = "otel-loggedmodel-inserts"
-_CONFIGURATION_NAME: Final = "otel-loggedmodel.xml"
-# The embedded engine overlooks errors of writing, even of a full disk. What it acknowledges or merges after one is
-# broken. So it stops while some space is left.
-_KEEP_FREE_BYTES: Final = 256 * 1024 * 1024
-# Many small inserts are merged again and again. Merging four times as many parts at a time as by default saves a fifth
-# of the processor time that receiving spans takes, and leaves some more parts to be read.
-_PARTS_OF_A_MERGE: Final = 20
-# A part that is smaller in memory has one file for all columns instead of some 120. An insert under load makes parts of
-# some 12 MB, and making so many files takes as long as writing what is in them.
-_ONE_FILE_BELOW_BYTES: Final = 32 * 1024 * 1024
-_CONFIGURATION: Final = f"""\
-<clickhouse>
-    <storage_configuration>
-        <disks><default><keep_free_space_bytes>{_KEEP_FREE_BYTES}</keep_free_space_bytes></default></disks>
-    </storage_configuration>
-    <backups><allowed_path>/</allowed_path></backups>
-    <merge_tree>
-        <merge_selector_base>{_PARTS_OF_A_MERGE}</merge_selector_base>
-        <min_bytes_for_wide_part>{_ONE_FILE_BELOW_BYTES}</min_bytes_for_wide_part>
-    </merge_tree>
-</clickhouse>
-"""
 _SEND_RECEIVE_SECONDS: Final = 300
-
-# ClickHouse remembers which parts of a table have no row that meets a condition, and takes one condition for another:
-# rows that meet it were left out, after the same question with other parameters.
-_ALWAYS: Final = {"use_query_condition_cache": 0}
-# The engine compiles to native code what a process asks for the fourth time, once for each expression. For a comparison
-# of versions that takes half a second, and answers no sooner. A server that many ask has other reasons.
-_NOT_COMPILED: Final = {"compile_expressions": 0, "compile_aggregate_expressions": 0, "compile_sort_description": 0}
-# What the analysis of large expressions may leave out.
-_QUICKLY_ANALYSED: Final = {
-    # Looking for chains of comparisons hashes, at each AND, a column with the whole query that it comes from. For a
-    # comparison of versions that is two thirds of the time of the analysis.
-    "optimize_and_compare_chain": 0,
-    # Merging the steps of a comparison of versions takes a fifth of its fixed time, and saves little of the rest.
-    "query_plan_merge_expressions": 0,
-}
-_READ_SETTINGS: Final = {
-    # Nobody can cancel a query, so it ends by itself.
-    "max_execution_time": 120,
-    # Tuples are cast by place. If they had names, they would be cast by name.
-    "enable_named_columns_in_function_tuple": 0,
-    **_QUICKLY_ANALYSED,
-    **_ALWAYS,
-}
 
 # What the engine says when it cannot load the definitions of tables. It says none of these of a lock that is taken.
 _CANNOT_LOAD: Final = ("EmbeddedServer: .", "FILE_ALREADY_EXISTS", "SYNTAX_ERROR", "Cannot parse")
@@ -116,7 +71,7 @@ class Database:
             StoreUnavailableError: The engine cannot be reached, gave up, or refused.
         """
         with self._called():
-            allowed = self._allowed({**_READ_SETTINGS, **(settings or {})})
+            allowed = self._allowed({**engine_settings.READ_SETTINGS, **(settings or {})})
             return list(self.client.query(sql, parameters=dict(parameters or {}), settings=allowed).named_results())
 
     def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:
@@ -126,7 +81,7 @@ class Database:
             StoreUnavailableError: The engine cannot be reached, gave up, or refused.
         """
         with self._called():
-            self.client.command(sql, settings=self._allowed({**_ALWAYS, **(settings or {})}))
+            self.client.command(sql, settings=self._allowed({**engine_settings.ALWAYS, **(settings or {})}))
 
     def raw_query(self, sql: str, settings: Mapping[str, Any]) -> str:
         """The answer to a statement that is no `SELECT`, as a line of JSON for each row.
@@ -153,7 +108,7 @@ class Database:
             StoreUnavailableError: The engine cannot be reached, gave up, or refused; or the file cannot be written.
         """
         with self._called():
-            allowed = self._allowed({**_READ_SETTINGS, **settings, "max_execution_time": 0})
+            allowed = self._allowed({**engine_settings.READ_SETTINGS, **settings, "max_execution_time": 0})
             if self.directory is not None:
                 statement = f"{sql} INTO OUTFILE {text(str(path))} FORMAT {format_name}"
                 self.client.command(statement, parameters=dict(parameters), settings=allowed)
@@ -171,7 +126,7 @@ class Database:
             StoreUnavailableError: The engine cannot be reached, or gave up; `StoreFullError` where there is no room.
             RefusedError: The data is not in that format; `TooMuchMemoryError` where it is too much.
         """
-        settings = {**self._allowed(_QUICKLY_ANALYSED), **settings}
+        settings = {**self._allowed(engine_settings.QUICKLY_ANALYSED), **settings}
         with self._called(is_insert=True):
             if self.directory is None:
                 self.client.raw_insert(table, insert_block=b"".join(data), fmt=format_name, settings=settings)
@@ -346,9 +301,9 @@ def second(database: Database) -> Database:
 
 def _options(directory: Path) -> dict[str, str]:
     """The engine's configuration, as a file beside its data."""
-    path = directory / _CONFIGURATION_NAME
-    if not path.exists() or path.read_text(encoding="utf-8") != _CONFIGURATION:
-        path.write_text(_CONFIGURATION, encoding="utf-8")
+    path = directory / engine_settings.CONFIGURATION_NAME
+    if not path.exists() or path.read_text(encoding="utf-8") != engine_settings.CONFIGURATION:
+        path.write_text(engine_settings.CONFIGURATION, encoding="utf-8")
     return {"config-file": str(path)}
 
 
@@ -418,7 +373,7 @@ def _client(**arguments: Any) -> Any:
     where = arguments.get("path") or f"{arguments.get('host')}:{arguments.get('port')}"
     if "path" in arguments:
         # Else a text that begins with an expression would be run as a query. Servers have this setting by default.
-        arguments["settings"] = {"implicit_select": 0, **_ALWAYS, **_NOT_COMPILED}
+        arguments["settings"] = {"implicit_select": 0, **engine_settings.ALWAYS, **engine_settings.NOT_COMPILED}
     with translated(str(where)):
         try:
             if "path" in arguments:

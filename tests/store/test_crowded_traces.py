@@ -8,7 +8,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from effort import some
-from otel_loggedmodel.store import database
+from otel_loggedmodel.store import engine_settings
 from otel_loggedmodel.store.opening import Store
 from otel_loggedmodel.store.results import VersionMetrics
 
@@ -50,7 +50,7 @@ def sent(
 
 
 def measured(store: Store, version: str, monkeypatch: pytest.MonkeyPatch) -> VersionMetrics:
-    monkeypatch.setitem(database._READ_SETTINGS, "max_memory_usage", MOST_BYTES)
+    monkeypatch.setitem(engine_settings.READ_SETTINGS, "max_memory_usage", MOST_BYTES)
     (metrics,) = store.reader.compare([version]).versions
     assert len(store.reader.traces(version)) == min(metrics.traces, 20)
     return metrics
