@@ -31,6 +31,8 @@ PARQUET: Final = {
     "output_format_parquet_write_checksums": 0,
     "output_format_parquet_max_dictionary_size": 4096,
     "output_format_parquet_batch_size": 8192,
+    # Groups are compressed side by side, so small ones keep all cores busy. DuckDB and the like split a file by them.
+    "output_format_parquet_row_group_size": 100_000,
     "output_format_compression_level": 1,
 }
 _VERSIONS: Final = VersionFilter(deleted=True, limit=10_000)
