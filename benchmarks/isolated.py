@@ -25,7 +25,7 @@ def in_fresh_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
         return process.submit(function, *args, **kwargs).result()
 
 
-def run_benchmark(name: str, **options: bool | str) -> Report:
+def run_benchmark(name: str, **options: bool | str | int) -> Report:
     """Run a benchmark in this process, with the options that it has."""
     report = importlib.import_module(f"benchmarks.{name}").run(**options)
     assert isinstance(report, Report)
