@@ -39,7 +39,7 @@ from otel_loggedmodel.store.results import (
 )
 from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.samples import QUANTILES, Quantile, Row
-from otel_loggedmodel.store.score_comparison import Scores
+from otel_loggedmodel.store.score_groups import Scores
 from otel_loggedmodel.store.traffic import Designs
 
 _MEANS: Final = {

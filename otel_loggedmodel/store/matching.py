@@ -10,7 +10,8 @@ from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.results import Score
 from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.samples import Row
-from otel_loggedmodel.store.score_comparison import Match, Scores, match, read, score_of
+from otel_loggedmodel.store.score_comparison import Match, match
+from otel_loggedmodel.store.score_groups import Scores, read, score_of
 from otel_loggedmodel.store.scores import groups
 
 

@@ -15,7 +15,7 @@ from otel_loggedmodel.store import schema
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.reading import ReadingError, UnknownRunError
 from otel_loggedmodel.store.run_results import Run
-from otel_loggedmodel.store.score_comparison import Group, Scores
+from otel_loggedmodel.store.score_groups import Group, Scores
 
 _SHOWN: Final = 8
 _MOST: Final = 100_000

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_loggedmodel.store.results import Difference, Reason, ScoreComparison
-from otel_loggedmodel.store.score_comparison import Group, Match, match, score_of
+from otel_loggedmodel.store.score_comparison import Match, match
+from otel_loggedmodel.store.score_groups import Group, score_of
 
 
 def rows(values: Sequence[float], first: int = 0) -> Mapping[int, float]:
