@@ -46,7 +46,10 @@ only what cached tokens cost."""
 
 _LLM: Final = sql.KINDS.index(Kind.LLM) + 1
 _REPEAT: Final = sql.KINDS.index(Kind.REPEAT) + 1
-_NONE, _SPAN, _ENTRY = range(3)  # of `LoggedModelRole`
+_NONE, _SPAN, _ENTRY, _BUILD = 0, 1, 2, 5  # of `LoggedModelRole`
+IS_FIRST: Final = "IsFirst"
+"""The column that says whether a span may stand for its trace; `EXPRESSION` reads it beside those of the span."""
+STAND_IN, BUILDS = 1, 2  # of the part `lone`
 _CALLS: Final = tuple(sql.KINDS.index(kind) + 1 for kind in CALLS)
 
 # In a private network, or a name without a domain, as containers have.
@@ -67,6 +70,8 @@ _STEPS: Final[tuple[Mapping[str, str], ...]] = (
     {
         "said": sql.said(),
         "role": "toUInt8(LoggedModelRole)",
+        "is_first": IS_FIRST,
+        "is_lone": f"{IS_FIRST} OR LoggedModelRole = 'build'",
         "trace": "cityHash64(TraceId)",
         "span": "cityHash64(SpanId)",
         "parent": "cityHash64(ParentSpanId)",
@@ -148,6 +153,16 @@ def _bits(*conditions: str) -> str:
     return f"toUInt8({' + '.join(f'{1 << bit} * ({condition})' for bit, condition in enumerate(conditions))})"
 
 
+def _kept(number: str) -> str:
+    """What only spans say that count by themselves. Else it would matter which of the others are stored."""
+    return f"if(is_kept, {number}, 0)"
+
+
+def _known(id_: str) -> str:
+    """The hash of an id; 0 of a span that is not stored."""
+    return f"if(is_kept OR is_lone, {id_}, 0)"
+
+
 def _told(number: str) -> str:
     return f"if(is_told, {number}, 0)"
 
@@ -166,10 +181,12 @@ _PARTS: Final[Mapping[str, tuple[str, str]]] = {
     # Bits, see above.
     "usage": (
         "UInt8",
-        _bits(
-            *("has_tokens", "has_cost", "failed", "is_served", "is_odd"),
-            "is_root AND is_call",
-            f"kind = {_LLM} AND has_tokens AND cached = 0 AND (is_cache_cost OR has_no_cached)",
+        _kept(
+            _bits(
+                *("has_tokens", "has_cost", "failed", "is_served", "is_odd"),
+                "is_root AND is_call",
+                f"kind = {_LLM} AND has_tokens AND cached = 0 AND (is_cache_cost OR has_no_cached)",
+            )
         ),
     ),
     # Some instrumentations leave cached tokens out of the input, against the conventions. A few are known to do so, of
@@ -213,13 +230,13 @@ _PARTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "agent": ("LowCardinality(String)", "agent"),
     # Hashes of the ids of spans that counting reads, and of calls without a version. They take a quarter of the space.
-    "trace": ("UInt64", "if(is_kept, trace, 0)"),
-    "span": ("UInt64", "if(is_kept, span, 0)"),
-    "parent": ("UInt64", "if(is_kept, parent, 0)"),
-    "conversation": ("UInt64", _hash("conversation")),
+    "trace": ("UInt64", _known("trace")),
+    "span": ("UInt64", _known("span")),
+    "parent": ("UInt64", _known("parent")),
+    "conversation": ("UInt64", _kept(_hash("conversation"))),
     # These tell whether two instrumentations state one call: a hash of the response id; then those of the scope and of
     # the model, as 16 bits each.
-    "response": ("UInt64", _hash("response")),
+    "response": ("UInt64", _kept(_hash("response"))),
     "origin": (
         "UInt32",
         "if(is_kept, bitOr(bitShiftLeft(toUInt32(scope), 16),"
@@ -228,6 +245,11 @@ _PARTS: Final[Mapping[str, tuple[str, str]]] = {
     "first_chunk": ("Float32", "first_chunk"),
     # The trace of a call that carries no version.
     "stray": ("UInt64", "if(is_stray, trace, 0)"),
+    # Whether it is the first of a trace of which no entry span came with it (`counted`).
+    "first": ("UInt8", "is_first"),
+    # Not 0 where it does not count by itself: 1 if it stands for its trace in case nothing of it counts, and 2 if it
+    # builds something or is a notification, as then nothing stands for the trace.
+    "lone": ("UInt8", f"if(is_kept, 0, is_lone + (role = {_BUILD}))"),
 }
 
 

@@ -6,6 +6,12 @@ read all of it. So a materialized view copies the spans that count into a narrow
 hour, whoever inserts. These are entry spans, and spans that failed or that say something of a call of a model, an agent
 or a tool.
 
+Other spans matter only to a trace of which nothing else was stored: the earliest of them stands for it. No insert can
+know what will come. So the first span of each version, trace and quarter of an hour is copied from each insert that has
+no entry span of these. Of copies for which something that counts was stored as well, questions take no notice. Neither
+do they of any but the earliest, so it does not matter how spans were divided among inserts. Spans that build something
+and notifications are copied, too, as a trace that has one needs no entry span.
+
 The table follows from the table of spans alone. A view sees only inserts, so older spans are filled in day by day. The
 comment of the table names the days that are missing, so that a filling that was stopped can go on. While a day is
 missing, or where there is no such table, questions read the table of spans: the answers are the same and take longer. A
@@ -89,13 +95,24 @@ _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
 IS_ENTRY: Final = "LoggedModelRole = 'entry'"
 """Whether a span is an entry span."""
 COUNTS: Final = "LoggedModelCall.trace != 0"
-"""Whether a span counts. Every row of the table does; it matters where rows are worked out as they are read."""
+"""Whether a span counts, or may stand for its trace. Every row of the table does; it matters where rows are worked out
+as they are read."""
+STANDS_IN: Final = f"LoggedModelCall.lone = {call_column.STAND_IN}"
+"""Whether a span is one of those that stand for their traces if nothing of these counts."""
+IS_FIRST: Final = "LoggedModelCall.first"
+"""Whether the trace of a span may lack its beginning: every such trace has such a span, and few others have."""
 
 # A span cannot count without this. It is looked at before anything else is worked out.
 _MAY_COUNT: Final = (
-    f"LoggedModelRole = 'entry' OR LoggedModelRole IN ('none', 'span') AND ({sql.HAS_ERROR_STATUS}"
+    f"LoggedModelRole IN ('entry', 'build') OR LoggedModelRole IN ('none', 'span') AND ({sql.HAS_ERROR_STATUS}"
     f" OR has(`Events.Name`, '{EXCEPTION_EVENT}') OR {sql.may_say()})"
 )
+_NAMES: Final = ", ".join(name for name, *_ in _COLUMNS)
+_EXPRESSIONS: Final = ", ".join(name if name == value else f"{value} AS {name}" for name, _, value in _COLUMNS)
+QUARTER_SECONDS: Final = 900
+# In every time zone, days begin with a quarter of an hour. So nothing that stands for a trace is deleted with a day
+# although later spans of the trace stay.
+_GROUP: Final = f"cityHash64(LoggedModelId, TraceId, intDiv(toUnixTimestamp(Timestamp), {QUARTER_SECONDS}))"
 
 
 def as_read(source: str) -> str:
@@ -104,13 +121,29 @@ def as_read(source: str) -> str:
     Args:
         source: The table of spans, or a query that has all its columns and ours.
     """
-    columns = ", ".join(name if name == expression else f"{expression} AS {name}" for name, _, expression in _COLUMNS)
-    return f"SELECT {columns} FROM {source} WHERE {_MAY_COUNT}"
+    return _copied(source, "LoggedModelRole = 'span'")
 
 
 def rows(source: str) -> str:
-    """The rows of the table, as SQL; see `as_read`."""
-    return f"SELECT * FROM ({as_read(source)}) WHERE {COUNTS}"
+    """The rows of the table, as SQL; see `as_read`.
+
+    Args:
+        source: What was inserted, or the spans of whole quarters of an hour. It is read twice, the first time only for
+            the keys of what may stand for traces: these are few, whatever spans carry.
+    """
+    firsts = (
+        f"SELECT {_GROUP} AS key, min(Timestamp) FROM {source} WHERE LoggedModelRole IN ('span', 'entry')"
+        f" GROUP BY key HAVING NOT max({IS_ENTRY})"
+    )
+    spans = _copied(source, f"LoggedModelRole = 'span' AND ({_GROUP}, Timestamp) IN ({firsts})")
+    return f"SELECT {_NAMES} FROM ({spans}) WHERE {COUNTS}"
+
+
+def _copied(source: str, is_first: str) -> str:
+    return (
+        f"SELECT {_EXPRESSIONS}, {is_first} AS {call_column.IS_FIRST} FROM {source}"
+        f" WHERE {_MAY_COUNT} OR {call_column.IS_FIRST}"
+    )
 
 
 @dataclass(frozen=True)
@@ -243,4 +276,4 @@ def _mark() -> str:
     return f"{_COMMENT} {_DIGEST}"
 
 
-_DIGEST: Final = hashlib.sha256(repr((_COLUMNS, _MAY_COUNT)).encode()).hexdigest()[:16]
+_DIGEST: Final = hashlib.sha256(repr((_COLUMNS, rows(SPANS))).encode()).hexdigest()[:16]

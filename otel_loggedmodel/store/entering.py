@@ -7,8 +7,11 @@ Parent ids decide what is inside of what, and time only where a parent is not th
   spans are inside of it, whatever their clocks say;
 - else an entry span is inside of another one that is its parent, or that takes all of its time and has another parent.
 
-A trace counts even if none of its entry spans is stored. The earliest span whose parent is not stored then stands for
-the trace, and the trace is marked as cut off. When the entry span arrives, it takes the place of that span.
+A trace counts even if none of its entry spans is stored. The earliest span that counts and whose parent does not then
+stands for the trace, and the trace is marked as cut off. If no span counts, the earliest of all stands for it. Which
+one it is does not depend on what is asked for: else the trace would be in two periods. When the entry span arrives, it
+takes the place of that span. Where something was built or a notification was handled, and no span counts, there is no
+trace.
 
 Some instrumentations end the root of a failed run as if all was well. So an entry span that is no server's has failed,
 too, if something inside of it failed as a whole, by the same instrumentation, and nothing that went well came after it,
@@ -42,6 +45,12 @@ SUMMED: Final = {
 # The most entry spans of a trace that are compared with each other, and the most pairs of a failure and another span.
 _MOST_COMPARED: Final = 1000
 _MOST_PAIRS: Final = 1_000_000
+# From here on, `entry` is that of a span that does not count by itself (`counted`).
+LONE: Final = 4
+# Of one that may stand for its trace, and was asked for.
+LONE_WANTED: Final = 5
+# From here on, of one that builds something.
+BUILDING: Final = 6
 # The key of a span that has no parent.
 NO_PARENT: Final = "cityHash64('')"
 
@@ -89,7 +98,7 @@ ENTRIES: Final = (
     f"""\
 *, arrayFilter((place, one) -> one = 2, n, entry) AS wanted, has(entry, 1) OR has(entry, 2) AS has_entry,
 arraySlice(arrayReverseSort(place -> ends[place], arrayFilter((place, one, is_entry) -> bitTest(one, {FAILED_BIT})
-    AND is_entry IN (0, 3), n, used, entry)), 1, 1 + intDiv({_MOST_PAIRS}, length(ids))) AS failures""",
+    AND is_entry IN (0, 3), n, used, entry)), 1, 1 + intDiv({_MOST_PAIRS}, greatest(1, length(ids)))) AS failures""",
     # In a trace with many entry spans, ids are replaced by numbers: equal ids have the same. Parents' ids come last.
     f"""\
 *, if(length(wanted) > {_MOST_COMPARED}, arrayEnumerateDense(arrayConcat(
@@ -97,9 +106,9 @@ arraySlice(arrayReverseSort(place -> ends[place], arrayFilter((place, one, is_en
     arrayFilter((parent, one) -> one = 2, parents, entry))), []) AS dense""",
     f"""\
 *, arrayFilter(place -> parents[place] = {NO_PARENT}, if(length(wanted) < 2, [], wanted)) AS roots,
-arraySlice(arraySort(place -> (starts[place], -ends[place]), arrayFilter(
-    (place, one, parent) -> one = 3 AND NOT has(ids, parent),
-    if(has_entry, [], n), if(has_entry, [], entry), if(has_entry, [], parents))), 1, 1) AS cut,
+arrayFilter(place -> entry[place] = 3, arraySlice(arraySort(
+    place -> (starts[place], -ends[place], ids[place], -toInt8(entry[place])), arrayFilter((place, parent) ->
+        NOT has(ids, parent), if(has_entry, [], n), if(has_entry, [], parents))), 1, 1)) AS cut,
 {_UNHEALED} AS unhealed, arrayMax(arrayPushBack(arraySlice(dense, 1, length(wanted)), 0)) AS last""",
     """\
 * EXCEPT (wanted, has_entry, roots, failures, dense, last) REPLACE (if(empty(dense), unhealed, []) AS unhealed),
@@ -120,3 +129,12 @@ multiIf(length(wanted) < 2, arrayConcat(wanted, cut), notEmpty(roots), roots, no
             AND starts[bad] BETWEEN starts[place] AND ends[place], unhealed),
     notEmpty(cut)), counted) AS {ENTRY_TYPE}) AS entries""",
 )
+
+# Of the spans of a trace that do not count by themselves: the one that would stand for it, and its `entry`. It is one
+# that builds something, if there is such a one.
+STAND_IN: Final = f"""\
+minIf((if(s_entry >= {BUILDING}, {-(1 << 63)}, s_starts), -s_ends, s_ids, s_parents, s_entry), s_entry >= {LONE})
+    AS stand_in"""
+STEP_IN: Final = f"""\
+* EXCEPT stand_in REPLACE (if(empty(ids) AND stand_in.5 = {LONE_WANTED}, CAST([(
+    stand_in.3, stand_in.4, stand_in.1, -stand_in.2, false, true)] AS {ENTRY_TYPE}), entries) AS entries)"""

@@ -32,14 +32,12 @@ def entries(scope: Scope, which: TraceFilter) -> Query:
     Raises:
         ReadingError: The bound of a score cannot be understood.
     """
-    version, spans, entry, found = scope.version, scope.spans, scope.entry, condition(scope, which)
-    parameters = {**version.parameters, **spans.parameters, **entry.parameters, **found.parameters}
-    conditions = [spans.sql, entry.sql, found.sql]
+    version, spans, begins, found = scope.version, scope.spans, scope.begins, condition(scope, which)
+    parameters = {**version.parameters, **spans.parameters, **begins.parameters, **found.parameters}
+    conditions = [spans.sql, begins.sql, found.sql]
     if scope.model_ids is not None:
         conditions.append(f"{version.sql} IN {{model_ids:Array(String)}}")
         parameters["model_ids"] = list(scope.model_ids)
-        if which.order != "worst":
-            conditions[1] = scope.begins.sql
     if which.errors_only:
         measured = measuring.traces(scope, with_usage=False)
         conditions.append(f"{scope.trace} IN (SELECT trace FROM ({measured.sql}) WHERE has(entries.failed, true))")

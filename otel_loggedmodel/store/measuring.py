@@ -12,7 +12,7 @@ Spans may be stored more than once, as a sender that was not answered sends agai
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from enum import Enum, auto
 from typing import Any, Final
 
@@ -21,9 +21,9 @@ from otel_loggedmodel.store import plain, pricing, schema
 from otel_loggedmodel.store.adding import CALLS_SQL, SAYS, USAGE, USAGE_STEPS, WORTH
 from otel_loggedmodel.store.call_column import FAILED_BIT
 from otel_loggedmodel.store.catalogue import Alias
-from otel_loggedmodel.store.counted import COUNTS
+from otel_loggedmodel.store.counted import COUNTS, IS_FIRST, QUARTER_SECONDS, STANDS_IN
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.entering import ENTRIES, SUMMED
+from otel_loggedmodel.store.entering import ENTRIES, LONE, STAND_IN, STEP_IN, SUMMED
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
 from otel_loggedmodel.store.schema import call
 from otel_loggedmodel.store.span_times import END, START
@@ -72,6 +72,7 @@ class Scope:
         has_events: Whether there are results of evaluations that are events of spans.
         has_logged: Whether there are results of evaluations among log records (`log_scores`).
         since_ns: No span of these versions began before, if that is known; in ns since the epoch.
+        may_be_cut_off: Whether there may be traces without an entry span.
     """
 
     columns: schema.Columns
@@ -90,6 +91,7 @@ class Scope:
     has_events: bool = True
     is_wide: bool = False
     since_ns: int | None = None
+    may_be_cut_off: bool = True
 
     @property
     def wide(self) -> "Scope":
@@ -155,7 +157,9 @@ class Scope:
             conditions[0] = f"({conditions[0]} OR {self.span} IN {{kept:Array(UInt64)}} AND LoggedModelId = '')"
         if self.selection.since is not None:
             conditions.append("Timestamp >= {from:DateTime64(9, 'UTC')}")
-            parameters["from"] = self.selection.since.astimezone(timezone.utc) - _BEFORE
+            # Of what stands for traces, the first of each quarter of an hour is there (`counted`).
+            seconds = self.selection.since.timestamp() // QUARTER_SECONDS * QUARTER_SECONDS
+            parameters["from"] = datetime.fromtimestamp(seconds, timezone.utc) - _BEFORE
         if self.selection.until is not None:
             conditions.append("Timestamp < {to:DateTime64(9, 'UTC')}")
             parameters["to"] = self.selection.until.astimezone(timezone.utc) + _AFTER
@@ -176,12 +180,39 @@ class Scope:
     @property
     def begins(self) -> Query:
         """Whether a span is an entry span that was asked for, or could stand for one where the trace is cut off."""
-        spans, selected, trace = self.spans, self.selected, self.trace
-        entries = f"SELECT {trace} FROM {self.source} WHERE {spans.sql} AND LoggedModelRole = 'entry'"
-        return Query(
-            f"{trace} != 0 AND {selected.sql} AND (LoggedModelRole = 'entry' OR {trace} NOT IN ({entries}))",
-            {**spans.parameters, **selected.parameters},
+        entry = self.entry
+        if not self.may_be_cut_off:
+            return entry
+        spans, selected, version, trace = self.spans, self.selected, self.version, call("trace")
+        counted, role, lone = f"{self.columns.counted} WHERE {spans.sql}", "LoggedModelRole", call("lone")
+        key = f"toString({version.sql}), {trace}"
+        # A trace of which an entry span came counts as that one. Of the others, the first span is wanted.
+        firsts = (
+            f"SELECT {key}, if(countIf({lone} = 0) > 0, minIf(Timestamp, {lone} = 0), minIf(Timestamp, {STANDS_IN}))"
+            f" FROM {counted} AND {COUNTS} AND {trace} IN (SELECT {trace} FROM {counted} AND {IS_FIRST})"
+            f" GROUP BY {key} HAVING countIf({role} = 'entry') = 0"
+            f" AND (countIf({lone} = 0) > 0 OR countIf({role} = 'build') = 0)"
         )
+        return Query(
+            f"{selected.sql} AND ({role} = 'entry' OR {role} != 'build' AND {COUNTS}"
+            f" AND ({key}, Timestamp) IN ({firsts}))",
+            {**spans.parameters, **selected.parameters, **version.parameters},
+        )
+
+    @property
+    def settled(self) -> str:
+        """The condition by which only the first of what stands for a trace is left, where ids stand for others.
+
+        Such an id means one version now and another one later. The versions of a trace must not follow from which of
+        its spans are stored.
+        """
+        if not self.aliases:
+            return COUNTS
+        key = f"LoggedModelId, {self.trace}"
+        firsts = (
+            f"SELECT {key}, min(Timestamp) FROM {self.source} WHERE {self.spans.sql} AND {STANDS_IN} GROUP BY {key}"
+        )
+        return f"{COUNTS} AND (NOT {STANDS_IN} OR ({key}, Timestamp) IN ({firsts}))"
 
     @property
     def selected(self) -> Query:
@@ -219,6 +250,7 @@ class Scope:
                 said = f"{call(part)} = {{{part}:String}}"
                 if part == "prompt" and "\n" not in wanted:
                     said = f"splitByChar('\n', {call(part)})[1] = {{{part}:String}}"
+                said += f" AND {call('lone')} = 0"
                 conditions.append(f"TraceId IN (SELECT TraceId FROM {self.columns.counted} WHERE {said})")
                 parameters[part] = wanted
         return Query(" AND ".join(conditions) or "1", parameters)
@@ -346,8 +378,10 @@ def traces(scope: Scope, *, with_usage: bool = True, way: Way = Way.EVERY) -> Qu
         "ends": END,
         "kinds": kind,
         "used": used,
-        # 2 is an entry span that was asked for, 1 another, and 3 a span that could be one if there is no other.
-        "entry": f"if({role} != 0, 1 + ({entry.sql}), if({entry.sql}, 3, 0))",
+        # 2 is an entry span that was asked for, 1 another, and 3 a span that could be one if there is no other. From 4
+        # on, it does not count by itself (`entering`).
+        "entry": f"multiIf({call('lone')} != 0, {LONE - 2} + 2 * {call('lone')} + ({entry.sql}),"
+        f" {role} != 0, 1 + ({entry.sql}), {entry.sql}, 3, 0)",
         "origins": call("origin"),
     }
     numbers = {}
@@ -369,7 +403,7 @@ def traces(scope: Scope, *, with_usage: bool = True, way: Way = Way.EVERY) -> Qu
     sql = f"""
             SELECT {key} AS version, {trace} AS trace, {call("conversation")} AS s_conversation, {inner}
             FROM {scope.columns.counted}
-            WHERE {spans.sql} AND {COUNTS}"""
+            WHERE {spans.sql} AND {scope.settled}"""
     if way is Way.PLAIN:
         sql = plain.traces(sql, wanted, with_usage=with_usage)
     elif way is Way.EVERY:
@@ -395,7 +429,7 @@ def _every(spans: str, wanted: str, columns: Sequence[str], numbers: Sequence[st
         columns: The columns of spans that are needed.
         numbers: Further columns that are needed of calls, if usage is wanted.
     """
-    arrays = [f"groupArray(s_{name}) AS {name}" for name in columns]
+    arrays = [STAND_IN, *(f"groupArrayIf(s_{name}, s_entry < {LONE}) AS {name}" for name in columns)]
     if numbers:
         arrays += [f"groupArrayIf(s_{name}, s_is_calls) AS c_{name}" for name in (*_OF_CALLS, *numbers)]
     sql = f"""
@@ -405,7 +439,7 @@ def _every(spans: str, wanted: str, columns: Sequence[str], numbers: Sequence[st
         HAVING {wanted}"""
     # Each step reads the columns of the one before. In one step, ClickHouse would work a column out again inside of
     # every lambda that uses it.
-    for step in ENTRIES:
+    for step in (*ENTRIES, STEP_IN):
         sql = f"SELECT {step} FROM ({sql})"
     sql += " WHERE notEmpty(entries)"
     for step in USAGE_STEPS if numbers else ():

@@ -26,7 +26,8 @@ def differences(database: Database, scope: Scope) -> tuple[ConfigurationDifferen
             groupUniqArrayIf({_MOST_NAMES})(toString({call("prompt")}), {call("prompt")} != '') AS prompts,
             groupUniqArrayIf({_MOST_NAMES})(toString({call("agent")}), {call("agent")} != '') AS agents
         FROM {scope.source}
-        WHERE {spans.sql} AND ({call("prompt")} != '' OR {call("agent")} != '') GROUP BY version""",
+        WHERE {spans.sql} AND {call("lone")} = 0 AND ({call("prompt")} != '' OR {call("agent")} != '')
+        GROUP BY version""",
         {**version.parameters, **spans.parameters},
     )
     by_version = {row["version"]: row for row in rows}

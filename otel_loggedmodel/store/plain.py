@@ -12,7 +12,7 @@ from otel_loggedmodel.conventions.things import Kind
 from otel_loggedmodel.store.adding import CALLS_SQL, SAYS, SERVES_TOOLS, SUMS_SQL, UNSAID
 from otel_loggedmodel.store.call_column import FAILED_BIT, ODD_BIT, TOKENS_BIT, UNCACHED_BIT
 from otel_loggedmodel.store.conventions_sql import KINDS
-from otel_loggedmodel.store.entering import ENTRY_TYPE, WHOLES, is_last
+from otel_loggedmodel.store.entering import ENTRY_TYPE, LONE_WANTED, WHOLES, is_last
 from otel_loggedmodel.store.schema import call
 
 _EMBEDDING, _AGENT, _TOOL = (KINDS.index(kind) + 1 for kind in (Kind.EMBEDDING, Kind.AGENT, Kind.TOOL))
@@ -72,7 +72,8 @@ def traces(spans: str, wanted: str, *, with_usage: bool) -> str:
         SELECT {_ENTRIES}{usage}
         FROM ({spans})
         GROUP BY version, trace
-        HAVING {wanted} AND (wanted > 0 OR countIf(s_entry IN (1, 2)) = 0 AND countIf(s_entry = 3) > 0)"""
+        HAVING {wanted}
+            AND (wanted > 0 OR countIf(s_entry IN (1, 2)) = 0 AND countIf(s_entry IN (3, {LONE_WANTED})) > 0)"""
     entries = (
         "version, trace, conversation,"
         f" CAST([(entry_id, entry_parent, earliest, entry_end, failed, false)] AS {ENTRY_TYPE}) AS entries,"

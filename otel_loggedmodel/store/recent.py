@@ -76,6 +76,7 @@ def recent(database: Database, scope: Scope, known: Catalogue, which: VersionFil
     most = 2 * which.limit + _AT_FIRST
     while True:
         rows, since_ms = _rows(database, tangled, most)
+        rows = _with_times(database, scope, rows)
         are_all = since_ms is None
         used = {**{row["id"]: row for row in rows}, **of_tangled}
         last_seen = {model_id: row["last_ns"] for model_id, row in used.items()}
@@ -144,6 +145,23 @@ def _rows(database: Database, without: Collection[str], most: int) -> tuple[list
     if found["rows"] <= most:
         return rows, None
     return rows, min((row["last_ns"] for row in rows if not row["is_cut"]), default=0) // _MS
+
+
+def _with_times(database: Database, scope: Scope, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same, with the times and services of versions that no entry span has looked up.
+
+    Which of their spans are in the tables depends on what arrived together. Only the first of each trace matters.
+    """
+    cut_off = sorted(row["id"] for row in rows if row["is_cut"])
+    if not cut_off:
+        return [*rows]
+    asked = replace(scope, model_ids=cut_off) if len(cut_off) <= sightings.FEW_IDS else scope
+    found = sightings.times_and_places(database, asked, cut_off)
+    return [
+        {**row, **(found[row["id"]] if row["is_cut"] else {})}
+        for row in rows
+        if not row["is_cut"] or row["id"] in found
+    ]
 
 
 def _used_by_name(database: Database, scope: Scope, model_ids: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -107,7 +107,9 @@ class RunColumns(schema.Columns):
         # ClickHouse takes no condition into a query that looks up traces, and would read all spans.
         self.results = owned(*of_span, only=schema.IS_RESULT, is_looked_up=True)
         self.spans = owned(*of_span, is_looked_up=True)
-        self.counted = owned(self.counted, "*", "LoggedModelRun", _TRACE, is_looked_up=has_unnamed or bool(judging))
+        # What stands for a trace is of the run of the trace alone, as it is not always the same span.
+        run = f"if({schema.call('lone')} = 0, LoggedModelRun, '')"
+        self.counted = owned(self.counted, "*", run, _TRACE, is_looked_up=has_unnamed or bool(judging))
 
     def owner_of_record(self, said: str, stated: str) -> str:
         """The run that a record names, if it is one of these; else as `schema.Columns` says."""
@@ -151,7 +153,8 @@ def has_unnamed(database: Database, columns: schema.Columns, runs: Sequence[Run]
     return not columns.is_counted or bool(
         database.query(
             f"SELECT 1 AS found FROM {columns.counted}"
-            f" WHERE {of_version} AND {began} AND LoggedModelId != '' AND LoggedModelRun = '' LIMIT 1"
+            f" WHERE {of_version} AND {began} AND LoggedModelId != ''"
+            f" AND (LoggedModelRun = '' OR {schema.call('lone')} != 0) LIMIT 1"
         )
     )
 

@@ -23,6 +23,7 @@ from otel_loggedmodel.store import (
     steady,
 )
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
+from otel_loggedmodel.store.counted import IS_FIRST
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.price_file import PriceFile
@@ -180,11 +181,19 @@ class Scopes:
         """The traces of versions or runs, or of all versions."""
         known, seen = self.known_and_seen()
         if versions is None:
-            return make(known, None, selection, seen)
+            return self._looked_at(make(known, None, selection, seen))
         asked = self.asked(known, [versions] if isinstance(versions, str) else versions, seen)
         if len(set(asked.ids)) < len(asked.ids):
             asked = replace(asked, ids=list(dict.fromkeys(asked.ids)))
-        return self.of_runs(make, known, asked, selection, seen)
+        return self._looked_at(self.of_runs(make, known, asked, selection, seen))
+
+    def _looked_at(self, scope: Scope) -> Scope:
+        """The same, with what is known of cut-off traces: lists ask for their traces again and again."""
+        if not scope.columns.is_counted:
+            return scope
+        spans = scope.spans
+        found = f"SELECT 1 FROM {scope.source} WHERE {spans.sql} AND {IS_FIRST} LIMIT 1"
+        return replace(scope, may_be_cut_off=bool(self._database.query(found, spans.parameters)))
 
     def priced(
         self,

@@ -48,6 +48,8 @@ _COLUMNS: Final[Sequence[tuple[str, str, str]]] = (
         "SimpleAggregateFunction(max, UInt8)",
         f"max({IS_ENTRY} AND (notEmpty(LoggedModelSampling) OR position(TraceState, 'th:') > 0 OR {IS_BROKEN}))",
     ),
+    # Whether a version is known by it: not by what builds something, or by notifications.
+    ("IsUse", "SimpleAggregateFunction(max, UInt8)", "max(LoggedModelRole != 'build')"),
     ("Name", "SimpleAggregateFunction(max, String)", "max(LoggedModelName)"),
     # What calls of models say, and which instrumentations state them.
     ("Usage", "SimpleAggregateFunction(groupBitOr, UInt8)", f"groupBitOrIf(LoggedModelCall.usage, {_IS_CALL})"),

@@ -8,11 +8,12 @@ from typing import Any, Final
 
 from otel_loggedmodel.attributes import EVALUATION_RESULT
 from otel_loggedmodel.store import measuring, plain, sampled, seen_table
+from otel_loggedmodel.store.call_column import STAND_IN
 from otel_loggedmodel.store.counted import COUNTS, IS_ENTRY
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.sampled import Sampled
-from otel_loggedmodel.store.schema import Columns
+from otel_loggedmodel.store.schema import Columns, call
 from otel_loggedmodel.store.span_times import DURATION, START
 from otel_loggedmodel.store.version_results import HistoryEntry
 from otel_loggedmodel.versions.arriving import Arrived, numbered_events_of
@@ -28,7 +29,7 @@ def seen_ids(database: Database, columns: Columns) -> frozenset[str]:
     """The ids that results have, or spans that count."""
     return _ids(
         database,
-        f"SELECT LoggedModelId AS id FROM {_table(columns)} WHERE id != '' UNION DISTINCT"
+        f"SELECT LoggedModelId AS id FROM {_uses(columns)} AND id != '' UNION DISTINCT"
         f" SELECT LoggedModelId AS id FROM {columns.spans}"
         f" WHERE SpanName = '{EVALUATION_RESULT}' AND LoggedModelRole = 'evaluation' AND id != ''",
     )
@@ -40,13 +41,15 @@ def seen_among(database: Database, columns: Columns, model_ids: Collection[str])
     if not model_ids:
         return frozenset()
     among = " AND id IN {ids:Array(String)}" if few else ""
-    sql = f"SELECT DISTINCT LoggedModelId AS id FROM {_table(columns)} WHERE id != ''{among}"
+    sql = f"SELECT DISTINCT LoggedModelId AS id FROM {_uses(columns)} AND id != ''{among}"
     return _ids(database, sql, {"ids": sorted(model_ids)} if few else {}).intersection(model_ids)
 
 
-def _table(columns: Columns) -> str:
-    """Where the ids of spans that count are looked up."""
-    return seen_table.TABLE if columns.is_seen else columns.counted
+def _uses(columns: Columns) -> str:
+    """Where the ids of spans that count are looked up, as it stands after FROM, with a condition."""
+    if columns.is_seen:
+        return f"{seen_table.TABLE} WHERE IsUse"
+    return f"{columns.counted} WHERE LoggedModelRole != 'build'"
 
 
 def every_id(database: Database, columns: Columns) -> frozenset[str]:
@@ -121,6 +124,7 @@ def _used_plainly(scope: Scope) -> Query:
                 anyIf({DURATION}, {IS_ENTRY}) AS took, maxIf({measuring.FAILED}, {IS_ENTRY}) AS failed,
                 max({plain.BREAKS}) AS is_broken
             FROM {scope.source} WHERE {spans.sql} AND {COUNTS} GROUP BY version, trace
+            HAVING min({call("lone")}) = 0 OR max({call("lone")}) = {STAND_IN}
         ) {wanted} GROUP BY version"""
     return Query(sql, parameters)
 

@@ -59,7 +59,7 @@ def moves(database: Database, scope: "Scope") -> dict[int, int]:
             {_IS_TOOL} OR {one_of("ScopeName", REQUESTS_WITHOUT_PARENTS)} AS is_asked,
             if({_IS_TOOL}, {_WAITS}, {_KIND} IN {CALLS_SQL}) AS is_call
         FROM {scope.source}
-        WHERE {spans.sql} AND {COUNTS} AND {_IS_PART}
+        WHERE {spans.sql} AND {COUNTS} AND {call("lone")} = 0 AND {_IS_PART}
         ORDER BY version, scope, service, start, end DESC, trace LIMIT {_MOST_STEPS + 1}""",
         {**version.parameters, **spans.parameters},
     )

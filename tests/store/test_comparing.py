@@ -297,8 +297,8 @@ def test_feedback_that_names_no_version_is_of_the_one_that_it_judges(store: Stor
         ]
 
     assert scores() == [{"helpful": (0.75, 2), "kind": (1.0, 1)}, {"helpful": (0.5, 2)}]
-    # That of a span which is no entry span is in no trace of its version.
-    assert scores(Selection(production=True)) == [{"helpful": (0.75, 2)}, {"helpful": (0.75, 1)}]
+    # The part stands for a trace of v2 whose beginning is not there.
+    assert scores(Selection(production=True)) == [{"helpful": (0.75, 2)}, {"helpful": (0.5, 2)}]
     listed = {trace.trace_id: trace.scores for trace in store.reader.traces("v1")}
     assert listed == {first: {"helpful": 1.0}, second: {"helpful": 0.5}}
     assert [trace.trace_id for trace in store.reader.traces("v1", TraceFilter(order="worst"))] == [second, first]

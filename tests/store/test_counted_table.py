@@ -187,7 +187,7 @@ def test_a_version_on_spans_that_do_not_count_is_known(url: str, client: Client)
     stores.prepare(url)
     client.command(
         "INSERT INTO otel_traces (Timestamp, TraceId, SpanId, ParentSpanId, SpanAttributes)"
-        " VALUES (now64(9), 't', 's', 'elsewhere', map('logged_model.id', 'no-entry'))"
+        " VALUES (now64(9), 't', 's', '', map('logged_model.id', 'no-entry', 'gen_ai.operation.name', 'create_agent'))"
     )
     reader = stores.open_reader(url)
     (version,) = reader.compare(["no-entry"]).versions
