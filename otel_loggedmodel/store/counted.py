@@ -129,7 +129,8 @@ def rows(source: str) -> str:
 
     Args:
         source: What was inserted, or the spans of whole quarters of an hour. It is read twice, the first time only for
-            the keys of what may stand for traces: these are few, whatever spans carry.
+            the keys of what may stand for traces, which take little memory whatever spans carry. In a view, ClickHouse
+            reads what was inserted both times (tried with 24.5, 24.8, 25.5 and 26.9).
     """
     firsts = (
         f"SELECT {_GROUP} AS key, min(Timestamp) FROM {source} WHERE LoggedModelRole IN ('span', 'entry')"

@@ -268,6 +268,14 @@ def test_whole_traces_that_came_at_once_take_no_more_space_than_what_counts(shar
     assert row["rows"] == 100
 
 
+def test_what_is_kept_of_an_insert_does_not_depend_on_earlier_ones(shared: Store) -> None:
+    """Else each insert would read the whole table."""
+    for one in of("apart", "plain", "plain", "plain"):
+        shared.writer.insert([request([one])])
+    (row,) = shared.writer.database.query(f"SELECT count() AS rows FROM {counted.TABLE} WHERE LoggedModelId = 'apart'")
+    assert row["rows"] == 3
+
+
 def test_days_that_are_deleted_take_what_stands_for_their_traces(clickhouse_server: ClickHouseServer) -> None:
     with empty_store(clickhouse_server) as store:
         store.writer.insert([request([*of("old", "plain", "plain", start=-1), *of("old", "plain", start=-24 * 60)])])
