@@ -107,7 +107,7 @@ class Recording:
             f" {len(rows)} rows, {failed} failed"
         )
         for name, mean in _means(rows).items():
-            yield f"  {name} {mean:.3g}"
+            yield f"  {name} {_plain(mean)}"
 
     def compared(self, against: str | None) -> Iterator[str]:
         """How it compares with another run, in lines.
@@ -144,7 +144,12 @@ class Recording:
         for metric, one in sorted(comparison.differences[0].metrics.items()):
             if metric.startswith("scores.") and one.base is not None and one.candidate is not None:
                 why = f" ({one.reason})" if one.reason is not None else ""
-                yield f"  {metric.removeprefix('scores.')} {one.base:.3g} to {one.candidate:.3g}: {one.verdict}{why}"
+                values = f"{_plain(one.base)} to {_plain(one.candidate)}"
+                yield f"  {metric.removeprefix('scores.')} {values}: {one.verdict}{why}"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
 
 
 class Work:

@@ -157,6 +157,7 @@ def _show_table(result: Any) -> None:
     from rich.text import Text
 
     from otel_loggedmodel.commands.tables import Column, fitted
+    from otel_loggedmodel.presenting import formatting
     from otel_loggedmodel.presenting.texts import clean
 
     resumed = f", {result.resumed_count} of them before" if result.resumed_count else ""
@@ -170,7 +171,7 @@ def _show_table(result: Any) -> None:
     table = fitted(
         [
             Column("score", [clean(name) for name in names]),
-            Column("", [f"{result.metrics[name]:.4g}" for name in names]),
+            Column("", [formatting.score(result.metrics[name]) for name in names]),
         ]
     )
     errors = [Text(f"{clean(name)} failed {count} times") for name, count in result.scorer_errors.items()]

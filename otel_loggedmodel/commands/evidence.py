@@ -74,7 +74,10 @@ def text(found: Evidence | None, metric: Metric, base: float | None) -> str:
         return ""
     write = formatting.points if metric.is_rate else metric.write_by_key
     smallest = f"+{write(found.smallest)}".replace("++", "+")
-    part = f" ({100 * found.smallest / abs(base):.2g} %)" if base and not metric.is_rate else ""
+    part = ""
+    if base and not metric.is_rate:
+        percent = 100 * found.smallest / abs(base)
+        part = f" ({percent:.2g} %)" if percent < 10 else f" ({percent:,.0f} %)"
     said = f"; the smallest change that would have been found is {smallest}{part}"
     if found.traces is not None:
         said += f"; a decision takes some {_rounded(found.traces):,} traces of each"

@@ -14,6 +14,7 @@ from otel_loggedmodel.conventions.things import Thing
 _ASKED: Final = ("question", "input", "inputs", "query", "prompt", "message", "messages", "text", "content")
 _ANSWERED: Final = ("answer", "output", "outputs", "response", "result", "message", "messages", "text", "content")
 _SAID: Final = ("content", "text", "parts", "message", "value", "arguments", "response", "result")
+_ROLES: Final = ("user", "human", "assistant", "ai", "system")
 _MOST_DEPTH: Final = 8
 
 
@@ -28,13 +29,25 @@ def answered(text: str | None) -> str:
 
 
 def asked_in(attributes: Mapping[str, str], events: Sequence[Event] = ()) -> str:
-    """What a span says that somebody asked: in its input, else in the messages of its call of a model."""
-    return _first(attributes, Thing.INPUT, asked) or _said_by(messages_of(attributes, events), is_output=False)
+    """What a span says that somebody asked: in its input, else in its messages."""
+    return _plain(_first(attributes, Thing.INPUT, asked), attributes, events, is_output=False)
 
 
 def answered_in(attributes: Mapping[str, str], events: Sequence[Event] = ()) -> str:
-    """What a span says that was answered: in its output, else in the messages of its call of a model."""
-    return _first(attributes, Thing.OUTPUT, answered) or _said_by(messages_of(attributes, events), is_output=True)
+    """What a span says that was answered: in its output, else in its messages."""
+    return _plain(_first(attributes, Thing.OUTPUT, answered), attributes, events, is_output=True)
+
+
+def _plain(found: str, attributes: Mapping[str, str], events: Sequence[Event], *, is_output: bool) -> str:
+    """What was found, if it is plain text. JSON that is left may be a framework's own, of which messages are known."""
+    if _is_plain(found):
+        return found
+    said = _said_by(messages_of(attributes, events), is_output=is_output)
+    return said if _is_plain(said) else found or said
+
+
+def _is_plain(text: str) -> bool:
+    return bool(text) and text[0] not in "{["
 
 
 def _first(attributes: Mapping[str, str], thing: Thing, read: Callable[[str | None], str]) -> str:
@@ -98,6 +111,9 @@ def _said_last(values: Sequence[Any], keys: Sequence[str], role: str, depth: int
             if said:
                 return said
         return ""
+    if len(values) == 2 and values[0] in _ROLES and isinstance(values[1], str):
+        # LangChain's short form of a message.
+        return values[1]
     if values and all(isinstance(one, Mapping) and isinstance(one.get("type"), str) for one in values):
         values = [one for one in values if one["type"] in ("text", "input_text", "output_text")] or values
     return "\n".join(filter(None, (_said(one, keys, role, depth + 1) for one in values)))

@@ -17,7 +17,8 @@ _TIMESTAMP: Final = re.compile(
     r"(?:[Tt ](?P<time>\d\d:\d\d(?::\d\d)?)(?:\.(?P<fraction>\d+))?(?P<zone>[Zz]|[+-]\d\d:\d\d)?)?"
 )
 TIME_HELP: Final = (
-    "write 7d, 24h or 30m for so long ago, a date (2026-03-01) or an RFC 3339 time (2026-03-01T12:00:00Z)"
+    "write 7d, 24h or 30m for so long ago, a date (2026-03-01) or an RFC 3339 time (2026-03-01T12:00:00+01:00);"
+    " in UTC, where it says no offset"
 )
 
 

@@ -11,6 +11,7 @@ engine's own message for a directory in use does not say that it is.
 import contextlib
 import logging
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -28,6 +29,8 @@ from otel_loggedmodel.store.server_address import SCHEMES, server_address
 _logger = logging.getLogger(__name__)
 
 _EMBEDDED_SCHEME: Final = "chdb"
+# A host without a scheme: a name with a port, or what can only be a host.
+_ADDRESS: Final = re.compile(r"([\w.-]+:\d+|localhost|\d+(\.\d+){3})/?")
 _INSERTS_NAME: Final = "otel-loggedmodel-inserts"
 _SEND_RECEIVE_SECONDS: Final = 300
 
@@ -225,6 +228,8 @@ def directory_of(url: str) -> Path:
     directory = urllib.parse.unquote(url.removeprefix("chdb://")) if separator else url
     if not directory:
         raise ReadingError(f"{url!r} names no directory: use chdb:///directory")
+    if not separator and _ADDRESS.fullmatch(url) and not Path(url).exists():
+        raise ReadingError(f"{url!r} is no directory: for a running backend, write http://{url}")
     if "?" in directory or "\\" in directory:
         # The engine would not take what follows them for a part of the name.
         raise ReadingError(f"{directory!r} cannot be the directory of a store: it has a question mark or a backslash")

@@ -61,7 +61,7 @@ def _translation(error: Any, where: str, *, is_insert: bool) -> Exception:
     if code == _TOO_MUCH_MEMORY:
         return StoreUnavailableError(f"{where} has too little memory to answer; narrow the question with --since")
     if code is None:
-        return StoreUnavailableError(f"{where} cannot be reached or opened: {text}")
+        return StoreUnavailableError(f"{where} cannot be reached or opened: {_why(error) or text}")
     if is_insert and code in _BAD_DATA:
         # The text names files of ours, and quotes what was sent.
         return RefusedError(f"ClickHouse cannot read it ({error.name or 'error'}, code {code})")
@@ -75,6 +75,15 @@ def _translation(error: Any, where: str, *, is_insert: bool) -> Exception:
     # The engine's own words are about its insides.
     _logger.info("%s: %s", where, text)
     return StoreUnavailableError(f"{where} cannot answer this (ClickHouse's error {code}, {error.name or 'unknown'})")
+
+
+def _why(error: BaseException | None) -> str:
+    """What the operating system said, where it is the reason. The clients' own texts go round it three times."""
+    while error is not None:
+        if isinstance(error, OSError) and error.strerror:
+            return error.strerror
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def first_line(text: str) -> str:

@@ -44,7 +44,7 @@ def notes(database: Database, scope: Scope, measured: "Measurement") -> Iterator
         answered = measuring.answer(database, scope, _winsorised(values, design), settings=settings)
         rows = {row["version"]: row for row in answered}
         means = " and ".join(
-            f"{rows[model_id]['mean']:.4g}{' ms' if values == 'latencies' else ''} in {name}"
+            f"{_plain(rows[model_id]['mean'])}{' ms' if values == 'latencies' else ''} in {name}"
             for model_id, name in names.items()
             if model_id in rows
         )
@@ -54,6 +54,10 @@ def notes(database: Database, scope: Scope, measured: "Measurement") -> Iterator
                 f" (trace {_trace(database, scope, rows[model_id])}): the mean says little of the others. Winsorised"
                 f" means, which limit the largest 1 %, are {means}. Medians and other quantiles do not depend on it."
             )
+
+
+def _plain(number: float) -> str:
+    return f"{number:.4g}" if number < 1000 else f"{number:,.0f}"
 
 
 def largest_part(row: samples.Row, values: str) -> float:

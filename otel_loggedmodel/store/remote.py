@@ -86,6 +86,13 @@ _ERRORS: Final[Mapping[str, type[ReadingError]]] = {
 }
 
 
+def _instead_of_http(error: http.client.HTTPException) -> str:
+    # The first frame of HTTP/2: a length of three bytes, then the type SETTINGS.
+    if isinstance(error, http.client.BadStatusLine) and str(error.args[0])[3:4] == "\x04":
+        return "speaks gRPC, which is for spans: questions go to the port for HTTP, which is 4318 by default"
+    return f"does not speak HTTP: {type(error).__name__}"
+
+
 class RemoteReader:
     """A `Reader` that asks a backend over HTTP; safe to use from several threads.
 
@@ -241,13 +248,18 @@ class RemoteReader:
             ) from None
         except ssl.SSLCertVerificationError as error:
             raise untrusted(self._url, error) from error
+        except ssl.SSLError as error:
+            if error.reason != "WRONG_VERSION_NUMBER":
+                raise StoreUnavailableError(f"no TLS with {self._url}: {error.reason or error}") from error
+            without = self._url.replace("https://", "http://", 1)
+            raise StoreUnavailableError(f"what answers at {self._url} does not speak TLS: try {without}") from error
         except OSError as error:
             raise StoreUnavailableError(
                 f"nothing answers at {self._url} ({error.strerror or error}): start a backend with "
                 "`otel-loggedmodel serve`"
             ) from error
         except http.client.HTTPException as error:
-            raise StoreUnavailableError(f"what answers at {self._url} does not speak HTTP: {error!r}") from error
+            raise StoreUnavailableError(f"what answers at {self._url} {_instead_of_http(error)}") from error
         finally:
             connection.close()
 
@@ -258,6 +270,9 @@ class RemoteReader:
             if "Authorization" in self._headers:
                 return StoreUnavailableError(f"the backend at {self._url} does not take this token")
             return StoreUnavailableError(f"the backend at {self._url} wants a token: set OTEL_LOGGEDMODEL_TOKEN")
+        if error.code == "not_found" and self._prefix:
+            address = self._url.removesuffix(self._prefix)
+            return StoreUnavailableError(f"there is no backend at {self._url}: its address may be {address}")
         return _ERRORS.get(error.code, StoreUnavailableError)(error.message)
 
 

@@ -356,6 +356,13 @@ def test_misspelt_variables_and_switches(run: Run) -> None:
         assert text in said
 
 
+def test_a_span_is_tried_where_the_sdk_is_switched_off(doctor: Doctor) -> None:
+    with OtlpReceiver() as receiver:
+        steps = doctor(1, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint, OTEL_SDK_DISABLED="true")
+        assert {span.name for span in receiver.spans()} == {"otel-loggedmodel doctor"}
+    assert steps["answer"]["outcome"] == steps["exporter"]["outcome"] == "ok"
+
+
 def test_an_endpoint_without_port_or_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost")
     step = next(step for step in examine(0.5) if step.name == "endpoint")

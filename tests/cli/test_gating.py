@@ -366,6 +366,13 @@ def test_an_unknown_rule_says_what_it_could_have_found_and_what_it_takes() -> No
     )
 
 
+def test_a_change_of_many_times_the_baseline_is_written_out() -> None:
+    """The least that would have been found is (1.96 + 0.84) / 1.96 half-widths."""
+    comparison = measured("latency_ms.p95", 23.6, 65.2, 9800.0, p_value=0.2)
+    (found,) = judged(comparison, [parse_rule("worse(latency_ms.p95)")]).rules[0].findings
+    assert "(59,357 %)" in found.text
+
+
 def test_unknown_passes_fails_or_waits() -> None:
     comparison = measured("latency_ms.p95", 1000.0, 1060.0, 100.0, p_value=0.2)
     rules = [parse_rule("worse(latency_ms.p95)"), parse_rule("latency_ms.p95 > +8%")]

@@ -30,6 +30,9 @@ MESSAGES = [
         ('{"inputs": {"question": "How much?"}}', "How much?"),
         (json.dumps(MESSAGES), "Where is it?"),
         (json.dumps({"messages": MESSAGES}), "Where is it?"),
+        ('{"messages": [["system", "Be brief."], ["user", "Where is it?"]]}', "Be brief.\nWhere is it?"),
+        ('{"messages": [["user", "Where is it?"]]}', "Where is it?"),
+        ('["two", "words"]', "two\nwords"),
         ('{"a": 1, "b": 2}', '{"a": 1, "b": 2}'),
         ("[1, 2", "[1, 2"),
         ("42", "42"),
@@ -51,6 +54,40 @@ def test_what_was_asked(stored: str | None, shown: str) -> None:
 )
 def test_what_was_answered(stored: str, shown: str) -> None:
     assert previews.answered(stored) == shown
+
+
+# What OpenInference 0.1 for LangChain wrote of a call, and of a graph of LangGraph around it.
+CALLED = {
+    "output.value": (
+        '{"generations": [[{"text": "Two.", "generation_info": {"finish_reason": "stop"}, "type": "ChatGeneration",'
+        ' "message": {"lc": 1, "type": "constructor", "kwargs": {"content": "Two."}}}]], "run": null}'
+    ),
+    "llm.output_messages.0.message.role": "assistant",
+    "llm.output_messages.0.message.content": "Two.",
+    "openinference.span.kind": "LLM",
+}
+GRAPH = {
+    "input.value": '{"messages": [["user", "How many?"]]}',
+    "output.value": (
+        '{"messages": [{"type": "human", "data": {"content": "How many?", "type": "human"}},'
+        ' {"type": "ai", "data": {"content": "Two.", "type": "ai", "tool_calls": []}}]}'
+    ),
+    "openinference.span.kind": "CHAIN",
+}
+
+
+@pytest.mark.parametrize("attributes", [CALLED, GRAPH], ids=["a call", "a graph"])
+def test_what_a_framework_wrapped_is_read_from_its_messages(attributes: dict[str, str]) -> None:
+    assert previews.answered_in(attributes) == "Two."
+
+
+def test_a_graph_was_asked_what_its_user_wrote() -> None:
+    assert previews.asked_in(GRAPH) == "How many?"
+
+
+def test_json_of_which_no_message_is_known_is_shown_as_it_is() -> None:
+    attributes = {"output.value": '{"a": 1, "b": 2}', "openinference.span.kind": "CHAIN"}
+    assert previews.answered_in(attributes) == '{"a": 1, "b": 2}'
 
 
 @given(_JSON)

@@ -266,8 +266,21 @@ def test_a_token_is_shown_or_asked_for(serve: Callable[..., Backend]) -> None:
 
 
 def test_a_path_before_the_api_is_kept(shared: Backend) -> None:
-    with pytest.raises(StoreUnavailableError, match="nothing here"):
-        RemoteReader(shared.addresses.http + "/proxied/").versions()
+    address = shared.addresses.http
+    for path in ("/proxied/", "/v1/traces"):
+        with pytest.raises(StoreUnavailableError, match=f"no backend at {address}{path.rstrip('/')}: .* be {address}$"):
+            RemoteReader(address + path).versions()
+
+
+def test_the_port_for_grpc_is_told_from_that_for_questions(shared: Backend) -> None:
+    with pytest.raises(StoreUnavailableError, match=r"speaks gRPC, .* 4318 by default$"):
+        RemoteReader(f"http://{shared.addresses.grpc}").versions()
+
+
+def test_tls_where_there_is_none(shared: Backend) -> None:
+    address = shared.addresses.http
+    with pytest.raises(StoreUnavailableError, match=f"does not speak TLS: try {address}$"):
+        RemoteReader(address.replace("http:", "https:")).versions()
 
 
 @pytest.mark.parametrize("url", ["", "localhost:4318", "ftp://host", "http://", "chdb:///path", "http://host:port"])

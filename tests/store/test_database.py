@@ -12,7 +12,7 @@ from clickhouse_server import ClickHouseServer
 from collector.running import free_ports
 from otel_loggedmodel import store
 from otel_loggedmodel.store import schema
-from otel_loggedmodel.store.database import masked, open_database, quoted
+from otel_loggedmodel.store.database import directory_of, masked, open_database, quoted
 from otel_loggedmodel.store.reading import ReadingError, StoreUnavailableError
 
 
@@ -36,7 +36,7 @@ def test_passwords_are_not_shown() -> None:
     with pytest.raises(StoreUnavailableError) as failure:
         store.open_reader(f"clickhouse://me:secret@127.0.0.1:{port}/db")
     assert "secret" not in str(failure.value)
-    assert f"127.0.0.1:{port} cannot be reached" in str(failure.value)
+    assert str(failure.value).endswith(f"127.0.0.1:{port} cannot be reached or opened: Connection refused")
 
 
 @pytest.mark.parametrize("directory", ["/a?b=c", "/a%3Fb=c", "/a\\b"])
@@ -50,6 +50,17 @@ def test_a_url_that_names_no_store_is_said_to(url: str) -> None:
     with pytest.raises(ReadingError) as failure:
         open_database(url)
     assert repr(url) in str(failure.value)
+
+
+@pytest.mark.parametrize("address", ["localhost:4318", "127.0.0.1", "backend.example:80/", "localhost"])
+def test_an_address_without_a_scheme_is_no_directory(
+    address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ReadingError, match=f"write http://{address}$"):
+        open_database(address)
+    (tmp_path / address).mkdir()
+    assert directory_of(address) == tmp_path / address
 
 
 def test_identifiers_are_quoted() -> None:
