@@ -17,6 +17,7 @@ from otel_loggedmodel._errors import swallow, warn_once
 from otel_loggedmodel.delivery.bounded import shut_down
 from otel_loggedmodel.delivery.restamping import restamped
 from otel_loggedmodel.delivery.shipping import RecordShipper, check_exporter
+from otel_loggedmodel.versions.active import process
 
 if TYPE_CHECKING:
     from otel_loggedmodel.delivery.durable import DurableExporter
@@ -118,6 +119,13 @@ class LoggedModelExporter(SpanExporter):
             spans = _stamped(spans, model_ids)
         except Exception:
             swallow("looking at the versions of spans")
+        if not model_ids and process.version is not None and not process.has_processor:
+            warn_once(
+                "no processor",
+                "spans are exported without the version that is active, %s: add LoggedModelSpanProcessor() to the tracer"
+                " provider, which puts it on them",
+                process.version.model_id,
+            )
         if self._tracking is not None:
             self._tracking.note(spans, model_ids)
         return self._shipper.export(spans, model_ids)

@@ -43,6 +43,7 @@ class LoggedModelSpanProcessor(SpanProcessor):
         self._accept_baggage = accept_baggage or environment.is_baggage_accepted()
         self._sender = None if exporter is None else RecordSender(exporter)
         read_environment()
+        process.has_processor = True
         process.accepts_baggage |= self._accept_baggage
         process.has_several |= self._accept_baggage
         if self._accept_baggage or environment.is_propagation_wanted():

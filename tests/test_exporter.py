@@ -517,6 +517,28 @@ def test_a_value_that_backends_cannot_keep_is_warned_of_once(application: Applic
     assert "70,000 bytes" in caplog.text
 
 
+def test_a_processor_that_was_forgotten_is_asked_for_once(caplog) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(mlflow.LoggedModelExporter(ScriptedExporter())))
+    tracer = provider.get_tracer("test")
+    tracer.start_span("of no version").end()
+    assert caplog.messages == []
+    mlflow.set_active_model(name="agent")
+    for _ in range(3):
+        tracer.start_span("of a version").end()
+    assert caplog.messages == [
+        f"spans are exported without the version that is active, {mlflow.get_active_model_id()}: add"
+        " LoggedModelSpanProcessor() to the tracer provider, which puts it on them"
+    ]
+
+
+def test_spans_of_before_the_version_are_no_reason_to_ask_for_a_processor(application: Application, caplog) -> None:
+    before = application.tracer.start_span("before")
+    mlflow.set_active_model(name="agent")
+    before.end()
+    assert caplog.messages == []
+
+
 # The default exporter, and real OTLP
 
 

@@ -247,6 +247,7 @@ class Process:
             at.
         environment_was_read: Whether the environment's version is known yet.
         accepts_baggage: Whether spans take the version of a request's baggage if there is no other.
+        has_processor: Whether something that stamps spans was made in this process.
     """
 
     def __init__(self) -> None:
@@ -255,6 +256,7 @@ class Process:
         self._lock = threading.Lock()
         self.environment_was_read = False
         self.accepts_baggage = False
+        self.has_processor = False
         self._environment: Version | None = None
         self._cleared = False
         # Oldest first. Several may be waiting to be taken back, in any order and by any thread.
