@@ -110,3 +110,22 @@ def _fix_for(value: object) -> str:
     if isinstance(value, bool | int | float):
         return f'pass "{value}"'
     return "pass a string, json.dumps(...) of it for instance"
+
+
+def id_of(text: object, digits: int, what: str) -> int:
+    """The number that an id of hex digits is, also with MLflow's `tr-` before it.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It is no such id.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"{what} is {type(text).__name__}: pass {digits} hex digits")
+    bare = text.removeprefix("tr-")
+    try:
+        number = int(bare, 16) if len(bare) == digits else 0
+    except ValueError:
+        number = 0
+    if not number:
+        raise ValueError(f"{what} is {text!r}: pass {digits} hex digits, not all 0")
+    return number

@@ -84,6 +84,9 @@ MLFLOW_TRACKING_CLIENT_CERT_PATH: Final = "MLFLOW_TRACKING_CLIENT_CERT_PATH"
 MLFLOW_HTTP_REQUEST_TIMEOUT: Final = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 """How long it may take to answer, in seconds; by default 30."""
 
+MLFLOW_GENAI_EVAL_MAX_WORKERS: Final = "MLFLOW_GENAI_EVAL_MAX_WORKERS"
+"""How many rows `genai.evaluate` works on at once where `max_workers` does not say it; by default 8."""
+
 OTEL_LOGGEDMODEL_SPOOL: Final = "OTEL_LOGGEDMODEL_SPOOL"
 """`0` keeps nothing for later: what cannot be delivered at once is lost, as without this library."""
 
@@ -258,6 +261,15 @@ def tracking_client_cert() -> str | None:
 def tracking_timeout() -> float | None:
     """Seconds that the MLflow server may take to answer."""
     return _amount(MLFLOW_HTTP_REQUEST_TIMEOUT, _SECONDS, "seconds, as in 30")
+
+
+def evaluation_workers() -> int | None:
+    """How many rows an evaluation works on at once."""
+    workers = _amount(MLFLOW_GENAI_EVAL_MAX_WORKERS, {"": 1}, "a whole number, as in 8")
+    if workers is None or workers == int(workers):
+        return None if workers is None else int(workers)
+    warn_once(MLFLOW_GENAI_EVAL_MAX_WORKERS, "%s is %r: write a whole number", MLFLOW_GENAI_EVAL_MAX_WORKERS, workers)
+    return None
 
 
 def otlp_traces_protocol() -> str:

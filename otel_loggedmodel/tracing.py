@@ -5,7 +5,7 @@ import inspect
 import json
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, TypeVar, overload
 
@@ -15,6 +15,7 @@ from opentelemetry.util.types import AttributeValue
 from otel_loggedmodel._decorating import Around, run_inside
 from otel_loggedmodel._errors import warn_rarely
 from otel_loggedmodel._lazy import loaded_on_demand
+from otel_loggedmodel._span_options import check_place, links_of, said_of_span
 from otel_loggedmodel._values import fields_of
 from otel_loggedmodel.version import __version__
 
@@ -49,6 +50,11 @@ def trace(
     record_arguments: bool = False,
     record_result: bool = False,
     output_reducer: Callable[[list[Any]], object] | None = None,
+    trace_destination: Any = None,
+    sampling_ratio_override: float | None = None,
+    log_level: Any = None,
+    links: Sequence[Any] | None = None,
+    description: str | None = None,
 ) -> Callable[[F], F]: ...
 def trace(
     function: F | None = None,
@@ -60,6 +66,11 @@ def trace(
     record_arguments: bool = False,
     record_result: bool = False,
     output_reducer: Callable[[list[Any]], object] | None = None,
+    trace_destination: Any = None,
+    sampling_ratio_override: float | None = None,
+    log_level: Any = None,
+    links: Sequence[Any] | None = None,
+    description: str | None = None,
 ) -> F | Callable[[F], F]:
     """Make a span for each call of a function: plain, async, generator or async generator.
 
@@ -74,10 +85,18 @@ def trace(
         record_arguments: Whether to record the arguments, as JSON.
         record_result: Whether to record the result, as JSON; of a generator, the list of what it yielded.
         output_reducer: What to record in place of that list, made from it.
+        trace_destination: Not here: the exporter says where spans go.
+        sampling_ratio_override: Not here: the sampler chooses traces.
+        log_level: How much the span matters, as `"DEBUG"` or `"INFO"`: the attribute that MLflow has for it.
+        links: Spans that it has to do with: `entities.Link`, or links of OpenTelemetry's.
+        description: For people; likewise an attribute of MLflow's.
 
     Raises:
-        TypeError: What is decorated is not callable.
+        TypeError: What is decorated is not callable, or a link is none.
+        ValueError: An argument is not here, or there is no such level or id.
     """
+    check_place(trace_destination, sampling_ratio_override)
+    linked, said = links_of(links), said_of_span(log_level, description)
 
     def decorate(decorated: F) -> F:
         if not callable(decorated):
@@ -88,9 +107,10 @@ def trace(
         fixed: dict[str, AttributeValue] = {_FUNCTION_NAME: _qualified_name(decorated)}
         if span_type is not None:
             fixed[SPAN_KIND] = span_type.upper()
+        fixed.update(said)
         fixed.update(attributes or {})
         span_name = name or getattr(decorated, "__qualname__", type(decorated).__name__).replace("<locals>.", "")
-        return run_inside(decorated, lambda args, kwargs: _Spanned(span_name, fixed, recording, args, kwargs))
+        return run_inside(decorated, lambda args, kwargs: _Spanned(span_name, fixed, linked, recording, args, kwargs))
 
     return decorate if function is None else decorate(function)
 
@@ -129,12 +149,14 @@ class _Spanned(Around):
         self,
         name: str,
         attributes: Mapping[str, AttributeValue],
+        links: Sequence[trace_api.Link],
         recording: _Recording,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
         self._name = name
         self._attributes = attributes
+        self._links = links
         self._recording = recording
         self._call = (args, kwargs)
         self._items: list[Any] = []
@@ -142,7 +164,7 @@ class _Spanned(Around):
         self._current: AbstractContextManager[trace_api.Span] | None = None
 
     def enter(self) -> None:
-        self._current = _tracer().start_as_current_span(self._name, attributes=self._attributes)
+        self._current = _tracer().start_as_current_span(self._name, attributes=self._attributes, links=self._links)
         self._span = self._current.__enter__()
         _note(self._span)
         if self._recording.arguments and self._span.is_recording():
@@ -192,9 +214,11 @@ _last_in_thread: Final = threading.local()
 
 
 @contextmanager
-def current_span(name: str, attributes: Mapping[str, AttributeValue]) -> Iterator[trace_api.Span]:
+def current_span(
+    name: str, attributes: Mapping[str, AttributeValue], links: Sequence[trace_api.Link] = ()
+) -> Iterator[trace_api.Span]:
     """A span that is current for a block, as those of `trace` are."""
-    with _tracer().start_as_current_span(name, attributes=attributes) as span:
+    with _tracer().start_as_current_span(name, attributes=attributes, links=links) as span:
         _note(span)
         yield span
 

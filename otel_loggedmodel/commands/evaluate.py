@@ -47,7 +47,7 @@ def evaluate(
     run_name: Annotated[
         str | None, typer.Option("--run-name", metavar="NAME", help="What this run is called. Default: a random name.")
     ] = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Rows at once.")] = 8,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Rows at once. Default: 8.")] = None,
     timeout: Annotated[
         float | None, typer.Option("--timeout", metavar="SECONDS", help="For each call. Default: none.")
     ] = None,

@@ -4,6 +4,7 @@
 import importlib
 from typing import Any
 
+from otel_loggedmodel._span_options import Link, SpanLogLevel
 from otel_loggedmodel.entities.assessment import AssessmentError, Expectation, Feedback
 from otel_loggedmodel.entities.assessment_source import AssessmentSource, AssessmentSourceType
 from otel_loggedmodel.entities.span import Document, Span, SpanEvent, SpanStatus, SpanStatusCode, SpanType
@@ -29,6 +30,7 @@ __all__ = [
     "Expectation",
     "Experiment",
     "Feedback",
+    "Link",
     "LiveSpan",
     "LoggedModel",
     "LoggedModelStatus",
@@ -39,6 +41,7 @@ __all__ = [
     "Session",
     "Span",
     "SpanEvent",
+    "SpanLogLevel",
     "SpanStatus",
     "SpanStatusCode",
     "SpanType",

@@ -13,11 +13,11 @@ from typing import Any, Final
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from otel_loggedmodel import attributes
-from otel_loggedmodel._checking import check_name
+from otel_loggedmodel._checking import check_name, id_of
 from otel_loggedmodel._errors import swallow
 from otel_loggedmodel._latest import Latest
 from otel_loggedmodel.genai.assessments import AssessmentSource, AssessmentSourceType, Expectation, Feedback
-from otel_loggedmodel.genai.feedback import checked_source, id_of, log_feedback, new_assessment_id, record_feedback
+from otel_loggedmodel.genai.feedback import checked_source, log_feedback, new_assessment_id, record_feedback
 from otel_loggedmodel.genai.recording import Recorder, direct_span
 from otel_loggedmodel.genai.texts import text_of_any
 from otel_loggedmodel.instrumentor import extended_provider

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from opentelemetry import trace as trace_api
 
+from otel_loggedmodel import environment
 from otel_loggedmodel._checking import check_name, has_id_shape
 from otel_loggedmodel.fluent import get_active_model_id
 from otel_loggedmodel.genai.outcome import EvaluationResult
@@ -32,7 +33,7 @@ def evaluate(
     *,
     dataset: str | None = None,
     run_name: str | None = None,
-    max_workers: int = DEFAULT_WORKERS,
+    max_workers: int | None = None,
     timeout: float | None = None,
     retries: int = 0,
     scorer_timeout: float | None = None,
@@ -63,7 +64,7 @@ def evaluate(
         dataset: What the data set is called. The default for a file is its name. A stream is identified by this name.
         run_name: What this run is called; a random readable name by default. With a name, it is a run of its own, also
             inside `start_run`.
-        max_workers: How many rows are worked on at once.
+        max_workers: How many rows are worked on at once; by default what MLFLOW_GENAI_EVAL_MAX_WORKERS says, else 8.
         timeout: Seconds that a call of `predict_fn` may take. A sync function that takes longer is left running.
         retries: How often to call it again if it raises. Each try is a trace.
         scorer_timeout: Seconds that a scorer may take for a row, if it does not say so itself.
@@ -93,6 +94,8 @@ def evaluate(
     judges = checked_scorers(scorers)
     if predict_fn is not None and not callable(predict_fn):
         raise TypeError(f"predict_fn is {type(predict_fn).__name__}: pass a function")
+    if max_workers is None:
+        max_workers = environment.evaluation_workers() or DEFAULT_WORKERS
     for count, least in ((max_workers, 1), (retries, 0), (scorer_retries, 0)):
         if isinstance(count, bool) or not isinstance(count, int) or count < least:
             raise ValueError(f"max_workers or retries are {count!r}: pass {least} or more")

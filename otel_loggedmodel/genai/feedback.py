@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace as trace_api
 
-from otel_loggedmodel._checking import check_name
+from otel_loggedmodel._checking import check_name, id_of
 from otel_loggedmodel._errors import swallow
 from otel_loggedmodel.genai.assessments import DEFAULT_NAME, AssessmentSource, Feedback, score_and_label
 from otel_loggedmodel.instrumentor import extended_provider
@@ -141,22 +141,3 @@ def checked_source(source: object) -> AssessmentSource | None:
     if hasattr(source, "source_type"):  # MLflow's own
         return AssessmentSource(str(source.source_type), getattr(source, "source_id", None))
     raise TypeError(f"source is {type(source).__name__}: pass an AssessmentSource, or 'human', 'code' or 'llm'")
-
-
-def id_of(text: object, digits: int, what: str) -> int:
-    """The number that an id of hex digits is, also with MLflow's `tr-` before it.
-
-    Raises:
-        TypeError: It is no text.
-        ValueError: It is no such id.
-    """
-    if not isinstance(text, str):
-        raise TypeError(f"{what} is {type(text).__name__}: pass {digits} hex digits")
-    bare = text.removeprefix("tr-")
-    try:
-        number = int(bare, 16) if len(bare) == digits else 0
-    except ValueError:
-        number = 0
-    if not number:
-        raise ValueError(f"{what} is {text!r}: pass {digits} hex digits, not all 0")
-    return number

@@ -9,6 +9,7 @@ from opentelemetry import trace as trace_api
 from opentelemetry.trace import Status, StatusCode, format_span_id, format_trace_id
 
 from otel_loggedmodel import tracing
+from otel_loggedmodel._span_options import links_of, said_of_span
 from otel_loggedmodel._values import fields_of
 from otel_loggedmodel.genai.texts import text_of_any
 
@@ -68,6 +69,28 @@ class LiveSpan:
     def set_span_type(self, span_type: str) -> None:
         """Say what kind of work it is, such as `"LLM"`, `"RETRIEVER"` or `"TOOL"`."""
         self.otel.set_attribute(tracing.SPAN_KIND, str(span_type).upper())
+
+    def set_log_level(self, level: Any) -> None:
+        """Say how much the span matters, as `"DEBUG"` or `"INFO"`: the attribute that MLflow has for it.
+
+        Raises:
+            ValueError: There is no such level.
+        """
+        self.otel.set_attributes(said_of_span(level, None))
+
+    def set_description(self, description: str) -> None:
+        """Say what the span is, for people: the attribute that MLflow has for it."""
+        self.otel.set_attributes(said_of_span(None, description))
+
+    def add_link(self, link: Any) -> None:
+        """Add a span that this one has to do with: `entities.Link`, or a link of OpenTelemetry's.
+
+        Raises:
+            TypeError: It is neither.
+            ValueError: An id is not valid.
+        """
+        (found,) = links_of([link])
+        self.otel.add_link(found.context, found.attributes)
 
     def set_status(self, status: str | StatusCode) -> None:
         """Set the status: `"OK"` or `"ERROR"`.

@@ -12,10 +12,9 @@ from typing import Any, Final
 from opentelemetry import trace as trace_api
 
 from otel_loggedmodel import environment
-from otel_loggedmodel._checking import check_name
+from otel_loggedmodel._checking import check_name, id_of
 from otel_loggedmodel._errors import swallow
 from otel_loggedmodel.attributes import EVALUATION_RUN
-from otel_loggedmodel.genai.feedback import id_of
 from otel_loggedmodel.genai.filtering import Condition, conditions_of, ordered_by
 from otel_loggedmodel.genai.found_traces import trace_of_stored
 from otel_loggedmodel.genai.traces import SESSION, USER, Trace

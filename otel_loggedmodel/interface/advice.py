@@ -76,8 +76,7 @@ _ENTITIES: Final[Mapping[str, str]] = {
     "Prompt": PROMPTS,
     "ScorerVersion": KEPT,
     "NoOpSpan": "a span that is not recorded is a LiveSpan whose methods do nothing",
-    "Link": "add_link of span.otel, OpenTelemetry's own span",
-    **dict.fromkeys(("SpanLogLevel", "EntityAssociationType", "TraceArchivalConfig"), NOTHING),
+    **dict.fromkeys(("EntityAssociationType", "TraceArchivalConfig"), NOTHING),
     **dict.fromkeys(("TraceLocation", "TraceLocationType", "MlflowExperimentLocation"), PLACE),
     **dict.fromkeys(("InferenceTableLocation", "UCSchemaLocation", "UnityCatalog"), PLACE),
     **dict.fromkeys(("Workspace", "WorkspaceDeletionMode"), WORKSPACE),
@@ -162,9 +161,10 @@ MODULES: Final[Mapping[str, str]] = {
 OF_ENTITIES: Final = frozenset(
     f"entities.{name}"
     for name in (
-        *("dataset_record", "document", "evaluation_dataset", "experiment", "experiment_tag", "logged_model"),
+        *("dataset_record", "document", "evaluation_dataset", "link", "experiment", "experiment_tag", "logged_model"),
         *("logged_model_status", "metric", "param", "run", "run_data", "run_info", "run_status", "run_tag", "session"),
-        *("span_event", "span_status", "trace", "trace_data", "trace_info", "trace_location", "trace_state"),
+        *("span_event", "span_log_level", "span_status", "trace", "trace_data", "trace_info", "trace_location"),
+        *("trace_state",),
         *("view_type", "logged_model_input", "logged_model_output", "logged_model_parameter", "logged_model_tag"),
     )
 )

@@ -5,7 +5,7 @@ What is said of a trace is on its first span of this process: tags as `mlflow.tr
 takes for tags of the trace, the session and the user under the conventions' names.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -14,9 +14,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, TraceFlags, format_trace_id
 
 from otel_loggedmodel import attributes, tracing
-from otel_loggedmodel._checking import check_name, check_texts
+from otel_loggedmodel._checking import check_name, check_texts, id_of
 from otel_loggedmodel._errors import swallow
-from otel_loggedmodel.genai.feedback import id_of
+from otel_loggedmodel._span_options import check_place, links_of, said_of_span
 from otel_loggedmodel.genai.live_span import LiveSpan, attribute_of, status_of
 from otel_loggedmodel.genai.recording import Recorder, direct_span
 from otel_loggedmodel.genai.traces import METADATA_PREFIX, SESSION, TAG_PREFIX, USER
@@ -30,7 +30,14 @@ _CONVENTIONAL: Final = {"mlflow.trace.session": SESSION, "mlflow.trace.user": US
 
 @contextmanager
 def start_span(
-    name: str = "span", span_type: str | None = None, attributes: Mapping[str, Any] | None = None
+    name: str = "span",
+    span_type: str | None = None,
+    attributes: Mapping[str, Any] | None = None,
+    trace_destination: Any = None,
+    log_level: Any = None,
+    run_id: str | None = None,
+    links: Sequence[Any] | None = None,
+    description: str | None = None,
 ) -> Iterator[LiveSpan]:
     """A span for a block: `with start_span("retrieve", "RETRIEVER") as span`. An exception is recorded and raised on.
 
@@ -38,11 +45,27 @@ def start_span(
         name: Its name.
         span_type: What kind of work it is, such as `"LLM"`, `"RETRIEVER"` or `"TOOL"`.
         attributes: More attributes.
+        trace_destination: Not here: the exporter says where spans go.
+        log_level: How much it matters, as `"DEBUG"` or `"INFO"`: the attribute that MLflow has for it.
+        run_id: Not here: an evaluation says the run of its traces, and a version its source run.
+        links: Spans that it has to do with: `entities.Link`, or links of OpenTelemetry's.
+        description: For people; likewise an attribute of MLflow's.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is not here, or there is no such level or id.
     """
-    given = {key: attribute_of(value) for key, value in (attributes or {}).items()}
+    check_place(trace_destination)
+    if run_id is not None:
+        raise ValueError(
+            "run_id is not here: evaluate says the run of its traces; elsewhere give the trace a tag, "
+            'update_current_trace(tags={"run": ...})'
+        )
+    linked, said = links_of(links), said_of_span(log_level, description)
+    given = said | {key: attribute_of(value) for key, value in (attributes or {}).items()}
     if span_type is not None:
         given[tracing.SPAN_KIND] = str(span_type).upper()
-    with tracing.current_span(check_name(name), given) as span:
+    with tracing.current_span(check_name(name), given, linked) as span:
         yield LiveSpan(span)
 
 

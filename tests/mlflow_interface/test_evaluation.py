@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What MLflow's own tests expect of evaluation and scorers, as far as it is the same here."""
 
+import threading
+
 import pandas
 import pytest
 
@@ -203,3 +205,29 @@ def test_assessments_are_made_with_mlflows_arguments() -> None:
         mlflow.log_expectation(trace_id="1" * 32, name="city", value=None)
     with pytest.raises(mlflow.MlflowException, match="pass a value, True for instance, or an error"):
         mlflow.log_feedback(trace_id="1" * 32, name="good")
+
+
+@pytest.mark.parametrize(
+    ("said", "given", "at_once"), [("2", None, 2), ("2", 3, 3), ("many", None, 8), ("1.5", None, 8)]
+)
+def test_the_environment_says_how_many_rows_at_once(said, given, at_once, traced, monkeypatch) -> None:
+    monkeypatch.setenv("MLFLOW_GENAI_EVAL_MAX_WORKERS", said)
+    lock, waiting, most = threading.Lock(), [0], [0]
+    # Rows wait for each other as far as there may be that many at once, so that the number is seen whatever the speed.
+    barrier = threading.Barrier(at_once)
+
+    def predict(row: int) -> int:
+        with lock:
+            waiting[0] += 1
+            most[0] = max(most[0], waiting[0])
+        barrier.wait(60)
+        with lock:
+            waiting[0] -= 1
+        return row
+
+    rows = [{"inputs": {"row": row}} for row in range(at_once * 2)]
+    options = {} if given is None else {"max_workers": given}
+    result = mlflow.genai.evaluate(
+        rows, [], predict, "at-once", resume=False, tracer_provider=traced.provider, **options
+    )
+    assert (result.error_count, most[0]) == (0, at_once)

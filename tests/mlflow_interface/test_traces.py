@@ -10,7 +10,7 @@ from opentelemetry.trace import StatusCode
 
 import otel_loggedmodel as mlflow
 from effort import only_in_full
-from otel_loggedmodel.entities import AssessmentSource, Expectation, Feedback, SpanType
+from otel_loggedmodel.entities import AssessmentSource, Expectation, Feedback, Link, SpanLogLevel, SpanType
 from waiting import wait_until
 
 
@@ -92,6 +92,54 @@ def test_without_a_trace_nothing_is_said_and_a_warning_is(global_traced, caplog)
         mlflow.update_current_trace(tags={"a": 1})
     with pytest.raises(ValueError, match=r"use_model\(model_id=...\)"):
         mlflow.update_current_trace(model_id="m-1")
+
+
+def test_a_span_has_links_a_level_and_a_description(global_traced) -> None:
+    far = Link("tr-" + "a" * 32, "b" * 16, {"why": "asked by"})
+    own = trace_api.Link(trace_api.SpanContext(1, 2, is_remote=True))
+
+    @mlflow.trace(links=[far, own], log_level="debug", description="Looks it up.")
+    def decorated() -> None:
+        mlflow.get_current_active_span().add_link(Link("c" * 32, "d" * 16))
+
+    decorated()
+    with mlflow.start_span("by hand", links=[far], log_level=SpanLogLevel.INFO, description="Looks.") as span:
+        span.set_log_level("WARNING")
+    made = global_traced.spans["test_a_span_has_links_a_level_and_a_description.decorated"]
+    assert [(link.context.trace_id, link.context.span_id) for link in made.links] == [
+        (int("a" * 32, 16), int("b" * 16, 16)),
+        (1, 2),
+        (int("c" * 32, 16), int("d" * 16, 16)),
+    ]
+    assert made.links[0].attributes == {"why": "asked by"}
+    assert made.attributes["mlflow.spanLogLevel"] == 10
+    assert made.attributes["mlflow.spanDescription"] == "Looks it up."
+    by_hand = global_traced.spans["by hand"]
+    assert (by_hand.attributes["mlflow.spanLogLevel"], len(by_hand.links)) == (30, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        ({"log_level": "loud"}, ValueError, "pass one of DEBUG, INFO"),
+        ({"log_level": 20}, ValueError, "pass one of DEBUG, INFO"),
+        ({"links": ["a" * 32]}, TypeError, r"pass Link\(trace_id, span_id\)"),
+        ({"links": [Link("a" * 32, "b")]}, ValueError, "pass 16 hex digits"),
+        ({"trace_destination": "1"}, ValueError, "the exporter of the tracer provider says where"),
+    ],
+)
+def test_what_a_span_cannot_be_given_is_refused(given, error, said) -> None:
+    with pytest.raises(error, match=said):
+        mlflow.trace(**given)
+    with pytest.raises(error, match=said), mlflow.start_span("never", **given):
+        pass
+
+
+def test_what_only_one_of_the_two_takes_says_what_to_do_instead() -> None:
+    with pytest.raises(ValueError, match="the sampler of the tracer provider"):
+        mlflow.trace(sampling_ratio_override=0.5)
+    with pytest.raises(ValueError, match="evaluate says the run of its traces"), mlflow.start_span(run_id="r"):
+        pass
 
 
 # Read back
