@@ -7,7 +7,7 @@ It knows nothing of versions. `AT_IMPORT` is the set-up in code, for the end of 
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ from .servers import BIN, Server
 from .situations import Page
 
 ZERO_CODE: Final = [BIN / "opentelemetry-instrument"]
+# `opentelemetry-instrument` imports the library of every instrumentation that is installed, used or not.
+_LARGE: Final = frozenset(["celery", "fastapi", "flask", "langchain", "openai"])
 
 FLASK = """
 import os, pathlib, time
@@ -209,6 +211,19 @@ def stopped(server: Server, number: signal.Signals = signal.SIGTERM) -> None:
     assert server.stop(number) == 0, server.log
     assert "Traceback" not in server.log
     assert "ERROR" not in server.log
+
+
+def instrumenting(framework: str = "", *, without: Collection[str] = ()) -> dict[str, str]:
+    """Variables for an application that uses this one of the large libraries, or none of them.
+
+    With all of them, a start takes three times as long. The tests of the pages as printed, where nobody leaves any out,
+    start with all of them.
+
+    Args:
+        framework: Which one.
+        without: Other instrumentations that it is to do without.
+    """
+    return {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(sorted((_LARGE - {framework}).union(without)))}
 
 
 def reference(name: str) -> str:

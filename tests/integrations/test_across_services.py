@@ -19,6 +19,7 @@ import node_packages
 from collector.conftest import collector_binary, run_collector  # noqa: F401 - fixtures
 from collector.otlp import CLIENT, SERVER, Span
 from collector.running import REQUIRED, Collector
+from integrations.applications import instrumenting
 from integrations.servers import BIN, Server, telemetry_to
 from integrations.situations import Page
 from integrations.telemetry import reference
@@ -112,6 +113,7 @@ def service(directory: Path, module: str, source: str, collector: Collector, **v
         collector.url,
         OTEL_SERVICE_NAME=module,
         OTEL_PYTHON_EXCLUDED_URLS="openapi",
+        **instrumenting("fastapi"),
         OTEL_BSP_SCHEDULE_DELAY="100",  # uvicorn ends by the signal that stops it: what is not exported by then is lost
         PATH=f"{BIN}:{os.environ['PATH']}",
         **variables,

@@ -14,7 +14,7 @@ import pytest
 
 from otlp_receiver import OtlpReceiver, ReceivedSpan
 
-from .applications import ZERO_CODE, command_of, reference
+from .applications import ZERO_CODE, command_of, instrumenting, reference
 from .ledger import application_spans, check_activations, check_created, version_of
 from .servers import telemetry_to
 from .situations import Page
@@ -95,6 +95,7 @@ def environment(directory: Path, endpoint: str, **variables: str) -> dict[str, s
         PYTHONPATH=str(directory),
         # Whatever is not delivered by the workers' end is not delivered.
         OTEL_BSP_SCHEDULE_DELAY="600000",
+        **instrumenting("celery"),
         **variables,
     )
 

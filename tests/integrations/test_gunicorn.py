@@ -18,6 +18,7 @@ from .applications import (
     FLASK,
     ZERO_CODE,
     command_of,
+    instrumenting,
     lives,
     reference,
     served,
@@ -78,7 +79,7 @@ def gunicorn(
             "shop:app",
         ],
         directory,
-        telemetry_to(endpoint, **environment),
+        telemetry_to(endpoint, **instrumenting("fastapi" if application == FASTAPI else "flask"), **environment),
     )
 
 
@@ -289,11 +290,23 @@ def test_recycled_workers_lose_nothing(tmp_path: Path, preload: list[str]) -> No
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_stopping_delivers_what_was_done_at_the_last_moment(tmp_path: Path, number: signal.Signals) -> None:
+    def work(server: Server) -> dict[int, int]:
+        answered = work_in_all_workers(server)
+        # SIGINT ends a worker wherever it is, and who got the answer is before the worker that sent it.
+        wait_until(lambda: server.log.count('"GET /work/') == len(answered), "the workers are done with every request")
+        return answered
+
     # The batch processor waits for five seconds: what has come when all is over came because the workers ended.
     served(
         lambda endpoint: gunicorn(
-            tmp_path, endpoint, application=FLASK, under=ZERO_CODE, OTEL_LOGGEDMODEL_NAME="my-agent"
+            tmp_path,
+            endpoint,
+            "--access-logfile=-",
+            application=FLASK,
+            under=ZERO_CODE,
+            OTEL_LOGGEDMODEL_NAME="my-agent",
         ),
+        work,
         number=number,
     ).check(reference("my-agent"))
 

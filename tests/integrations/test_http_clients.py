@@ -15,6 +15,7 @@ from opentelemetry.instrumentation.requests import RequestsInstrumentor
 import otel_loggedmodel as mlflow
 from otlp_receiver import OtlpReceiver, ReceivedSpan
 
+from .applications import instrumenting
 from .servers import BIN, Server, telemetry_to
 from .telemetry import Telemetry, is_entry, is_record, reference, version_on
 
@@ -63,7 +64,7 @@ class Service:
         self.server = Server(
             lambda port: [*command, BIN / "uvicorn", "--port", str(port), "--log-level", "warning", "service:app"],
             directory,
-            telemetry_to(self.receiver.endpoint, **variables),
+            telemetry_to(self.receiver.endpoint, **instrumenting("fastapi"), **variables),
         )
         self.url = f"http://127.0.0.1:{self.server.port}"
 

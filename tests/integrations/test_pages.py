@@ -14,6 +14,7 @@ import pytest
 import otel_loggedmodel
 from collector.conftest import collector_binary, run_collector  # noqa: F401 - fixtures
 from collector.otlp import REMOTE_PARENT, Span, send_json
+from integrations.applications import instrumenting
 from integrations.servers import BIN, Server, free_port, telemetry_to
 from integrations.situations import DOCS, Page, run_in_shell
 from integrations.telemetry import is_entry, is_record, reference, version_on
@@ -114,10 +115,10 @@ def test_a_backend_that_is_away_and_a_process_that_comes_after(tmp_path) -> None
     with OtlpReceiver() as receiver:
         endpoint = receiver.endpoint
     # Nobody listens there now.
-    run_in_shell(start, tmp_path, telemetry_to(endpoint) | home)
+    run_in_shell(start, tmp_path, telemetry_to(endpoint, **instrumenting()) | home)
     assert len(list((tmp_path / "spool" / "my-agent").glob("*/*/spans_*"))) == 1
     with OtlpReceiver(receiver.port) as receiver:
-        run_in_shell(start, tmp_path, telemetry_to(endpoint) | home)
+        run_in_shell(start, tmp_path, telemetry_to(endpoint, **instrumenting()) | home)
         assert sorted(span.name for span in receiver.spans()) == ["request", "request", "step", "step"]
     assert list((tmp_path / "spool" / "my-agent").glob("*/*/spans_*")) == []
 
@@ -131,7 +132,7 @@ def test_declarative_configuration(tmp_path, name: str) -> None:
     (tmp_path / "otel.yaml").write_text(page.files[name])
     (tmp_path / "app.py").write_text(APPLICATION)
     with OtlpReceiver() as receiver:
-        run_in_shell(page.console[0], tmp_path, telemetry_to(receiver.endpoint))
+        run_in_shell(page.console[0], tmp_path, telemetry_to(receiver.endpoint, **instrumenting()))
         assert versions(receiver) == {"request": "my-agent-v1.0", "step": "my-agent-v1.0"}
         assert events(receiver) == ["activated"]
 
@@ -151,7 +152,7 @@ for host in ("search", "a.internal", "evil.example"):
 """
     )
     with OtlpReceiver() as receiver:
-        printed = run_in_shell(page.console[0], tmp_path, telemetry_to(receiver.endpoint))
+        printed = run_in_shell(page.console[0], tmp_path, telemetry_to(receiver.endpoint, **instrumenting()))
     assert printed.split() == ["logged_model.id=my-agent-v1.0"] * 2 + ["None"]
 
 
@@ -224,6 +225,7 @@ def test_ab_routing(tmp_path) -> None:
     with OtlpReceiver() as receiver:
         settings = telemetry_to(
             receiver.endpoint,
+            **instrumenting("fastapi"),
             PATH=f"{BIN}:{os.environ['PATH']}",
             **{variable: value, "OTEL_PYTHON_EXCLUDED_URLS": "openapi", "OTEL_BSP_SCHEDULE_DELAY": "100"},
         )
@@ -260,7 +262,7 @@ def test_a_resource_attribute_is_enough(run_collector) -> None:  # noqa: F811
     (_, name, value) = re.fullmatch(r'export (\w+)="(.*)"\n', line).group(0, 1, 2)
     assert name == "OTEL_RESOURCE_ATTRIBUTES"
     with run_collector() as collector:
-        settings = telemetry_to(collector.url, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="loggedmodel", **{name: value})
+        settings = telemetry_to(collector.url, **instrumenting(without=["loggedmodel"]), **{name: value})
         # Any SDK: here Python's, without this library.
         program = [BIN / "opentelemetry-instrument", sys.executable, "-c", APPLICATION]
         subprocess.run(program, env=settings, check=True, timeout=60)

@@ -11,7 +11,7 @@ import pytest
 from otlp_receiver import OtlpReceiver, ReceivedSpan
 from waiting import wait_until
 
-from .applications import ZERO_CODE, command_of, reference
+from .applications import ZERO_CODE, command_of, instrumenting, reference
 from .ledger import (
     application_spans,
     check_activations,
@@ -147,7 +147,8 @@ def test_all_spans_of_a_request_have_its_version(tmp_path: Path, application: st
     kinds = ("work", "plain", "stream")
 
     with OtlpReceiver() as receiver:
-        with Server(commands(tmp_path, application, launch), tmp_path, telemetry_to(receiver.endpoint)) as server:
+        environment = telemetry_to(receiver.endpoint, **instrumenting("fastapi"))
+        with Server(commands(tmp_path, application, launch), tmp_path, environment) as server:
             wait_for_workers(server, 2 if launch == "workers" else 1)
             with ThreadPoolExecutor(24) as threads:
                 answers = list(

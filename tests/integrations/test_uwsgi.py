@@ -13,6 +13,7 @@ from .applications import (
     FLASK,
     ZERO_CODE,
     command_of,
+    instrumenting,
     reference,
     served,
     served_at_the_end,
@@ -53,7 +54,7 @@ def uwsgi(
             "--module=shop:app",
         ],
         directory,
-        telemetry_to(endpoint, **environment),
+        telemetry_to(endpoint, **instrumenting("flask"), **environment),
     )
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from otlp_receiver import OtlpReceiver
 
-from .applications import ZERO_CODE, reference
+from .applications import ZERO_CODE, instrumenting, reference
 from .ledger import application_spans, check_activations, check_created, records, version_of
 from .servers import telemetry_to
 
@@ -67,7 +67,7 @@ def run(directory: Path, endpoint: str, program: str, *arguments: str, under=(),
         [*under, sys.executable, "-W", "ignore:This process:DeprecationWarning", "program.py", *arguments],
         check=False,
         cwd=directory,
-        env=telemetry_to(endpoint, **variables),
+        env=telemetry_to(endpoint, **instrumenting(), **variables),
         capture_output=True,
         text=True,
         timeout=seconds,
@@ -331,12 +331,12 @@ def test_an_end_that_does_not_answer_delays_the_exit_by_no_more_than_it_does_wit
         # again, and a wait of ours does.
         for _ in range(3):
             threads = [
-                threading.Thread(target=end, args=("with_us", program), kwargs={"OTEL_LOGGEDMODEL_NAME": "agent"}),
                 threading.Thread(
                     target=end,
-                    args=("without_us", alone),
-                    kwargs={"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "loggedmodel"},
+                    args=("with_us", program),
+                    kwargs={"OTEL_LOGGEDMODEL_NAME": "agent", **instrumenting()},
                 ),
+                threading.Thread(target=end, args=("without_us", alone), kwargs=instrumenting(without=["loggedmodel"])),
             ]
             for thread in threads:
                 thread.start()
