@@ -122,8 +122,8 @@ class LoggedModelExporter(SpanExporter):
         if not model_ids and process.version is not None and not process.has_processor:
             warn_once(
                 "no processor",
-                "spans are exported without the version that is active, %s: add LoggedModelSpanProcessor() to the tracer"
-                " provider, which puts it on them",
+                "spans are exported without the version that is active, %s: add LoggedModelSpanProcessor() to the"
+                " tracer provider, which puts it on them",
                 process.version.model_id,
             )
         if self._tracking is not None:
