@@ -89,7 +89,9 @@ def evaluate(
             retries=retries,
             resume=resume,
         )
-    except (OSError, TypeError, ValueError) as error:
+    except OSError as error:
+        raise typer.BadParameter(f"{error.filename or data} cannot be read: {error.strerror or error}") from None
+    except (TypeError, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
     if json:
         _show_json(result)
@@ -100,13 +102,16 @@ def evaluate(
 
 def _named(place: str, what: str) -> Any:
     """What a text of the form `module:name` names."""
+    from otel_loggedmodel.presenting.texts import did_you_mean
+
     module, colon, name = place.partition(":")
     if not (module and colon and name):
         raise typer.BadParameter(f"{place!r} is not of the form module:name", param_hint=what)
     found: Any = _module(module, what)
     for part in name.split("."):
         if not hasattr(found, part):
-            raise typer.BadParameter(f"{module} has no {name}", param_hint=what)
+            hint = did_you_mean(part, (one for one in dir(found) if not one.startswith("_")))
+            raise typer.BadParameter(f"{module} has no {name}.{hint}", param_hint=what)
         found = getattr(found, part)
     return found
 

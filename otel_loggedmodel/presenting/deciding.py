@@ -132,7 +132,9 @@ def sentence(groups: Sequence[Group], base: str, candidate: str) -> str:
 def unknown_because(groups: Sequence[Group]) -> str:
     """Why groups are unknown, each reason once; empty where traces are too few and that is all."""
     reasons = [one.reason for one in groups if one.reason is not None]
-    return "" if {*reasons} <= {Reason.TOO_FEW} else ", ".join(map(str, dict.fromkeys(reasons)))
+    if {*reasons} <= {Reason.TOO_FEW}:
+        return ""
+    return ", ".join(_REASONS.get(reason, str(reason)) for reason in dict.fromkeys(reasons))
 
 
 def _group(key: str, metrics: Mapping[str, Difference]) -> Group:
@@ -233,6 +235,8 @@ _CLAUSES: Final[Mapping[str, Callable[[Group, Verdict], str]]] = {
     "speed": _speed,
     "cost": _cost,
 }
+# Those that say too little where no column is beside them.
+_REASONS: Final = {Reason.TOO_FEW: "too few traces", Reason.NOT_KNOWN: "values are missing"}
 _SAME: Final = {"quality": "quality", "errors": "errors", "speed": "speed", "cost": "cost"}
 
 

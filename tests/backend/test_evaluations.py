@@ -212,17 +212,18 @@ def test_the_command_evaluates_a_function_of_a_module(serving, project) -> None:
     table = run(project, serving, *arguments)
     assert table.returncode == 0, table.stderr
     assert "3 rows of rows, 0 failed" in table.stdout
-    assert "0.6667" in table.stdout
+    assert "0.667" in table.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     some(
         [
-            (["app:nothing", "--data", "rows.csv", "--scorers", "quality"], "app has no nothing"),
+            (["app:answr", "--data", "rows.csv", "--scorers", "quality"], "app has no answr. Did you mean 'answer'?"),
+            (["app:answer", "--data", "rows.csv", "--scorers", "quality:exct"], "no exct. Did you mean 'exact'?"),
             (["nowhere:f", "--data", "rows.csv", "--scorers", "quality"], "there is no module nowhere"),
             (["answer", "--data", "rows.csv", "--scorers", "quality"], "not of the form"),
-            (["app:answer", "--data", "none.csv", "--scorers", "quality"], "none.csv"),
+            (["app:answer", "--data", "none.csv", "--scorers", "quality"], "none.csv cannot be read: No such"),
             (["app:answer", "--data", "rows.csv", "--scorers", "app"], "app has no scorers"),
             (["app:answer", "--data", "rows.csv", "--scorers", "quality", "--param", "a=b"], "give it a --name"),
             # As a variable is that a build does not have.

@@ -119,7 +119,11 @@ def test_the_decision_says_the_worst_first() -> None:
                 "error_rate": difference(0.1, 0.2, reason=Reason.WITHIN_CHANCE),
                 "latency_ms__p50": difference(5, 6, reason=Reason.TOO_FEW),
             },
-            "Nothing tells v2 from v1: within chance, too few",
+            "Nothing tells v2 from v1: within chance, too few traces",
+        ),
+        (
+            {"error_rate": difference(0.1, 0.2, reason=Reason.NOT_KNOWN)},
+            "Nothing tells v2 from v1: values are missing",
         ),
         (
             {
