@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from otel_loggedmodel.commands import drawing, opening, options, printing
+from otel_loggedmodel.commands import drawing, narrowed, opening, options, printing
 from otel_loggedmodel.store.reading import RowFilter
 from otel_loggedmodel.store.results import Comparison
 from otel_loggedmodel.store.statistics import Margins, judged
@@ -79,7 +79,8 @@ def compare(
     if with_rows and len(versions) < 2:
         raise typer.BadParameter("rows are held against those of the first version: name at least two")
     with opening.reader(store, token_file, "Comparing versions", prices) as reader:
-        comparison = _with_margins(reader.compare(versions, selection), margins)
+        comparison = narrowed.explained(reader.compare(versions, selection), reader, selection)
+        comparison = _with_margins(comparison, margins)
         changes = reader.rows(versions, RowFilter(score=score, limit=limit), selection) if with_rows else []
         if html is not None:
             found = changes if with_rows else None

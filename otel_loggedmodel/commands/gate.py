@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
-from otel_loggedmodel.commands import drawing, opening, options, printing
+from otel_loggedmodel.commands import drawing, narrowed, opening, options, printing
 from otel_loggedmodel.commands.bar import read_bar
 from otel_loggedmodel.commands.gating import GateResult, OnUnknown, Outcome
 from otel_loggedmodel.pages.evidence import Decision, decisions_of
@@ -138,7 +138,7 @@ def gate(
         unknown=unknown,
     )
     with opening.reader(store, token_file, "Comparing versions", prices) as reader:
-        comparison = reader.compare([baseline, candidate], selection)
+        comparison = narrowed.explained(reader.compare([baseline, candidate], selection), reader, selection)
         result = bar.judged(comparison, repeated=repeated)
         if html is not None:
             held = _held(result)

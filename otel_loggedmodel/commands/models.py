@@ -12,7 +12,7 @@ from otel_loggedmodel.commands import opening, options, printing
 from otel_loggedmodel.presenting import formatting, misuse
 from otel_loggedmodel.presenting.naming import Title, short_id
 from otel_loggedmodel.presenting.texts import in_brief
-from otel_loggedmodel.store.reading import VersionFilter
+from otel_loggedmodel.store.reading import Selection, VersionFilter
 from otel_loggedmodel.store.version_results import Version
 
 _ALWAYS: Final = frozenset({"name", "id", "traces", "last seen"})
@@ -67,8 +67,10 @@ def models(
         told = misuse.hint([version.traces for version in versions])
         if told is not None:
             printing.complain(told)
+    elif which != VersionFilter(limit=limit) or selection != Selection():
+        printing.complain("No version matches; `otel-loggedmodel models` without options lists them.")
     else:
-        printing.complain("No version matches. Versions appear with their first span; see `otel-loggedmodel doctor`.")
+        printing.complain("There is no version yet. It appears with its first span; see `otel-loggedmodel doctor`.")
 
 
 def _show_table(versions: Sequence[Version]) -> None:
