@@ -9,6 +9,7 @@ from otel_loggedmodel.entities.assessment import AssessmentError, Expectation, F
 from otel_loggedmodel.entities.assessment_source import AssessmentSource, AssessmentSourceType
 from otel_loggedmodel.entities.span import Document, Span, SpanEvent, SpanStatus, SpanStatusCode, SpanType
 from otel_loggedmodel.genai.datasets import EvaluationDataset
+from otel_loggedmodel.genai.kept_rows import DatasetRecord
 from otel_loggedmodel.genai.live_span import LiveSpan
 from otel_loggedmodel.genai.sessions import Session
 from otel_loggedmodel.genai.statuses import TraceState
@@ -25,6 +26,7 @@ __all__ = [
     "AssessmentError",
     "AssessmentSource",
     "AssessmentSourceType",
+    "DatasetRecord",
     "Document",
     "EvaluationDataset",
     "Expectation",

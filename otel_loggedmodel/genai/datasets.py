@@ -24,8 +24,9 @@ from otel_loggedmodel._checking import check_name, check_texts
 from otel_loggedmodel.conventions.messages.transcripts import transcript
 from otel_loggedmodel.genai.cells import plain_cell
 from otel_loggedmodel.genai.conversations import Conversation
+from otel_loggedmodel.genai.kept_rows import DatasetRecord, schema_of
 from otel_loggedmodel.genai.recording import Recorder, direct_span
-from otel_loggedmodel.genai.rows import Row, RowReader, conversation_in
+from otel_loggedmodel.genai.rows import MISSING, Row, RowReader, conversation_in
 from otel_loggedmodel.genai.sources import is_frame, records_of_frame
 from otel_loggedmodel.genai.stored import get_trace
 from otel_loggedmodel.genai.texts import text_of_any
@@ -52,19 +53,33 @@ class EvaluationDataset:
         dataset_id: Follows from the name.
         experiment_ids: The experiments that it belongs to.
         tags: What else is said of it.
+        created_time: When its first row was added, in ms since the epoch; now, if it has none.
+        last_update_time: When it was changed last.
     """
 
     name: str
     dataset_id: str
-    experiment_ids: Sequence[str] = ()
+    experiment_ids: list[str] = dataclasses.field(default_factory=list)
     tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    created_time: int = dataclasses.field(default_factory=lambda: time.time_ns() // 1_000_000, compare=False)
+    last_update_time: int = dataclasses.field(default_factory=lambda: time.time_ns() // 1_000_000, compare=False)
     _rows: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict, repr=False)
     _provider: trace_api.TracerProvider | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[DatasetRecord]:
         """The rows, in the order in which they were added first."""
-        return [dict(row) for row in self._rows.values()]
+        return [DatasetRecord(row) for row in self._rows.values()]
+
+    @property
+    def schema(self) -> str:
+        """The fields of its rows and their types, as JSON."""
+        return schema_of(self._rows.values())
+
+    @property
+    def profile(self) -> str:
+        """How many rows there are, as JSON."""
+        return json.dumps({"num_records": len(self._rows)})
 
     @property
     def digest(self) -> str:
@@ -77,16 +92,16 @@ class EvaluationDataset:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[DatasetRecord]:
         return iter(self.records)
 
     def merge_records(self, records: Any) -> "EvaluationDataset":
         """Add rows, and have them delivered. This waits for the exporter.
 
         Args:
-            records: Dicts with `inputs`, and with `expectations`, `tags`, `group` and `id` if there are any; dicts with
-                `conversation`; a pandas or polars data frame of them; traces, of which inputs and expectations are
-                taken; or lists of traces, each a conversation.
+            records: Dicts with `inputs`, and with `expectations`, `outputs`, `tags`, `group`, `source` and `id` if
+                there are any; dicts with `conversation`; a pandas or polars data frame of them; traces, of which
+                inputs and expectations are taken; or lists of traces, each a conversation.
 
         Raises:
             TypeError: They are none of these.
@@ -100,6 +115,7 @@ class EvaluationDataset:
             )
         self._rows.update(changed)
         _deliver(self, changed)
+        self.last_update_time = time.time_ns() // 1_000_000
         return self
 
     def delete_records(self, ids: Iterable[str]) -> int:
@@ -118,17 +134,18 @@ class EvaluationDataset:
             import pandas
         except ImportError:
             raise ImportError("a table needs pandas: pip install 'otel-loggedmodel[evaluation]'") from None
-        columns = ["id", "inputs", "expectations", "tags", "source"]
+        columns = ["id", "inputs", "outputs", "expectations", "tags", "source", "source_type", "source_id"]
         if any("conversation" in row for row in self._rows.values()):
             columns.insert(1, "conversation")
-        return pandas.DataFrame(self.records, columns=columns)
+        return pandas.DataFrame([row.cells() for row in self.records], columns=columns)
 
 
 def create_dataset(
-    name: str,
+    name: str | None = None,
     experiment_id: str | Sequence[str] | None = None,
     tags: Mapping[str, str] | None = None,
     *,
+    uc_table_name: str | None = None,
     tracer_provider: trace_api.TracerProvider | None = None,
 ) -> EvaluationDataset:
     """Make a data set without rows. If there is one of that name, `get_dataset` has its rows.
@@ -137,30 +154,38 @@ def create_dataset(
         name: What it is called.
         experiment_id: The experiment that it belongs to, or several; by default that of `set_experiment`.
         tags: What else is to be said of it.
+        uc_table_name: What Databricks' older pages call the name.
         tracer_provider: Exports its rows; the global one by default.
 
     Raises:
-        TypeError: An argument has the wrong type.
+        TypeError: An argument has the wrong type, or there is no name.
     """
+    called = _called(name, uc_table_name)
     given = runs.default_experiment_id() if experiment_id is None else experiment_id
     experiments = [given] if isinstance(given, str) else list(given)
     return EvaluationDataset(
-        name=check_name(name),
-        dataset_id=dataset_id_of(name),
-        experiment_ids=tuple(check_name(one, "experiment_id") for one in experiments),
+        name=check_name(called),
+        dataset_id=dataset_id_of(str(called)),
+        experiment_ids=[check_name(one, "experiment_id") for one in experiments],
         tags=check_texts(tags, "tags"),
         _provider=tracer_provider,
     )
 
 
 def get_dataset(
-    name: str | None = None, dataset_id: str | None = None, *, store: str | None = None, token: str | None = None
+    name: str | None = None,
+    dataset_id: str | None = None,
+    *,
+    uc_table_name: str | None = None,
+    store: str | None = None,
+    token: str | None = None,
 ) -> EvaluationDataset:
     """A data set with its rows, read from a store. Needs the extra `server`.
 
     Args:
         name: What it is called.
         dataset_id: Or its id.
+        uc_table_name: What Databricks' older pages call the name.
         store: Where, as for `search_traces`.
         token: What a backend wants.
 
@@ -170,6 +195,7 @@ def get_dataset(
         ValueError: It was changed too often to be read whole.
         ImportError: The extra `server` is not installed.
     """
+    name = _called(name, uc_table_name)
     if (name is None) == (dataset_id is None):
         raise TypeError('pass the name or the id of a data set, as in get_dataset("support-2024")')
     wanted = dataset_id_of(check_name(name)) if name is not None else check_name(str(dataset_id), "dataset_id")
@@ -195,12 +221,14 @@ def get_dataset(
     return EvaluationDataset(
         name=str(said.get(attributes.EVALUATION_DATASET_NAME) or wanted),
         dataset_id=wanted,
-        experiment_ids=tuple(filter(None, str(said.get(attributes.EXPERIMENT_ID) or "").split(","))),
+        experiment_ids=list(filter(None, str(said.get(attributes.EXPERIMENT_ID) or "").split(","))),
         tags={
             key[len(attributes.TAG_PREFIX) :]: str(value)
             for key, value in said.items()
             if key.startswith(attributes.TAG_PREFIX)
         },
+        created_time=spans[0].start_time_ns // 1_000_000,
+        last_update_time=spans[-1].start_time_ns // 1_000_000,
         _rows=rows,
     )
 
@@ -219,11 +247,22 @@ def rows_of(records: Any) -> dict[str, dict[str, Any]]:
     reader = RowReader()
     for record in _records(records):
         (row,) = reader.read([record])
-        kept = _kept_conversation(row, record) if isinstance(row, Conversation) else _kept(row)
+        kept = _kept_conversation(row, record) if isinstance(row, Conversation) else _kept(row, record)
         if len(json.dumps(kept, default=text_of_any)) > _MAX_ROW_CHARACTERS:
             raise ValueError(f"row {row.number} is larger than {_MAX_ROW_CHARACTERS} characters: keep it in a file")
         found[row.key] = kept
     return found
+
+
+def _called(name: str | None, uc_table_name: str | None) -> str | None:
+    """The one name of the two.
+
+    Raises:
+        TypeError: Both are given.
+    """
+    if name is not None and uc_table_name is not None:
+        raise TypeError("name and uc_table_name are the same: pass name alone")
+    return uc_table_name if name is None else name
 
 
 def dataset_id_of(name: str) -> str:
@@ -245,6 +284,10 @@ def _records(records: Any) -> Iterator[Any]:
         if isinstance(record, list | tuple) and record and all(isinstance(one, Trace) for one in record):
             yield _conversation_of(record)
         elif isinstance(trace, Trace):
+            if trace.inputs is None:
+                raise ValueError(
+                    f"trace {trace.trace_id} does not say what went in: leave it out, or evaluate it as it is"
+                )
             yield {"inputs": trace.inputs, "expectations": trace.expectations or None, "source": trace.trace_id}
         else:
             yield record
@@ -268,12 +311,14 @@ def _kept_conversation(row: Conversation, record: Mapping[str, Any]) -> dict[str
     return _as_read({"id": row.key, **{key: plain_cell(value) for key, value in said.items() if value is not None}})
 
 
-def _kept(row: Row) -> dict[str, Any]:
+def _kept(row: Row, record: Any) -> dict[str, Any]:
     values = {
         "inputs": row.inputs,
+        "outputs": None if row.outputs is MISSING else row.outputs,
         "expectations": row.expectations,
         "tags": dict(row.tags) or None,
         "group": row.group,
+        "source": record.get("source") if isinstance(record, Mapping) else None,
     }
     known = {key: plain_cell(value) for key, value in values.items() if value is not None}
     return _as_read({"id": row.key, **known})

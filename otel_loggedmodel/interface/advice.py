@@ -21,6 +21,7 @@ HELD: Final = (
 )
 DATASETS: Final = "`otel-loggedmodel dataset list` lists data sets, merge_records and delete_records change one"
 ROWS: Final = "rows of a data set are dicts with `inputs` and `expectations`; `dataset=` of evaluate names the data set"
+INPUTS: Final = "evaluate(data=dataset) says name and digest of its data set on every row and result of the run"
 VERSIONED_ROWS: Final = "a data set is versioned by its digest"
 PEOPLE: Final = "people say what they think with log_feedback, or on the page of a trace"
 FLUSH: Final = "call force_flush() of the tracer provider"
@@ -40,11 +41,12 @@ ERRORS: Final = "catch MlflowException, which stands for TypeError, ValueError, 
 # Of the module `mlflow` itself.
 _TOP: Final[Mapping[str, str]] = {
     "Image": FILES,
-    "RunOperations": NOTHING,
+    "RunOperations": "what is logged is there at once: synchronous=False may be left out",
     "autolog": INSTRUMENT,
     **dict.fromkeys(("log_artifact", "log_artifacts", "log_text", "log_dict", "log_figure", "log_image"), FILES),
-    **dict.fromkeys(("log_table", "log_input", "load_table", "get_artifact_uri"), FILES),
-    **dict.fromkeys(("log_inputs", "log_outputs", "log_stream"), FILES),
+    **dict.fromkeys(("log_table", "load_table", "get_artifact_uri"), FILES),
+    "log_stream": FILES,
+    **dict.fromkeys(("log_input", "log_inputs", "log_outputs"), INPUTS),
     **dict.fromkeys(("register_prompt", "load_prompt", "search_prompts"), PROMPTS),
     **dict.fromkeys(("set_prompt_alias", "delete_prompt_alias"), PROMPTS),
     **dict.fromkeys(("register_model", "log_model", "import_checkpoints"), REGISTRY),
@@ -69,7 +71,7 @@ _TOP: Final[Mapping[str, str]] = {
 _ENTITIES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("RunStatus", "LifecycleStage", "ViewType", "SourceType"), TEXT),
     **dict.fromkeys(("Param", "RunTag", "ExperimentTag", "InputTag", "LoggedModelTag", "LoggedModelParameter"), PAIRS),
-    **dict.fromkeys(("Dataset", "DatasetInput", "RunInputs", "DatasetRecord"), ROWS),
+    **dict.fromkeys(("Dataset", "DatasetInput", "RunInputs"), ROWS),
     **dict.fromkeys(("DatasetRecordSource", "DatasetRecordSourceType", "_DatasetSummary"), ROWS),
     **dict.fromkeys(("LoggedModelInput", "LoggedModelOutput", "RunOutputs"), "start_run around a version says its run"),
     "FileInfo": FILES,
@@ -182,7 +184,7 @@ NAMES: Final[Mapping[str, Mapping[str, str]]] = {
 }
 # Methods of scorers and judges.
 OF_SCORERS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("register", "start", "stop", "update"), KEPT),
+    **dict.fromkeys(("register", "start", "stop", "update", "model_dump", "model_validate"), KEPT),
     "align": JUDGES_TRIALS,
 }
 # Whole families of names, of registries and of gateways.

@@ -4,10 +4,13 @@
 from typing import Any, Final
 
 from otel_loggedmodel import fluent
-from otel_loggedmodel.genai import annotating, feedback, stored
+from otel_loggedmodel.genai import annotating, datasets, feedback, stored
 from otel_loggedmodel.interface import models, runs, spans
+from otel_loggedmodel.interface.advice import advice_on
+from otel_loggedmodel.interface.elsewhere import NotHere
 
 _METHODS: Final = {
+    "create_dataset": datasets.create_dataset,
     "create_experiment": runs.create_experiment,
     "create_logged_model": fluent.create_external_model,
     "delete_assessment": annotating.delete_assessment,
@@ -16,6 +19,7 @@ _METHODS: Final = {
     "delete_trace_tag": spans.delete_trace_tag,
     "finalize_logged_model": fluent.finalize_logged_model,
     "get_assessment": annotating.get_assessment,
+    "get_dataset": datasets.get_dataset,
     "get_experiment": runs.get_experiment,
     "get_experiment_by_name": runs.get_experiment_by_name,
     "get_logged_model": fluent.get_logged_model,
@@ -76,6 +80,10 @@ class MlflowClient:
             return method
         if name.startswith("_"):
             raise AttributeError(name)
+        for place in ("", "genai", "genai.datasets"):
+            advice = advice_on(place, name)
+            if advice is not None:
+                return NotHere(f"MlflowClient.{name}", advice)
         raise AttributeError(f"MlflowClient has no {name!r} here; there are: {', '.join(sorted(_METHODS))}")
 
     def __dir__(self) -> list[str]:

@@ -23,6 +23,13 @@ _KEPT_HERE: Final = (
 ActiveRun = runs.Run
 
 
+class RunOperations:
+    """What logging with `synchronous=False` returns. Nothing is done later here."""
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait for nothing."""
+
+
 def active_run() -> runs.Run | None:
     """The run that is active here, or None."""
     return runs.current_run()
@@ -79,14 +86,14 @@ def log_metric(
     run_id: str | None = None,
     model_id: str | None = None,
     dataset: Any = None,
-) -> None:
+) -> RunOperations | None:
     """Log a metric of a version, by default the active one; else of the active run.
 
     Args:
         key: Its name.
         value: A number.
         step: Kept for a run.
-        synchronous: Taken for MLflow's sake.
+        synchronous: If False, something with `wait()` is returned. What is logged is there at once, whatever it says.
         timestamp: Taken for MLflow's sake.
         run_id: A run that was begun in this process.
         model_id: The version.
@@ -96,7 +103,7 @@ def log_metric(
         TypeError: The value is no number.
         ValueError: It is not finite.
     """
-    log_metrics({key: value}, step=step, run_id=run_id, model_id=model_id)
+    return log_metrics({key: value}, step=step, synchronous=synchronous, run_id=run_id, model_id=model_id)
 
 
 def log_metrics(
@@ -107,7 +114,7 @@ def log_metrics(
     timestamp: int | None = None,
     model_id: str | None = None,
     dataset: Any = None,
-) -> None:
+) -> RunOperations | None:
     """Log several metrics. Arguments and errors are those of `log_metric`."""
     found = {check_name(key, "metric"): _number(key, value) for key, value in metrics.items()}
     active = fluent.get_active_model_id()
@@ -123,15 +130,17 @@ def log_metrics(
         if run is None:
             raise ValueError("no version and no run is active: pass model_id=..., or call set_active_model first")
         warn_once("metrics of runs", _KEPT_HERE)
+    return _done(synchronous)
 
 
 def log_param(key: str, value: Any, synchronous: bool | None = None) -> Any:
     """Log a param of the active run, and return its value. Those of a version are logged by `log_model_params`."""
-    log_params({key: value})
-    return value
+    return log_params({key: value}, synchronous) or value
 
 
-def log_params(params: Mapping[str, Any], synchronous: bool | None = None, run_id: str | None = None) -> None:
+def log_params(
+    params: Mapping[str, Any], synchronous: bool | None = None, run_id: str | None = None
+) -> RunOperations | None:
     """Log params of a run, by default the active one, as texts.
 
     Raises:
@@ -144,20 +153,28 @@ def log_params(params: Mapping[str, Any], synchronous: bool | None = None, run_i
             raise ValueError(f'param "{key}" of the run is {run.data.params[key]!r} and cannot become {text!r}')
     run.data.params.update(texts)
     warn_once("metrics of runs", _KEPT_HERE)
+    return _done(synchronous)
 
 
-def set_tag(key: str, value: Any, synchronous: bool | None = None) -> None:
+def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperations | None:
     """Set a tag of the active run."""
-    set_tags({key: value})
+    return set_tags({key: value}, synchronous)
 
 
-def set_tags(tags: Mapping[str, Any], synchronous: bool | None = None, run_id: str | None = None) -> None:
+def set_tags(
+    tags: Mapping[str, Any], synchronous: bool | None = None, run_id: str | None = None
+) -> RunOperations | None:
     """Set tags of a run, by default the active one, as texts.
 
     Raises:
         ValueError: No run is active.
     """
     _run(run_id).data.tags.update({check_name(key, "tag"): str(value) for key, value in tags.items()})
+    return _done(synchronous)
+
+
+def _done(synchronous: bool | None) -> RunOperations | None:
+    return RunOperations() if synchronous is False else None
 
 
 def _run(run_id: str | None) -> runs.Run:

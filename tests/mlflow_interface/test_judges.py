@@ -11,6 +11,7 @@ from answering import AnsweringServer, as_json
 from otel_loggedmodel.genai import judges, make_judge
 from otel_loggedmodel.genai.judges.models import ChatModel, JudgeModelError
 from otel_loggedmodel.genai.scorers import Correctness, Guidelines, RelevanceToQuery, RetrievalGroundedness, Safety
+from otel_loggedmodel.genai.traces import Trace, TraceSpan
 
 
 class Model:
@@ -206,8 +207,47 @@ def test_an_agent_is_a_model() -> None:
         ("gpt-4o", ValueError, "write provider:/model"),
         ("http://host/v1", ValueError, "write which model after a #"),
         ("nobodys:/model", ImportError, "pip install litellm"),
+        ("databricks", ValueError, "https://HOST/serving-endpoints#ENDPOINT"),
+        ("endpoints:/mine", ValueError, "https://HOST/serving-endpoints#ENDPOINT"),
     ],
 )
 def test_a_model_that_is_none_is_refused_with_advice(model, error, said) -> None:
     with pytest.raises(error, match=said):
         Safety(model=model)
+
+
+def test_a_judge_says_what_it_sees_and_wants_it() -> None:
+    model = Model('"Paris"')
+    judge = make_judge("right", "Does {{ outputs }} answer {{ inputs }}?", model)
+    assert judge.template_variables == {"inputs", "outputs"}
+    assert judge(inputs=None, outputs="Paris").value is True
+    for given, missing in (({}, "inputs"), ({"inputs": "x"}, "outputs"), ({"outputs": "x"}, "inputs")):
+        with pytest.raises(ValueError, match=f"right judges {missing}: pass {missing}=..."):
+            judge(**given)
+    with pytest.raises(TypeError, match="trace is str: pass one of get_trace"):
+        judge(trace="a" * 32)
+    with pytest.raises(NotImplementedError, match="import them from a module"):
+        judge.model_dump()
+
+
+def test_a_judge_takes_from_a_trace_what_is_not_passed() -> None:
+    said = {"input.value": "Which city?", "output.value": "Oslo"}
+    trace = Trace([TraceSpan("answer", "a" * 32, "b" * 16, None, 1, 2, said, "OK")])
+    model = Model("Paris")
+    judge = make_judge("right", "Does {{ outputs }} answer {{ inputs }}?", model)
+    assert judge(trace=trace, outputs="Paris").value is True
+    assert judge(trace=trace).value is False
+    assert ["Oslo" in prompt for prompt in model.prompts] == [False, True]
+    assert all("Which city?" in prompt for prompt in model.prompts)
+    whole = make_judge("calm", "Is {{ trace }} fine?", model)
+    assert whole(trace=trace).value is False
+    with pytest.raises(ValueError, match="calm judges trace"):
+        whole()
+
+
+@pytest.mark.parametrize(
+    ("name", "instructions", "said"), [("", "{{ outputs }}?", "is empty"), ("a", " ", "are empty")]
+)
+def test_a_judge_has_a_name_and_instructions(name, instructions, said) -> None:
+    with pytest.raises(ValueError, match=said):
+        make_judge(name, instructions, Model("x"))

@@ -132,6 +132,22 @@ def test_versions_are_searched_in_this_process_where_there_is_no_store(monkeypat
             search(filter_string)
 
 
+def test_what_is_logged_to_be_waited_for_is_there_at_once() -> None:
+    with mlflow.start_run() as run:
+        for logged in (
+            mlflow.log_metric("a", 1, synchronous=False),
+            mlflow.log_metrics({"b": 2}, synchronous=False),
+            mlflow.log_param("c", 3, synchronous=False),
+            mlflow.log_params({"d": 4}, synchronous=False),
+            mlflow.set_tag("e", 5, synchronous=False),
+            mlflow.set_tags({"f": 6}, synchronous=False),
+        ):
+            logged.wait()
+        assert mlflow.log_param("c", 3) == 3
+    assert (run.data.metrics, run.data.params) == ({"a": 1.0, "b": 2.0}, {"c": "3", "d": "4"})
+    assert {key: run.data.tags[key] for key in "ef"} == {"e": "5", "f": "6"}
+
+
 def test_the_client_has_the_functions_as_methods() -> None:
     client = mlflow.MlflowClient()
     model = client.create_logged_model("a")
@@ -146,8 +162,11 @@ def test_the_client_has_the_functions_as_methods() -> None:
         client.log_metric(run.info.run_id, "loss", 1)
         client.log_param(run.info.run_id, "k", 2)
     assert (run.data.metrics, run.data.params) == ({"loss": 1.0}, {"k": "2"})
-    with pytest.raises(AttributeError, match="MlflowClient has no 'create_webhook' here; there are: create_experiment"):
+    with pytest.raises(AttributeError, match="MlflowClient has no 'create_webhook' here; there are: create_dataset"):
         client.create_webhook()
+    for method in ("register_prompt", "search_runs", "search_datasets", "log_inputs", "get_parent_run"):
+        with pytest.raises(NotImplementedError, match=f"MlflowClient.{method} of MLflow is not here"):
+            getattr(client, method)("x")
 
 
 def test_the_tracking_uri_names_a_server_and_no_place_for_spans(monkeypatch) -> None:

@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args, get_origin
 
+from otel_loggedmodel._checking import check_name
 from otel_loggedmodel.genai.assessments import Feedback
 from otel_loggedmodel.genai.calling import Caller
 from otel_loggedmodel.genai.judges.models import model_of, name_of
@@ -37,8 +38,9 @@ def make_judge(
 
     Raises:
         TypeError: The model is not one of these.
-        ValueError: No model is named, or there is no such type.
+        ValueError: No model is named, there is no such type, or the name or the instructions are empty.
     """
+    check_name(name, "name of the judge")
     if inference_params:
         raise ValueError("inference_params is not here: pass a function as model, which sets them in its call")
     if feedback_value_type is not None:

@@ -22,6 +22,7 @@ from otel_loggedmodel.version import __version__
 Model = Callable[[str], str | Awaitable[str]]
 
 _OPENAI: Final = "https://api.openai.com/v1"
+_OF_DATABRICKS: Final = frozenset({"databricks", "endpoints", "gateway"})
 _TIMEOUT_SECONDS: Final = 120.0
 _TRIES: Final = 3
 _FIRST_WAIT_SECONDS: Final = 1.0
@@ -78,6 +79,11 @@ def _named(text: str, name: str) -> Model:
             raise ValueError(f"model of {name} is {text!r}: write which model after a #, as in {text}#my-model")
         return ChatModel(model, address)
     provider, separator, model = text.partition(":/")
+    if provider in _OF_DATABRICKS and not (provider == "databricks" and separator):
+        raise ValueError(
+            f"model of {name} is {text!r}, which MLflow asks by Databricks: name an endpoint there, "
+            "'https://HOST/serving-endpoints#ENDPOINT', with its token as OPENAI_API_KEY, or pass a function as model"
+        )
     model = model.lstrip("/")
     if not separator or not provider or not model:
         raise ValueError(f"model of {name} is {text!r}: write provider:/model, as in 'openai:/gpt-4o-mini'")
