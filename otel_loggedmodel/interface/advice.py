@@ -32,6 +32,7 @@ WORKSPACE: Final = "set MLFLOW_WORKSPACE for an MLflow server"
 PLACE: Final = "OTEL_EXPORTER_OTLP_ENDPOINT, or the exporter, says where spans go"
 PROVIDER: Final = "the tracer provider is yours: opentelemetry.trace.get_tracer_provider() is the one that counts"
 SWITCH: Final = "set OTEL_SDK_DISABLED or OTEL_TRACES_SAMPLER, or give the tracer provider a sampler"
+OF_RUNS: Final = "runs are begun with start_run, and log_params, log_metrics and set_tags write to them"
 PAIRS: Final = "params, tags and metrics are dicts here"
 TEXT: Final = "it is a text here, such as 'FINISHED' or 'active'"
 METRICS: Final = "OpenTelemetry's system metrics instrumentation measures the process"
@@ -189,6 +190,14 @@ OF_SCORERS: Final[Mapping[str, str]] = {
 }
 # Whole families of names, of registries and of gateways.
 FAMILIES: Final = (
+    (("client",), re.compile(r"\w*prompt\w*"), PROMPTS),
+    (("client",), re.compile(r"\w*(registered_model|model_version|logged_model_artifacts)\w*"), REGISTRY),
+    (("client",), re.compile(r"(start|end)_(trace|span)"), "make spans with @trace and start_span"),
+    (("client",), re.compile(r"\w*(artifact|log_(dict|figure|image|table|text))\w*"), FILES),
+    (("client",), re.compile(r"(delete|restore)_(traces|run|experiment)"), DELETE),
+    (("client",), re.compile(r"log_batch|log_params|set_tag|get_metric_history|\w+_run"), OF_RUNS),
+    (("client",), re.compile(r"link_\w+"), "a trace is of the version that is active, and evaluate says its run"),
+    (("client",), re.compile(r"\w*(webhook|scorer|workspace)\w*"), NOTHING),
     (("entities", "genai"), re.compile(r"\w*(mcp_|skill|Skill)\w*|pull|(Git|Mlflow|OCI|Zip)Source|MCP\w+"), NOTHING),
     (("exceptions",), re.compile(r"\w+Exception|Mlflow\w+"), ERRORS),
     (("entities",), re.compile(r"(Gateway|Budget|Guardrail)\w+"), GATEWAY),

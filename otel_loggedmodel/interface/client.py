@@ -80,7 +80,7 @@ class MlflowClient:
             return method
         if name.startswith("_"):
             raise AttributeError(name)
-        for place in ("", "genai", "genai.datasets"):
+        for place in ("client", "", "genai", "genai.datasets"):
             advice = advice_on(place, name)
             if advice is not None:
                 return NotHere(f"MlflowClient.{name}", advice)

@@ -30,6 +30,11 @@ class Experiment:
         """`active`: no experiment is ever deleted here."""
         return "active"
 
+    @property
+    def tags(self) -> dict[str, str]:
+        """None: versions have tags."""
+        return {}
+
 
 @dataclasses.dataclass(frozen=True)
 class RunInfo:
@@ -52,6 +57,17 @@ class RunInfo:
         """`RUNNING`, or how the run ended, if it is of this process."""
         run = known_run(self.run_id)
         return "RUNNING" if run is None else run.status
+
+    @property
+    def end_time(self) -> int | None:
+        """When it ended, in milliseconds since the epoch, if it is of this process; else None."""
+        run = known_run(self.run_id)
+        return None if run is None else run.end_time
+
+    @property
+    def lifecycle_stage(self) -> str:
+        """`active`: no run is ever deleted here."""
+        return "active"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,25 +92,27 @@ class Run:
         info: What identifies it.
         data: What was logged to it.
         status: `RUNNING`, or how it ended.
+        end_time: When it ended, in milliseconds since the epoch.
     """
 
     def __init__(self, info: RunInfo) -> None:
         self.info: Final = info
         self.data: Final = RunData()
         self.status = "RUNNING"
+        self.end_time: int | None = None
         self._tokens: list[Token[Run | None]] = []
 
     def begin(self) -> "Run":
         """Make it the active run of this context, until it is ended."""
         global _last_run  # noqa: PLW0603 - one value per process, as in the interface that is followed
-        self.status = "RUNNING"
+        self.status, self.end_time = "RUNNING", None
         self._tokens.append(_current_run.set(self))
         _last_run = self
         return self
 
     def end(self, status: str = "FINISHED") -> None:
         """End it: what was active before is active again."""
-        self.status = status
+        self.status, self.end_time = status, time.time_ns() // 1_000_000
         with contextlib.suppress(ValueError, IndexError):  # ended in another task, which has no run to give back
             _current_run.reset(self._tokens.pop())
 

@@ -20,6 +20,8 @@ def test_a_run_is_active_from_the_call_on_until_it_ends() -> None:
     assert mlflow.active_run() is run
     assert run.data.tags == {"team": "search", "mlflow.note.content": "The first try."}
     mlflow.end_run()
+    assert run.info.start_time <= inner.info.start_time <= inner.info.end_time <= run.info.end_time
+    assert (run.info.lifecycle_stage, mlflow.get_experiment("x").tags) == ("active", {})
     assert (mlflow.active_run(), run.status, inner.status) == (None, "FINISHED", "FINISHED")
     assert mlflow.last_active_run() is inner or mlflow.last_active_run() is run
     mlflow.end_run()
@@ -162,9 +164,13 @@ def test_the_client_has_the_functions_as_methods() -> None:
         client.log_metric(run.info.run_id, "loss", 1)
         client.log_param(run.info.run_id, "k", 2)
     assert (run.data.metrics, run.data.params) == ({"loss": 1.0}, {"k": "2"})
-    with pytest.raises(AttributeError, match="MlflowClient has no 'create_webhook' here; there are: create_dataset"):
-        client.create_webhook()
-    for method in ("register_prompt", "search_runs", "search_datasets", "log_inputs", "get_parent_run"):
+    with pytest.raises(AttributeError, match="MlflowClient has no 'make_coffee' here; there are: create_dataset"):
+        client.make_coffee()
+    for method in (
+        *("register_prompt", "get_prompt", "search_runs", "search_datasets", "log_inputs", "get_parent_run"),
+        *("log_batch", "get_metric_history", "create_registered_model", "start_trace", "end_span", "delete_traces"),
+        *("link_traces_to_run", "get_scorer", "log_artifact", "set_tag", "create_run", "create_webhook"),
+    ):
         with pytest.raises(NotImplementedError, match=f"MlflowClient.{method} of MLflow is not here"):
             getattr(client, method)("x")
 
