@@ -40,6 +40,7 @@ from otel_loggedmodel.store.results import (
 from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.samples import QUANTILES, Quantile, Row
 from otel_loggedmodel.store.score_groups import Scores
+from otel_loggedmodel.store.steady import Steady
 from otel_loggedmodel.store.traffic import Designs
 
 _MEANS: Final = {
@@ -53,15 +54,32 @@ _MEANS: Final = {
 _MOST_UNKNOWN: Final = 0.01
 
 
-def measure(database: Database, scope: Scope, names: Mapping[str, str | None]) -> "Measurement":
+def measure(
+    database: Database, scope: Scope, names: Mapping[str, str | None], lasting: Steady | None = None
+) -> "Measurement":
     """Measure versions.
 
     Args:
         database: Where.
         scope: Which versions, in order, and which of their traces.
         names: The name of each version, by its id, where it has one.
+        lasting: The same versions, if what was measured of them may be remembered.
     """
     model_ids = list(scope.model_ids or ())
+    if lasting is None:
+        found = _measured(database, scope, model_ids)
+    else:
+        what = (repr(scope.selection), repr(scope.prices), scope.is_entangled)
+        found = lasting.measure_together(model_ids, what, lambda: _measured(database, scope, model_ids))
+    # Runs matter where they have results.
+    runs = run_records.load(database, scope.columns) if scope.has_results else []
+    scores = matching.grouped(database, scope, runs, found.designs.together)
+    strays = stray.calls_of(database, scope)
+    return Measurement(model_ids, found, scores, names, strays, runs, scope.selection)
+
+
+def _measured(database: Database, scope: Scope, model_ids: Sequence[str]) -> "Measured":
+    """What the store says of the traces of some versions."""
     designs = traffic.designs(database, scope, model_ids)
     rows: Mapping[str, Row] = {}
     within = {}
@@ -77,11 +95,7 @@ def measure(database: Database, scope: Scope, names: Mapping[str, str | None]) -
         if designs.plans[candidate].shares:
             within[candidate] = pair
     writing = uncached.may_have_written(database, scope) if any(row["uncached"] for row in rows.values()) else ()
-    found = Measured(rows, within, designs)
-    runs = run_records.load(database, scope.columns)
-    scores = matching.grouped(database, scope, runs, designs.together)
-    strays = stray.calls_of(database, scope)
-    return Measurement(model_ids, found, scores, names, strays, writing, runs, scope.selection)
+    return Measured(rows, within, designs, writing)
 
 
 # Comparing within parts of the traffic takes a query for each version: beyond so many, they are compared as a whole.
@@ -135,11 +149,13 @@ class Measured:
         rows: Their numbers, by version, where there are traces.
         within: For each version that is compared within parts of the traffic: its row and that of the first, likewise.
         designs: How they are compared.
+        writing: Versions that may have written tokens to a cache and do not say how many.
     """
 
     rows: Mapping[str, Row]
     within: Mapping[str, Mapping[str, Row]] = field(default_factory=dict)
     designs: Designs = field(default_factory=Designs)
+    writing: Collection[str] = ()
 
 
 class Measurement:
@@ -151,7 +167,6 @@ class Measurement:
         scores: Their scores, by version and name.
         names: Their names, by version.
         strays: How many calls in their traces carry no version, by version.
-        writing: Versions that may have written tokens to a cache and do not say how many.
         runs: The evaluation runs of the store.
         selection: Which traces count, and how scores do.
 
@@ -167,7 +182,6 @@ class Measurement:
         scores: Mapping[str, Scores],
         names: Mapping[str, str | None],
         strays: Mapping[str, int],
-        writing: Collection[str] = (),
         runs: Sequence[Run] = (),
         selection: Selection = EVERYTHING,
     ) -> None:
@@ -175,7 +189,6 @@ class Measurement:
         self._selection = selection
         self._model_ids = model_ids
         self.strays = strays
-        self._writing = writing
         self._measured = measured
         self._rows = measured.rows
         self._scores = scores
@@ -255,7 +268,7 @@ class Measurement:
         ):
             return None
         if row["uncached"] > _MOST_UNKNOWN * row["calls"] and (
-            kind == "cache_read" or (kind == "cache_write" and row["version"] in self._writing)
+            kind == "cache_read" or (kind == "cache_write" and row["version"] in self._measured.writing)
         ):
             return None
         return int(row[kind])

@@ -31,12 +31,12 @@ class Measured:
     """
 
     def __init__(self, most: int = _MOST) -> None:
-        self._known: Latest[tuple[str, Hashable], tuple[int, float, Any]] = Latest(most)
+        self._known: Latest[tuple[str, Hashable], tuple[Hashable, float, Any]] = Latest(most)
         self._lock = threading.Lock()
         self._most = most
 
     def of(
-        self, stamps: Mapping[str, int], what: Hashable, measure: Callable[[Collection[str]], Mapping[str, T]]
+        self, stamps: Mapping[str, Hashable], what: Hashable, measure: Callable[[Collection[str]], Mapping[str, T]]
     ) -> dict[str, T]:
         """What is measured of versions; those of which nothing is found are left out.
 

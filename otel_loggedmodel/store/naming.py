@@ -1,24 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which prompts and agents spans of versions name, and where versions differ in that."""
 
-from typing import Final
+from typing import Any, Final
 
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.results import ConfigurationDifference
 from otel_loggedmodel.store.schema import call
+from otel_loggedmodel.store.steady import Steady
 
 _MOST_NAMES: Final = 1000
 _MOST_VERSIONS: Final = 5
 
 
-def differences(database: Database, scope: Scope) -> tuple[ConfigurationDifference, ...]:
+def differences(database: Database, scope: Scope, lasting: Steady | None = None) -> tuple[ConfigurationDifference, ...]:
     """The prompts with their versions, and the agents, that are not the same for all.
 
     Args:
         database: Where.
         scope: Which versions, in order, and within which time.
+        lasting: The same versions, if what was measured of them may be remembered.
     """
+    if lasting is None:
+        by_version = _by_version(database, scope)
+    else:
+        by_version = lasting.measure(scope, "named", lambda some: _by_version(database, some))
+    named = [by_version.get(model_id, {"prompts": [], "agents": []}) for model_id in scope.model_ids or ()]
+    prompts = [_versions(one["prompts"]) for one in named]
+    agents = [dict.fromkeys(one["agents"], "used") for one in named]
+    return tuple(
+        ConfigurationDifference(kind=kind, key=key, values=values)
+        for kind, mappings in (("prompt", prompts), ("agent", agents))
+        for key in sorted({key for mapping in mappings for key in mapping})
+        if len(set(values := tuple(mapping.get(key) for mapping in mappings))) > 1
+    )
+
+
+def _by_version(database: Database, scope: Scope) -> dict[str, dict[str, Any]]:
     version, spans = scope.version, scope.spans
     rows = database.query(
         f"""
@@ -30,16 +48,7 @@ def differences(database: Database, scope: Scope) -> tuple[ConfigurationDifferen
         GROUP BY version""",
         {**version.parameters, **spans.parameters},
     )
-    by_version = {row["version"]: row for row in rows}
-    named = [by_version.get(model_id, {"prompts": [], "agents": []}) for model_id in scope.model_ids or ()]
-    prompts = [_versions(one["prompts"]) for one in named]
-    agents = [dict.fromkeys(one["agents"], "used") for one in named]
-    return tuple(
-        ConfigurationDifference(kind=kind, key=key, values=values)
-        for kind, mappings in (("prompt", prompts), ("agent", agents))
-        for key in sorted({key for mapping in mappings for key in mapping})
-        if len(set(values := tuple(mapping.get(key) for mapping in mappings))) > 1
-    )
+    return {row["version"]: row for row in rows}
 
 
 def _versions(prompts: list[str]) -> dict[str, str]:

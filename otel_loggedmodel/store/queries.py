@@ -5,7 +5,7 @@ import copy
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from otel_loggedmodel.store import (
     agreement,
@@ -62,6 +62,9 @@ from otel_loggedmodel.store.scopes import Scopes
 from otel_loggedmodel.store.trace_results import Facets, Trace, TraceSummary
 from otel_loggedmodel.store.version_results import Version, VersionDetail
 
+# So many comparisons are remembered. One within many parts of the traffic takes up to 3 MB.
+_MOST_COMPARED: Final = 32
+
 
 class StoreReader:
     """Answers from a ClickHouse database, embedded or remote. Safe to use from several threads.
@@ -78,6 +81,7 @@ class StoreReader:
         self._database = database
         self._scopes = Scopes(database, prices)
         self._measured = Measured()
+        self._compared = Measured(_MOST_COMPARED)
 
     def at_once(self) -> "StoreReader":
         """The same reader for questions that belong together, as `Reader.at_once` says."""
@@ -130,15 +134,21 @@ class StoreReader:
         known, seen = self._scopes.known_and_seen()
         asked = self._scopes.compared(known, versions, seen)
         model_ids = asked.ids
-        scope = self._scopes.of_runs(self._scopes.priced, known, asked, selection, seen)
+        lasting = None
+        if not asked.runs:
+            scope = self._scopes.unscored(known, model_ids, selection, seen)
+            lasting = steady.steady(self._database, scope, self._measured, self._compared)
+        scope = self._scopes.of_runs(partial(self._scopes.priced, lasting=lasting), known, asked, selection, seen)
+        if scope.adopted or scope.moves.sql:
+            lasting = None
         names = self._names(known, model_ids) | self._run_names(known, asked)
-        measured = comparing.measure(self._database, scope, names)
+        measured = comparing.measure(self._database, scope, names, lasting)
         return Comparison(
             versions=tuple(measured.versions),
             differences=tuple(measured.differences()),
             configuration=(
                 *configuration.differences([known.model(_version_of(asked, model_id)) for model_id in model_ids]),
-                *naming.differences(self._database, scope),
+                *naming.differences(self._database, scope, lasting),
             ),
             notes=(
                 *self._notes(known, [one for one in model_ids if one not in asked.run_ids], seen),
@@ -208,7 +218,7 @@ class StoreReader:
         lasting = None
         if not asked.runs:
             scope = self._scopes.unscored(known, asked.ids, selection, seen)
-            lasting = steady.steady(self._database, scope, self._measured)
+            lasting = steady.steady(self._database, scope, self._measured, self._compared)
         scope = self._scopes.of_runs(partial(self._scopes.priced, lasting=lasting), known, asked, selection, seen)
         found = behaving.activities(self._database, scope, lasting)
         with_previous = (replace(one, previous=known.previous(one.model_id)) for one in found.versions)

@@ -19,12 +19,14 @@ class Steady:
     """Some versions, of all of whose traces something is asked.
 
     Attributes:
-        memory: What was measured before.
+        memory: What was measured before of versions.
+        compared: What was measured before of several versions together.
         stamps: The stamps of the versions (`measured`), by their ids.
         lives: When the first and the last entry span of each began, in ms; without those that have none.
     """
 
     memory: Measured
+    compared: Measured
     stamps: Mapping[str, int]
     lives: Mapping[str, tuple[int, int]]
 
@@ -43,6 +45,18 @@ class Steady:
 
         return self.memory.of(self.stamps, what, measure_some)
 
+    def measure_together(self, model_ids: Sequence[str], what: Hashable, measure: Callable[[], T]) -> T:
+        """What is measured of several versions together.
+
+        Args:
+            model_ids: The versions, in order.
+            what: What is measured, with all that it depends on beside the spans of the versions.
+            measure: Measures them.
+        """
+        key = "\n".join(model_ids)
+        stamp = tuple(self.stamps.get(model_id) for model_id in model_ids)
+        return self.compared.of({key: stamp}, what, lambda _: {key: measure()})[key]
+
     def called(self, database: Database, scope: Scope) -> Sequence[Mapping[str, Any]] | None:
         """What `scoping.priced` has to know of calls; None if not all of them are of spans that carry a version."""
         if scope.adopted:
@@ -51,13 +65,14 @@ class Steady:
         return [row for rows in found.values() for row in rows]
 
 
-def steady(database: Database, scope: Scope, memory: Measured) -> Steady | None:
+def steady(database: Database, scope: Scope, memory: Measured, compared: Measured) -> Steady | None:
     """The versions of a scope, if everything follows from their own spans, and all of them are asked for.
 
     Args:
         database: Where.
         scope: Which versions, before anything is known of their calls.
-        memory: What was measured before.
+        memory: What was measured before of versions.
+        compared: What was measured before of several versions together.
     """
     if not scope.columns.is_seen or not scope.model_ids or scope.aliases or scope.selection.of_traces != EVERYTHING:
         return None
@@ -74,6 +89,7 @@ def steady(database: Database, scope: Scope, memory: Measured) -> Steady | None:
         return None
     return Steady(
         memory=memory,
+        compared=compared,
         stamps={row["id"]: row["stamp"] for row in rows},
         lives={
             row["id"]: (row["first_ns"] // 1_000_000, row["last_ns"] // 1_000_000) for row in rows if row["has_entry"]

@@ -48,7 +48,12 @@ def insert(store: Store) -> Callable[..., None]:
 
 
 def answers(reader: StoreReader) -> object:
-    return reader.versions(), reader.activities(VERSIONS).versions
+    return reader.versions(), reader.activities(VERSIONS).versions, reader.compare("ba")
+
+
+def forget(reader: StoreReader) -> None:
+    reader._measured = Measured()
+    reader._compared = Measured()
 
 
 def test_answers_are_those_of_a_reader_that_remembers_nothing(store: Store, insert: Callable[..., None]) -> None:
@@ -66,11 +71,11 @@ def test_answers_are_those_of_a_reader_that_remembers_nothing(store: Store, inse
             chances.choice(["", "", "elsewhere"]),
         )
         remembered = answers(store.reader)
-        store.reader._measured = Measured()
+        forget(store.reader)
         assert answers(store.reader) == remembered, step
     assert store.writer.delete_before(datetime(2026, 3, 2, tzinfo=timezone.utc)) > 0
     remembered = answers(store.reader)
-    store.reader._measured = Measured()
+    forget(store.reader)
     assert answers(store.reader) == remembered
 
 
@@ -96,6 +101,32 @@ def test_only_versions_with_new_spans_are_measured(
     assert asked == [["b"]]
     insert("b", 6000, day=6)  # a copy
     assert {version.model_id: version.traces for version in store.reader.versions()} == traces
+
+
+def test_a_comparison_is_made_again_when_either_version_has_new_spans(
+    store: Store, insert: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    query = Database.query
+
+    def watched(self: Database, sql: str, *rest: Any) -> Any:
+        asked.extend(["traces"] if counted.TABLE in sql and "version, trace" in sql else [])
+        return query(self, sql, *rest)
+
+    insert("d", 7000, day=7)
+    insert("e", 7001, day=7)
+    first = store.reader.compare(["d", "e"])
+    monkeypatch.setattr(Database, "query", watched)
+    assert store.reader.compare(["d", "e"]) == first
+    assert asked == []
+    assert [one.traces for one in store.reader.compare(["e", "d"]).versions] == [1, 1]
+    assert asked
+    insert("e", 7002, day=7)
+    assert [one.traces for one in store.reader.compare(["d", "e"]).versions] == [1, 2]
+    asked.clear()
+    insert("a", 7003, day=7)
+    assert [one.traces for one in store.reader.compare(["d", "e"]).versions] == [1, 2]
+    assert asked == []
 
 
 def test_a_stamp_that_changed_makes_what_is_known_worthless() -> None:
