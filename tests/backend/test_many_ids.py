@@ -12,9 +12,9 @@ from waiting import wait_until
 from .sending import Traces
 from .serving import Serving, command
 
-IDS = times(50_000, 50_000)
+IDS = times(20_000, 20_000)
 AT_ONCE = 10_000
-MORE_MIB = 800
+MORE_MIB = 400
 
 
 def requests_with_ids(count: int, first: int) -> bytes:

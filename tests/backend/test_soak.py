@@ -26,8 +26,8 @@ from .serving import Serving
 
 DAYS = 7
 DAY_NS = 86_400 * 10**9
-SPANS = 100
-REQUESTS = times(1600, 1600)
+SPANS = 200
+REQUESTS = times(800, 800)
 CLIENTS = 32
 PROCESSES = 3
 VERSIONS = {number: identity.model_id_of("0", "agent", params={"prompt": str(number)}) for number in range(8)}
@@ -89,7 +89,7 @@ def send(serving: Serving, week: "Week", numbers: range) -> None:
     delivery = Delivery(serving, week)
     with ThreadPoolExecutor(CLIENTS) as clients:
         for number, _ in zip(numbers, clients.map(delivery.deliver, numbers), strict=True):
-            if number % 200 == 0:
+            if number % 100 == 0:
                 ask_as_a_dashboard(serving, week.time(number))
     delivery.close()
 
@@ -134,7 +134,7 @@ class Week:
         traces = self._traces[number % len(VERSIONS)]
         _, request = traces.request(SPANS, start_ns=self.time_ns(number), attributes=ATTRIBUTES)
         yield request
-        if number % 20 == 0:
+        if number % 10 == 0:
             yield request
         if number % (REQUESTS // DAYS // 2) == 0:  # half a day
             for process in range(PROCESSES):
