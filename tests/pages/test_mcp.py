@@ -2,6 +2,7 @@
 """A coding agent asks a real backend through `otel-loggedmodel mcp`, with the protocol's own client."""
 
 import asyncio
+import importlib.util
 import json
 import sys
 from typing import Any
@@ -14,7 +15,7 @@ from planted_versions import HOSTILE
 from . import sent
 from .conftest import Shop
 
-pytest.importorskip("mcp", reason="needs the extra mcp")
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("mcp") is None, reason="needs the extra mcp")
 
 
 async def ask_all(shop: Shop, *questions: tuple[str, dict[str, Any]]) -> tuple[list[str], list[Any]]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
-import scipy.stats
+import scipy
 
 from clickhouse_server import ClickHouseServer
 from otel_loggedmodel.store.queries import StoreReader

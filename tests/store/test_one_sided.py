@@ -5,8 +5,7 @@ import math
 
 import numpy as np
 import pytest
-import scipy.optimize
-import scipy.stats
+import scipy
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-import scipy.stats
+import scipy
 from hypothesis import example, given
 from hypothesis import strategies as st
 

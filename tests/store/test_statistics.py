@@ -6,7 +6,7 @@ import random
 from statistics import NormalDist
 
 import pytest
-import scipy.stats
+import scipy
 from hypothesis import given
 from hypothesis import strategies as st
 
