@@ -12,8 +12,6 @@ comma := ,
 install = { $(UV_INSTALL) $(1) 2> /dev/null || $(PIP) $(1); }
 # Tests that take long repeat less here than in .ci/run; OTEL_LOGGEDMODEL_TESTS=full make test repeats as much.
 WORKERS := --numprocesses auto --dist worksteal
-# The files of the spool and who owns them know nothing of OpenTelemetry.
-WITHOUT_SPOOL := $(patsubst %,--ignore=tests/delivery/test_%.py,disk_trouble ledger ownership segments spool torn)
 # Jaeger is compiled from its module, which takes some minutes; .ci/run leaves it out.
 BACKENDS := jaeger zipkin phoenix mlflow
 # Many processes are started here, and each would compile everything anew where this variable forbids to keep that.
@@ -52,9 +50,9 @@ demo: $(VENV)/.demo ## Run a small application in two versions, and ask the back
 test: $(VENV)/.dev ## Run the tests
 	@OTEL_LOGGEDMODEL_REQUIRE_SERVER=1 $(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
 
-test-oldest: $(VENV)/.python ## Run the tests of the library with the oldest supported OpenTelemetry
+test-oldest: $(VENV)/.python ## Run the tests of the library with the oldest supported OpenTelemetry and Python
 	@$(PYTHON) scripts/environments.py oldest
-	@OTEL_LOGGEDMODEL_TESTS=library $(VENV)/oldest/bin/python -m pytest $(WORKERS) $(WITHOUT_SPOOL) $(PYTEST_ARGS)
+	@OTEL_LOGGEDMODEL_TESTS=library $(VENV)/oldest/bin/python -m pytest $(WORKERS) $(PYTEST_ARGS)
 
 test-integrations: $(VENV)/.dev ## Run the tests with real servers, task queues and instrumentations
 	@$(PYTHON) scripts/environments.py integrations

@@ -35,6 +35,7 @@ class Environment:
         packages: Packages that are installed beside the project.
         python: Its version, such as `3.12`; that of this process where it is not given.
         bare: Packages that are installed without what they depend on.
+        or_this: Whether the Python of this process will do where that one is not installed.
     """
 
     extras: str
@@ -42,6 +43,7 @@ class Environment:
     packages: tuple[str, ...] = ()
     python: str = ""
     bare: tuple[str, ...] = ()
+    or_this: bool = False
 
 
 # Not the extra `dev`, which has OpenTelemetry's own distribution in it.
@@ -75,7 +77,8 @@ ENVIRONMENTS = {
     "integrations": Environment("dev,integrations,declarative", "constraints-integrations.txt"),
     "mlflow": Environment("dev,server,mlflow-server", "constraints-mlflow.txt", ("psycopg2-binary",)),
     "backends": Environment("", "constraints-backends.txt", ("arize-phoenix", "opentelemetry-exporter-zipkin-json")),
-    "oldest": Environment("dev", "constraints-oldest.txt"),
+    # Whoever has an old OpenTelemetry has an old Python, too.
+    "oldest": Environment("dev", "constraints-oldest.txt", python=f"3.{MINORS[0]}", or_this=True),
     "tools": Environment("", "constraints-tools.txt", _TOOLS),
     "vendors": Environment("", "constraints-vendors.txt", _VENDORS, bare=("traceloop-sdk",)),
     "vendor-azure": Environment("", "constraints-azure.txt", ("azure-monitor-opentelemetry",)),
@@ -117,7 +120,7 @@ def find_python(name: str) -> str | None:
     for candidate in (shutil.which(f"python{version}"), *map(str, kept)):
         if candidate and subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0:
             return candidate
-    return None
+    return sys.executable if ENVIRONMENTS[name].or_this else None
 
 
 def make(name: str) -> bool:
