@@ -12,8 +12,9 @@ from typing import Any, Final, TypeVar, overload
 from opentelemetry import trace as trace_api
 from opentelemetry.util.types import AttributeValue
 
+from otel_loggedmodel import environment
 from otel_loggedmodel._decorating import Around, run_inside
-from otel_loggedmodel._errors import warn_rarely
+from otel_loggedmodel._errors import warn_once, warn_rarely
 from otel_loggedmodel._lazy import loaded_on_demand
 from otel_loggedmodel._span_options import check_place, links_of, said_of_span
 from otel_loggedmodel._values import fields_of
@@ -30,6 +31,10 @@ _OUTPUT: Final = "output.value"
 _OUTPUT_TYPE: Final = "output.mime_type"
 SPAN_KIND: Final = "openinference.span.kind"
 _FUNCTION_NAME: Final = "code.function.name"
+NO_PROVIDER: Final = (
+    "nothing is traced, as no tracer provider is set up: call otel_loggedmodel.instrument() first, or start the "
+    "program with opentelemetry-instrument"
+)
 _JSON: Final = "application/json"
 
 # A stream may never end: what is recorded of one is bounded, as is any one value.
@@ -264,9 +269,18 @@ def _tracer() -> trace_api.Tracer:
     provider = trace_api.get_tracer_provider()
     known, tracer = _tracer_of_provider
     if provider is not known:
+        if is_without_provider():
+            # MLflow sets up tracing by itself; who swaps its import has to hear that nobody does so here.
+            warn_once("no tracer provider", NO_PROVIDER)
         tracer = provider.get_tracer("otel_loggedmodel", __version__)
         _tracer_of_provider = (provider, tracer)
     return tracer
+
+
+def is_without_provider() -> bool:
+    """Whether spans go nowhere because nobody set up a tracer provider. Switched off by the environment is not that."""
+    provider = trace_api.get_tracer_provider()
+    return isinstance(provider, trace_api.ProxyTracerProvider) and not environment.is_sdk_disabled()
 
 
 def _qualified_name(function: Callable[..., Any]) -> str:

@@ -215,4 +215,7 @@ def swallow_absent() -> None:
     """Warn that there is no current trace."""
     from otel_loggedmodel._errors import warn_rarely
 
-    warn_rarely("no current trace", "no span is being recorded here: call it inside @trace or start_span")
+    if tracing.is_without_provider():
+        warn_rarely("no current trace", tracing.NO_PROVIDER)
+    else:
+        warn_rarely("no current trace", "no span is being recorded here: call it inside @trace or start_span")

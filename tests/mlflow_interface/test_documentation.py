@@ -54,5 +54,22 @@ def test_its_programs_run_as_printed(tmp_path: Path) -> None:
         )
         assert ran.returncode == 0, ran.stderr
         said[name] = ran.stdout.split()
+    assert re.fullmatch("[0-9a-f]{32}", said["support.py"][0])
     assert said["support.py"][1] == "support-agent"
     assert said["judged_by.py"] == ["True"]
+
+
+def test_without_the_line_that_sets_up_tracing_a_warning_names_it(tmp_path: Path) -> None:
+    lines = ("import otel_loggedmodel as mlflow", "f = mlflow.trace(lambda: mlflow.update_current_trace({'a': 'b'}))")
+    for disabled, times in (("false", 2), ("true", 0)):
+        ran = subprocess.run(
+            [sys.executable, "-c", "\n".join([*lines, "f()", "f()"])],
+            cwd=tmp_path,
+            env=environment(OTEL_SDK_DISABLED=disabled),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        # Once of the function, and once of what was to be said inside it.
+        assert ran.stderr.count("call otel_loggedmodel.instrument() first") == times
