@@ -119,8 +119,10 @@ class StoreReader:
         """One version, as `Reader.version` says."""
         known, seen = self._scopes.known_and_seen()
         model_id = self._scopes.resolved(known, version, seen)
-        scope = self._scopes.priced(known, [model_id], selection, seen)
-        (metrics,) = comparing.measure(self._database, scope, self._names(known, [model_id])).versions
+        lasting = self._lasting(known, [model_id], selection, seen)
+        scope = self._scopes.priced(known, [model_id], selection, seen, lasting)
+        names = self._names(known, [model_id])
+        (metrics,) = comparing.measure(self._database, scope, names, _if_unmoved(lasting, scope)).versions
         used = sightings.usage(self._database, scope).get(model_id)
         history = sightings.history(self._database, self._scopes.columns, model_id)
         cut_off = sightings.cut_off_ids(self._database, self._scopes.columns)
@@ -134,13 +136,9 @@ class StoreReader:
         known, seen = self._scopes.known_and_seen()
         asked = self._scopes.compared(known, versions, seen)
         model_ids = asked.ids
-        lasting = None
-        if not asked.runs:
-            scope = self._scopes.unscored(known, model_ids, selection, seen)
-            lasting = steady.steady(self._database, scope, self._measured, self._compared)
+        lasting = None if asked.runs else self._lasting(known, model_ids, selection, seen)
         scope = self._scopes.of_runs(partial(self._scopes.priced, lasting=lasting), known, asked, selection, seen)
-        if scope.adopted or scope.moves.sql:
-            lasting = None
+        lasting = _if_unmoved(lasting, scope)
         names = self._names(known, model_ids) | self._run_names(known, asked)
         measured = comparing.measure(self._database, scope, names, lasting)
         return Comparison(
@@ -215,10 +213,7 @@ class StoreReader:
         """How versions did over time, as `Reader.activities` says."""
         known, seen = self._scopes.known_and_seen()
         asked = self._scopes.asked(known, versions, seen)
-        lasting = None
-        if not asked.runs:
-            scope = self._scopes.unscored(known, asked.ids, selection, seen)
-            lasting = steady.steady(self._database, scope, self._measured, self._compared)
+        lasting = None if asked.runs else self._lasting(known, asked.ids, selection, seen)
         scope = self._scopes.of_runs(partial(self._scopes.priced, lasting=lasting), known, asked, selection, seen)
         found = behaving.activities(self._database, scope, lasting)
         with_previous = (replace(one, previous=known.previous(one.model_id)) for one in found.versions)
@@ -282,6 +277,13 @@ class StoreReader:
         """Let go of the store."""
         self._database.close()
 
+    def _lasting(
+        self, known: Catalogue, model_ids: Sequence[str], selection: Selection, seen: Collection[str]
+    ) -> steady.Steady | None:
+        """The same versions, if what is measured of them may be remembered."""
+        scope = self._scopes.unscored(known, model_ids, selection, seen)
+        return steady.steady(self._database, scope, self._measured, self._compared)
+
     def _run_names(self, known: Catalogue, asked: run_scope.Asked) -> dict[str, str | None]:
         """What runs are called: their names, with those of their versions."""
         named = self._with_versions(known, asked.runs)
@@ -324,3 +326,8 @@ class StoreReader:
 def _version_of(asked: run_scope.Asked, one: str) -> str:
     """The version behind what was asked for, which may be a run."""
     return next((run.model_id for run in asked.runs if run.run_id == one), one)
+
+
+def _if_unmoved(lasting: steady.Steady | None, scope: Scope) -> steady.Steady | None:
+    """The same, if traces of the scope have no spans but those that carry the id of the version."""
+    return None if scope.adopted or scope.moves.sql else lasting
