@@ -30,6 +30,7 @@ from otel_loggedmodel.conventions.status import EXCEPTION_EVENT
 from otel_loggedmodel.store import call_column
 from otel_loggedmodel.store import conventions_sql as sql
 from otel_loggedmodel.store.database import Database, comments, text
+from otel_loggedmodel.store.engine_settings import WORKED_OUT
 
 SPANS: Final = "otel_traces"
 TABLE: Final = f"{SPANS}_counted"
@@ -121,7 +122,7 @@ def as_read(source: str) -> str:
     Args:
         source: The table of spans, or a query that has all its columns and ours.
     """
-    return _copied(source, "LoggedModelRole = 'span'")
+    return f"{WORKED_OUT} " + _copied(source, "LoggedModelRole = 'span'")
 
 
 def rows(source: str) -> str:

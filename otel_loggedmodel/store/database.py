@@ -74,7 +74,7 @@ class Database:
             StoreUnavailableError: The engine cannot be reached, gave up, or refused.
         """
         with self._called():
-            allowed = self._allowed({**engine_settings.READ_SETTINGS, **(settings or {})})
+            allowed = self._allowed({**engine_settings.of_reading(sql), **(settings or {})})
             return list(self.client.query(sql, parameters=dict(parameters or {}), settings=allowed).named_results())
 
     def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:
@@ -111,7 +111,7 @@ class Database:
             StoreUnavailableError: The engine cannot be reached, gave up, or refused; or the file cannot be written.
         """
         with self._called():
-            allowed = self._allowed({**engine_settings.READ_SETTINGS, **settings, "max_execution_time": 0})
+            allowed = self._allowed({**engine_settings.of_reading(sql), **settings, "max_execution_time": 0})
             if self.directory is not None:
                 statement = f"{sql} INTO OUTFILE {text(str(path))} FORMAT {format_name}"
                 self.client.command(statement, parameters=dict(parameters), settings=allowed)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of what counts says what the table of spans says, and is filled in where it lacks something."""
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
@@ -14,6 +15,7 @@ from clickhouse_server import READ_ONLY_USER, ClickHouseServer
 from effort import only_in_full, times
 from otel_loggedmodel import store as stores
 from otel_loggedmodel.store import counted, schema, seen_table
+from otel_loggedmodel.store import database as databases
 from otel_loggedmodel.store.filling import Filler
 from otel_loggedmodel.store.opening import Store
 from otel_loggedmodel.store.queries import StoreReader
@@ -81,6 +83,15 @@ def test_a_table_that_is_not_prepared_gives_the_same_answers(url: str, client: C
     assert answers(url) == (True, before)
     assert rows_by_day(client) == dict.fromkeys(OLD, 20)
     assert stores.prepare(url) == []
+
+
+def test_without_the_table_nothing_is_worked_out_of_the_spans_of_other_versions(url: str, client: Client) -> None:
+    stores.prepare(url)
+    with contextlib.closing(databases.open_database(url)) as database:
+        source = counted.as_read(counted.SPANS)
+        plan = database.query(f"EXPLAIN SELECT LoggedModelCall.span FROM ({source}) WHERE LoggedModelId = 'a'")
+    # With two filters, one would come after what is worked out.
+    assert sum("Filter (" in step for row in plan for step in row.values()) <= 1
 
 
 @only_in_full
