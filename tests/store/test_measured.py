@@ -18,6 +18,7 @@ from otel_loggedmodel.store.opening import Store
 from otel_loggedmodel.store.queries import StoreReader
 
 from .test_counted_table import shown
+from .ways import forget
 
 # A trace of an entry span and a call, of a version, on a day of March 2026.
 TRACE = """
@@ -52,11 +53,6 @@ def insert(store: Store) -> Callable[..., None]:
 
 def answers(reader: StoreReader) -> str:
     return shown((reader.versions(), reader.activities(VERSIONS).versions, reader.compare("ba")))
-
-
-def forget(reader: StoreReader) -> None:
-    reader._measured = Measured()
-    reader._compared = Measured()
 
 
 def test_answers_are_those_of_a_reader_that_remembers_nothing(store: Store, insert: Callable[..., None]) -> None:

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from clickhouse_server import ClickHouseServer
 from otel_loggedmodel.store import measuring, rounded, samples, strata, traffic
 from otel_loggedmodel.store.histograms import Histogram
-from otel_loggedmodel.store.measured import Measured
 from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import Selection
 from otel_loggedmodel.store.results import Comparison
@@ -22,6 +21,7 @@ from otel_loggedmodel.store.statistics import Z
 
 from .conftest import filled
 from .test_samples import KINDS, TRACES, request
+from .ways import forget
 
 LEVELS = tuple(samples.QUANTILES.values())
 # Where values have weights, a quantile lies between two that are next to each other, and it depends on both of their
@@ -39,8 +39,7 @@ def reader(clickhouse_server: ClickHouseServer) -> Iterator[StoreReader]:
 
 
 def compared(reader: StoreReader, kind: str, by: str | None = None) -> Comparison:
-    """Measured anew, as the same comparison with another bound would be remembered."""
-    reader._compared = Measured()
+    forget(reader)
     return reader.compare(["a" + kind, "b" + kind], Selection(by=by))
 
 

@@ -22,6 +22,7 @@ from otel_loggedmodel.store.reading import Selection
 from otel_loggedmodel.store.results import Comparison
 
 from .conftest import filled
+from .ways import forget
 
 START_NS = 1_795_000_000 * 10**9 // (3600 * 10**9) * 3600 * 10**9
 ROUTES = ("fast", "slow", "odd")
@@ -148,6 +149,7 @@ def test_clickhouse_finds_what_numpy_does(
         return made
 
     monkeypatch.setattr(traffic.strata, "plan", planned)
+    forget(reader)
     found = reader.compare(["a" + kind, "b" + kind], Selection())
     made, *sides = plans[-1]
     assert bool(made.shares) == is_within
