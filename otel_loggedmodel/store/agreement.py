@@ -14,7 +14,7 @@ from typing import Final
 
 from otel_loggedmodel.attributes import EVALUATION_LABEL
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.measuring import Scope
+from otel_loggedmodel.store.scope import Scope
 from otel_loggedmodel.store.score_groups import Scores
 from otel_loggedmodel.store.scores import results
 from otel_loggedmodel.store.statistics import Interval, Z

@@ -21,9 +21,9 @@ from otel_loggedmodel.store.chart_results import (
     Point,
 )
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING
 from otel_loggedmodel.store.sampled import Sampled
+from otel_loggedmodel.store.scope import Query, Scope
 from otel_loggedmodel.store.span_times import DURATION, START
 from otel_loggedmodel.store.steady import Steady
 

@@ -26,7 +26,6 @@ from otel_loggedmodel.store import (
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.design import Design
 from otel_loggedmodel.store.estimates import Moments
-from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
 from otel_loggedmodel.store.results import (
     Conversations,
@@ -39,6 +38,7 @@ from otel_loggedmodel.store.results import (
 )
 from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.samples import QUANTILES, Quantile, Row
+from otel_loggedmodel.store.scope import Scope
 from otel_loggedmodel.store.score_groups import Scores
 from otel_loggedmodel.store.steady import Steady
 from otel_loggedmodel.store.traffic import Designs

@@ -17,8 +17,8 @@ from otel_loggedmodel.store import sampled
 from otel_loggedmodel.store.chart_results import Deployment
 from otel_loggedmodel.store.counted import ENVIRONMENT
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.reading import Selection
+from otel_loggedmodel.store.scope import Scope
 from otel_loggedmodel.store.span_times import START
 
 # Earlier releases repeated activations every twelve hours, and looked at them once an hour.

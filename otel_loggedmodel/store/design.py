@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from otel_loggedmodel.store.measuring import Query
+from otel_loggedmodel.store.scope import Query
 
 _NOTHING: Final = Query("")
 # Makes one number of a route and an hour. Python works it out as ClickHouse does, in 64 bits.

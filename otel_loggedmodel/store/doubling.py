@@ -21,7 +21,7 @@ from otel_loggedmodel.store.schema import call
 from otel_loggedmodel.store.span_times import END, START
 
 if TYPE_CHECKING:
-    from otel_loggedmodel.store.measuring import Query, Scope
+    from otel_loggedmodel.store.scope import Query, Scope
 
 # Calls are looked for among those of the same five minutes, and a long one among those of the next two hours.
 _PART_NS: Final = 300 * 10**9
@@ -72,7 +72,7 @@ one.trace != other.trace AND one.scope != other.scope
 
 def combined(found: Mapping[int, int]) -> "Query":
     """Known moves as a constant of two arrays, to stand in another query."""
-    from otel_loggedmodel.store.measuring import Query
+    from otel_loggedmodel.store.scope import Query
 
     arrays = "tuple({moved:Array(UInt64)}, {homes:Array(UInt64)})"
     return Query(arrays, {"moved": list(found), "homes": list(found.values())})

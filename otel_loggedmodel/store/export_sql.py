@@ -14,8 +14,9 @@ from otel_loggedmodel.store import measuring, schema, scores
 from otel_loggedmodel.store.conventions_sql import literal
 from otel_loggedmodel.store.database import text
 from otel_loggedmodel.store.log_schema import LOGS
-from otel_loggedmodel.store.measuring import Query, Scope, Way
+from otel_loggedmodel.store.measuring import Way
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
+from otel_loggedmodel.store.scope import Query, Scope
 from otel_loggedmodel.store.span_times import DURATION
 
 # A key for a resource that is the same in every file of an export.

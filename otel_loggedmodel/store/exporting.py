@@ -16,10 +16,10 @@ from typing import Any, BinaryIO, Final
 
 from otel_loggedmodel.store import export_sql, log_schema, schema
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.parquet_rows import rows_of
 from otel_loggedmodel.store.queries import StoreReader
 from otel_loggedmodel.store.reading import EVERYTHING, ReadingError, Selection, StoreUnavailableError, VersionFilter
+from otel_loggedmodel.store.scope import Query, Scope
 from otel_loggedmodel.store.version_results import Version
 
 FORMATS: Final = ("parquet", "otlp")

@@ -13,9 +13,10 @@ from otel_loggedmodel.conventions.things import Thing
 from otel_loggedmodel.store import finding, trace_scores
 from otel_loggedmodel.store.conventions_sql import raw_text
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.measuring import FAILED, Query, Scope, run
+from otel_loggedmodel.store.measuring import FAILED, run
 from otel_loggedmodel.store.reading import EVERYTHING, TraceFilter
 from otel_loggedmodel.store.schema import call
+from otel_loggedmodel.store.scope import Query, Scope
 from otel_loggedmodel.store.span_times import START
 from otel_loggedmodel.store.trace_results import Facets, FacetValue, TracesPart
 

@@ -12,9 +12,9 @@ from typing import Any, Final
 from otel_loggedmodel.conventions.things import Thing
 from otel_loggedmodel.store import measuring, trace_scores
 from otel_loggedmodel.store.conventions_sql import ERROR_KIND, FAILS, raw_text
-from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING, ReadingError, TraceFilter
 from otel_loggedmodel.store.schema import call
+from otel_loggedmodel.store.scope import Query, Scope
 
 _AROUND: Final = timedelta(days=1)
 _HAS_TEXT: Final = """(positionCaseInsensitiveUTF8(SpanName, {text:String}) > 0

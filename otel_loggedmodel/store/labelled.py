@@ -8,7 +8,7 @@ from typing import Final
 from otel_loggedmodel.store import categories, scores, statistics
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.label_results import Label, Labels
-from otel_loggedmodel.store.measuring import Scope
+from otel_loggedmodel.store.scope import Scope
 
 _MOST_SHOWN: Final = 12
 

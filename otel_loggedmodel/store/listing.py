@@ -10,8 +10,8 @@ from typing import Any, Final
 from otel_loggedmodel.store import finding, measuring, previewing, schema, trace_scores
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.entering import SUMMED
-from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING, FOUND_BY, ReadingError, TraceFilter, UnknownTraceError
+from otel_loggedmodel.store.scope import Query, Scope
 from otel_loggedmodel.store.span_times import DURATION, HUGE, START
 from otel_loggedmodel.store.trace_results import Span, SpanEvent, SpanLink, Trace, TraceSummary
 

@@ -25,7 +25,7 @@ from otel_loggedmodel.conventions.log_events import NAME_ATTRIBUTE
 from otel_loggedmodel.store import schema
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.log_schema import LOGS
-from otel_loggedmodel.store.measuring import Query, Scope
+from otel_loggedmodel.store.scope import Query, Scope
 from otel_loggedmodel.store.span_times import START
 
 RESPONSE_ID: Final = "gen_ai.response.id"

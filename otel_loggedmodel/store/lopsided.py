@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_loggedmodel.store import measuring, samples, statistics
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.design import Design
-from otel_loggedmodel.store.measuring import Query, Scope
+from otel_loggedmodel.store.scope import Query, Scope
 
 if TYPE_CHECKING:
     from otel_loggedmodel.store.comparing import Measurement

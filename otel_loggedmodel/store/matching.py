@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from otel_loggedmodel.store import production_scores, run_records
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.design import SIMPLE, Design
-from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.results import Score
 from otel_loggedmodel.store.run_results import Run
 from otel_loggedmodel.store.samples import Row
+from otel_loggedmodel.store.scope import Scope
 from otel_loggedmodel.store.score_comparison import Match, match
 from otel_loggedmodel.store.score_groups import Scores, read, score_of
 from otel_loggedmodel.store.scores import groups

@@ -4,9 +4,9 @@
 from typing import Any, Final
 
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.results import ConfigurationDifference
 from otel_loggedmodel.store.schema import call
+from otel_loggedmodel.store.scope import Scope
 from otel_loggedmodel.store.steady import Steady
 
 _MOST_NAMES: Final = 1000

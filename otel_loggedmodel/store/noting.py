@@ -8,9 +8,9 @@ from otel_loggedmodel.conventions.scopes import SWITCHES
 from otel_loggedmodel.store import adding, log_scores, pricing
 from otel_loggedmodel.store.call_column import COST_BIT, FAILED_BIT, TOKENS_BIT, UNCACHED_BIT
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.prices import Called
 from otel_loggedmodel.store.schema import call
+from otel_loggedmodel.store.scope import Query, Scope
 
 if TYPE_CHECKING:
     from otel_loggedmodel.store.comparing import Measurement

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.design import Design
 from otel_loggedmodel.store.estimates import Moments
-from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.schema import call
+from otel_loggedmodel.store.scope import Query, Scope
 from otel_loggedmodel.store.scores import of_production
 
 Key = tuple[str, str, str, str]

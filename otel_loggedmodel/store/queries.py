@@ -38,7 +38,6 @@ from otel_loggedmodel.store.catalogue import Catalogue
 from otel_loggedmodel.store.chart_results import Activities, Behaviour, Deployment
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measured import Measured
-from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.once import Once
 from otel_loggedmodel.store.price_file import NO_FILE, PriceFile
 from otel_loggedmodel.store.reading import (
@@ -58,6 +57,7 @@ from otel_loggedmodel.store.reading import (
 from otel_loggedmodel.store.results import Comparison, Dataset
 from otel_loggedmodel.store.row_results import RowChange
 from otel_loggedmodel.store.run_results import Run
+from otel_loggedmodel.store.scope import Scope
 from otel_loggedmodel.store.scopes import Scopes
 from otel_loggedmodel.store.trace_results import Facets, Trace, TraceSummary
 from otel_loggedmodel.store.version_results import Version, VersionDetail

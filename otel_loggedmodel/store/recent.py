@@ -13,8 +13,8 @@ from otel_loggedmodel.store import call_column, listed, measured, scoping, seen_
 from otel_loggedmodel.store.catalogue import Catalogue
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measured import Measured
-from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.reading import VersionFilter
+from otel_loggedmodel.store.scope import Scope
 
 _MS: Final = 1_000_000
 # A version has a row for each day and service, and may be deleted. So more rows are looked at than versions are wanted:

@@ -20,7 +20,8 @@ from otel_loggedmodel.store import histograms, measuring, samples
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.design import Design
 from otel_loggedmodel.store.histograms import Histogram, Limits, Tally
-from otel_loggedmodel.store.measuring import BOUNDED, Query, Scope
+from otel_loggedmodel.store.measuring import BOUNDED
+from otel_loggedmodel.store.scope import Query, Scope
 
 MOST_EXACT: Final = 400_000
 """Up to so many traces of all versions that are compared, each value is held."""

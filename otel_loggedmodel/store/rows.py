@@ -17,9 +17,9 @@ from otel_loggedmodel.conventions.messages import transcripts, values
 from otel_loggedmodel.conventions.things import Thing
 from otel_loggedmodel.store import conventions_sql, log_messages, schema, tries
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.reading import ROW_CHANGES, ReadingError, RowFilter
 from otel_loggedmodel.store.row_results import RowChange, RowResult
+from otel_loggedmodel.store.scope import Scope
 from otel_loggedmodel.store.score_comparison import Match, Pair
 from otel_loggedmodel.store.scores import results
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from otel_loggedmodel.store import samples, weights
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.design import SIMPLE, Design
-from otel_loggedmodel.store.measuring import Query, Scope
+from otel_loggedmodel.store.scope import Query, Scope
 from otel_loggedmodel.store.span_times import IS_BROKEN
 
 _NOTHING: Final = Query("")

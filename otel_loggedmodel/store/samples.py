@@ -19,7 +19,7 @@ from otel_loggedmodel.store.adding import UNKNOWN_COST
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.design import SIMPLE, Design
 from otel_loggedmodel.store.estimates import Moments
-from otel_loggedmodel.store.measuring import Query, Scope
+from otel_loggedmodel.store.scope import Query, Scope
 
 QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 # What is added up over units, as `Moments` has it: `x` and `y` of one trace.

@@ -25,10 +25,10 @@ from otel_loggedmodel.store import (
 from otel_loggedmodel.store.catalogue import Alias, Catalogue
 from otel_loggedmodel.store.counted import IS_FIRST
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.price_file import PriceFile
 from otel_loggedmodel.store.reading import ReadingError, Selection, UnknownRunError, UnknownVersionError, Versions
 from otel_loggedmodel.store.run_results import Run
+from otel_loggedmodel.store.scope import Scope
 
 # A table whose view was dropped is no longer complete, and one that was being filled is complete at some time.
 _INSPECT_SECONDS: Final = 60.0

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from otel_loggedmodel.store import adding, call_column, doubling, pricing, stray, torn
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.price_file import PriceFile
 from otel_loggedmodel.store.schema import call
+from otel_loggedmodel.store.scope import Scope
 
 # What tells whether some calls could be stated twice, or torn from their traces.
 _OF_CALLS: Final = (

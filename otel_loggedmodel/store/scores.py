@@ -19,8 +19,8 @@ from otel_loggedmodel.attributes import (
 )
 from otel_loggedmodel.store import log_scores, schema, tries
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.reading import EVERYTHING, Selection
+from otel_loggedmodel.store.scope import Query, Scope
 from otel_loggedmodel.store.span_times import START
 
 _PREFIX: Final = "logged_model.evaluation."

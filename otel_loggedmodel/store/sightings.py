@@ -11,9 +11,9 @@ from otel_loggedmodel.store import measuring, plain, sampled, seen_table
 from otel_loggedmodel.store.call_column import STAND_IN
 from otel_loggedmodel.store.counted import COUNTS, IS_ENTRY
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.sampled import Sampled
 from otel_loggedmodel.store.schema import Columns, call
+from otel_loggedmodel.store.scope import Query, Scope
 from otel_loggedmodel.store.span_times import DURATION, START
 from otel_loggedmodel.store.version_results import HistoryEntry
 from otel_loggedmodel.versions.arriving import Arrived, numbered_events_of

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from otel_loggedmodel.store import measured, scoping, seen_table
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.measured import Measured
-from otel_loggedmodel.store.measuring import Scope
 from otel_loggedmodel.store.reading import EVERYTHING
+from otel_loggedmodel.store.scope import Scope
 
 T = TypeVar("T")
 

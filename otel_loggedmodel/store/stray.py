@@ -16,7 +16,7 @@ from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.schema import call
 
 if TYPE_CHECKING:
-    from otel_loggedmodel.store.measuring import Scope
+    from otel_loggedmodel.store.scope import Scope
 
 # With more spans, nobody looks up what they are inside of.
 _MOST_SPANS: Final = 200_000

@@ -28,7 +28,7 @@ from otel_loggedmodel.store.schema import call
 from otel_loggedmodel.store.span_times import END, START
 
 if TYPE_CHECKING:
-    from otel_loggedmodel.store.measuring import Scope
+    from otel_loggedmodel.store.scope import Scope
 
 # With more steps, nobody looks up which belong together.
 _MOST_STEPS: Final = 200_000

@@ -3,7 +3,7 @@
 
 from typing import Final
 
-from otel_loggedmodel.store.measuring import Query, Scope
+from otel_loggedmodel.store.scope import Query, Scope
 from otel_loggedmodel.store.scores import results
 
 # What was said again counts as it was said last: by a person of a span, or as an assessment that has an id. Any other

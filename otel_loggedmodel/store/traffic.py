@@ -13,9 +13,9 @@ from typing import Any, Final
 from otel_loggedmodel.store import counted, rounded, strata, weights
 from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.design import HOUR_NS, SIMPLE, Design, stratum_sql
-from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.reading import BY_SESSION, BY_TRACE, ReadingError
 from otel_loggedmodel.store.schema import call
+from otel_loggedmodel.store.scope import Query, Scope
 from otel_loggedmodel.store.span_times import IS_BROKEN, START
 from otel_loggedmodel.store.strata import Plan, Traffic
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from otel_loggedmodel.attributes import CONVERSATION, EVALUATION_EXPLANATION
 from otel_loggedmodel.store.conventions_sql import HAS_ERROR_STATUS
-from otel_loggedmodel.store.measuring import Query, Scope
+from otel_loggedmodel.store.scope import Query, Scope
 from otel_loggedmodel.store.score_groups import Scores
 from otel_loggedmodel.store.span_times import START
 

@@ -11,7 +11,7 @@ from otel_loggedmodel.store.database import Database
 from otel_loggedmodel.store.schema import call
 
 if TYPE_CHECKING:
-    from otel_loggedmodel.store.measuring import Scope
+    from otel_loggedmodel.store.scope import Scope
 
 
 def may_have_written(database: Database, scope: "Scope") -> frozenset[str]:

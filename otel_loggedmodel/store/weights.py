@@ -26,7 +26,7 @@ from typing import Final
 from otel_loggedmodel.store import counted
 from otel_loggedmodel.store.conventions_sql import HAS_ERROR_STATUS
 from otel_loggedmodel.store.database import Database
-from otel_loggedmodel.store.measuring import Scope
+from otel_loggedmodel.store.scope import Scope
 
 ATTRIBUTES: Final = counted.SAMPLING
 ADJUSTED_COUNT, _AZURE, _HONEYCOMB, PERCENT = ATTRIBUTES

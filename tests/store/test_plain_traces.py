@@ -12,8 +12,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from effort import some, times
 from otel_loggedmodel.store import measuring, schema
-from otel_loggedmodel.store.measuring import Scope, Way
+from otel_loggedmodel.store.measuring import Way
 from otel_loggedmodel.store.opening import Store
+from otel_loggedmodel.store.scope import Scope
 
 START_NS = 1_795_000_000 * 10**9
 MODEL_IDS = [f"m-{letter * 32}" for letter in "ab"]

@@ -15,9 +15,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from clickhouse_server import ClickHouseServer
 from effort import times
 from otel_loggedmodel.store import counted, measuring, schema
-from otel_loggedmodel.store.measuring import Query, Scope
 from otel_loggedmodel.store.opening import Store
 from otel_loggedmodel.store.reading import EVERYTHING, Selection, TraceFilter, VersionFilter
+from otel_loggedmodel.store.scope import Query, Scope
 
 from .conftest import empty_store
 from .ways import answer_from
