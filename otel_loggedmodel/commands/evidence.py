@@ -74,10 +74,7 @@ def text(found: Evidence | None, metric: Metric, base: float | None) -> str:
         return ""
     write = formatting.points if metric.is_rate else metric.write_by_key
     smallest = f"+{write(found.smallest)}".replace("++", "+")
-    part = ""
-    if base and not metric.is_rate:
-        percent = 100 * found.smallest / abs(base)
-        part = f" ({percent:.2g} %)" if percent < 10 else f" ({percent:,.0f} %)"
+    part = f" ({formatting.roughly(100 * found.smallest / abs(base))} %)" if base and not metric.is_rate else ""
     said = f"; the smallest change that would have been found is {smallest}{part}"
     if found.traces is not None:
         said += f"; a decision takes some {_rounded(found.traces):,} traces of each"

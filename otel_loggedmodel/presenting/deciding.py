@@ -225,7 +225,7 @@ def _cost(group: Group, verdict: Verdict) -> str:
     if ratio is None or ratio <= 0:
         return f"costs {'less' if verdict == Verdict.BETTER else 'more'}"
     if ratio >= _TIMES:
-        return f"costs {_number(ratio)} times as much"
+        return f"costs {formatting.roughly(ratio)} times as much"
     return f"costs {abs(ratio - 1) * 100:.0f} % {'more' if ratio > 1 else 'less'}"
 
 
@@ -242,10 +242,6 @@ _SAME: Final = {"quality": "quality", "errors": "errors", "speed": "speed", "cos
 
 def _and(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _percent(value: float) -> str:

@@ -111,6 +111,11 @@ def score(value: float | None) -> str:
     return _or_absent(value) or (f"{value:.3g}" if abs(value or 0) < 999.5 else f"{value:,.0f}")
 
 
+def roughly(value: float) -> str:
+    """A positive number of which the size matters: two digits, and from ten on whole."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
 def points(value: float | None) -> str:
     """A difference of rates in percentage points: `+1.25 pp`."""
     return _or_absent(value) or f"{(value or 0) * 100:+.2f} pp"
